@@ -1,0 +1,2 @@
+//! The IDL compiler; never runs on the device.
+

@@ -1,0 +1,2 @@
+//! Typed parser of boards, policy and limits; grants nothing itself.
+

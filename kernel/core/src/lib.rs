@@ -1,0 +1,2 @@
+//! The kernel's logic in safe Rust; knows no hardware.
+#![cfg_attr(not(test), no_std)]

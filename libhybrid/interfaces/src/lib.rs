@@ -1,0 +1,2 @@
+//! Rust bindings generated from ipc-idl; written by the compiler alone.
+#![cfg_attr(not(test), no_std)]

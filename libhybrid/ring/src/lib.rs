@@ -1,0 +1,2 @@
+//! Shared-memory record rings that never trust the peer.
+#![cfg_attr(not(test), no_std)]

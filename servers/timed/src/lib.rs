@@ -1,0 +1,2 @@
+//! Alarms on the monotonic clock; keeps no wall-clock time.
+#![cfg_attr(not(test), no_std)]
