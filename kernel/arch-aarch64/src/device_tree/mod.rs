@@ -1,0 +1,8 @@
+//! What the kernel learns from the device tree; drives no hardware.
+mod blob;
+mod machine;
+#[cfg(test)]
+mod tests;
+
+pub use blob::{BlobError, DeviceTree, Node};
+pub use machine::{Gic, Machine, MachineError, PsciConduit, REGIONS_MAX, find_console};

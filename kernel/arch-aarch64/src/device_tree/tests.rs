@@ -1,0 +1,148 @@
+//! Device trees, built by hand and damaged at random.
+
+use super::*;
+use crate::regions::Range;
+use proptest::prelude::*;
+
+/// Writes a blob token by token.
+#[derive(Default)]
+struct Builder {
+    structure: Vec<u8>,
+    strings: Vec<u8>,
+    reservations: Vec<u8>,
+}
+
+impl Builder {
+    fn word(&mut self, value: u32) {
+        self.structure.extend(value.to_be_bytes());
+    }
+    fn padded(&mut self, bytes: &[u8]) {
+        self.structure.extend(bytes);
+        self.structure.resize(self.structure.len().next_multiple_of(4), 0);
+    }
+    fn begin(&mut self, name: &str) -> &mut Self {
+        self.word(1);
+        self.padded(&[name.as_bytes(), b"\0"].concat());
+        self
+    }
+    fn end(&mut self) -> &mut Self {
+        self.word(2);
+        self
+    }
+    fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
+        self.word(3);
+        self.word(value.len() as u32);
+        let at = self.strings.len() as u32;
+        self.word(at);
+        self.strings.extend(name.as_bytes());
+        self.strings.push(0);
+        self.padded(value);
+        self
+    }
+    fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        self.property(name, &[value.as_bytes(), b"\0"].concat())
+    }
+    fn cells(&mut self, name: &str, values: &[u32]) -> &mut Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
+        self.property(name, &bytes)
+    }
+    fn blob(&self) -> Vec<u8> {
+        let mut structure = self.structure.clone();
+        structure.extend(9u32.to_be_bytes());
+        let reservations = [&self.reservations[..], &[0; 16]].concat();
+        let structure_at = 40 + reservations.len();
+        let strings_at = structure_at + structure.len();
+        let total = strings_at + self.strings.len();
+        let header = [0xd00d_feed, total, structure_at, strings_at, 40, 17, 16, 0, self.strings.len(), structure.len()];
+        let mut blob: Vec<u8> = header.iter().flat_map(|&value| (value as u32).to_be_bytes()).collect();
+        blob.extend(reservations);
+        blob.extend(structure);
+        blob.extend(&self.strings);
+        blob
+    }
+}
+
+fn virt() -> Builder {
+    let mut b = Builder::default();
+    b.reservations.extend(0x4700_0100u64.to_be_bytes());
+    b.reservations.extend(0x10u64.to_be_bytes());
+    b.begin("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
+    b.begin("psci").text("compatible", "arm,psci-1.0\0arm,psci-0.2").text("method", "hvc").end();
+    b.begin("memory@40000000").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0, 0x0800_0000]).end();
+    b.begin("reserved-memory").cells("#address-cells", &[2]).cells("#size-cells", &[2]).property("ranges", b"");
+    b.begin("firmware@46000000").cells("reg", &[0, 0x4600_0000, 0, 0x1800]).end().end();
+    b.begin("soc").text("compatible", "simple-bus").cells("#address-cells", &[1]).cells("#size-cells", &[1])
+        .cells("ranges", &[0x7e00_0000, 0, 0x0900_0000, 0x0100_0000]);
+    b.begin("uart@7e000000").text("compatible", "arm,pl011\0arm,primecell").cells("reg", &[0x7e00_0000, 0x1000]).end();
+    b.begin("uart@7e040000").text("compatible", "arm,pl011").cells("reg", &[0x7e04_0000, 0x1000]).end().end();
+    b.begin("intc@8000000").text("compatible", "arm,cortex-a15-gic")
+        .cells("reg", &[0, 0x0800_0000, 0, 0x1_0000, 0, 0x0801_0000, 0, 0x1_0000]).end();
+    b.begin("timer").text("compatible", "arm,armv8-timer\0arm,armv7-timer")
+        .cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]).end();
+    b.begin("aliases").text("serial0", "/soc/uart@7e040000").end();
+    b.begin("chosen").text("stdout-path", "serial0:115200n8")
+        .cells("linux,initrd-start", &[0, 0x4400_0000]).cells("linux,initrd-end", &[0x4400_5000]).end();
+    b.begin("cpus").cells("#address-cells", &[1]).cells("#size-cells", &[0]);
+    b.begin("cpu@0").text("device_type", "cpu").cells("reg", &[0]).end().end();
+    b.end();
+    b
+}
+
+fn machine(blob: &[u8]) -> Result<Machine, MachineError> {
+    Machine::try_from_tree(&DeviceTree::try_new(blob).map_err(MachineError::Blob)?)
+}
+
+#[test]
+fn virt_machine_is_understood() {
+    let machine = machine(&virt().blob()).unwrap();
+    assert_eq!(machine.memory.as_slice(), &[Range { start: 0x4000_0000, end: 0x4800_0000 }]);
+    let reserved = [Range { start: 0x4600_0000, end: 0x4600_2000 }, Range { start: 0x4700_0000, end: 0x4700_1000 }];
+    assert_eq!(machine.reserved.as_slice(), &reserved);
+    assert_eq!(machine.initrd, Some(Range { start: 0x4400_0000, end: 0x4400_5000 }));
+    assert_eq!(machine.console, Some(0x0904_0000));
+    assert_eq!(machine.psci, Some(PsciConduit::Hvc));
+    assert_eq!(machine.cpu_count, 1);
+    assert!(matches!(machine.gic, Gic::V2 { distributor: Range { start: 0x0800_0000, .. }, .. }));
+}
+
+#[test]
+fn console_without_chosen_is_first_uart() {
+    let mut b = Builder::default();
+    b.begin("").begin("pl011@9000000").text("compatible", "arm,pl011").cells("reg", &[0, 0x0900_0000, 0x1000]).end().end();
+    assert_eq!(machine::find_console(&DeviceTree::try_new(&b.blob()).unwrap()), Some(0x0900_0000));
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    assert_eq!(machine(&[0; 64]).unwrap_err(), MachineError::Blob(BlobError::Magic));
+    let mut b = Builder::default();
+    b.begin("").end();
+    assert_eq!(machine(&b.blob()).unwrap_err(), MachineError::NoMemory);
+    let mut b = Builder::default();
+    b.begin("").begin("memory").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0x10_0000]).end();
+    b.begin("chosen").cells("linux,initrd-start", &[8]).end().end();
+    assert_eq!(machine(&b.blob()).unwrap_err(), MachineError::BadInitrd);
+    let mut truncated = virt().blob();
+    truncated.truncate(100);
+    assert_eq!(machine(&truncated).unwrap_err(), MachineError::Blob(BlobError::Header));
+}
+
+#[test]
+fn deep_nesting_is_survived() {
+    let mut b = Builder::default();
+    for _ in 0..1000 {
+        b.begin("node");
+    }
+    assert_eq!(machine(&b.blob()).unwrap_err(), MachineError::NoMemory);
+}
+
+proptest! {
+    #[test]
+    fn damaged_tree_never_panics(damage in prop::collection::vec((0usize..1200, any::<u8>()), 1..16)) {
+        let mut blob = virt().blob();
+        let length = blob.len();
+        for (position, value) in damage { blob[position % length] = value; }
+        let _ = machine(&blob).is_ok();
+        if let Ok(tree) = DeviceTree::try_new(&blob) { let _ = machine::find_console(&tree).is_some(); }
+    }
+}

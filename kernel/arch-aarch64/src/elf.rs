@@ -1,0 +1,237 @@
+//! Reads the root task's ELF64 image; copies nothing and trusts nothing.
+//!
+//! The file comes from whoever filled the initrd. Every offset is checked before use, and what is wrong is said in one sentence.
+
+use core::fmt;
+
+/// A checked static AArch64 executable.
+#[derive(Clone, Copy, Debug)]
+pub struct Executable<'a> {
+    bytes: &'a [u8],
+    headers: &'a [u8],
+    /// Virtual address of the first instruction.
+    pub entry: u64,
+    /// Lowest virtual address, rounded down to a page.
+    pub start: u64,
+    /// Highest virtual address after the image, rounded up to a page.
+    pub end: u64,
+}
+
+/// One loadable piece of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// Virtual address of the first byte.
+    pub address: u64,
+    /// What the file has for it; the rest up to `size` is zero.
+    pub data: &'a [u8],
+    /// Bytes in memory.
+    pub size: u64,
+    /// Whether the segment asks to be writable.
+    pub is_writable: bool,
+    /// Whether the segment asks to be executable.
+    pub is_executable: bool,
+}
+
+/// Why a file cannot be the root task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElfError {
+    /// Shorter than its headers say.
+    Truncated,
+    /// Does not start with the ELF magic number.
+    NotElf,
+    /// Not a little-endian 64-bit static AArch64 executable.
+    WrongKind,
+    /// Has no loadable segment.
+    Empty,
+    /// A segment's numbers contradict each other, overlap or leave the user's address range.
+    BadSegment,
+    /// The entry address is not in an executable segment.
+    BadEntry,
+}
+
+impl fmt::Display for ElfError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the file is shorter than its headers say",
+            Self::NotElf => "the file is not an ELF file",
+            Self::WrongKind => "the file is not a static little-endian AArch64 executable",
+            Self::Empty => "the file has nothing to load",
+            Self::BadSegment => "a segment overlaps another one, contradicts itself or lies outside of the user's addresses",
+            Self::BadEntry => "the entry address is in no executable segment",
+        })
+    }
+}
+
+impl<'a> Executable<'a> {
+    /// Checks all headers of `bytes`. `user_end` is the first address that user space may not have.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn try_new(bytes: &'a [u8], user_end: u64) -> Result<Self, ElfError> {
+        if bytes.get(..4).ok_or(ElfError::Truncated)? != b"\x7fELF" {
+            return Err(ElfError::NotElf);
+        }
+        let ident_is_right = bytes.get(4..7) == Some(&[CLASS_64, DATA_LITTLE_ENDIAN, VERSION]);
+        let kind_is_right = u16_at(bytes, 16)? == TYPE_EXECUTABLE && u16_at(bytes, 18)? == MACHINE_AARCH64;
+        if !ident_is_right || !kind_is_right || u16_at(bytes, 54)? != HEADER_SIZE {
+            return Err(ElfError::WrongKind);
+        }
+        let table = u64_at(bytes, 32)?;
+        let table_size = u64::from(u16_at(bytes, 56)?) * u64::from(HEADER_SIZE);
+        let headers = slice_at(bytes, table, table_size)?;
+        let mut executable = Self { bytes, headers, entry: u64_at(bytes, 24)?, start: u64::MAX, end: 0 };
+        executable.check(user_end)?;
+        Ok(executable)
+    }
+
+    /// The loadable segments in file order.
+    pub fn segments(&self) -> impl Iterator<Item = Segment<'a>> + use<'a> {
+        let bytes = self.bytes;
+        self.headers.chunks_exact(usize::from(HEADER_SIZE)).filter_map(move |header| segment(bytes, header).ok().flatten())
+    }
+
+    fn check(&mut self, user_end: u64) -> Result<(), ElfError> {
+        let mut entry_is_good = false;
+        for (index, header) in self.headers.chunks_exact(usize::from(HEADER_SIZE)).enumerate() {
+            let Some(segment) = segment(self.bytes, header)? else { continue };
+            let end = segment.address.checked_add(segment.size).ok_or(ElfError::BadSegment)?;
+            if end > user_end || self.overlaps_earlier(index, segment.address, end) {
+                return Err(ElfError::BadSegment);
+            }
+            entry_is_good |= segment.is_executable && (segment.address..end).contains(&self.entry);
+            self.start = self.start.min(segment.address & !(PAGE - 1));
+            self.end = self.end.max(end.checked_add(PAGE - 1).ok_or(ElfError::BadSegment)? & !(PAGE - 1));
+        }
+        match () {
+            () if self.end == 0 => Err(ElfError::Empty),
+            () if !entry_is_good || !self.entry.is_multiple_of(4) => Err(ElfError::BadEntry),
+            () => Ok(()),
+        }
+    }
+
+    fn overlaps_earlier(&self, index: usize, start: u64, end: u64) -> bool {
+        let earlier = self.headers.chunks_exact(usize::from(HEADER_SIZE)).take(index);
+        earlier.filter_map(|header| segment(self.bytes, header).ok().flatten()).any(|other| {
+            start < other.address.saturating_add(other.size) && other.address < end
+        })
+    }
+}
+
+fn segment<'a>(bytes: &'a [u8], header: &[u8]) -> Result<Option<Segment<'a>>, ElfError> {
+    let size = u64_at(header, 40)?;
+    if u32_at(header, 0)? != SEGMENT_LOAD || size == 0 {
+        return Ok(None);
+    }
+    let flags = u32_at(header, 4)?;
+    let data = slice_at(bytes, u64_at(header, 8)?, u64_at(header, 32)?)?;
+    if u64::try_from(data.len()).is_ok_and(|len| len > size) {
+        return Err(ElfError::BadSegment);
+    }
+    let address = u64_at(header, 16)?;
+    Ok(Some(Segment { address, data, size, is_writable: flags & 2 != 0, is_executable: flags & 1 != 0 }))
+}
+
+fn slice_at(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], ElfError> {
+    let start = usize::try_from(offset).map_err(|_| ElfError::Truncated)?;
+    let size = usize::try_from(size).map_err(|_| ElfError::Truncated)?;
+    let end = start.checked_add(size).ok_or(ElfError::Truncated)?;
+    bytes.get(start..end).ok_or(ElfError::Truncated)
+}
+
+fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], ElfError> {
+    bytes.get(offset..).and_then(|rest| rest.first_chunk().copied()).ok_or(ElfError::Truncated)
+}
+
+fn u16_at(bytes: &[u8], offset: usize) -> Result<u16, ElfError> {
+    array_at(bytes, offset).map(u16::from_le_bytes)
+}
+
+fn u32_at(bytes: &[u8], offset: usize) -> Result<u32, ElfError> {
+    array_at(bytes, offset).map(u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> Result<u64, ElfError> {
+    array_at(bytes, offset).map(u64::from_le_bytes)
+}
+
+// System V ABI, chapter 4 (object files) and 5 (program loading); ELF for the Arm 64-bit architecture §5.1.
+const CLASS_64: u8 = 2;
+const DATA_LITTLE_ENDIAN: u8 = 1;
+const VERSION: u8 = 1;
+const TYPE_EXECUTABLE: u16 = 2;
+const MACHINE_AARCH64: u16 = 183;
+const HEADER_SIZE: u16 = 56;
+const SEGMENT_LOAD: u32 = 1;
+const PAGE: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const USER_END: u64 = 1 << 47;
+
+    fn file(segments: &[(u64, u64, u64, u32)], entry: u64) -> Vec<u8> {
+        let mut bytes = vec![0u8; 64 + 56 * segments.len() + 256];
+        bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        bytes[16..18].copy_from_slice(&TYPE_EXECUTABLE.to_le_bytes());
+        bytes[18..20].copy_from_slice(&MACHINE_AARCH64.to_le_bytes());
+        bytes[24..32].copy_from_slice(&entry.to_le_bytes());
+        bytes[32..40].copy_from_slice(&64u64.to_le_bytes());
+        bytes[54..56].copy_from_slice(&HEADER_SIZE.to_le_bytes());
+        bytes[56..58].copy_from_slice(&u16::try_from(segments.len()).unwrap().to_le_bytes());
+        for (index, &(address, file_size, size, flags)) in segments.iter().enumerate() {
+            let header = &mut bytes[64 + 56 * index..][..56];
+            header[..4].copy_from_slice(&SEGMENT_LOAD.to_le_bytes());
+            header[4..8].copy_from_slice(&flags.to_le_bytes());
+            header[8..16].copy_from_slice(&64u64.to_le_bytes());
+            header[16..24].copy_from_slice(&address.to_le_bytes());
+            header[32..40].copy_from_slice(&file_size.to_le_bytes());
+            header[40..48].copy_from_slice(&size.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn error(bytes: &[u8]) -> ElfError {
+        Executable::try_new(bytes, USER_END).unwrap_err()
+    }
+
+    #[test]
+    fn good_file_is_understood() {
+        let bytes = file(&[(0x40_0010, 32, 32, 5), (0x40_2000, 16, 0x1800, 6)], 0x40_0010);
+        let executable = Executable::try_new(&bytes, USER_END).unwrap();
+        assert_eq!((executable.start, executable.end, executable.entry), (0x40_0000, 0x40_4000, 0x40_0010));
+        let second = executable.segments().nth(1).unwrap();
+        assert_eq!((second.data.len(), second.size, second.is_writable, second.is_executable), (16, 0x1800, true, false));
+    }
+
+    #[test]
+    fn bad_files_are_named() {
+        assert_eq!(error(b"\x7fEL"), ElfError::Truncated);
+        assert_eq!(error(&[0; 64]), ElfError::NotElf);
+        assert_eq!(error(&file(&[], 0)), ElfError::Empty);
+        assert_eq!(error(&file(&[(0x1000, 32, 32, 4)], 0x1000)), ElfError::BadEntry);
+        assert_eq!(error(&file(&[(0x1000, 32, 32, 5)], 0x1002)), ElfError::BadEntry);
+        assert_eq!(error(&file(&[(0x1000, 33, 32, 5)], 0x1000)), ElfError::BadSegment);
+        assert_eq!(error(&file(&[(0x1000, 4096, 8192, 5)], 0x1000)), ElfError::Truncated);
+        assert_eq!(error(&file(&[(0x1000, 8, 32, 5), (0x1010, 8, 8, 6)], 0x1000)), ElfError::BadSegment);
+        assert_eq!(error(&file(&[(u64::MAX - 8, 8, 32, 5)], 0x1000)), ElfError::BadSegment);
+        assert_eq!(error(&file(&[(USER_END - 16, 8, 32, 5)], 0x1000)), ElfError::BadSegment);
+        let mut wrong_machine = file(&[(0x1000, 8, 8, 5)], 0x1000);
+        wrong_machine[18] = 62;
+        assert_eq!(error(&wrong_machine), ElfError::WrongKind);
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_file_never_panics(position in 0usize..176, value: u8, more in prop::collection::vec((0usize..176, any::<u8>()), 0..6)) {
+            let mut bytes = file(&[(0x40_0000, 32, 32, 5), (0x40_2000, 16, 0x1800, 6)], 0x40_0000);
+            bytes[position] = value;
+            for (position, value) in more { bytes[position] = value; }
+            if let Ok(executable) = Executable::try_new(&bytes, USER_END) {
+                prop_assert!(executable.segments().all(|segment| segment.data.len() as u64 <= segment.size));
+                prop_assert!(executable.end <= USER_END);
+            }
+        }
+    }
+}

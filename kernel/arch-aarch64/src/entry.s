@@ -1,0 +1,238 @@
+// The arm64 Image header and the way from firmware to Rust; runs once on the boot core.
+//
+// Entered as the Linux arm64 boot protocol says: MMU and data cache off, x0 = device tree, EL2 or EL1, anywhere in RAM
+// (4 KiB alignment is enough for this code). Everything up to high_entry is position independent: adrp only.
+//
+// Kept in registers: x20 device tree · x21 exception level entered at · x22 empty user table · x23 physical image start.
+
+    .section .head.text, "ax"
+    .global _start
+_start:
+    b       primary_entry
+    .long   0
+    .quad   0                           // text_offset
+    .quad   __image_size                // memory the image needs, BSS included
+    .quad   0xa                         // little endian, 4 KiB pages, any 2 MiB-aligned base
+    .quad   0, 0, 0
+    .ascii  "ARM\x64"
+    .long   0
+
+primary_entry:
+    msr     daifset, #0xf
+    mov     x20, x0
+    mrs     x21, CurrentEL
+    lsr     x21, x21, #2
+    ldr     x0, =SCTLR_OFF
+    msr     sctlr_el1, x0
+    isb
+    cmp     x21, #2
+    b.eq    leave_el2
+    cmp     x21, #1
+    b.eq    at_el1
+stop:
+    wfe
+    b       stop
+
+leave_el2:
+    mov     x0, #(1 << 31)              // HCR_EL2.RW: EL1 is AArch64, nothing trapped
+    msr     hcr_el2, x0
+    mrs     x0, midr_el1
+    msr     vpidr_el2, x0
+    mrs     x0, mpidr_el1
+    msr     vmpidr_el2, x0
+    mov     x0, #3                      // CNTHCTL_EL2: EL1 may use the physical counter and timer
+    msr     cnthctl_el2, x0
+    msr     cntvoff_el2, xzr
+    mov     x0, #0x33ff                 // CPTR_EL2: RES1 bits only, no FP trap
+    msr     cptr_el2, x0
+    msr     hstr_el2, xzr
+    msr     vttbr_el2, xzr
+    mrs     x1, id_aa64dfr0_el1         // MDCR_EL2.HPMN: all event counters for EL1, if there is a PMU
+    ubfx    x1, x1, #8, #4
+    mov     x0, xzr
+    cbz     x1, 1f
+    cmp     x1, #0xf
+    b.eq    1f
+    mrs     x0, pmcr_el0
+    ubfx    x0, x0, #11, #5
+1:  msr     mdcr_el2, x0
+    mrs     x0, id_aa64pfr0_el1         // GICv3 system registers, if there are any: let EL1 use them
+    ubfx    x0, x0, #24, #4
+    cbz     x0, 2f
+    mrs     x0, S3_4_C12_C9_5           // ICC_SRE_EL2
+    orr     x0, x0, #1                  // SRE
+    orr     x0, x0, #8                  // Enable: EL1 may use them
+    msr     S3_4_C12_C9_5, x0
+    isb
+    mrs     x0, S3_4_C12_C9_5
+    tbz     x0, #0, 2f
+    msr     S3_4_C12_C11_0, xzr         // ICH_HCR_EL2: no virtual interrupts
+2:  adrp    x0, el2_vectors
+    add     x0, x0, :lo12:el2_vectors
+    msr     vbar_el2, x0
+    mov     x0, #0x3c5                  // EL1h, DAIF masked
+    msr     spsr_el2, x0
+    adr     x0, at_el1
+    msr     elr_el2, x0
+    isb
+    eret
+
+at_el1:
+    adrp    x23, _start
+    // The tables are written with the data cache off: no stale line may cover them, before or after (ARM ARM D8.2, Linux booting.rst).
+    adrp    x0, __tables_start
+    adrp    x1, __tables_end
+    bl      invalidate_to_memory
+    adrp    x0, __tables_start
+    adrp    x1, __tables_end
+3:  stp     xzr, xzr, [x0], #16
+    cmp     x0, x1
+    b.lo    3b
+
+    // Level 3: the image, page by page, each section with its own rights; the guard page below the stack stays unmapped.
+    adrp    x0, __table_image
+    mov     x1, x23
+    adrp    x2, __text_end
+    ldr     x3, =PAGE_TEXT
+    bl      fill_pages
+    adrp    x2, __rodata_end
+    ldr     x3, =PAGE_RODATA
+    bl      fill_pages
+    adrp    x2, __stack_guard
+    ldr     x3, =PAGE_DATA
+    bl      fill_pages
+    add     x0, x0, #8
+    add     x1, x1, #4096
+    adrp    x2, __image_end
+    bl      fill_pages
+
+    // Levels 0 to 2 above it. Indexes of the link address 0xffffffff80000000: 511, 510, 0.
+    adrp    x0, __table_root
+    adrp    x1, __table_level1
+    orr     x2, x1, #3
+    str     x2, [x0, #(511 * 8)]
+    adrp    x0, __table_level2
+    orr     x2, x0, #3
+    str     x2, [x1, #(510 * 8)]
+    adrp    x1, __table_image
+    orr     x2, x1, #3
+    str     x2, [x0]
+    adrp    x1, __table_devices
+    orr     x2, x1, #3
+    str     x2, [x0, #8]
+
+    // The identity map: one 2 MiB block around this code, so that the instruction after the MMU switch is mapped.
+    adrp    x0, __table_identity
+    add     x1, x0, #4096
+    add     x2, x0, #8192
+    ubfx    x3, x23, #39, #9
+    orr     x4, x1, #3
+    str     x4, [x0, x3, lsl #3]
+    ubfx    x3, x23, #30, #9
+    orr     x4, x2, #3
+    str     x4, [x1, x3, lsl #3]
+    ubfx    x3, x23, #21, #9
+    and     x4, x23, #~0x1fffff
+    ldr     x5, =BLOCK_TEXT
+    orr     x4, x4, x5
+    str     x4, [x2, x3, lsl #3]
+
+    adrp    x0, __tables_start
+    adrp    x1, __tables_end
+    bl      invalidate_to_memory
+
+    ic      iallu
+    tlbi    vmalle1
+    dsb     sy
+    isb
+    ldr     x0, =MAIR
+    msr     mair_el1, x0
+    ldr     x0, =TCR
+    mrs     x1, id_aa64mmfr0_el1
+    and     x2, x1, #0xf                // physical address size, at most 48 bits
+    mov     x3, #5
+    cmp     x2, x3
+    csel    x2, x2, x3, lo
+    bfi     x0, x2, #32, #3
+    ubfx    x2, x1, #4, #4              // 16-bit ASIDs; their absence is reported by Rust
+    lsr     x2, x2, #1
+    bfi     x0, x2, #36, #1
+    msr     tcr_el1, x0
+    adrp    x0, __table_identity
+    msr     ttbr0_el1, x0
+    adrp    x0, __table_root
+    msr     ttbr1_el1, x0
+    adrp    x22, __table_empty
+    ldr     x0, =SCTLR_ON
+    mrs     x1, id_aa64mmfr1_el1        // PAN: taken automatically at each exception where it exists
+    ubfx    x1, x1, #20, #4
+    cbz     x1, 4f
+    bic     x0, x0, #(1 << 23)
+4:  isb
+    msr     sctlr_el1, x0
+    isb
+    ldr     x2, =high_entry
+    br      x2
+
+// Invalidates [x0, x1) from all caches to the point of coherency. Changes x0, x2, x3.
+invalidate_to_memory:
+    mrs     x2, ctr_el0
+    ubfx    x2, x2, #16, #4
+    mov     x3, #4
+    lsl     x3, x3, x2
+5:  dc      ivac, x0
+    add     x0, x0, x3
+    cmp     x0, x1
+    b.lo    5b
+    dsb     sy
+    ret
+
+// Writes page descriptors for [x1, x2) with attributes x3 to x0; leaves x0 and x1 behind the last one. Changes x4.
+fill_pages:
+    cmp     x1, x2
+    b.hs    6f
+    orr     x4, x1, x3
+    str     x4, [x0], #8
+    add     x1, x1, #4096
+    b       fill_pages
+6:  ret
+
+high_entry:
+    cbz     x1, 7f
+    .inst   0xd500419f                  // msr pan, #1
+7:  msr     ttbr0_el1, x22              // no identity map any more
+    isb
+    tlbi    vmalle1
+    dsb     nsh
+    isb
+    adrp    x0, __bss_start
+    adrp    x1, __bss_end
+8:  cmp     x0, x1
+    b.hs    9f
+    stp     xzr, xzr, [x0], #16
+    b       8b
+9:  adrp    x0, exception_vectors
+    add     x0, x0, :lo12:exception_vectors
+    msr     vbar_el1, x0
+    adrp    x0, __stack_top
+    mov     sp, x0
+    isb
+    mov     x0, x20
+    mov     x1, x23
+    mov     x2, x21
+    mov     x3, x22
+    mov     x29, xzr
+    mov     x30, xzr
+    b       kernel_start
+
+    .ltorg
+
+// What a stray HVC meets when this kernel was entered at EL2: an error, back to the caller.
+    .section .text.el2_vectors, "ax"
+    .balign 2048
+el2_vectors:
+    .rept   16
+    .balign 128
+    mov     x0, #-1
+    eret
+    .endr

@@ -1,0 +1,88 @@
+//! Floating-point registers: whose they hold, and when they move; never computes.
+//!
+//! INV-FP-1: the registers hold the state of `owner` (none: of nobody). A thread with FP enabled runs only as the owner; a thread
+//! with FP disabled runs with EL0 access trapped. So nobody reads another thread's registers, and threads without FP cost nothing.
+
+use core::cell::Cell;
+
+use hybrid_kernel_core::object::{FP_WORD, TcbRef};
+
+use crate::cpu;
+use crate::layout::direct;
+
+/// The FP unit of this core.
+pub(crate) struct FpUnit {
+    owner: Cell<Option<TcbRef>>,
+    is_open: Cell<bool>,
+}
+
+impl FpUnit {
+    pub(crate) fn start() -> Self {
+        cpu::set_fp_access(FP_KERNEL);
+        cpu::isb();
+        Self { owner: Cell::new(None), is_open: Cell::new(false) }
+    }
+
+    /// Prepares the unit for running `thread`.
+    #[inline]
+    pub(crate) fn prepare(&self, thread: TcbRef, is_disabled: bool) {
+        if self.is_open.get() == is_disabled {
+            self.is_open.set(!is_disabled);
+            cpu::set_fp_access(if is_disabled { FP_KERNEL } else { FP_ALL });
+        }
+        if !is_disabled && self.owner.get() != Some(thread) {
+            self.change_owner(thread);
+        }
+    }
+
+    /// Saves the registers if they are `thread`'s, and forgets it.
+    pub(crate) fn release(&self, thread: TcbRef) {
+        if self.owner.get() == Some(thread) {
+            // SAFETY: the owner's TCB is alive until this call returns (contract of `release_fp`).
+            unsafe { save(area(thread)) };
+            self.owner.set(None);
+        }
+    }
+
+    #[cold]
+    fn change_owner(&self, thread: TcbRef) {
+        cpu::isb(); // a change of CPACR_EL1 before this must be in effect
+        if let Some(owner) = self.owner.get() {
+            // SAFETY: an owner is a live TCB: the core calls `release_fp` before it destroys one.
+            unsafe { save(area(owner)) };
+        }
+        // SAFETY: the core runs live TCBs only.
+        unsafe { load(area(thread)) };
+        self.owner.set(Some(thread));
+    }
+}
+
+fn area(thread: TcbRef) -> usize {
+    direct(thread.paddr()) + FP_WORD * 8
+}
+
+/// # Safety
+/// `area` is the FP area of a TCB: 528 bytes, 16-byte aligned, in the direct map.
+unsafe fn save(area: usize) {
+    // SAFETY: writes these 528 bytes; the kernel itself has no FP state.
+    unsafe { fp_save(area) };
+}
+
+/// # Safety
+/// As [`save`].
+unsafe fn load(area: usize) {
+    // SAFETY: reads these 528 bytes; the kernel itself has no FP state.
+    unsafe { fp_load(area) };
+}
+
+unsafe extern "C" {
+    fn fp_save(area: usize);
+    fn fp_load(area: usize);
+}
+
+core::arch::global_asm!(include_str!("fp.s"));
+
+/// CPACR_EL1.FPEN = 01: EL0 traps, EL1 (which moves the registers) does not.
+const FP_KERNEL: u64 = 1 << 20;
+/// CPACR_EL1.FPEN = 11.
+const FP_ALL: u64 = 3 << 20;

@@ -1,0 +1,235 @@
+//! The machine under the core: implements its `Platform` trait, decides nothing.
+//!
+//! Soundness of memory access, TLB and cache sequences: docs/kernel/soundness.md.
+
+use core::cell::Cell;
+
+use hybrid_abi::limits::TCB_FLAG_FPU_DISABLED;
+use hybrid_kernel_core::object::{Tcb, TcbRef};
+use hybrid_kernel_core::platform::{CacheOperation, Platform};
+
+use crate::device_tree::REGIONS_MAX;
+use crate::fp::FpUnit;
+use crate::gic::Gic;
+use crate::layout::{DIRECT_SIZE, direct};
+use crate::regions::{Range, RegionSet};
+use crate::{cache, console, cpu, psci};
+
+/// Everything that the core may do to the machine.
+pub(crate) struct Hardware {
+    gic: Gic,
+    ram: RegionSet<REGIONS_MAX>,
+    ticks_per_ms: u64,
+    /// The user table while no thread's is in use: 512 zeros.
+    empty_space: u64,
+    /// What TTBR0_EL1 holds.
+    space: Cell<u64>,
+    fp: FpUnit,
+    /// What CNTKCTL_EL1 holds.
+    counter_access: Cell<u64>,
+    /// The thread that FP and timer access are set up for.
+    prepared: Cell<Option<TcbRef>>,
+}
+
+impl Hardware {
+    /// Starts the timer and closes or opens what EL0 may touch (kernel-abi §6.8, §11.5).
+    ///
+    /// # Safety
+    /// 1. `ram` is all in the direct map, and no Rust object lives there. 2. `empty_space` is the physical address of an empty root
+    ///    table, in use as TTBR0 now. 3. There is no other `Hardware`.
+    pub(crate) unsafe fn start(gic: Gic, ram: RegionSet<REGIONS_MAX>, empty_space: u64) -> Self {
+        let frequency = cpu::counter_frequency();
+        cpu::set_timer_compare(u64::MAX);
+        cpu::set_timer_control(TIMER_ENABLE);
+        cpu::set_physical_timer_control(0);
+        cpu::set_counter_access(COUNTER_VIRTUAL);
+        cpu::set_debug_control(DEBUG_CHANNEL_TRAP);
+        if matches!(cpu::debug_features() >> 8 & 0xf, 1..=0xe) {
+            cpu::set_pmu_access(u64::from(cfg!(feature = "export-pmu")));
+        }
+        if cpu::processor_features() >> 44 & 0xf != 0 {
+            cpu::set_amu_access(0);
+        }
+        cpu::isb();
+        gic.unmask(TIMER_IRQ);
+        Self {
+            gic,
+            ram,
+            ticks_per_ms: (frequency / 1000).max(1),
+            empty_space,
+            space: Cell::new(empty_space),
+            fp: FpUnit::start(),
+            counter_access: Cell::new(COUNTER_VIRTUAL),
+            prepared: Cell::new(None),
+        }
+    }
+
+    /// Takes the interrupt that is waiting, if it is a real one.
+    pub(crate) fn acknowledge(&self) -> Option<u32> {
+        self.gic.acknowledge()
+    }
+
+    /// Sets up for `thread` what is not in its registers: FP unit and timer access. Cheap if it was the last one.
+    #[inline]
+    pub(crate) fn prepare(&self, thread: TcbRef) {
+        if self.prepared.get() != Some(thread) {
+            self.change_thread(thread);
+        }
+    }
+
+    fn change_thread(&self, thread: TcbRef) {
+        let tcb = Tcb::new(self.words(thread.paddr()));
+        self.fp.prepare(thread, tcb.flags() & TCB_FLAG_FPU_DISABLED != 0);
+        let wanted = COUNTER_VIRTUAL | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 };
+        if self.counter_access.replace(wanted) != wanted {
+            cpu::set_counter_access(wanted);
+        }
+        self.prepared.set(Some(thread));
+    }
+
+    fn mapped(&self, paddr: u64, bytes: u64) -> Option<Range> {
+        let range = Range { start: paddr, end: paddr.checked_add(bytes)? };
+        self.ram.contains(&range).then_some(range)
+    }
+}
+
+impl Platform for Hardware {
+    #[inline]
+    fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
+        assert!(paddr.is_multiple_of(8) && paddr < DIRECT_SIZE);
+        // SAFETY: INV-PLAT-1: `paddr` is inside of an object in RAM, so in the direct map; aligned by the assertion. Everything that
+        // is reached this way is a plain word in a `Cell`, and only one core is here (INV-PLAT-2).
+        unsafe { &*core::ptr::with_exposed_provenance::<[Cell<u64>; N]>(direct(paddr)) }
+    }
+
+    fn zero(&self, paddr: u64, bytes: u64) {
+        let range = self.mapped(paddr, bytes);
+        assert!(range.is_some(), "zeroing of memory that is not RAM");
+        // SAFETY: the range is RAM in the direct map; by INV-PLAT-1 it belongs to the core.
+        unsafe { cache::zero(direct(paddr), bytes as usize) };
+    }
+
+    #[inline]
+    fn now(&self) -> u64 {
+        cpu::isb(); // the counter may be read early otherwise
+        cpu::virtual_count()
+    }
+
+    fn ticks_per_ms(&self) -> u64 {
+        self.ticks_per_ms
+    }
+
+    #[inline]
+    fn set_deadline(&self, deadline: u64) {
+        cpu::set_timer_compare(deadline);
+        cpu::isb();
+    }
+
+    #[inline]
+    fn write_table_entry(&self, paddr: u64, value: u64) {
+        self.words::<1>(paddr)[0].set(value);
+        cpu::dsb_ishst();
+    }
+
+    fn invalidate_asid(&self, asid: u16) {
+        cpu::dsb_ishst();
+        cpu::invalidate_asid(asid);
+        cpu::dsb_ish();
+        cpu::isb();
+    }
+
+    fn invalidate_page(&self, asid: u16, vaddr: u64) {
+        cpu::dsb_ishst();
+        cpu::invalidate_page(asid, vaddr);
+        cpu::dsb_ish();
+        cpu::isb();
+    }
+
+    fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64) {
+        if bytes == 0 || self.mapped(paddr, bytes).is_none() {
+            return;
+        }
+        // SAFETY: the range is RAM in the direct map and belongs to whoever asked the core.
+        unsafe { cache::maintain(operation, direct(paddr), bytes as usize) };
+    }
+
+    #[inline]
+    fn set_address_space(&self, space: Option<(u64, u16)>) {
+        let wanted = space.map_or(self.empty_space, |(root, asid)| root | u64::from(asid) << 48);
+        if self.space.replace(wanted) != wanted {
+            // SAFETY: INV-PLAT-1: the core passes live VSpace objects only, and replaces them before it reuses their memory.
+            unsafe { cpu::set_user_space(wanted) };
+            cpu::isb();
+        }
+    }
+
+    fn release_fp(&self, thread: TcbRef) {
+        self.fp.release(thread);
+        self.thread_changed(thread);
+    }
+
+    fn thread_changed(&self, thread: TcbRef) {
+        if self.prepared.get() == Some(thread) {
+            self.prepared.set(None);
+        }
+    }
+
+    fn interrupt_pending(&self) -> bool {
+        cpu::pending() & PENDING_IRQ != 0
+    }
+
+    fn unmask_irq(&self, irq: u32) {
+        self.gic.unmask(irq);
+    }
+
+    fn mask_irq(&self, irq: u32) {
+        self.gic.mask(irq);
+    }
+
+    fn set_irq_trigger(&self, irq: u32, edge: bool) {
+        self.gic.set_edge_triggered(irq, edge);
+    }
+
+    fn hold_irq(&self, irq: u32) {
+        self.gic.hold(irq);
+    }
+
+    fn release_irq(&self, irq: u32) {
+        self.gic.release(irq);
+    }
+
+    fn end_irq(&self, irq: u32) {
+        self.gic.end(irq);
+    }
+
+    fn max_sgi_target(&self) -> u64 {
+        self.gic.max_target()
+    }
+
+    fn send_sgi(&self, sgi: u32, target: u64) {
+        self.gic.send(sgi, target);
+    }
+
+    fn power_off(&self) {
+        psci::system_off();
+    }
+
+    fn reset(&self) {
+        psci::system_reset();
+    }
+
+    fn put_char(&self, character: u8) {
+        console::put_byte(character);
+    }
+}
+
+const TIMER_IRQ: u32 = hybrid_abi::limits::TIMER_IRQ as u32;
+const TIMER_ENABLE: u64 = 1;
+/// CNTKCTL_EL1.EL0VCTEN.
+const COUNTER_VIRTUAL: u64 = 1 << 1;
+/// CNTKCTL_EL1.EL0PCTEN and EL0PTEN: a timer without its counter is of no use.
+const TIMER_PHYSICAL: u64 = 1 << 0 | 1 << 9;
+/// MDSCR_EL1.TDCC: EL0 has no access to the debug channel.
+const DEBUG_CHANNEL_TRAP: u64 = 1 << 12;
+/// ISR_EL1.I.
+const PENDING_IRQ: u64 = 1 << 7;

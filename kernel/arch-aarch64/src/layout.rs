@@ -1,0 +1,23 @@
+//! Where things are in the kernel's half of the address space; constants and pure arithmetic only.
+
+/// First address of the direct map: physical address 0.
+pub const DIRECT_BASE: u64 = 0xffff_0000_0000_0000;
+/// Bytes that the direct map can hold: one entry of the root table, 512 GiB.
+pub const DIRECT_SIZE: u64 = 1 << 39;
+/// Link address of the image; its window is 2 MiB.
+pub const IMAGE_BASE: u64 = 0xffff_ffff_8000_0000;
+/// Window for device registers, 2 MiB after the image.
+pub const DEVICE_BASE: u64 = IMAGE_BASE + 0x20_0000;
+/// Bytes of the device window.
+pub const DEVICE_SIZE: u64 = 0x20_0000;
+/// Window for reading the device tree at boot: at most 2 MiB, at any page.
+pub const DEVICE_TREE_BASE: u64 = IMAGE_BASE + 0x40_0000;
+/// Bytes of a page.
+pub const PAGE_SIZE: u64 = 4096;
+
+/// The direct map's virtual address of a physical address below [`DIRECT_SIZE`].
+#[inline]
+pub const fn direct(physical: u64) -> usize {
+    // usize is 64 bits wide on the target; on the host this is only computed.
+    (DIRECT_BASE | physical) as usize
+}

@@ -1,0 +1,139 @@
+// Exception vectors: from user registers to Rust and back.
+//
+// While user code runs, SP_EL1 is the address of the current thread's register context (the first bytes of its TCB in the direct
+// map); while the kernel runs, it is the kernel stack. Word numbers are those of hybrid_kernel_core::object::context.
+// ERET clears the local exclusive monitor (ARM ARM, AArch64.ExceptionReturn), so no reservation crosses a thread boundary.
+
+    .macro  vector target
+    .balign 128
+    b       \target
+    .endm
+
+    .macro  unexpected kind
+    .balign 128
+    mov     x17, sp                     // x16 and x17 of the kernel are lost; a panic does not need them
+    adrp    x16, __emergency_stack_top
+    add     x16, x16, :lo12:__emergency_stack_top
+    mov     sp, x16
+    mov     x16, #\kind
+    b       kernel_exception
+    .endm
+
+    .section .text.entry, "ax"
+    .balign 2048
+exception_vectors:
+    unexpected 0
+    unexpected 1
+    unexpected 2
+    unexpected 3
+    unexpected 4
+    unexpected 5
+    unexpected 6
+    unexpected 7
+    vector  user_synchronous
+    vector  user_irq
+    unexpected 10
+    unexpected 11
+    unexpected 12
+    unexpected 13
+    unexpected 14
+    unexpected 15
+
+    // Saves all user registers; leaves x1 = ELR_EL1, SP = context.
+    .macro  save_user
+    stp     x0, x1, [sp, #0]
+    stp     x2, x3, [sp, #16]
+    stp     x4, x5, [sp, #32]
+    stp     x6, x7, [sp, #48]
+    stp     x8, x9, [sp, #64]
+    stp     x10, x11, [sp, #80]
+    stp     x12, x13, [sp, #96]
+    stp     x14, x15, [sp, #112]
+    stp     x16, x17, [sp, #128]
+    stp     x18, x19, [sp, #144]
+    stp     x20, x21, [sp, #160]
+    stp     x22, x23, [sp, #176]
+    stp     x24, x25, [sp, #192]
+    stp     x26, x27, [sp, #208]
+    stp     x28, x29, [sp, #224]
+    mrs     x0, sp_el0
+    stp     x30, x0, [sp, #240]
+    mrs     x1, elr_el1
+    mrs     x2, spsr_el1
+    stp     x1, x2, [sp, #256]
+    mrs     x3, tpidr_el0
+    .endm
+
+user_synchronous:
+    save_user
+    mrs     x0, esr_el1
+    adrp    x4, __stack_top
+    lsr     x5, x0, #26
+    cmp     x5, #0x15                   // SVC from AArch64
+    b.ne    1f
+    sub     x1, x1, #4
+    stp     x1, x3, [sp, #272]          // restart address: the SVC itself
+    mov     sp, x4
+    bl      handle_system_call
+    b       enter_user
+1:  stp     x1, x3, [sp, #272]
+    mov     sp, x4
+    mrs     x1, far_el1
+    bl      handle_user_fault
+    b       enter_user
+
+user_irq:
+    save_user
+    stp     x1, x3, [sp, #272]
+    adrp    x4, __stack_top
+    mov     sp, x4
+    bl      handle_interrupt
+
+// x0 = register context of the thread to run.
+    .global enter_user
+enter_user:
+    mov     sp, x0
+    ldp     x1, x2, [sp, #256]
+    msr     elr_el1, x1
+    msr     spsr_el1, x2
+    ldp     x3, x4, [sp, #280]
+    msr     tpidr_el0, x3
+    msr     tpidrro_el0, x4
+    ldp     x30, x0, [sp, #240]
+    msr     sp_el0, x0
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x8, x9, [sp, #64]
+    ldp     x10, x11, [sp, #80]
+    ldp     x12, x13, [sp, #96]
+    ldp     x14, x15, [sp, #112]
+    ldp     x16, x17, [sp, #128]
+    ldp     x18, x19, [sp, #144]
+    ldp     x20, x21, [sp, #160]
+    ldp     x22, x23, [sp, #176]
+    ldp     x24, x25, [sp, #192]
+    ldp     x26, x27, [sp, #208]
+    ldp     x28, x29, [sp, #224]
+    ldp     x0, x1, [sp, #0]
+    eret
+    dsb     nsh                         // no speculation past ERET
+    isb
+
+// x16 = vector number, x17 = SP when the kernel itself took an exception. Never returns.
+kernel_exception:
+    stp     x29, x30, [sp, #-16]!
+    mov     x0, x16
+    mov     x1, x17
+    mrs     x2, esr_el1
+    mrs     x3, elr_el1
+    mrs     x4, far_el1
+    mrs     x5, spsr_el1
+    mov     x6, x30
+    mov     x29, xzr
+    b       report_kernel_exception
+
+    .section .bss.emergency_stack, "aw", @nobits
+    .balign 16
+    .skip   8192
+__emergency_stack_top:

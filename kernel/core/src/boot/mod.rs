@@ -1,0 +1,320 @@
+//! From the machine's memory map to the initial thread: boot objects, capabilities, boot info (kernel-abi §10).
+
+mod info;
+mod memory;
+mod space;
+
+use hybrid_abi::limits::{BOOT_TIME_SLICE_MS, MAX_PRIORITY, MIN_BUDGET_US, ROOT_CNODE_BITS, TIMER_IRQ};
+use hybrid_abi::object::SLOT_BITS;
+use hybrid_abi::register::SPSR_USER_BITS;
+use hybrid_abi::slot as fixed;
+use hybrid_abi::vm::USER_TOP;
+
+use crate::cap::{Cap, FrameSize, VmRights};
+use crate::cspace::slot_of;
+use crate::kernel::{IRQS, IrqUse, Kernel};
+use crate::object::{CNodeRef, PoolRef, SchedContextRef, SlotRef, TableRef, TcbRef, TcbSlot, ThreadState, context};
+use crate::platform::{CacheOperation, PhysRange, Platform};
+
+use memory::{gaps, is_well_formed};
+
+/// What the machine layer knows when it starts the logic. All lists are sorted, disjoint and page aligned.
+#[derive(Clone, Copy, Debug)]
+pub struct BootParameters<'a> {
+    /// All RAM that the kernel maps.
+    pub ram: &'a [PhysRange],
+    /// Used memory and registers, in RAM or not: kernel image, device tree, user image, interrupt controller.
+    pub reserved: &'a [PhysRange],
+    /// Parts of `reserved` RAM that the kernel no longer needs (its boot code): become untyped memory.
+    pub recycled: &'a [PhysRange],
+    /// The loaded user image: one contiguous range.
+    pub image: PhysRange,
+    /// Virtual address of the first byte of the image; page aligned.
+    pub image_vaddr: u64,
+    /// Virtual address of its first instruction.
+    pub entry: u64,
+    /// Physical address (8-byte aligned) and bytes of the device tree, copied into extra boot info.
+    pub device_tree: Option<(u64, u64)>,
+    /// First physical address that is no device memory (2^40 for 40-bit machines).
+    pub device_top: u64,
+}
+
+/// Why the kernel cannot start user space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootError {
+    /// No free region is large enough for the boot objects.
+    TooLittleMemory,
+    /// The user image is empty, misaligned, too large for the root CNode, or reaches over the end of user space.
+    BadImage,
+    /// A list is unsorted, overlaps or is not page aligned.
+    BadMemoryMap,
+}
+
+const PAGE: u64 = 4096;
+const CNODE_BYTES: u64 = 1 << (ROOT_CNODE_BITS + SLOT_BITS);
+const ROOT_SLOTS: u64 = 1 << ROOT_CNODE_BITS;
+/// Slots kept free of boot capabilities besides untyped memory.
+const SPARE_SLOTS: u64 = 512;
+/// ASID of the initial address space.
+const BOOT_ASID: u16 = 1;
+/// log2 bytes of the initial scheduling context.
+const BOOT_CONTEXT_BITS: u8 = 7;
+
+/// A page allocator over the boot block that is never given back.
+struct Pages {
+    next: u64,
+    end: u64,
+}
+
+impl Pages {
+    fn take(&mut self, bytes: u64) -> Result<u64, BootError> {
+        let at = self.next;
+        let next = at.checked_add(bytes).filter(|next| *next <= self.end).ok_or(BootError::TooLittleMemory)?;
+        self.next = next;
+        Ok(at)
+    }
+}
+
+/// Slots of the root CNode, handed out in order.
+struct Slots {
+    cnode: CNodeRef,
+    next: u64,
+}
+
+impl Slots {
+    fn fixed(&self, index: u64) -> Result<SlotRef, BootError> {
+        slot_of(self.cnode, index).filter(|_| index < ROOT_SLOTS).ok_or(BootError::BadImage)
+    }
+
+    fn take(&mut self) -> Result<SlotRef, BootError> {
+        let slot = self.fixed(self.next)?;
+        self.next = self.next.wrapping_add(1);
+        Ok(slot)
+    }
+}
+
+/// Virtual layout of the initial thread.
+#[derive(Clone, Copy)]
+struct Layout {
+    image_pages: u64,
+    ipc_buffer: u64,
+    boot_info: u64,
+    extra: u64,
+    extra_pages: u64,
+    extra_len: u64,
+    /// End of everything.
+    end: u64,
+}
+
+impl Layout {
+    fn of(parameters: &BootParameters<'_>) -> Result<Self, BootError> {
+        let image = parameters.image;
+        let is_aligned = (image.start | image.end | parameters.image_vaddr) & (PAGE - 1) == 0;
+        if image.start >= image.end || !is_aligned {
+            return Err(BootError::BadImage);
+        }
+        let bytes = image.end.wrapping_sub(image.start);
+        let extra_len = info::extra_len(parameters);
+        let extra_pages = extra_len.div_ceil(PAGE);
+        let after = |base: u64, bytes: u64| base.checked_add(bytes).ok_or(BootError::BadImage);
+        let ipc_buffer = after(parameters.image_vaddr, bytes)?;
+        let boot_info = after(ipc_buffer, PAGE)?;
+        let extra = after(boot_info, PAGE)?;
+        let end = after(extra, extra_pages.saturating_mul(PAGE))?;
+        let image_pages = bytes / PAGE;
+        if end > USER_TOP || image_pages.saturating_add(extra_pages) > ROOT_SLOTS - SPARE_SLOTS {
+            return Err(BootError::BadImage);
+        }
+        Ok(Self { image_pages, ipc_buffer, boot_info, extra, extra_pages, extra_len, end })
+    }
+}
+
+/// The boot objects, before capabilities to them exist.
+struct Objects {
+    cnode: CNodeRef,
+    root: TableRef,
+    pool: PoolRef,
+    thread: TcbRef,
+    context: SchedContextRef,
+    boot_info: u64,
+    ipc_buffer: u64,
+    extra: u64,
+}
+
+impl<P: Platform> Kernel<P> {
+    /// Makes the initial thread and everything it starts with. Gives the thread to run.
+    ///
+    /// # Errors
+    ///
+    /// [`BootError`] if the machine description or the image cannot be used; the kernel is then not started.
+    pub fn boot(&self, parameters: &BootParameters<'_>) -> Result<Option<TcbRef>, BootError> {
+        let lists = [parameters.ram, parameters.reserved, parameters.recycled];
+        if !lists.iter().all(|list| is_well_formed(list)) {
+            return Err(BootError::BadMemoryMap);
+        }
+        let layout = Layout::of(parameters)?;
+        let tables = space::table_count(parameters.image_vaddr, layout.end);
+        // CNode, interrupt table, root table, pool, boot info, buffer, one page for thread and scheduling context.
+        let bytes = CNODE_BYTES
+            .saturating_add(PAGE * 7)
+            .saturating_add(tables.saturating_add(layout.extra_pages).saturating_mul(PAGE));
+        let block = boot_block(parameters, bytes).ok_or(BootError::TooLittleMemory)?;
+        self.platform.zero(block.start, block.end.wrapping_sub(block.start));
+
+        let mut pages = Pages { next: block.start, end: block.end };
+        let objects = self.boot_objects(&mut pages, &layout)?;
+        self.start_clock();
+        let mut slots = Slots { cnode: objects.cnode, next: fixed::FIRST_DYNAMIC };
+        let region = |start: u64, end: u64| (start, end);
+
+        let first = slots.next;
+        self.map_boot_tables(&mut pages, &mut slots, objects.root, parameters.image_vaddr, layout.end)?;
+        let paging = region(first, slots.next);
+        let first = slots.next;
+        for page in 0..layout.extra_pages {
+            let offset = page.wrapping_mul(PAGE);
+            let cap =
+                self.map_boot_frame(objects.root, objects.extra.wrapping_add(offset), layout.extra.wrapping_add(offset), false);
+            self.insert_root(slots.take()?, cap);
+        }
+        let extra_pages = region(first, slots.next);
+        let first = slots.next;
+        self.insert_root(slots.take()?, Cap::SchedControl { core: 0 });
+        let sched_control = region(first, slots.next);
+        let first = slots.next;
+        for page in 0..layout.image_pages {
+            let offset = page.wrapping_mul(PAGE);
+            let (paddr, vaddr) =
+                (parameters.image.start.wrapping_add(offset), parameters.image_vaddr.wrapping_add(offset));
+            let cap = self.map_boot_frame(objects.root, paddr, vaddr, true);
+            self.insert_root(slots.take()?, cap);
+        }
+        let image_frames = region(first, slots.next);
+
+        self.insert_fixed(&slots, &objects, &layout)?;
+        let untyped = self.insert_untyped(parameters, block, &mut slots, objects.boot_info)?;
+        let platform_slot = slots.next;
+        self.insert_root(slots.take()?, Cap::Platform);
+        let info = info::Regions {
+            paging,
+            extra_pages,
+            sched_control,
+            image_frames,
+            untyped,
+            empty: region(slots.next, ROOT_SLOTS),
+        };
+        self.write_boot_info(objects.boot_info, layout.ipc_buffer, layout.extra_len, &info);
+        self.write_extra(objects.extra, parameters, platform_slot);
+        self.platform.maintain_cache(CacheOperation::Clean, block.start, block.end.wrapping_sub(block.start));
+        self.start_initial_thread(parameters, &objects, &slots, &layout)?;
+        Ok(self.leave())
+    }
+
+    fn boot_objects(&self, pages: &mut Pages, layout: &Layout) -> Result<Objects, BootError> {
+        let missing = BootError::TooLittleMemory;
+        let cnode = CNodeRef::new(pages.take(CNODE_BYTES)?).ok_or(missing)?;
+        let table_bytes = (IRQS as u64).wrapping_mul(1 << SLOT_BITS).next_multiple_of(PAGE);
+        self.irq_table.set(pages.take(table_bytes)?);
+        let root = TableRef::new(pages.take(PAGE)?).ok_or(missing)?;
+        let pool = PoolRef::new(pages.take(PAGE)?).ok_or(missing)?;
+        let boot_info = pages.take(PAGE)?;
+        let ipc_buffer = pages.take(PAGE)?;
+        let small = pages.take(PAGE)?;
+        let extra = pages.take(layout.extra_pages.wrapping_mul(PAGE))?;
+        let thread = TcbRef::new(small).ok_or(missing)?;
+        let context = SchedContextRef::new(small.wrapping_add(PAGE / 2)).ok_or(missing)?;
+        self.set_pool(0, Some(pool));
+        self.set_asid(BOOT_ASID, root);
+        Ok(Objects { cnode, root, pool, thread, context, boot_info, ipc_buffer, extra })
+    }
+
+    fn start_clock(&self) {
+        self.min_budget.set(self.ticks(MIN_BUDGET_US));
+        self.now.set(self.platform.now());
+        self.set_irq_use(u32::try_from(TIMER_IRQ).unwrap_or(0), IrqUse::Reserved);
+        self.platform.unmask_irq(u32::try_from(TIMER_IRQ).unwrap_or(0));
+    }
+
+    fn insert_fixed(&self, slots: &Slots, objects: &Objects, layout: &Layout) -> Result<(), BootError> {
+        let cnode = Cap::CNode {
+            at: objects.cnode,
+            radix: u8::try_from(ROOT_CNODE_BITS).unwrap_or(0),
+            guard_size: u8::try_from(64 - ROOT_CNODE_BITS).unwrap_or(0),
+            guard: 0,
+        };
+        let boot_info = self.map_boot_frame(objects.root, objects.boot_info, layout.boot_info, false);
+        let buffer = self.map_boot_frame(objects.root, objects.ipc_buffer, layout.ipc_buffer, false);
+        let caps = [
+            (fixed::TCB, Cap::Tcb { at: objects.thread }),
+            (fixed::CNODE, cnode),
+            (fixed::VSPACE, Cap::VSpace { at: objects.root, asid: BOOT_ASID }),
+            (fixed::IRQ_CONTROL, Cap::IrqControl),
+            (fixed::ASID_CONTROL, Cap::AsidControl),
+            (fixed::ASID_POOL, Cap::AsidPool { at: objects.pool, index: 0 }),
+            (fixed::BOOT_INFO, boot_info),
+            (fixed::IPC_BUFFER, buffer),
+            (fixed::DOMAIN, Cap::Domain),
+            (fixed::SCHED_CONTEXT, Cap::SchedContext { at: objects.context, bits: BOOT_CONTEXT_BITS }),
+        ];
+        for (index, cap) in caps {
+            self.insert_root(slots.fixed(index)?, cap);
+        }
+        Ok(())
+    }
+
+    fn start_initial_thread(
+        &self,
+        parameters: &BootParameters<'_>,
+        objects: &Objects,
+        slots: &Slots,
+        layout: &Layout,
+    ) -> Result<(), BootError> {
+        let thread = objects.thread;
+        let tcb = self.tcb(thread);
+        for (index, which) in
+            [(fixed::CNODE, TcbSlot::CSpace), (fixed::VSPACE, TcbSlot::VSpace), (fixed::IPC_BUFFER, TcbSlot::Buffer)]
+        {
+            let source = slots.fixed(index)?;
+            let cap = match self.cap(source) {
+                Cap::Frame { base, .. } => Cap::Frame {
+                    base,
+                    size: FrameSize::Small,
+                    is_device: false,
+                    rights: VmRights::ReadWrite,
+                    mapping: None,
+                },
+                cap => cap,
+            };
+            self.insert_derived(source, thread.slot(which), cap);
+        }
+        tcb.set_buffer_address(layout.ipc_buffer);
+        tcb.set_x::<0>(layout.boot_info);
+        tcb.set_pc(parameters.entry);
+        tcb.set_fault_ip(parameters.entry);
+        tcb.set_context_word(context::SPSR, SPSR_USER_BITS);
+        tcb.set_priority(MAX_PRIORITY);
+        tcb.set_mcp(MAX_PRIORITY);
+        let slice = self.platform.ticks_per_ms().saturating_mul(BOOT_TIME_SLICE_MS);
+        self.start_refills(objects.context, slice, 0, 2);
+        self.set_state(thread, ThreadState::Running);
+        self.bind_context_thread(objects.context, thread);
+        Ok(())
+    }
+}
+
+/// Memory for the boot objects: at the end of the last free region that is large enough, aligned to the CNode.
+fn boot_block(parameters: &BootParameters<'_>, bytes: u64) -> Option<PhysRange> {
+    let mut found = None;
+    for ram in parameters.ram {
+        gaps(*ram, &[parameters.reserved], |gap| {
+            if let Some(start) = gap.end.checked_sub(bytes) {
+                let start = start & !(CNODE_BYTES - 1);
+                // The first page of memory is never an object (references are not 0).
+                if start >= gap.start && start > 0 {
+                    found = Some(PhysRange { start, end: start.wrapping_add(bytes) });
+                }
+            }
+        });
+    }
+    found
+}

@@ -1,0 +1,224 @@
+//! Endpoints: sending, receiving, and taking threads out of their queues (kernel-abi §4.2–4.4, §4.8).
+
+use crate::kernel::Kernel;
+use crate::object::{EndpointRef, EndpointState, NotificationState, ReplyRef, TcbRef, ThreadState};
+use crate::platform::Platform;
+use crate::queue::Queue;
+
+/// What a sender's capability gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    pub(crate) badge: u64,
+    pub(crate) can_grant: bool,
+    pub(crate) can_grant_reply: bool,
+    pub(crate) is_call: bool,
+}
+
+const GRANT: u64 = 1;
+const GRANT_REPLY: u64 = 2;
+const IS_CALL: u64 = 4;
+
+impl Sender {
+    fn flags(self) -> u64 {
+        let bit = |flag, value| if flag { value } else { 0 };
+        bit(self.can_grant, GRANT) | bit(self.can_grant_reply, GRANT_REPLY) | bit(self.is_call, IS_CALL)
+    }
+}
+
+impl<P: Platform> Kernel<P> {
+    fn endpoint_queue(&self, endpoint: EndpointRef) -> Queue {
+        let endpoint = self.endpoint(endpoint);
+        Queue { head: endpoint.head(), tail: endpoint.tail() }
+    }
+
+    fn set_endpoint_queue(&self, endpoint: EndpointRef, state: EndpointState, queue: Queue) {
+        let state = if queue.head.is_some() { state } else { EndpointState::Idle };
+        self.endpoint(endpoint).set_queue(state, queue.head, queue.tail);
+    }
+
+    fn dequeue_head(&self, endpoint: EndpointRef, head: TcbRef) {
+        let state = self.endpoint(endpoint).state();
+        let queue = self.queue_remove(self.endpoint_queue(endpoint), head);
+        self.set_endpoint_queue(endpoint, state, queue);
+    }
+
+    pub(crate) fn enqueue(&self, endpoint: EndpointRef, state: EndpointState, thread: TcbRef) {
+        self.tcb(thread).set_blocked_on(endpoint.paddr());
+        let queue = self.queue_insert(self.endpoint_queue(endpoint), thread);
+        self.set_endpoint_queue(endpoint, state, queue);
+    }
+
+    /// Sends a thread's message or stored fault.
+    pub(crate) fn send(
+        &self,
+        thread: TcbRef,
+        endpoint: EndpointRef,
+        sender: Sender,
+        is_blocking: bool,
+        may_donate: bool,
+    ) {
+        let view = self.endpoint(endpoint);
+        if let (EndpointState::Receive, Some(receiver)) = (view.state(), view.head()) {
+            self.dequeue_head(endpoint, receiver);
+            self.send_to(thread, receiver, endpoint, sender, may_donate);
+        } else if is_blocking {
+            let tcb = self.tcb(thread);
+            tcb.set_sender_badge(sender.badge);
+            tcb.set_sender_flags(sender.flags());
+            self.set_state(thread, ThreadState::BlockedOnSend);
+            self.enqueue(endpoint, EndpointState::Send, thread);
+        }
+    }
+
+    fn send_to(&self, thread: TcbRef, receiver: TcbRef, endpoint: EndpointRef, sender: Sender, may_donate: bool) {
+        let is_fault = self.tcb(thread).fault_kind() != 0;
+        self.transfer_any(thread, receiver, endpoint, sender);
+        let reply = self.tcb(receiver).reply();
+        if let Some(reply) = reply {
+            self.unlink_reply(reply, receiver);
+        }
+        if sender.is_call || is_fault {
+            match reply {
+                Some(reply) if sender.can_grant || sender.can_grant_reply => {
+                    self.push_reply(thread, receiver, reply, may_donate);
+                }
+                _ => self.set_state(thread, ThreadState::Inactive),
+            }
+        } else if may_donate
+            && self.tcb(receiver).sched_context().is_none()
+            && let Some(context) = self.tcb(thread).sched_context()
+        {
+            self.donate(context, receiver);
+        }
+        self.set_state(receiver, ThreadState::Running);
+        self.refresh_sporadic(receiver);
+        self.offer(receiver);
+    }
+
+    fn transfer_any(&self, thread: TcbRef, receiver: TcbRef, endpoint: EndpointRef, sender: Sender) {
+        match self.tcb(thread).fault() {
+            None => self.transfer(thread, receiver, Some(endpoint), sender.badge, sender.can_grant),
+            Some(fault) => self.transfer_fault(thread, receiver, fault, sender.badge),
+        }
+    }
+
+    /// Receives on an endpoint, with a reply object or without.
+    pub(crate) fn receive_message(
+        &self,
+        thread: TcbRef,
+        endpoint: EndpointRef,
+        is_blocking: bool,
+        reply: Option<ReplyRef>,
+    ) {
+        if let Some(reply) = reply
+            && let Some(user) = self.reply(reply).thread()
+            && user != thread
+        {
+            self.cancel_ipc(user);
+        }
+        if let Some(bound) = self.tcb(thread).bound_notification() {
+            if self.notification(bound).state() == NotificationState::Active {
+                self.take_signal(thread, bound);
+                return;
+            }
+            if is_blocking {
+                self.return_context(thread, bound);
+            }
+        }
+        let view = self.endpoint(endpoint);
+        match (view.state(), view.head()) {
+            (EndpointState::Send, Some(sender)) => self.receive_from(thread, sender, endpoint, reply),
+            _ if is_blocking => {
+                self.set_state(thread, ThreadState::BlockedOnReceive);
+                self.tcb(thread).set_reply(reply);
+                if let Some(reply) = reply {
+                    self.reply(reply).set_thread(Some(thread));
+                }
+                self.enqueue(endpoint, EndpointState::Receive, thread);
+            }
+            _ => self.tcb(thread).set_x::<0>(0),
+        }
+    }
+
+    fn receive_from(&self, thread: TcbRef, from: TcbRef, endpoint: EndpointRef, reply: Option<ReplyRef>) {
+        self.dequeue_head(endpoint, from);
+        let tcb = self.tcb(from);
+        let flags = tcb.sender_flags();
+        let sender = Sender {
+            badge: tcb.sender_badge(),
+            can_grant: flags & GRANT != 0,
+            can_grant_reply: flags & GRANT_REPLY != 0,
+            is_call: flags & IS_CALL != 0,
+        };
+        let fault = tcb.fault_kind();
+        self.transfer_any(from, thread, endpoint, sender);
+        self.refresh_sporadic(from);
+        if sender.is_call || fault != 0 {
+            match reply {
+                Some(reply) if sender.can_grant || sender.can_grant_reply => {
+                    let may_donate =
+                        tcb.sched_context().is_some() && fault != hybrid_abi::fault::FaultType::Timeout as u64;
+                    self.push_reply(from, thread, reply, may_donate);
+                }
+                _ => self.set_state(from, ThreadState::Inactive),
+            }
+        } else {
+            self.set_state(from, ThreadState::Running);
+            self.offer(from);
+        }
+    }
+
+    /// Takes a blocked thread out of its endpoint's queue (its state is for the caller to set).
+    pub(crate) fn leave_endpoint(&self, thread: TcbRef) {
+        let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
+        self.dequeue_head(endpoint, thread);
+    }
+
+    /// The thread's priority changed while it waits.
+    pub(crate) fn reorder_in_endpoint(&self, thread: TcbRef) {
+        let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
+        let state = self.endpoint(endpoint).state();
+        self.dequeue_head(endpoint, thread);
+        let queue = self.queue_insert(self.endpoint_queue(endpoint), thread);
+        self.set_endpoint_queue(endpoint, state, queue);
+    }
+
+    /// The endpoint is destroyed: waiting threads restart, faulted ones stop.
+    pub(crate) fn cancel_endpoint(&self, endpoint: EndpointRef) {
+        while let Some(thread) = self.endpoint(endpoint).head() {
+            self.dequeue_head(endpoint, thread);
+            if let Some(reply) = self.tcb(thread).reply() {
+                self.unlink_reply(reply, thread);
+            }
+            self.restart_or_stop(thread);
+        }
+        self.reschedule();
+    }
+
+    /// Restarts every thread that sends on this endpoint with this badge.
+    pub(crate) fn cancel_badged_sends(&self, endpoint: EndpointRef, badge: u64) {
+        if self.endpoint(endpoint).state() != EndpointState::Send {
+            return;
+        }
+        let mut next = self.endpoint(endpoint).head();
+        while let Some(thread) = next {
+            next = self.tcb(thread).queue_next();
+            if self.tcb(thread).sender_badge() == badge {
+                self.dequeue_head(endpoint, thread);
+                self.restart_or_stop(thread);
+            }
+        }
+        self.reschedule();
+    }
+
+    fn restart_or_stop(&self, thread: TcbRef) {
+        if self.tcb(thread).fault_kind() != 0 {
+            self.tcb(thread).set_fault_kind(0);
+            self.set_state(thread, ThreadState::Inactive);
+        } else {
+            self.set_state(thread, ThreadState::Restart);
+            self.refresh_sporadic(thread);
+            self.offer(thread);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Call and ReplyRecv on their usual way, without detours; everything else falls back.
+//!
+//! INV-FAST-1: each of the two either gives `None` and has only sampled the clock, or leaves exactly the state that the ordinary
+//! way (`syscall`, then `leave`) leaves, clock and deadline included. Tested by `model_tests::fast` on random threads.
+//!
+//! The usual way: one-level capability space, no extra capabilities, no fault, partner waiting and with budget (its own or ours),
+//! nobody else to be preferred, nothing due in the release queue.
+
+use hybrid_abi::cap_tag as tag;
+use hybrid_abi::message::MessageInfo;
+use hybrid_abi::rights::Rights;
+
+use crate::cap::Cap;
+use crate::cspace::slot_of;
+use crate::kernel::Kernel;
+use crate::object::{
+    CNodeRef, EndpointRef, EndpointState, NotificationState, ReplyRef, SchedContextRef, TcbRef, TcbSlot, ThreadState,
+};
+use crate::platform::Platform;
+use crate::sched::Switch;
+
+impl<P: Platform> Kernel<P> {
+    /// Call on an endpoint where a receiver with a reply object waits. Gives the receiver, which runs next.
+    #[inline]
+    pub(crate) fn fast_call(&self, thread: TcbRef) -> Option<TcbRef> {
+        let tcb = self.tcb(thread);
+        if MessageInfo(tcb.x::<1>()).extra_caps() != 0 || tcb.fault_kind() != 0 {
+            return None;
+        }
+        let (endpoint, badge, rights) = self.fast_endpoint(thread, tcb.x::<0>())?;
+        let may_reply = rights.has(Rights::GRANT) || rights.has(Rights::GRANT_REPLY);
+        let view = self.endpoint(endpoint);
+        if !rights.has(Rights::WRITE) || !may_reply || view.state() != EndpointState::Receive {
+            return None;
+        }
+        let receiver = view.head()?;
+        let to = self.tcb(receiver);
+        let reply = to.reply()?;
+        let context = self.fast_start(thread)?;
+        if !self.ready.is_highest(to.priority()) || !self.can_run_fast(receiver) {
+            return None;
+        }
+
+        // No way back from here.
+        let next = to.queue_next();
+        to.set_queue_next(None);
+        match next {
+            Some(next) => {
+                self.tcb(next).set_queue_prev(None);
+                view.set_queue(EndpointState::Receive, Some(next), view.tail());
+            }
+            None => view.set_queue(EndpointState::Idle, None, None),
+        }
+        self.transfer(thread, receiver, Some(endpoint), badge, false);
+        to.set_reply(None);
+        to.set_state_raw(ThreadState::Running);
+        let link = self.reply(reply);
+        link.set_thread(Some(thread));
+        tcb.set_reply(Some(reply));
+        tcb.set_state_raw(ThreadState::BlockedOnReply);
+        if to.sched_context().is_none() {
+            let chain = self.context(context);
+            let older = chain.reply();
+            link.set_older(older);
+            if let Some(older) = older {
+                self.reply(older).set_newer(Some(reply));
+                self.reply(older).set_sched_context(None);
+            }
+            link.set_newer(None);
+            link.set_sched_context(Some(context));
+            chain.set_reply(Some(reply));
+            self.hand_over(context, thread, receiver);
+        }
+        Some(self.run_fast(receiver))
+    }
+
+    /// Reply to the caller that the reply object in x6 holds, then wait with it. Gives the caller, which runs next.
+    #[inline]
+    pub(crate) fn fast_reply_recv(&self, thread: TcbRef) -> Option<TcbRef> {
+        let tcb = self.tcb(thread);
+        if MessageInfo(tcb.x::<1>()).extra_caps() != 0 || tcb.fault_kind() != 0 {
+            return None;
+        }
+        let (endpoint, _, rights) = self.fast_endpoint(thread, tcb.x::<0>())?;
+        if !rights.has(Rights::READ) || self.endpoint(endpoint).state() == EndpointState::Send {
+            return None;
+        }
+        if let Some(bound) = tcb.bound_notification() {
+            let bound = self.notification(bound);
+            if bound.state() == NotificationState::Active || bound.sched_context().is_some() {
+                return None;
+            }
+        }
+        let reply = self.fast_reply(thread, tcb.x::<6>())?;
+        let link = self.reply(reply);
+        let caller = link.thread()?;
+        let to = self.tcb(caller);
+        if to.state() != ThreadState::BlockedOnReply || to.fault_kind() != 0 {
+            return None;
+        }
+        let context = self.fast_start(thread)?;
+        let returns = link.sched_context();
+        match returns {
+            // The time comes home: from exactly this thread to a caller without any.
+            Some(lent) if lent == context && to.sched_context().is_none() && self.ready.is_highest(to.priority()) => {}
+            None if link.older().is_none() && link.newer().is_none() && to.sched_context().is_some() => {
+                if to.priority() < tcb.priority() && !self.ready.is_highest(to.priority()) {
+                    return None;
+                }
+            }
+            _ => return None,
+        }
+        if !self.can_run_fast(caller) {
+            return None;
+        }
+
+        // No way back from here.
+        if returns.is_some() {
+            let older = link.older();
+            self.context(context).set_reply(older);
+            if let Some(older) = older {
+                self.reply(older).set_newer(None);
+                self.reply(older).set_sched_context(Some(context));
+            }
+            link.set_sched_context(None);
+            link.set_older(None);
+            self.hand_over(context, thread, caller);
+        }
+        to.set_reply(None);
+        self.transfer(thread, caller, None, 0, false);
+        to.set_state_raw(ThreadState::Running);
+        tcb.set_state_raw(ThreadState::BlockedOnReceive);
+        tcb.set_reply(Some(reply));
+        link.set_thread(Some(thread));
+        self.wait_in_line(thread, endpoint);
+        Some(self.run_fast(caller))
+    }
+
+    /// Samples the clock. Gives the thread's context if the thread may go on with it and nothing else is due.
+    #[inline]
+    fn fast_start(&self, thread: TcbRef) -> Option<SchedContextRef> {
+        let context = self.tcb(thread).sched_context()?;
+        if self.current_context.get() != Some(context) || self.switch.get() != Switch::Stay || self.reprogram.get() {
+            return None;
+        }
+        self.update_time();
+        let left = self.head_refill(context).amount().checked_sub(self.consumed.get())?;
+        let is_release_due = match self.release_head.get() {
+            Some(first) => self.release_time(first) <= self.now.get(),
+            None => false,
+        };
+        if left < self.min_budget.get() || is_release_due { None } else { Some(context) }
+    }
+
+    /// Whether a blocked partner could go on at once: without a context of its own, or with one that has budget.
+    #[inline]
+    fn can_run_fast(&self, partner: TcbRef) -> bool {
+        let tcb = self.tcb(partner);
+        let has_time = match tcb.sched_context() {
+            None => true,
+            Some(own) => {
+                let view = self.context(own);
+                view.is_active() && !view.is_sporadic() && self.has_budget(own)
+            }
+        };
+        has_time && !tcb.is_release_queued() && !tcb.is_ready_queued() && tcb.yield_to().is_none()
+    }
+
+    /// Moves the current context to a thread that has none.
+    #[inline]
+    fn hand_over(&self, context: SchedContextRef, from: TcbRef, to: TcbRef) {
+        self.tcb(from).set_sched_context(None);
+        self.context(context).set_thread(Some(to));
+        self.tcb(to).set_sched_context(Some(context));
+    }
+
+    /// Queues a receiver: at the end if it is idle or nobody there has a lower priority, else where it belongs.
+    #[inline]
+    fn wait_in_line(&self, thread: TcbRef, endpoint: EndpointRef) {
+        let view = self.endpoint(endpoint);
+        if view.head().is_some() {
+            self.enqueue(endpoint, EndpointState::Receive, thread);
+            return;
+        }
+        let tcb = self.tcb(thread);
+        tcb.set_blocked_on(endpoint.paddr());
+        tcb.set_queue_prev(None);
+        tcb.set_queue_next(None);
+        view.set_queue(EndpointState::Receive, Some(thread), Some(thread));
+    }
+
+    /// Makes the partner the current thread.
+    #[inline]
+    fn run_fast(&self, partner: TcbRef) -> TcbRef {
+        self.current.set(Some(partner));
+        self.switch_context();
+        if self.reprogram.replace(false) {
+            self.program_timer();
+        }
+        self.space_changed.set(false);
+        self.install_fast(partner);
+        partner
+    }
+
+    /// As `install_space`, for a current thread whose VSpace capability is a live one.
+    #[inline]
+    fn install_fast(&self, thread: TcbRef) {
+        let slot = self.slot(thread.slot(TcbSlot::VSpace));
+        let (word0, word1) = (slot.word0(), slot.word1());
+        if word0 & TAG_MASK == tag::VSPACE
+            && let Cap::VSpace { at, asid: asid @ 1.. } = Cap::decode(word0, word1)
+            && self.space_of_asid(asid) == Some(at)
+        {
+            let wanted = Some((at.paddr(), asid));
+            if self.installed_space.replace(wanted) != wanted {
+                self.platform.set_address_space(wanted);
+            }
+        } else {
+            self.install_space();
+        }
+    }
+
+    /// The endpoint capability in a one-level capability space.
+    #[inline]
+    fn fast_endpoint(&self, thread: TcbRef, cptr: u64) -> Option<(EndpointRef, u64, Rights)> {
+        match self.fast_slot(thread, cptr)? {
+            (word0, word1) if word0 & TAG_MASK == tag::ENDPOINT => match Cap::decode(word0, word1) {
+                Cap::Endpoint { at, badge, rights } => Some((at, badge, rights)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn fast_reply(&self, thread: TcbRef, cptr: u64) -> Option<ReplyRef> {
+        match self.fast_slot(thread, cptr)? {
+            (word0, word1) if word0 & TAG_MASK == tag::REPLY => match Cap::decode(word0, word1) {
+                Cap::Reply { at, .. } => Some(at),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The words of the slot, if the root CNode alone resolves all 64 bits.
+    #[inline]
+    fn fast_slot(&self, thread: TcbRef, cptr: u64) -> Option<(u64, u64)> {
+        let root = self.slot(thread.slot(TcbSlot::CSpace));
+        let (word0, guard) = (root.word0(), root.word1());
+        if word0 & TAG_MASK != tag::CNODE {
+            return None;
+        }
+        let Cap::CNode { at, radix, guard_size, .. } = Cap::decode(word0, guard) else { return None };
+        let radix = u32::from(radix);
+        if radix.wrapping_add(u32::from(guard_size)) != 64 || guard_size == 0 || cptr.unbounded_shr(radix) != guard {
+            return None;
+        }
+        let slot = self.slot(fast_slot_of(at, cptr, radix)?);
+        Some((slot.word0(), slot.word1()))
+    }
+}
+
+#[inline]
+fn fast_slot_of(cnode: CNodeRef, cptr: u64, radix: u32) -> Option<crate::object::SlotRef> {
+    slot_of(cnode, cptr & !u64::MAX.unbounded_shl(radix))
+}
+
+/// The bits of a capability's first word that hold its tag.
+const TAG_MASK: u64 = 31;

@@ -1,0 +1,165 @@
+//! Faults: storing, delivering, and answering them (kernel-abi §4.10).
+
+use hybrid_abi::fault::{
+    FaultType, TIMEOUT_REPLY_LENGTH, UNKNOWN_SYSCALL_REPLY_LENGTH, USER_EXCEPTION_REPLY_LENGTH,
+};
+use hybrid_abi::message::MessageInfo;
+use hybrid_abi::register::{ORDER, SPSR_USER_BITS, SPSR_USER_MASK};
+use hybrid_abi::rights::Rights;
+
+use crate::cap::Cap;
+use crate::cspace::LookupFailure;
+use crate::endpoint::Sender;
+use crate::kernel::Kernel;
+use crate::message::context_word;
+use crate::object::{StoredFault, TcbRef, TcbSlot, ThreadState, context};
+use crate::platform::Platform;
+
+/// A fault of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Cap { address: u64, in_receive: bool, failure: LookupFailure },
+    UnknownSyscall { number: u64 },
+    Exception { number: u64 },
+    Timeout { badge: u64 },
+    Vm { address: u64, is_instruction: bool, syndrome: u64 },
+}
+
+/// Bit of the second stored word of a VM fault: instruction abort.
+const IS_INSTRUCTION: u64 = 1 << 32;
+
+/// Order of the words of an UnknownSyscall message that a reply may change.
+const UNKNOWN_SYSCALL_WORDS: [usize; UNKNOWN_SYSCALL_REPLY_LENGTH] =
+    [0, 1, 2, 3, 4, 5, 6, 7, context::FAULT_IP, context::SP, context::PC, context::SPSR];
+/// Order of the words of a UserException message that a reply may change.
+const EXCEPTION_WORDS: [usize; USER_EXCEPTION_REPLY_LENGTH] = [context::FAULT_IP, context::SP, context::SPSR];
+
+/// SPSR as a user may set it.
+pub(crate) fn clean_spsr(value: u64) -> u64 {
+    (value & SPSR_USER_MASK) | SPSR_USER_BITS
+}
+
+impl<P: Platform> Kernel<P> {
+    fn store_fault(&self, thread: TcbRef, fault: Fault) {
+        let tcb = self.tcb(thread);
+        let (kind, word0, word1) = match fault {
+            Fault::Cap { address, in_receive, failure } => {
+                let (kind, [a, b, c], _) = failure.words();
+                tcb.set_lookup_kind(kind);
+                tcb.set_lookup_word0(a);
+                tcb.set_lookup_word1(b);
+                tcb.set_lookup_word2(c);
+                (FaultType::Cap, address, u64::from(in_receive))
+            }
+            Fault::UnknownSyscall { number } => (FaultType::UnknownSyscall, number, 0),
+            Fault::Exception { number } => (FaultType::UserException, number, 0),
+            Fault::Timeout { badge } => (FaultType::Timeout, badge, 0),
+            Fault::Vm { address, is_instruction, syndrome } => {
+                (FaultType::Vm, address, syndrome | if is_instruction { IS_INSTRUCTION } else { 0 })
+            }
+        };
+        tcb.set_fault_word0(word0);
+        tcb.set_fault_word1(word1);
+        tcb.set_fault_kind(kind as u64);
+    }
+
+    /// Sends a fault to the thread's fault handler; without one the thread stops.
+    pub(crate) fn deliver_fault(&self, thread: TcbRef, fault: Fault) {
+        let handler = self.cap(thread.slot(TcbSlot::FaultHandler));
+        let may_donate = self.tcb(thread).sched_context().is_some();
+        if !self.send_fault(thread, handler, fault, may_donate) {
+            self.set_state(thread, ThreadState::Inactive);
+        }
+    }
+
+    /// The thread's timeout handler, if it has a valid one.
+    pub(crate) fn timeout_handler(&self, thread: TcbRef) -> Option<Cap> {
+        match self.cap(thread.slot(TcbSlot::TimeoutHandler)) {
+            cap @ Cap::Endpoint { .. } => Some(cap),
+            _ => None,
+        }
+    }
+
+    /// Sends a timeout to the thread's timeout handler, which it has.
+    pub(crate) fn deliver_timeout(&self, thread: TcbRef, fault: Fault) {
+        if let Some(handler) = self.timeout_handler(thread) {
+            self.send_fault(thread, handler, fault, false);
+        }
+    }
+
+    fn send_fault(&self, thread: TcbRef, handler: Cap, fault: Fault, may_donate: bool) -> bool {
+        let Cap::Endpoint { at, badge, rights } = handler else { return false };
+        self.store_fault(thread, fault);
+        let sender = Sender {
+            badge,
+            can_grant: rights.has(Rights::GRANT),
+            can_grant_reply: rights.has(Rights::GRANT_REPLY),
+            is_call: true,
+        };
+        self.send(thread, at, sender, true, may_donate);
+        true
+    }
+
+    /// Writes the fault message of `thread` to `receiver`.
+    pub(crate) fn transfer_fault(&self, thread: TcbRef, receiver: TcbRef, fault: StoredFault, badge: u64) {
+        let tcb = self.tcb(thread);
+        let reg = |word: &usize| tcb.context_word(*word);
+        let length = match FaultType::from_number(fault.kind) {
+            Some(FaultType::Cap) => {
+                let (a, b, c) = (tcb.lookup_word0(), tcb.lookup_word1(), tcb.lookup_word2());
+                let data = usize::try_from(tcb.lookup_kind().saturating_sub(1)).unwrap_or(0);
+                let head = [tcb.fault_ip(), fault.word0, fault.word1, tcb.lookup_kind()];
+                self.write_message(receiver, head.into_iter().chain([a, b, c].into_iter().take(data)))
+            }
+            Some(FaultType::UnknownSyscall) => {
+                self.write_message(receiver, UNKNOWN_SYSCALL_WORDS.iter().map(reg).chain([fault.word0]))
+            }
+            Some(FaultType::UserException) => {
+                self.write_message(receiver, EXCEPTION_WORDS.iter().map(reg).chain([fault.word0, 0]))
+            }
+            Some(FaultType::Timeout) => {
+                let consumed = tcb.sched_context().map(|context| self.take_consumed_us(context));
+                self.write_message(receiver, [fault.word0].into_iter().chain(consumed))
+            }
+            Some(FaultType::Vm) => {
+                let is_instruction = u64::from(fault.word1 & IS_INSTRUCTION != 0);
+                let words = [tcb.fault_ip(), fault.word0, is_instruction, fault.word1 & 0xffff_ffff];
+                self.write_message(receiver, words.into_iter())
+            }
+            Some(FaultType::Null) | None => 0,
+        };
+        self.tcb(receiver).set_x::<0>(badge);
+        self.tcb(receiver).set_x::<1>(MessageInfo::new(fault.kind, 0, 0, length).0);
+    }
+
+    /// Applies the reply of `replier` to a faulted thread. True if it restarts.
+    pub(crate) fn answer_fault(&self, thread: TcbRef, replier: TcbRef, fault: StoredFault) -> bool {
+        let info = MessageInfo(self.tcb(replier).x::<1>());
+        let length = self.message_length(replier);
+        let accepts = info.label() == 0;
+        match FaultType::from_number(fault.kind) {
+            Some(FaultType::UnknownSyscall) => {
+                self.take_words(thread, replier, length, UNKNOWN_SYSCALL_WORDS.into_iter());
+                accepts
+            }
+            Some(FaultType::UserException) => {
+                self.take_words(thread, replier, length, EXCEPTION_WORDS.into_iter());
+                accepts
+            }
+            Some(FaultType::Timeout) => {
+                let words = ORDER.iter().take(TIMEOUT_REPLY_LENGTH).map(|register| context_word(*register));
+                self.take_words(thread, replier, length, words);
+                accepts
+            }
+            _ => true,
+        }
+    }
+
+    fn take_words(&self, thread: TcbRef, replier: TcbRef, length: usize, words: impl Iterator<Item = usize>) {
+        for (n, word) in words.take(length).enumerate() {
+            let value = self.message_word(replier, n);
+            let value = if word == context::SPSR { clean_spsr(value) } else { value };
+            self.tcb(thread).set_context_word(word, value);
+        }
+    }
+}

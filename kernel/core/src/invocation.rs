@@ -1,0 +1,273 @@
+//! Invoking a capability: arguments, errors, results, and the dispatch by type.
+
+use core::cell::Cell;
+
+use hybrid_abi::error::ErrorCode;
+use hybrid_abi::ipc_buffer;
+use hybrid_abi::message::{MAX_EXTRA_CAPS, MessageInfo, REGISTER_WORDS};
+
+use crate::cap::Cap;
+use crate::cspace::LookupFailure;
+use crate::kernel::Kernel;
+use crate::object::{SlotRef, TcbRef, ThreadState};
+use crate::platform::Platform;
+
+/// Why an invocation was refused (kernel-abi §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Argument number.
+    InvalidArgument(u64),
+    /// Capability number; 0 = the invoked one.
+    InvalidCapability(u64),
+    /// The operation does not exist or is not possible now.
+    IllegalOperation,
+    /// A value is out of range.
+    Range {
+        /// Smallest valid value.
+        min: u64,
+        /// Largest valid value.
+        max: u64,
+    },
+    /// An address is not aligned.
+    Alignment,
+    /// An address did not resolve.
+    FailedLookup {
+        /// The source path failed.
+        is_source: bool,
+        /// How.
+        failure: LookupFailure,
+    },
+    /// Too few words or capabilities.
+    Truncated,
+    /// A slot or entry is occupied.
+    DeleteFirst,
+    /// Children or copies exist.
+    RevokeFirst,
+    /// Bytes that are free.
+    NotEnoughMemory(u64),
+}
+
+/// Why an invocation did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It was refused; nothing changed.
+    Error(Error),
+    /// It made progress and will be repeated.
+    Preempted,
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Stop::Error(error)
+    }
+}
+
+/// What a successful invocation answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// No words.
+    Empty,
+    /// One word.
+    Word(u64),
+    /// The first `count` registers of a thread.
+    Registers { thread: TcbRef, count: usize },
+    /// The answer was already written, or comes later.
+    Later,
+}
+
+pub(crate) type Outcome = Result<Answer, Stop>;
+
+/// Which system call an invocation comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) is_blocking: bool,
+    pub(crate) is_call: bool,
+    pub(crate) may_donate: bool,
+    pub(crate) is_first_phase: bool,
+}
+
+/// The message of an invocation.
+#[derive(Clone, Copy)]
+pub(crate) struct Invocation<'k> {
+    pub(crate) thread: TcbRef,
+    /// Slot of the invoked capability.
+    pub(crate) slot: SlotRef,
+    pub(crate) label: u64,
+    /// Words that are really there.
+    pub(crate) length: usize,
+    pub(crate) caps: [Option<SlotRef>; MAX_EXTRA_CAPS],
+    pub(crate) buffer: Option<&'k [Cell<u64>; ipc_buffer::WORDS]>,
+    registers: [u64; REGISTER_WORDS],
+}
+
+impl Invocation<'_> {
+    /// Message register `n`; 0 beyond the length.
+    #[inline]
+    pub(crate) fn word(&self, n: usize) -> u64 {
+        if n >= self.length {
+            return 0;
+        }
+        match self.registers.get(n) {
+            Some(word) => *word,
+            None => {
+                let index = n.wrapping_add(ipc_buffer::MESSAGE);
+                self.buffer.and_then(|buffer| buffer.get(index)).map_or(0, Cell::get)
+            }
+        }
+    }
+
+    /// Fails unless `words` words and `caps` extra capabilities are there.
+    #[inline]
+    pub(crate) fn require(&self, words: usize, caps: usize) -> Result<(), Error> {
+        let has_caps = match caps {
+            0 => true,
+            n => self.caps.get(n.wrapping_sub(1)).is_some_and(Option::is_some),
+        };
+        if self.length < words || !has_caps { Err(Error::Truncated) } else { Ok(()) }
+    }
+
+    /// Slot of extra capability `n` (1…3).
+    #[inline]
+    pub(crate) fn cap_slot(&self, n: usize) -> Result<SlotRef, Error> {
+        self.caps.get(n.wrapping_sub(1)).copied().flatten().ok_or(Error::Truncated)
+    }
+}
+
+impl<P: Platform> Kernel<P> {
+    /// Extra capabilities that a message names; the CPtr that did not resolve is the error.
+    #[inline]
+    pub(crate) fn extra_caps(
+        &self,
+        thread: TcbRef,
+        info: MessageInfo,
+        buffer: Option<&[Cell<u64>; ipc_buffer::WORDS]>,
+    ) -> Result<[Option<SlotRef>; MAX_EXTRA_CAPS], (u64, LookupFailure)> {
+        let mut slots = [None; MAX_EXTRA_CAPS];
+        let count = info.extra_caps();
+        if count == 0 {
+            return Ok(slots);
+        }
+        let Some(buffer) = buffer else { return Ok(slots) };
+        let names = buffer.iter().skip(ipc_buffer::CAPS_OR_BADGES);
+        for (slot, name) in slots.iter_mut().zip(names).take(count) {
+            let cptr = name.get();
+            *slot = Some(self.lookup_slot(thread, cptr).map_err(|failure| (cptr, failure))?);
+        }
+        Ok(slots)
+    }
+
+    /// Sends the thread's message to a kernel object (not an endpoint, notification or reply) and answers.
+    /// False if the call was preempted.
+    pub(crate) fn invoke_object(
+        &self,
+        thread: TcbRef,
+        slot: SlotRef,
+        cap: Cap,
+        caps: [Option<SlotRef>; MAX_EXTRA_CAPS],
+        manner: Manner,
+    ) -> bool {
+        let tcb = self.tcb(thread);
+        let info = MessageInfo(tcb.x::<1>());
+        let buffer = self.buffer(thread, false);
+        let length = if buffer.is_some() { info.length() } else { info.length().min(REGISTER_WORDS) };
+        let registers = [tcb.x::<2>(), tcb.x::<3>(), tcb.x::<4>(), tcb.x::<5>()];
+        let invocation = Invocation { thread, slot, label: info.label(), length, caps, buffer, registers };
+        // Set before the operation, so that stopping the caller inside it restarts the call.
+        tcb.set_state_raw(ThreadState::Restart);
+        match self.perform(&invocation, cap, manner) {
+            Err(Stop::Preempted) => return false,
+            Err(Stop::Error(error)) => {
+                tcb.set_state_raw(ThreadState::Running);
+                if manner.is_call {
+                    self.answer_error(thread, error);
+                }
+            }
+            Ok(answer) => {
+                if tcb.state() == ThreadState::Restart {
+                    tcb.set_state_raw(ThreadState::Running);
+                    if manner.is_call {
+                        self.answer(thread, answer);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn perform(&self, invocation: &Invocation<'_>, cap: Cap, manner: Manner) -> Outcome {
+        let refused_in_first_phase = matches!(
+            cap,
+            Cap::Tcb { .. } | Cap::Domain | Cap::CNode { .. } | Cap::SchedControl { .. } | Cap::SchedContext { .. }
+        );
+        if manner.is_first_phase && refused_in_first_phase {
+            return Err(Error::InvalidCapability(0).into());
+        }
+        match cap {
+            Cap::Untyped { .. } => self.invoke_untyped(invocation, cap),
+            Cap::CNode { .. } => self.invoke_cnode(invocation, cap),
+            Cap::Tcb { at } => self.invoke_tcb(invocation, at),
+            Cap::SchedContext { at, .. } => self.invoke_sched_context(invocation, at, manner.is_call),
+            Cap::SchedControl { core } => self.invoke_sched_control(invocation, core),
+            Cap::IrqControl => self.invoke_irq_control(invocation),
+            Cap::IrqHandler { irq } => self.invoke_irq_handler(invocation, irq),
+            Cap::SgiSignal { sgi, target } => {
+                self.platform.send_sgi(u32::from(sgi), u64::from(target));
+                Ok(Answer::Empty)
+            }
+            Cap::Domain => self.invoke_domain(invocation),
+            Cap::Frame { .. } => self.invoke_frame(invocation, cap),
+            Cap::PageTable { .. } => self.invoke_page_table(invocation, cap),
+            Cap::VSpace { at, asid } => self.invoke_vspace(invocation, at, asid),
+            Cap::AsidControl => self.invoke_asid_control(invocation),
+            Cap::AsidPool { at, index } => self.invoke_asid_pool(invocation, at, index),
+            Cap::Platform => self.invoke_platform(invocation),
+            Cap::Null | Cap::Zombie { .. } => Err(Error::InvalidCapability(0).into()),
+            Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } => {
+                Err(Error::InvalidCapability(0).into())
+            }
+        }
+    }
+
+    fn answer(&self, thread: TcbRef, answer: Answer) {
+        let tcb = self.tcb(thread);
+        let length = match answer {
+            Answer::Later => return,
+            Answer::Empty => 0,
+            Answer::Word(word) => {
+                tcb.set_message_register(0, word);
+                1
+            }
+            Answer::Registers { thread: source, count } => self.write_registers_message(source, thread, count),
+        };
+        tcb.set_x::<0>(0);
+        tcb.set_x::<1>(MessageInfo::new(0, 0, 0, length).0);
+    }
+
+    /// Writes the error reply of a Call.
+    pub(crate) fn answer_error(&self, thread: TcbRef, error: Error) {
+        let (code, words, count) = error_words(error);
+        let tcb = self.tcb(thread);
+        let length = self.write_message(thread, words.iter().copied().take(count));
+        tcb.set_x::<0>(0);
+        tcb.set_x::<1>(MessageInfo::new(code.number(), 0, 0, length).0);
+    }
+}
+
+/// Error number and message words (kernel-abi §3.2).
+fn error_words(error: Error) -> (ErrorCode, [u64; 5], usize) {
+    match error {
+        Error::InvalidArgument(index) => (ErrorCode::InvalidArgument, [index, 0, 0, 0, 0], 1),
+        Error::InvalidCapability(number) => (ErrorCode::InvalidCapability, [number, 0, 0, 0, 0], 1),
+        Error::IllegalOperation => (ErrorCode::IllegalOperation, [0; 5], 0),
+        Error::Range { min, max } => (ErrorCode::RangeError, [min, max, 0, 0, 0], 2),
+        Error::Alignment => (ErrorCode::AlignmentError, [0; 5], 0),
+        Error::FailedLookup { is_source, failure } => {
+            let (kind, [a, b, c], count) = failure.words();
+            (ErrorCode::FailedLookup, [u64::from(is_source), kind, a, b, c], count.wrapping_add(2))
+        }
+        Error::Truncated => (ErrorCode::TruncatedMessage, [0; 5], 0),
+        Error::DeleteFirst => (ErrorCode::DeleteFirst, [0; 5], 0),
+        Error::RevokeFirst => (ErrorCode::RevokeFirst, [0; 5], 0),
+        Error::NotEnoughMemory(bytes) => (ErrorCode::NotEnoughMemory, [bytes, 0, 0, 0, 0], 1),
+    }
+}

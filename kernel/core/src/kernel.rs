@@ -1,0 +1,218 @@
+//! The kernel as one value: the machine, the state that is not in objects, and the entry points.
+
+use core::cell::Cell;
+
+use hybrid_abi::limits::{ASID_POOLS, MAX_IRQ};
+
+use crate::fault::Fault;
+use crate::object::{
+    Endpoint, EndpointRef, Notification, NotificationRef, PoolRef, Refill, Reply, ReplyRef, SchedContext,
+    SchedContextRef, Slot, SlotRef, Tcb, TcbRef,
+};
+use crate::platform::Platform;
+use crate::sched::{ReadyQueues, Switch};
+
+/// A synchronous exception of user code that is not a system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserFault {
+    /// Data or instruction abort.
+    Vm {
+        /// Faulting address (FAR); ignored for instruction aborts, whose address is the IP.
+        address: u64,
+        /// True for an instruction abort.
+        is_instruction: bool,
+        /// `ESR_EL1`; the low 32 bits are reported.
+        syndrome: u64,
+    },
+    /// Everything else.
+    Exception {
+        /// `ESR_EL1`; the low 32 bits are reported.
+        number: u64,
+    },
+}
+
+/// Interrupts that can have a handler.
+pub(crate) const IRQS: usize = 160;
+const _: () = assert!(IRQS as u64 == MAX_IRQ + 1);
+
+/// What an interrupt number is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IrqUse {
+    /// Nothing; masked.
+    Inactive,
+    /// A handler capability exists.
+    Handler,
+    /// The kernel's own.
+    Reserved,
+}
+
+/// The kernel: one per machine. Everything it mutates is in cells or in objects.
+///
+/// Fields that belong to one core are together, first; a kernel for several cores makes them a table.
+pub struct Kernel<P: Platform> {
+    pub(crate) platform: P,
+    // Per core.
+    pub(crate) current: Cell<Option<TcbRef>>,
+    pub(crate) current_context: Cell<Option<SchedContextRef>>,
+    pub(crate) switch: Cell<Switch>,
+    pub(crate) now: Cell<u64>,
+    pub(crate) consumed: Cell<u64>,
+    pub(crate) reprogram: Cell<bool>,
+    pub(crate) ready: ReadyQueues,
+    pub(crate) release_head: Cell<Option<TcbRef>>,
+    pub(crate) space_changed: Cell<bool>,
+    pub(crate) installed_space: Cell<Option<(u64, u16)>>,
+    // Whole machine.
+    pub(crate) work_units: Cell<u32>,
+    pub(crate) work_limit: Cell<u32>,
+    pub(crate) min_budget: Cell<u64>,
+    pub(crate) irq_uses: [Cell<IrqUse>; IRQS],
+    pub(crate) irq_table: Cell<u64>,
+    pub(crate) asid_pools: [Cell<Option<PoolRef>>; ASID_POOLS],
+    pub(crate) lost_memory: Cell<u64>,
+}
+
+impl<P: Platform> Kernel<P> {
+    /// A kernel that was not booted yet.
+    #[must_use]
+    pub const fn new(platform: P) -> Self {
+        Self {
+            platform,
+            current: Cell::new(None),
+            current_context: Cell::new(None),
+            switch: Cell::new(Switch::Stay),
+            now: Cell::new(0),
+            consumed: Cell::new(0),
+            reprogram: Cell::new(false),
+            ready: ReadyQueues::new(),
+            release_head: Cell::new(None),
+            space_changed: Cell::new(false),
+            installed_space: Cell::new(None),
+            work_units: Cell::new(0),
+            work_limit: Cell::new(hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION),
+            min_budget: Cell::new(0),
+            irq_uses: [const { Cell::new(IrqUse::Inactive) }; IRQS],
+            irq_table: Cell::new(0),
+            asid_pools: [const { Cell::new(None) }; ASID_POOLS],
+            #[cfg(test)]
+            is_slow_only: Cell::new(false),
+            lost_memory: Cell::new(0),
+        }
+    }
+
+    /// The machine it runs on.
+    pub const fn platform(&self) -> &P {
+        &self.platform
+    }
+
+    /// Bytes of RAM that boot could not hand out: blocks too small for the untyped list (kernel-abi §10.1).
+    pub fn lost_memory(&self) -> u64 {
+        self.lost_memory.get()
+    }
+
+    /// The thread that entered the kernel last, or will leave it next; `None` when idle.
+    pub fn current_thread(&self) -> Option<TcbRef> {
+        self.current.get()
+    }
+
+    /// A system call of the current thread. Gives the thread to run next.
+    pub fn handle_syscall(&self) -> Option<TcbRef> {
+        if let Some(thread) = self.current.get() {
+            if let Some(next) = self.fast(thread) {
+                return Some(next);
+            }
+            self.syscall(thread);
+        }
+        self.leave()
+    }
+
+    #[inline]
+    fn fast(&self, thread: TcbRef) -> Option<TcbRef> {
+        #[cfg(test)]
+        if self.is_slow_only.get() {
+            return None;
+        }
+        match self.tcb(thread).x::<7>().cast_signed() {
+            hybrid_abi::syscall::CALL => self.fast_call(thread),
+            hybrid_abi::syscall::REPLY_RECV => self.fast_reply_recv(thread),
+            _ => None,
+        }
+    }
+
+    /// A synchronous exception of the current thread. Gives the thread to run next.
+    pub fn handle_fault(&self, fault: UserFault) -> Option<TcbRef> {
+        self.update_time();
+        if let Some(thread) = self.current.get()
+            && self.check_budget_or_restart(thread)
+        {
+            let fault = match fault {
+                UserFault::Vm { address, is_instruction, syndrome } => {
+                    let address = if is_instruction { self.tcb(thread).fault_ip() } else { address };
+                    Fault::Vm { address, is_instruction, syndrome: syndrome & 0xffff_ffff }
+                }
+                UserFault::Exception { number } => Fault::Exception { number: number & 0xffff_ffff },
+            };
+            self.deliver_fault(thread, fault);
+        }
+        self.leave()
+    }
+
+    /// An interrupt was taken (`None`: spurious). Gives the thread to run next.
+    pub fn handle_interrupt(&self, irq: Option<u32>) -> Option<TcbRef> {
+        self.update_time();
+        if let Some(thread) = self.current.get()
+            && self.is_schedulable(thread)
+        {
+            self.check_budget();
+        }
+        if let Some(irq) = irq {
+            self.interrupt(irq);
+        }
+        self.leave()
+    }
+
+    /// Chooses, switches and programs; the tail of every entry.
+    pub(crate) fn leave(&self) -> Option<TcbRef> {
+        self.schedule();
+        self.activate();
+        if self.space_changed.replace(false) {
+            self.install_space();
+        }
+        self.current.get()
+    }
+
+    #[inline]
+    pub(crate) fn tcb(&self, thread: TcbRef) -> Tcb<'_> {
+        Tcb::new(self.platform.words(thread.paddr()))
+    }
+
+    #[inline]
+    pub(crate) fn slot(&self, slot: SlotRef) -> Slot<'_> {
+        Slot::new(self.platform.words(slot.paddr()))
+    }
+
+    #[inline]
+    pub(crate) fn endpoint(&self, endpoint: EndpointRef) -> Endpoint<'_> {
+        Endpoint::new(self.platform.words(endpoint.paddr()))
+    }
+
+    #[inline]
+    pub(crate) fn notification(&self, notification: NotificationRef) -> Notification<'_> {
+        Notification::new(self.platform.words(notification.paddr()))
+    }
+
+    #[inline]
+    pub(crate) fn reply(&self, reply: ReplyRef) -> Reply<'_> {
+        Reply::new(self.platform.words(reply.paddr()))
+    }
+
+    #[inline]
+    pub(crate) fn context(&self, context: SchedContextRef) -> SchedContext<'_> {
+        SchedContext::new(self.platform.words(context.paddr()))
+    }
+
+    #[inline]
+    pub(crate) fn refill(&self, context: SchedContextRef, index: u64) -> Refill<'_> {
+        Refill::new(self.platform.words(context.refill_paddr(index)))
+    }
+}

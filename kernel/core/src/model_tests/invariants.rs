@@ -1,0 +1,327 @@
+//! What must hold between any two entries, checked over everything that is reachable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hybrid_abi::limits::MAX_IRQ;
+
+use crate::cap::{Cap, ZombieKind};
+use crate::cspace::slot_of;
+use crate::kernel::Kernel;
+use crate::model_tests::machine::Machine;
+use crate::object::{
+    CNodeRef, EndpointRef, EndpointState, NotificationRef, NotificationState, ReplyRef, SchedContextRef, SlotRef,
+    TcbRef, ThreadState,
+};
+
+/// All slots that exist, by walking from the interrupt table and the current thread's spaces along derivation lists.
+struct Reach<'k> {
+    k: &'k Kernel<Machine>,
+    slots: BTreeSet<SlotRef>,
+    pending: Vec<SlotRef>,
+}
+
+impl Reach<'_> {
+    fn add(&mut self, slot: SlotRef) {
+        if self.k.cap(slot) != Cap::Null && self.slots.insert(slot) {
+            self.pending.push(slot);
+        }
+    }
+
+    fn add_table(&mut self, base: u64, count: u64) {
+        for n in 0..count {
+            self.add(slot_of(CNodeRef::new(base).unwrap(), n).unwrap());
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some(slot) = self.pending.pop() {
+            match self.k.cap(slot) {
+                Cap::CNode { at, radix, .. } => self.add_table(at.paddr(), 1 << radix),
+                Cap::Zombie { kind: ZombieKind::CNode { .. }, base, remaining } => self.add_table(base, remaining),
+                Cap::Tcb { at } => (0..5).for_each(|n| self.add(at.slot_at(n).unwrap())),
+                Cap::Zombie { kind: ZombieKind::Tcb, base, remaining } => {
+                    (0..remaining).for_each(|n| self.add(TcbRef::new(base).unwrap().slot_at(n).unwrap()));
+                }
+                _ => {}
+            }
+            let view = self.k.slot(slot);
+            view.next().into_iter().chain(view.node().prev).for_each(|other| self.add(other));
+        }
+    }
+}
+
+/// Every occupied slot.
+pub(crate) fn occupied(k: &Kernel<Machine>) -> Vec<SlotRef> {
+    let mut reach = Reach { k, slots: BTreeSet::new(), pending: Vec::new() };
+    reach.add_table(k.irq_table.get(), MAX_IRQ + 1);
+    if let Some(thread) = k.current_thread() {
+        (0..5).for_each(|n| reach.add(thread.slot_at(n).unwrap()));
+    }
+    reach.run();
+    reach.slots.into_iter().collect()
+}
+
+/// Checks everything; panics with a reason.
+#[track_caller]
+pub(crate) fn check(k: &Kernel<Machine>) {
+    let slots = occupied(k);
+    derivation(k, &slots);
+    memory(k, &slots);
+    let mut objects = Objects::default();
+    for slot in &slots {
+        objects.add(k.cap(*slot));
+    }
+    threads(k, &objects);
+    replies(k, &objects);
+    contexts(k, &objects);
+    queues(k, &objects);
+    schedule(k, &objects);
+}
+
+/// INV-CDT-1, and encodings round-trip.
+fn derivation(k: &Kernel<Machine>, slots: &[SlotRef]) {
+    for slot in slots {
+        let view = k.slot(*slot);
+        let cap = k.cap(*slot);
+        assert_eq!((view.word0(), view.word1()), cap.encode(), "encoding of {cap:?}");
+        if let Some(next) = view.next() {
+            assert_eq!(k.slot(next).node().prev, Some(*slot), "list broken after {cap:?}");
+            assert_ne!(k.cap(next), Cap::Null, "list contains an empty slot");
+        }
+        if let Some(prev) = view.node().prev {
+            assert_eq!(k.slot(prev).next(), Some(*slot), "list broken before {cap:?}");
+        }
+    }
+}
+
+/// Objects of different kinds do not overlap; untyped memory is used only below its watermark.
+fn memory(k: &Kernel<Machine>, slots: &[SlotRef]) {
+    let mut used: BTreeMap<u64, (u64, Cap)> = BTreeMap::new();
+    for slot in slots {
+        let cap = k.cap(*slot);
+        if matches!(cap, Cap::Untyped { .. }) {
+            continue;
+        }
+        let Some((base, bits)) = cap.memory() else { continue };
+        let end = base + (1 << bits);
+        if let Some((old, _)) = used.insert(base, (end, cap)) {
+            assert_eq!(old, end, "objects of different sizes at {base:#x}: {cap:?}");
+        }
+    }
+    let ranges: Vec<_> = used.iter().collect();
+    for pair in ranges.windows(2) {
+        assert!(pair[0].1.0 <= *pair[1].0, "overlap: {:?} {:?}", pair[0].1.1, pair[1].1.1);
+    }
+    for slot in slots {
+        let Cap::Untyped { base, bits, watermark, is_device: false } = k.cap(*slot) else { continue };
+        assert!(watermark <= 1 << bits);
+        let mut child = k.slot(*slot).next();
+        while let Some(next) = child
+            && k.is_parent_of(*slot, next)
+        {
+            let (at, size) = k.cap(next).memory().unwrap();
+            assert!(at + (1 << size) <= base + watermark, "child above the watermark");
+            child = k.slot(next).next();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Objects {
+    threads: BTreeSet<TcbRef>,
+    endpoints: BTreeSet<EndpointRef>,
+    notifications: BTreeSet<NotificationRef>,
+    replies: BTreeSet<ReplyRef>,
+    contexts: BTreeSet<SchedContextRef>,
+}
+
+impl Objects {
+    fn add(&mut self, cap: Cap) {
+        match cap {
+            Cap::Tcb { at } => drop(self.threads.insert(at)),
+            Cap::Endpoint { at, .. } => drop(self.endpoints.insert(at)),
+            Cap::Notification { at, .. } => drop(self.notifications.insert(at)),
+            Cap::Reply { at, .. } => drop(self.replies.insert(at)),
+            Cap::SchedContext { at, .. } => drop(self.contexts.insert(at)),
+            _ => {}
+        }
+    }
+}
+
+fn threads(k: &Kernel<Machine>, objects: &Objects) {
+    for thread in &objects.threads {
+        let tcb = k.tcb(*thread);
+        let state = tcb.state();
+        if let Some(reply) = tcb.reply() {
+            assert!(objects.replies.contains(&reply), "{state:?} thread linked to a dead reply");
+            assert_eq!(k.reply(reply).thread(), Some(*thread));
+            assert!(matches!(state, ThreadState::BlockedOnReply | ThreadState::BlockedOnReceive));
+        }
+        assert!(state != ThreadState::BlockedOnReply || tcb.reply().is_some());
+        if let Some(context) = tcb.sched_context() {
+            assert!(objects.contexts.contains(&context), "thread on a dead scheduling context");
+            assert_eq!(k.context(context).thread(), Some(*thread));
+        }
+        if let Some(notification) = tcb.bound_notification() {
+            assert!(objects.notifications.contains(&notification));
+            assert_eq!(k.notification(notification).bound_thread(), Some(*thread));
+        }
+        if let Some(context) = tcb.yield_to() {
+            assert!(objects.contexts.contains(&context));
+            assert_eq!(k.context(context).yield_from(), Some(*thread));
+        }
+        assert!(tcb.fault_kind() == 0 || !state.is_runnable(), "a running thread with a stored fault");
+        if k.current_thread() == Some(*thread) {
+            assert_eq!(state, ThreadState::Running);
+            assert!(k.is_schedulable(*thread));
+        }
+    }
+}
+
+/// INV-REPLY-1 and 2.
+fn replies(k: &Kernel<Machine>, objects: &Objects) {
+    for reply in &objects.replies {
+        let view = k.reply(*reply);
+        if let Some(thread) = view.thread() {
+            assert!(objects.threads.contains(&thread));
+            assert_eq!(k.tcb(thread).reply(), Some(*reply));
+        } else {
+            assert_eq!((view.older(), view.newer(), view.sched_context()), (None, None, None));
+        }
+        if let Some(newer) = view.newer() {
+            assert_eq!(k.reply(newer).older(), Some(*reply));
+            assert_eq!(view.sched_context(), None);
+        }
+        if let Some(older) = view.older() {
+            assert_eq!(k.reply(older).newer(), Some(*reply));
+        }
+        if let Some(context) = view.sched_context() {
+            assert_eq!(k.context(context).reply(), Some(*reply));
+        }
+    }
+}
+
+/// INV-REFILL-1 and the links of scheduling contexts.
+fn contexts(k: &Kernel<Machine>, objects: &Objects) {
+    for context in &objects.contexts {
+        let view = k.context(*context);
+        if let Some(thread) = view.thread() {
+            assert!(objects.threads.contains(&thread));
+            assert_eq!(k.tcb(thread).sched_context(), Some(*context));
+        }
+        if let Some(reply) = view.reply() {
+            assert!(objects.replies.contains(&reply));
+            assert_eq!(k.reply(reply).sched_context(), Some(*context));
+        }
+        if let Some(notification) = view.notification() {
+            assert!(objects.notifications.contains(&notification));
+            assert_eq!(k.notification(notification).sched_context(), Some(*context));
+        }
+        if let Some(thread) = view.yield_from() {
+            assert_eq!(k.tcb(thread).yield_to(), Some(*context));
+        }
+        if !view.is_active() {
+            continue;
+        }
+        if view.is_round_robin() {
+            assert_eq!(k.refill(*context, 0).amount() + k.refill(*context, 1).amount(), view.budget());
+            continue;
+        }
+        let (head, count) = (view.refill_queue() & 0xffff_ffff, view.refill_queue() >> 32);
+        assert!(count >= 1 && count <= view.max_refills());
+        let refills: Vec<(u64, u64)> = (0..count)
+            .map(|n| k.refill(*context, (head + n) % view.max_refills()))
+            .map(|refill| (refill.start(), refill.amount()))
+            .collect();
+        assert_eq!(refills.iter().map(|r| r.1).sum::<u64>(), view.budget(), "{refills:?}");
+        assert!(refills[0].1 >= k.min_budget.get(), "{refills:?}");
+        assert!(refills.windows(2).all(|r| r[0].0 + r[0].1 <= r[1].0), "{refills:?}");
+    }
+}
+
+fn chain(k: &Kernel<Machine>, head: Option<TcbRef>, next: impl Fn(TcbRef) -> Option<TcbRef>) -> Vec<TcbRef> {
+    let mut threads = Vec::new();
+    let mut at = head;
+    while let Some(thread) = at {
+        threads.push(thread);
+        assert!(threads.len() < 10_000, "queue without end");
+        at = next(thread);
+    }
+    let _ = k;
+    threads
+}
+
+/// INV-QUEUE-1.
+fn queues(k: &Kernel<Machine>, objects: &Objects) {
+    let mut waiting = BTreeSet::new();
+    let mut check = |head: Option<TcbRef>, tail: Option<TcbRef>, on: u64, is_allowed: &dyn Fn(ThreadState) -> bool| {
+        let threads = chain(k, head, |thread| k.tcb(thread).queue_next());
+        assert_eq!(threads.last().copied(), tail);
+        for (n, thread) in threads.iter().enumerate() {
+            assert!(objects.threads.contains(thread), "dead thread in a queue");
+            assert!(is_allowed(k.tcb(*thread).state()));
+            assert_eq!(k.tcb(*thread).blocked_on(), on);
+            assert_eq!(k.tcb(*thread).queue_prev(), n.checked_sub(1).map(|n| threads[n]));
+            assert!(waiting.insert(*thread), "thread in two queues");
+        }
+        assert!(threads.windows(2).all(|t| k.tcb(t[0]).priority() >= k.tcb(t[1]).priority()));
+    };
+    for endpoint in &objects.endpoints {
+        let view = k.endpoint(*endpoint);
+        let wanted = match view.state() {
+            EndpointState::Idle => ThreadState::Inactive,
+            EndpointState::Send => ThreadState::BlockedOnSend,
+            EndpointState::Receive => ThreadState::BlockedOnReceive,
+        };
+        assert_eq!(view.state() == EndpointState::Idle, view.head().is_none());
+        check(view.head(), view.tail(), endpoint.paddr(), &|state| state == wanted);
+    }
+    for notification in &objects.notifications {
+        let view = k.notification(*notification);
+        assert_eq!(view.state() == NotificationState::Waiting, view.head().is_some());
+        let is_waiting = |state| state == ThreadState::BlockedOnNotification;
+        check(view.head(), view.tail(), notification.paddr(), &is_waiting);
+    }
+    for thread in &objects.threads {
+        let is_queued = matches!(
+            k.tcb(*thread).state(),
+            ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive | ThreadState::BlockedOnNotification
+        );
+        assert_eq!(is_queued, waiting.contains(thread));
+    }
+}
+
+/// INV-SCHED-1 and 2.
+fn schedule(k: &Kernel<Machine>, objects: &Objects) {
+    let mut ready = BTreeSet::new();
+    let mut highest = None;
+    for priority in 0..=255u8 {
+        for thread in chain(k, k.ready.head(priority), |thread| k.tcb(thread).sched_next()) {
+            assert!(k.is_schedulable(thread), "unschedulable thread in a ready queue");
+            assert!(k.tcb(thread).is_ready_queued());
+            assert_eq!(k.tcb(thread).priority(), priority);
+            assert!(ready.insert(thread));
+            highest = Some(priority);
+        }
+    }
+    assert_eq!(k.ready.highest().map(|thread| k.tcb(thread).priority()), highest);
+    let release = chain(k, k.release_head.get(), |thread| k.tcb(thread).sched_next());
+    assert!(release.windows(2).all(|t| k.release_time(t[0]) <= k.release_time(t[1])));
+    for thread in &release {
+        assert!(k.tcb(*thread).is_release_queued() && k.tcb(*thread).state().is_runnable());
+    }
+    for thread in &objects.threads {
+        let tcb = k.tcb(*thread);
+        assert_eq!(tcb.is_ready_queued(), ready.contains(thread));
+        assert_eq!(tcb.is_release_queued(), release.contains(thread));
+        let is_current = k.current_thread() == Some(*thread);
+        assert_eq!(k.is_schedulable(*thread), ready.contains(thread) || is_current, "schedulable thread lost");
+    }
+    match k.current_thread() {
+        None => assert!(ready.is_empty(), "idle with ready threads"),
+        Some(thread) => {
+            assert!(highest.is_none_or(|highest| highest <= k.tcb(thread).priority()), "not the highest runs");
+            assert_eq!(k.current_context.get(), k.tcb(thread).sched_context());
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! A fake machine: an arena of words, a clock that tests move, and a record of effects.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+use crate::object::TcbRef;
+use crate::platform::{CacheOperation, PhysRange, Platform};
+
+pub(crate) const RAM_START: u64 = 0x4000_0000;
+
+/// Effects that tests look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    InvalidateAsid(u16),
+    InvalidatePage(u16, u64),
+    Cache(CacheOperation, u64, u64),
+    Mask(u32),
+    Unmask(u32),
+    Hold(u32),
+    Release(u32),
+    End(u32),
+    Trigger(u32, bool),
+    Sgi(u32, u64),
+    Off,
+    Reset,
+    Put(u8),
+}
+
+pub(crate) struct Machine {
+    memory: Vec<Cell<u64>>,
+    pub(crate) clock: Cell<u64>,
+    pub(crate) deadline: Cell<u64>,
+    pub(crate) space: Cell<Option<(u64, u16)>>,
+    pub(crate) effects: RefCell<Vec<Effect>>,
+    pub(crate) masked: RefCell<BTreeSet<u32>>,
+    /// Preemption points until an interrupt is pending; `None`: never.
+    pub(crate) countdown: Cell<Option<u32>>,
+    /// How often preemption points asked.
+    pub(crate) asked: Cell<u32>,
+}
+
+impl Machine {
+    pub(crate) fn new(bytes: u64) -> Self {
+        // Not zero, so that nothing can rely on memory that the kernel did not zero itself.
+        let memory = vec![Cell::new(0xdead_beef_dead_beef); usize::try_from(bytes / 8).unwrap()];
+        Self {
+            memory,
+            clock: Cell::new(1000),
+            deadline: Cell::new(u64::MAX),
+            space: Cell::new(None),
+            effects: RefCell::new(Vec::new()),
+            masked: RefCell::new(BTreeSet::new()),
+            countdown: Cell::new(None),
+            asked: Cell::new(0),
+        }
+    }
+
+    pub(crate) fn ram(&self) -> PhysRange {
+        PhysRange { start: RAM_START, end: RAM_START + self.memory.len() as u64 * 8 }
+    }
+
+    fn log(&self, effect: Effect) {
+        self.effects.borrow_mut().push(effect);
+    }
+
+    pub(crate) fn take_effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects.borrow_mut())
+    }
+
+    fn index(&self, paddr: u64) -> usize {
+        assert_eq!(paddr % 8, 0, "unaligned access to {paddr:#x}");
+        assert!(paddr >= RAM_START, "access below memory: {paddr:#x}");
+        usize::try_from((paddr - RAM_START) / 8).unwrap()
+    }
+}
+
+impl Platform for Machine {
+    fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
+        let index = self.index(paddr);
+        self.memory[index..index + N].try_into().unwrap()
+    }
+    fn zero(&self, paddr: u64, bytes: u64) {
+        assert_eq!((paddr | bytes) % 16, 0, "zero({paddr:#x}, {bytes:#x})");
+        let index = self.index(paddr);
+        for cell in &self.memory[index..index + usize::try_from(bytes / 8).unwrap()] {
+            cell.set(0);
+        }
+    }
+    fn now(&self) -> u64 {
+        self.clock.get()
+    }
+    fn ticks_per_ms(&self) -> u64 {
+        62_500
+    }
+    fn set_deadline(&self, deadline: u64) {
+        self.deadline.set(deadline);
+    }
+    fn write_table_entry(&self, paddr: u64, value: u64) {
+        self.memory[self.index(paddr)].set(value);
+    }
+    fn invalidate_asid(&self, asid: u16) {
+        self.log(Effect::InvalidateAsid(asid));
+    }
+    fn invalidate_page(&self, asid: u16, vaddr: u64) {
+        self.log(Effect::InvalidatePage(asid, vaddr));
+    }
+    fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64) {
+        self.log(Effect::Cache(operation, paddr, bytes));
+    }
+    fn set_address_space(&self, space: Option<(u64, u16)>) {
+        self.space.set(space);
+    }
+    fn release_fp(&self, _thread: TcbRef) {}
+    fn thread_changed(&self, _thread: TcbRef) {}
+    fn interrupt_pending(&self) -> bool {
+        self.asked.set(self.asked.get() + 1);
+        match self.countdown.get() {
+            None => false,
+            Some(0) => {
+                self.countdown.set(None);
+                true
+            }
+            Some(n) => {
+                self.countdown.set(Some(n - 1));
+                false
+            }
+        }
+    }
+    fn unmask_irq(&self, irq: u32) {
+        self.masked.borrow_mut().remove(&irq);
+        self.log(Effect::Unmask(irq));
+    }
+    fn mask_irq(&self, irq: u32) {
+        self.masked.borrow_mut().insert(irq);
+        self.log(Effect::Mask(irq));
+    }
+    fn set_irq_trigger(&self, irq: u32, edge: bool) {
+        self.log(Effect::Trigger(irq, edge));
+    }
+    fn hold_irq(&self, irq: u32) {
+        self.log(Effect::Hold(irq));
+    }
+    fn release_irq(&self, irq: u32) {
+        self.log(Effect::Release(irq));
+    }
+    fn end_irq(&self, irq: u32) {
+        self.log(Effect::End(irq));
+    }
+    fn max_sgi_target(&self) -> u64 {
+        7
+    }
+    fn send_sgi(&self, sgi: u32, target: u64) {
+        self.log(Effect::Sgi(sgi, target));
+    }
+    fn power_off(&self) {
+        self.log(Effect::Off);
+    }
+    fn reset(&self) {
+        self.log(Effect::Reset);
+    }
+    fn put_char(&self, character: u8) {
+        self.log(Effect::Put(character));
+    }
+}

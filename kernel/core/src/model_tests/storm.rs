@@ -1,0 +1,195 @@
+//! Random threads doing random calls on shared objects while time passes: the invariants hold after every entry.
+//!
+//! Nothing is predicted here; arguments are often nonsense. Objects are deleted and revoked under the threads' feet.
+
+use hybrid_abi::bootinfo::word;
+use hybrid_abi::label as l;
+use hybrid_abi::message::MessageInfo;
+use hybrid_abi::object::ObjectType as T;
+use hybrid_abi::syscall::Syscall;
+use proptest::prelude::*;
+
+use crate::kernel::UserFault;
+use crate::model_tests::capabilities::cases;
+use crate::model_tests::invariants::check;
+use crate::model_tests::world::{CNODE, Thread, World};
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Event {
+    /// The current thread does an IPC call: call, dest, source, reply, message info bits.
+    Ipc { call: Syscall, dest: usize, source: usize, reply: usize, length: u64, caps: u64 },
+    /// The current thread invokes an object: object, label, words, capabilities.
+    Invoke { object: usize, label: u64, words: [u64; 6], caps: [usize; 3] },
+    /// A sensible control call on thread, scheduling context or slot number `object`.
+    Control { kind: u8, object: usize, other: usize, value: u64 },
+    Fault,
+    Interrupt(u32),
+    Time(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let object = 0..40usize;
+    let calls = prop::sample::select(Syscall::ALL);
+    let word = prop_oneof![4 => 0..8u64, 2 => 60..70u64, 1 => any::<u64>(), 2 => 0..120u64];
+    prop_oneof![
+        10 => (calls, object.clone(), object.clone(), object.clone(), 0..8u64, 0..4u64)
+            .prop_map(|(call, dest, source, reply, length, caps)| Event::Ipc { call, dest, source, reply, length, caps }),
+        4 => (object.clone(), 0..60u64, prop::array::uniform6(word), prop::array::uniform3(object.clone()))
+            .prop_map(|(object, label, words, caps)| Event::Invoke { object, label, words, caps }),
+        8 => (0..12u8, object.clone(), object, 0..260u64)
+            .prop_map(|(kind, object, other, value)| Event::Control { kind, object, other, value }),
+        1 => Just(Event::Fault),
+        1 => (26..50u32).prop_map(Event::Interrupt),
+        4 => prop_oneof![0..3000u64, 0..800_000u64].prop_map(Event::Time),
+    ]
+}
+
+struct Storm {
+    w: World,
+    /// Slots of everything; the same in all threads, which share one CSpace.
+    slots: Vec<u64>,
+    threads: Vec<Thread>,
+    contexts: Vec<u64>,
+}
+
+impl Storm {
+    fn new() -> Self {
+        let mut w = World::new(1 << 20);
+        let mut slots = Vec::new();
+        let endpoints = [w.make(T::Endpoint, 0), w.make(T::Endpoint, 0)];
+        for endpoint in endpoints {
+            slots.extend([endpoint, w.mint(endpoint, 15, 1), w.mint(endpoint, 15, 2), w.mint(endpoint, 1, 0)]);
+        }
+        let notifications = [w.make(T::Notification, 0), w.make(T::Notification, 0)];
+        for notification in notifications {
+            slots.extend([notification, w.mint(notification, 3, 1), w.mint(notification, 3, 2)]);
+        }
+        slots.extend([w.make(T::Reply, 0), w.make(T::Reply, 0), w.make(T::Reply, 0)]);
+        let irq = w.free_slot();
+        w.ok(4, l::IRQ_ISSUE_HANDLER, &[40, irq, 64], &[CNODE]);
+        w.ok(irq, l::IRQ_SET_HANDLER, &[], &[notifications[0]]);
+        slots.push(irq);
+        let mut threads = vec![Thread { slot: 1, at: w.root, context: 14 }];
+        let mut contexts = vec![14];
+        for n in 0..5u64 {
+            let thread = if n < 3 { w.thread(100 + n) } else { w.passive_thread(100 + n) };
+            w.ok(thread.slot, l::TCB_SET_MC_PRIORITY, &[255], &[1]);
+            w.ok(thread.slot, l::TCB_SET_TIMEOUT_ENDPOINT, &[], &[endpoints[0]]);
+            w.ok(thread.slot, l::TCB_SET_SPACE, &[0, 0], &[endpoints[1], CNODE, 3]);
+            if n < 3 {
+                contexts.push(thread.context);
+            }
+            threads.push(thread);
+        }
+        contexts.extend([w.make(T::SchedContext, 7), w.make(T::SchedContext, 9)]);
+        slots.extend(contexts.iter().skip(1));
+        slots.extend(threads.iter().map(|thread| thread.slot));
+        slots.extend([0, CNODE, w.info(word::SCHED_CONTROL)]);
+        w.ok(1, l::TCB_SET_PRIORITY, &[101], &[1]);
+        for thread in threads.iter().skip(1) {
+            if w.k.current_thread() == Some(w.root) {
+                w.start(*thread);
+            }
+        }
+        w.k.work_limit.set(1);
+        w.preempt_every.set(Some(2));
+        Self { w, slots, threads, contexts }
+    }
+
+    fn slot(&self, n: usize) -> u64 {
+        self.slots[n % self.slots.len()]
+    }
+
+    fn run(&self, event: &Event) {
+        let w = &self.w;
+        let is_idle = w.k.current_thread().is_none();
+        match event {
+            Event::Time(ticks) => w.run_for(*ticks),
+            Event::Interrupt(irq) => w.interrupt(*irq),
+            _ if is_idle => w.run_for(700_000),
+            Event::Fault => drop(w.k.handle_fault(UserFault::Exception { number: 7 })),
+            Event::Ipc { call, dest, source, reply, length, caps } => {
+                let is_send = matches!(call, Syscall::Send | Syscall::NbSend | Syscall::Call);
+                self.put(MessageInfo::new(3, 0, *caps, *length), &[1, 2, 3, 4, 5, 6], [*reply, *dest, *source]);
+                let tcb = w.k.tcb(w.current());
+                tcb.set_x::<0>(self.slot(if is_send { *dest } else { *source }));
+                tcb.set_x::<6>(self.slot(*reply));
+                tcb.set_x::<8>(self.slot(*dest));
+                w.svc(call.number());
+            }
+            Event::Invoke { object, label, words, caps } => {
+                let words = words.map(|word| if (60..64).contains(&word) { self.slot(word as usize) } else { word });
+                self.put(MessageInfo::new(*label, 0, 3, 6), &words, *caps);
+                w.k.tcb(w.current()).set_x::<0>(self.slot(*object));
+                w.svc(Syscall::Call.number());
+            }
+            Event::Control { kind, object, other, value } => self.control(*kind, *object, *other, *value),
+        }
+    }
+
+    fn control(&self, kind: u8, object: usize, other: usize, value: u64) {
+        let thread = self.threads[object % self.threads.len()].slot;
+        let context = self.contexts[other % self.contexts.len()];
+        let budget = [value * 40 + 20, 20_000, 0, 9, value & 1];
+        let (dest, label, words, cap): (u64, u64, &[u64], u64) = match kind {
+            0 => (thread, l::TCB_SUSPEND, &[], 0),
+            1 | 2 => (thread, l::TCB_RESUME, &[], 0),
+            3 => (thread, l::TCB_SET_PRIORITY, &[value % 110], 1),
+            4 => (context, l::SCHED_CONTEXT_BIND, &[], thread),
+            5 => (context, l::SCHED_CONTEXT_UNBIND, &[], 0),
+            6 => (context, l::SCHED_CONTEXT_YIELD_TO, &[], 0),
+            7 => (self.w.info(word::SCHED_CONTROL), l::SCHED_CONTROL_CONFIGURE_FLAGS, &budget, context),
+            8 => (context, l::SCHED_CONTEXT_BIND, &[], self.slot(8 + other % 6)),
+            9 => (thread, l::TCB_BIND_NOTIFICATION, &[], self.slot(8 + other % 6)),
+            10 if value % 4 == 0 => (CNODE, l::CNODE_DELETE, &[self.slot(other), 64], 0),
+            10 => (CNODE, l::CNODE_CANCEL_BADGED_SENDS, &[self.slot(other % 8), 64], 0),
+            _ if value % 8 == 0 => (CNODE, l::CNODE_REVOKE, &[self.slot(other), 64], 0),
+            _ => (thread, l::TCB_UNBIND_NOTIFICATION, &[], 0),
+        };
+        let is_root_slot = label == l::CNODE_DELETE && [CNODE, 1].contains(&words[0]);
+        if is_root_slot {
+            return;
+        }
+        // Call with whatever reply; the caller may be the thread that is acted on.
+        let words = words.to_vec();
+        self.put(MessageInfo::new(label, 0, 1, words.len() as u64), &words, [0; 3]);
+        if let Some(buffer) = self.w.k.buffer(self.w.current(), false) {
+            buffer[hybrid_abi::ipc_buffer::CAPS_OR_BADGES].set(cap);
+        }
+        self.w.k.tcb(self.w.current()).set_x::<0>(dest);
+        self.w.svc(Syscall::Call.number());
+    }
+
+    fn put(&self, info: MessageInfo, words: &[u64], caps: [usize; 3]) {
+        let thread = self.w.current();
+        let tcb = self.w.k.tcb(thread);
+        tcb.set_x::<1>(info.0);
+        (0..4).for_each(|n| tcb.set_message_register(n, words.get(n).copied().unwrap_or(0)));
+        if let Some(buffer) = self.w.k.buffer(thread, true) {
+            for (n, word) in words.iter().enumerate().skip(4) {
+                buffer[1 + n].set(*word);
+            }
+            for (n, cap) in caps.iter().enumerate() {
+                buffer[hybrid_abi::ipc_buffer::CAPS_OR_BADGES + n].set(self.slot(*cap));
+            }
+            buffer[hybrid_abi::ipc_buffer::RECEIVE_CNODE].set(CNODE);
+            buffer[hybrid_abi::ipc_buffer::RECEIVE_INDEX].set(3000);
+            buffer[hybrid_abi::ipc_buffer::RECEIVE_DEPTH].set(64);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+
+    #[test]
+    fn invariants_hold_whatever_threads_do(events in prop::collection::vec(event(), 1..150)) {
+        let storm = Storm::new();
+        check(&storm.w.k);
+        for event in &events {
+            storm.run(event);
+            check(&storm.w.k);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A thread: register context first, hot fields, capability slots, FP area; layout only.
+//!
+//! | words | bytes | content |
+//! |---|---|---|
+//! | 0–36 | 0–295 | register context, see [`context`] |
+//! | 40–55 | 320–447 | hot fields: state, priority, IPC, scheduling |
+//! | 56–71 | 448–575 | cold fields: fault, flags |
+//! | 72–91 | 576–735 | five capability slots |
+//! | 92–95 | 736–767 | words of the arch crate |
+//! | 96–161 | 768–1295 | FP area: V0–V31, FPSR, FPCR (528 bytes, 16-byte aligned) |
+//! | 162–177 | 1296–1423 | name (debug kernels) |
+
+use core::cell::Cell;
+
+use super::{NotificationRef, ReplyRef, SchedContextRef, SlotRef, TcbRef, Word, view};
+
+/// Word numbers of the register context, which starts at the TCB's first byte.
+pub mod context {
+    /// x0; xN is word N, up to x30.
+    pub const X0: usize = 0;
+    /// `SP_EL0`.
+    pub const SP: usize = 31;
+    /// Next instruction (`ELR_EL1`): where the thread goes on.
+    pub const PC: usize = 32;
+    /// `SPSR_EL1`.
+    pub const SPSR: usize = 33;
+    /// Restart address: the `SVC` or the faulting instruction.
+    pub const FAULT_IP: usize = 34;
+    /// `TPIDR_EL0`.
+    pub const TPIDR: usize = 35;
+    /// `TPIDRRO_EL0`.
+    pub const TPIDRRO: usize = 36;
+    /// Words of the context.
+    pub const WORDS: usize = 37;
+}
+
+/// Words of a TCB.
+const TCB_WORDS: usize = 256;
+/// First word of the capability slots.
+const FIRST_SLOT_WORD: u64 = 72;
+/// First word of the FP area.
+pub const FP_WORD: usize = 96;
+/// First word of the name.
+pub const NAME_WORD: usize = 162;
+/// Words of the name.
+pub const NAME_WORDS: usize = 16;
+
+view! {
+    /// A thread of 2048 bytes.
+    Tcb[TCB_WORDS] {
+        /// What the thread is doing.
+        40 => state, set_state_raw: ThreadState;
+        /// Priority.
+        41 => priority, set_priority: u8;
+        /// Maximum controlled priority.
+        42 => mcp, set_mcp: u8;
+        /// Scheduling context it runs on.
+        43 => sched_context, set_sched_context: Option<SchedContextRef>;
+        /// Endpoint or notification (by state) in whose queue it is, as an address.
+        44 => blocked_on, set_blocked_on: u64;
+        /// Reply object it is linked to.
+        45 => reply, set_reply: Option<ReplyRef>;
+        /// Badge of the capability it sends through.
+        46 => sender_badge, set_sender_badge: u64;
+        /// Bits: 0 Grant, 1 GrantReply, 2 is a call (of the capability it sends through).
+        47 => sender_flags, set_sender_flags: u64;
+        /// Next thread of the endpoint or notification queue.
+        48 => queue_next, set_queue_next: Option<TcbRef>;
+        /// Previous thread of that queue.
+        49 => queue_prev, set_queue_prev: Option<TcbRef>;
+        /// Next thread of the ready or release queue.
+        50 => sched_next, set_sched_next: Option<TcbRef>;
+        /// Previous thread of that queue.
+        51 => sched_prev, set_sched_prev: Option<TcbRef>;
+        /// In a ready queue.
+        52 => is_ready_queued, set_ready_queued: bool;
+        /// In the release queue.
+        53 => is_release_queued, set_release_queued: bool;
+        /// Virtual address of its IPC buffer.
+        54 => buffer_address, set_buffer_address: u64;
+        /// Bound notification.
+        55 => bound_notification, set_bound_notification: Option<NotificationRef>;
+        /// Kind of the stored fault: its label, 0 for none.
+        56 => fault_kind, set_fault_kind: u64;
+        /// First word of the stored fault.
+        57 => fault_word0, set_fault_word0: u64;
+        /// Second word of the stored fault.
+        58 => fault_word1, set_fault_word1: u64;
+        /// Lookup failure of a capability fault: type.
+        59 => lookup_kind, set_lookup_kind: u64;
+        /// Its data.
+        60 => lookup_word0, set_lookup_word0: u64;
+        /// Its data.
+        61 => lookup_word1, set_lookup_word1: u64;
+        /// Its data.
+        62 => lookup_word2, set_lookup_word2: u64;
+        /// Flags of `TCB_SET_FLAGS`: bit 0 = FP disabled. The arch crate reads it when it switches.
+        63 => flags, set_flags: u64;
+        /// The scheduling context whose thread it yielded to.
+        64 => yield_to, set_yield_to: Option<SchedContextRef>;
+        /// That YieldTo was a Call and wants its result.
+        65 => wants_yield_result, set_wants_yield_result: bool;
+        /// May program the EL1 physical timer at EL0. The arch crate reads it when it switches.
+        66 => has_timer_access, set_timer_access: bool;
+        /// Domain.
+        67 => domain, set_domain: u64;
+        /// Core.
+        68 => core, set_core: u64;
+    }
+}
+
+/// Number of capability slots in a thread.
+pub const TCB_SLOTS: u64 = 5;
+
+/// The capability slots of a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcbSlot {
+    /// Root CNode.
+    CSpace,
+    /// Root page table.
+    VSpace,
+    /// IPC-buffer frame.
+    Buffer,
+    /// Fault endpoint.
+    FaultHandler,
+    /// Timeout endpoint.
+    TimeoutHandler,
+}
+
+impl TcbRef {
+    /// Slot number `index` (0…4) of this thread.
+    #[inline]
+    #[must_use]
+    pub fn slot_at(self, index: u64) -> Option<SlotRef> {
+        SlotRef::new(self.paddr().wrapping_add(FIRST_SLOT_WORD * 8).wrapping_add(index.wrapping_mul(32)))
+    }
+
+    /// The slot for this purpose.
+    #[inline]
+    #[must_use]
+    pub fn slot(self, slot: TcbSlot) -> SlotRef {
+        let index = match slot {
+            TcbSlot::CSpace => 0,
+            TcbSlot::VSpace => 1,
+            TcbSlot::Buffer => 2,
+            TcbSlot::FaultHandler => 3,
+            TcbSlot::TimeoutHandler => 4,
+        };
+        match self.slot_at(index) {
+            Some(slot) => slot,
+            // A thread's address is not 0, so neither is its slot's.
+            None => SlotRef(self.0),
+        }
+    }
+}
+
+/// What a thread is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThreadState {
+    /// Stopped.
+    Inactive,
+    /// Goes on at its next instruction.
+    Running,
+    /// Repeats the instruction at its restart address.
+    Restart,
+    /// In an endpoint queue, receiving.
+    BlockedOnReceive,
+    /// In an endpoint queue, sending.
+    BlockedOnSend,
+    /// Waits for a reply.
+    BlockedOnReply,
+    /// In a notification queue.
+    BlockedOnNotification,
+}
+
+impl Word for ThreadState {
+    #[inline]
+    fn from_word(word: u64) -> Self {
+        match word {
+            1 => Self::Running,
+            2 => Self::Restart,
+            3 => Self::BlockedOnReceive,
+            4 => Self::BlockedOnSend,
+            5 => Self::BlockedOnReply,
+            6 => Self::BlockedOnNotification,
+            _ => Self::Inactive,
+        }
+    }
+    #[inline]
+    fn to_word(self) -> u64 {
+        match self {
+            Self::Inactive => 0,
+            Self::Running => 1,
+            Self::Restart => 2,
+            Self::BlockedOnReceive => 3,
+            Self::BlockedOnSend => 4,
+            Self::BlockedOnReply => 5,
+            Self::BlockedOnNotification => 6,
+        }
+    }
+}
+
+impl ThreadState {
+    /// Running or about to restart.
+    #[inline]
+    #[must_use]
+    pub fn is_runnable(self) -> bool {
+        matches!(self, Self::Running | Self::Restart)
+    }
+}
+
+/// A fault that a thread waits to have answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredFault {
+    /// Label.
+    pub kind: u64,
+    /// First word, by kind.
+    pub word0: u64,
+    /// Second word, by kind.
+    pub word1: u64,
+}
+
+impl<'m> Tcb<'m> {
+    /// Register x`n`.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "N is checked at compile time")]
+    pub fn x<const N: usize>(self) -> u64 {
+        const { assert!(N <= 30) };
+        self.0[N].get()
+    }
+
+    /// Sets register x`n`.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "N is checked at compile time")]
+    pub fn set_x<const N: usize>(self, value: u64) {
+        const { assert!(N <= 30) };
+        self.0[N].set(value);
+    }
+
+    /// Word of the register context (see [`context`]); 0 outside it.
+    #[inline]
+    pub fn context_word(self, word: usize) -> u64 {
+        if word < context::WORDS { self.0.get(word).map_or(0, Cell::get) } else { 0 }
+    }
+
+    /// Sets a word of the register context; nothing outside it.
+    #[inline]
+    pub fn set_context_word(self, word: usize, value: u64) {
+        if word < context::WORDS
+            && let Some(cell) = self.0.get(word)
+        {
+            cell.set(value);
+        }
+    }
+
+    /// Message register `n` < 4 in x2…x5; 0 for others.
+    #[inline]
+    pub fn message_register(self, n: usize) -> u64 {
+        match n {
+            0 => self.0[2].get(),
+            1 => self.0[3].get(),
+            2 => self.0[4].get(),
+            3 => self.0[5].get(),
+            _ => 0,
+        }
+    }
+
+    /// Sets message register `n` < 4; nothing for others.
+    #[inline]
+    pub fn set_message_register(self, n: usize, value: u64) {
+        match n {
+            0 => self.0[2].set(value),
+            1 => self.0[3].set(value),
+            2 => self.0[4].set(value),
+            3 => self.0[5].set(value),
+            _ => {}
+        }
+    }
+
+    /// Next-instruction address.
+    #[inline]
+    pub fn pc(self) -> u64 {
+        self.0[context::PC].get()
+    }
+
+    /// Sets the next-instruction address.
+    #[inline]
+    pub fn set_pc(self, value: u64) {
+        self.0[context::PC].set(value);
+    }
+
+    /// Restart address.
+    #[inline]
+    pub fn fault_ip(self) -> u64 {
+        self.0[context::FAULT_IP].get()
+    }
+
+    /// Sets the restart address.
+    #[inline]
+    pub fn set_fault_ip(self, value: u64) {
+        self.0[context::FAULT_IP].set(value);
+    }
+
+    /// The stored fault, if there is one.
+    #[inline]
+    pub fn fault(self) -> Option<StoredFault> {
+        match self.fault_kind() {
+            0 => None,
+            kind => Some(StoredFault { kind, word0: self.fault_word0(), word1: self.fault_word1() }),
+        }
+    }
+
+    /// One cell of the name (debug kernels).
+    #[inline]
+    pub fn name_cell(self, word: usize) -> Option<&'m Cell<u64>> {
+        if word < NAME_WORDS { self.0.get(NAME_WORD.wrapping_add(word)) } else { None }
+    }
+}
+
+const _: () = assert!(Tcb::WORDS * 8 == 1 << hybrid_abi::object::TCB_BITS);
+const _: () = assert!((FIRST_SLOT_WORD * 8).is_multiple_of(32));
+const _: () = assert!(FIRST_SLOT_WORD + TCB_SLOTS * 4 <= 92);
+const _: () = assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= TCB_WORDS);
+const _: () = assert!(context::WORDS <= 40);

@@ -1,0 +1,116 @@
+//! What the logic needs from the machine: memory, time, translation, caches, interrupts.
+//!
+//! The trait is safe to call and total. Its implementer keeps three promises:
+//!
+//! * **INV-PLAT-1 memory.** [`Platform::words`] gives access to physical RAM. The core asks only for
+//!   addresses inside objects that it was given (boot memory, untyped memory that was retyped), aligned
+//!   to 8 bytes, and never holds the result across a call that could give that memory another type.
+//!   All access is through `Cell`s of plain words, so any overlap is harmless.
+//! * **INV-PLAT-2 serial.** Only one core is in the logic at a time, with interrupts masked.
+//! * **INV-PLAT-3 effects.** When a method that invalidates, cleans, masks or switches returns, its
+//!   effect is complete on every core (barriers included).
+
+use core::cell::Cell;
+
+use crate::object::TcbRef;
+
+/// Range of physical memory, `start` inclusive, `end` exclusive, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PhysRange {
+    /// First byte.
+    pub start: u64,
+    /// First byte after the range.
+    pub end: u64,
+}
+
+/// Cache maintenance on a range of physical memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheOperation {
+    /// Write dirty lines to RAM (point of coherency).
+    Clean,
+    /// Drop lines.
+    Invalidate,
+    /// Write back, then drop.
+    CleanInvalidate,
+    /// Clean data to the point of unification, invalidate instructions.
+    Unify,
+}
+
+/// The machine under the kernel.
+pub trait Platform {
+    /// `N` words of physical RAM from `paddr` on (8-byte aligned).
+    fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N];
+
+    /// Writes zeros over `[paddr, paddr + bytes)`; both are multiples of 16.
+    fn zero(&self, paddr: u64, bytes: u64);
+
+    /// The clock (virtual counter) in ticks; never goes back.
+    fn now(&self) -> u64;
+
+    /// Ticks per millisecond of that clock; constant after boot, not 0.
+    fn ticks_per_ms(&self) -> u64;
+
+    /// Programs the kernel timer to interrupt when the clock reaches `deadline`; replaces the last one.
+    fn set_deadline(&self, deadline: u64);
+
+    /// Stores one page-table entry and makes it visible to the table walkers.
+    fn write_table_entry(&self, paddr: u64, value: u64);
+
+    /// Invalidates all TLB entries of an ASID.
+    fn invalidate_asid(&self, asid: u16);
+
+    /// Invalidates the TLB entries (all levels) of the page at `vaddr` in an ASID.
+    fn invalidate_page(&self, asid: u16, vaddr: u64);
+
+    /// Cache maintenance on `[paddr, paddr + bytes)`, any alignment. For memory that the kernel does
+    /// not map (device memory) it does nothing.
+    fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64);
+
+    /// Makes `root` with `asid` the user address space, or an empty one for `None`.
+    fn set_address_space(&self, space: Option<(u64, u16)>);
+
+    /// Saves what FP registers of `thread` are live in the CPU into its TCB and forgets it as their owner
+    /// (the thread is about to be destroyed, disabled or moved).
+    fn release_fp(&self, thread: TcbRef);
+
+    /// `flags` or `has_timer_access` of `thread` changed: makes the next exit apply them, also if `thread` is
+    /// the one that runs now. Called after [`Platform::release_fp`] where FP access is concerned.
+    fn thread_changed(&self, thread: TcbRef);
+
+    /// True if an interrupt waits to be taken; asked at preemption points.
+    fn interrupt_pending(&self) -> bool;
+
+    /// Lets an interrupt reach the CPU.
+    fn unmask_irq(&self, irq: u32);
+
+    /// Keeps an interrupt from the CPU.
+    fn mask_irq(&self, irq: u32);
+
+    /// Sets edge (true) or level (false) triggering.
+    fn set_irq_trigger(&self, irq: u32, edge: bool);
+
+    /// Ends the handling of a taken interrupt in the controller but keeps that interrupt away until
+    /// [`Platform::release_irq`]: a user-level handler has it now. (GICv2: mask, end; GICv3: drop priority.)
+    fn hold_irq(&self, irq: u32);
+
+    /// The handler acknowledged: lets it come again. (GICv2: unmask; GICv3: deactivate.)
+    fn release_irq(&self, irq: u32);
+
+    /// Ends the handling of a taken interrupt for good: the kernel's own or a dropped one.
+    fn end_irq(&self, irq: u32);
+
+    /// Highest valid target word of [`Platform::send_sgi`] (GICv2: 7; GICv3: 0xffff_ffff).
+    fn max_sgi_target(&self) -> u64;
+
+    /// Raises a software-generated interrupt.
+    fn send_sgi(&self, sgi: u32, target: u64);
+
+    /// Powers the machine off; does not return on a machine that can.
+    fn power_off(&self);
+
+    /// Resets the machine; does not return on a machine that can.
+    fn reset(&self);
+
+    /// One character to the kernel's console.
+    fn put_char(&self, character: u8);
+}

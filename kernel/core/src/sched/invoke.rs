@@ -1,0 +1,191 @@
+//! Invocations of SchedControl and SchedContext capabilities (kernel-abi §3.7).
+
+use hybrid_abi::label;
+use hybrid_abi::limits::{MIN_BUDGET_US, SCHED_CONTEXT_SPORADIC, max_period_us};
+use hybrid_abi::object::sched_context_refills;
+
+use crate::cap::Cap;
+use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::kernel::Kernel;
+use crate::object::{SchedContextRef, TcbRef, ThreadState};
+use crate::platform::Platform;
+
+const MIN_REFILLS: u64 = 2;
+
+/// New parameters of a scheduling context, in ticks.
+struct Parameters {
+    budget: u64,
+    period: u64,
+    extra_refills: u64,
+}
+
+impl<P: Platform> Kernel<P> {
+    pub(crate) fn invoke_sched_control(&self, invocation: &Invocation<'_>, core: u64) -> Outcome {
+        if invocation.label != label::SCHED_CONTROL_CONFIGURE_FLAGS {
+            return Err(Error::IllegalOperation.into());
+        }
+        invocation.require(5, 1)?;
+        let (budget_us, period_us) = (invocation.word(0), invocation.word(1));
+        let max_us = max_period_us(self.platform.ticks_per_ms());
+        let out_of_range = Error::Range { min: MIN_BUDGET_US, max: max_us };
+        if budget_us > max_us || period_us > max_us {
+            return Err(out_of_range.into());
+        }
+        let (budget, period) = (self.ticks(budget_us), self.ticks(period_us));
+        if budget < self.min_budget.get() || period < self.min_budget.get() {
+            return Err(out_of_range.into());
+        }
+        if budget > period {
+            return Err(Error::Range { min: MIN_BUDGET_US, max: period_us }.into());
+        }
+        let Cap::SchedContext { at, bits } = self.cap(invocation.cap_slot(1)?) else {
+            return Err(Error::InvalidCapability(1).into());
+        };
+        let max_extra = sched_context_refills(u32::from(bits)).saturating_sub(MIN_REFILLS);
+        let extra_refills = invocation.word(2);
+        if extra_refills > max_extra {
+            return Err(Error::Range { min: 0, max: max_extra }.into());
+        }
+        self.configure_context(at, &Parameters { budget, period, extra_refills }, core);
+        self.context(at).set_badge(invocation.word(3));
+        self.context(at).set_placement(core, invocation.word(4) & SCHED_CONTEXT_SPORADIC != 0);
+        Ok(Answer::Empty)
+    }
+
+    fn configure_context(&self, context: SchedContextRef, parameters: &Parameters, core: u64) {
+        let view = self.context(context);
+        if let Some(thread) = view.thread() {
+            self.ready_remove(thread);
+            self.release_remove(thread);
+        }
+        if self.current_context.get() == Some(context) {
+            self.commit_time();
+        }
+        let max_refills = parameters.extra_refills.wrapping_add(MIN_REFILLS);
+        let is_running = view.thread().is_some_and(|thread| self.tcb(thread).state().is_runnable());
+        if parameters.budget == parameters.period {
+            self.start_refills(context, parameters.budget, 0, MIN_REFILLS);
+        } else if view.is_active() && view.core() == core && is_running {
+            self.update_refills(context, parameters.budget, parameters.period, max_refills);
+        } else {
+            self.start_refills(context, parameters.budget, parameters.period, max_refills);
+        }
+        self.reprogram.set(true);
+        if let Some(thread) = view.thread() {
+            self.settle_configured(context, thread);
+        }
+    }
+
+    fn settle_configured(&self, context: SchedContextRef, thread: TcbRef) {
+        self.resume_context(context);
+        if self.current.get() == Some(thread) {
+            self.reschedule();
+        } else if self.tcb(thread).state().is_runnable() {
+            self.offer(thread);
+        }
+    }
+
+    pub(crate) fn invoke_sched_context(
+        &self,
+        invocation: &Invocation<'_>,
+        context: SchedContextRef,
+        is_call: bool,
+    ) -> Outcome {
+        match invocation.label {
+            label::SCHED_CONTEXT_BIND => self.bind(invocation, context),
+            label::SCHED_CONTEXT_UNBIND => self.unbind(context),
+            label::SCHED_CONTEXT_UNBIND_OBJECT => self.unbind_object(invocation, context),
+            label::SCHED_CONTEXT_CONSUMED => Ok(Answer::Word(self.take_consumed_us(context))),
+            label::SCHED_CONTEXT_YIELD_TO => self.yield_to(invocation.thread, context, is_call),
+            _ => Err(Error::IllegalOperation.into()),
+        }
+    }
+
+    fn bind(&self, invocation: &Invocation<'_>, context: SchedContextRef) -> Outcome {
+        let view = self.context(context);
+        match self.cap(invocation.cap_slot(1)?) {
+            Cap::Tcb { at } => {
+                if view.thread().is_some() || self.tcb(at).sched_context().is_some() {
+                    return Err(Error::IllegalOperation.into());
+                }
+                self.ensure_can_take_context(at, context)?;
+                self.bind_context_thread(context, at);
+            }
+            Cap::Notification { at, .. } => {
+                if view.notification().is_some() || self.notification(at).sched_context().is_some() {
+                    return Err(Error::IllegalOperation.into());
+                }
+                self.bind_context_notification(context, at);
+            }
+            _ => return Err(Error::InvalidCapability(1).into()),
+        }
+        Ok(Answer::Empty)
+    }
+
+    /// A blocked thread can only be given a context that has budget now.
+    pub(crate) fn ensure_can_take_context(&self, thread: TcbRef, context: SchedContextRef) -> Result<(), Error> {
+        let is_blocked = !matches!(
+            self.tcb(thread).state(),
+            ThreadState::Inactive | ThreadState::Running | ThreadState::Restart
+        );
+        let is_usable = self.context(context).is_active() && self.has_budget(context);
+        if is_blocked && !is_usable { Err(Error::IllegalOperation) } else { Ok(()) }
+    }
+
+    fn unbind(&self, context: SchedContextRef) -> Outcome {
+        let thread = self.context(context).thread();
+        if thread.is_some() && thread == self.current.get() {
+            return Err(Error::IllegalOperation.into());
+        }
+        self.unbind_context_thread(context);
+        self.unbind_context_notification(context);
+        self.detach_chain(context);
+        Ok(Answer::Empty)
+    }
+
+    fn unbind_object(&self, invocation: &Invocation<'_>, context: SchedContextRef) -> Outcome {
+        let view = self.context(context);
+        match self.cap(invocation.cap_slot(1)?) {
+            Cap::Tcb { at } => {
+                if view.thread() != Some(at) || self.current.get() == Some(at) {
+                    return Err(Error::IllegalOperation.into());
+                }
+                self.unbind_context_thread(context);
+            }
+            Cap::Notification { at, .. } => {
+                if view.notification() != Some(at) {
+                    return Err(Error::IllegalOperation.into());
+                }
+                self.unbind_context_notification(context);
+            }
+            _ => return Err(Error::InvalidCapability(1).into()),
+        }
+        Ok(Answer::Empty)
+    }
+
+    fn yield_to(&self, caller: TcbRef, context: SchedContextRef, is_call: bool) -> Outcome {
+        let view = self.context(context);
+        let Some(target) = view.thread() else { return Err(Error::IllegalOperation.into()) };
+        let priority = self.tcb(target).priority();
+        if target == caller || priority > self.tcb(caller).mcp() {
+            return Err(Error::IllegalOperation.into());
+        }
+        self.complete_yield_to_context(context);
+        self.resume_context(context);
+        if !self.is_schedulable(target) {
+            return Ok(Answer::Word(self.take_consumed_us(context)));
+        }
+        self.ready_remove(target);
+        if priority < self.tcb(caller).priority() {
+            self.ready_push_head(target);
+            return Ok(Answer::Word(self.take_consumed_us(context)));
+        }
+        view.set_yield_from(Some(caller));
+        self.tcb(caller).set_yield_to(Some(context));
+        self.tcb(caller).set_wants_yield_result(is_call);
+        self.ready_push_head(caller);
+        self.ready_push_head(target);
+        self.reschedule();
+        Ok(Answer::Later)
+    }
+}

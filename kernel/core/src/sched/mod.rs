@@ -1,0 +1,288 @@
+//! Scheduling: who runs next, for how long, and what that cost (kernel-abi §5).
+//!
+//! INV-SCHED-1: the current thread is in no queue. INV-SCHED-2: a thread is in a ready queue only if it is
+//! schedulable, in the release queue only if it is runnable with an active scheduling context.
+
+mod context;
+mod invoke;
+mod queues;
+mod refill;
+
+use crate::kernel::Kernel;
+use crate::object::{SchedContextRef, TcbRef, ThreadState};
+use crate::platform::Platform;
+
+pub(crate) use queues::ReadyQueues;
+
+/// What the operation that is under way wants at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Switch {
+    /// The current thread goes on.
+    Stay,
+    /// This one was woken; it is in no queue.
+    To(TcbRef),
+    /// Choose from the ready queues.
+    Choose,
+}
+
+impl<P: Platform> Kernel<P> {
+    /// Samples the clock; the time since the last sample is charged later.
+    pub(crate) fn update_time(&self) {
+        let now = self.platform.now();
+        self.consumed.set(self.consumed.get().wrapping_add(now.wrapping_sub(self.now.get())));
+        self.now.set(now);
+    }
+
+    /// Runnable, with an active scheduling context, and not waiting for budget.
+    #[inline]
+    pub(crate) fn is_schedulable(&self, thread: TcbRef) -> bool {
+        let tcb = self.tcb(thread);
+        tcb.state().is_runnable()
+            && !tcb.is_release_queued()
+            && tcb.sched_context().is_some_and(|context| self.context(context).is_active())
+    }
+
+    /// Offers a thread that became ready (kernel-abi §5.7).
+    #[inline]
+    pub(crate) fn offer(&self, thread: TcbRef) {
+        if !self.is_schedulable(thread) || self.current.get() == Some(thread) {
+            return;
+        }
+        if let Some(context) = self.tcb(thread).sched_context()
+            && !self.has_budget(context)
+        {
+            self.postpone(context);
+            return;
+        }
+        if self.tcb(thread).is_ready_queued() {
+            self.reschedule();
+            return;
+        }
+        match self.switch.get() {
+            Switch::Stay => self.switch.set(Switch::To(thread)),
+            Switch::To(_) | Switch::Choose => {
+                self.reschedule();
+                self.ready_push_head(thread);
+            }
+        }
+    }
+
+    /// A new choice is needed at the end of the operation.
+    pub(crate) fn reschedule(&self) {
+        if let Switch::To(thread) = self.switch.get()
+            && self.is_schedulable(thread)
+        {
+            self.ready_push_head(thread);
+        }
+        self.switch.set(Switch::Choose);
+    }
+
+    /// The current thread stopped being runnable.
+    pub(crate) fn leave_cpu(&self) {
+        if self.switch.get() == Switch::Stay {
+            self.switch.set(Switch::Choose);
+        }
+    }
+
+    /// Chooses the next thread and accounts for the last one.
+    pub(crate) fn schedule(&self) {
+        self.awaken();
+        let switch = self.switch.get();
+        if switch != Switch::Stay {
+            let current = self.current.get();
+            let was_schedulable = current.is_some_and(|thread| self.is_schedulable(thread));
+            if let Some(current) = current
+                && was_schedulable
+            {
+                self.ready_push_head(current);
+            }
+            match switch {
+                Switch::To(candidate) if self.is_schedulable(candidate) => {
+                    self.switch_to_candidate(candidate, current, was_schedulable);
+                }
+                _ => self.choose(),
+            }
+            self.switch.set(Switch::Stay);
+        }
+        self.switch_context();
+        if self.reprogram.replace(false) {
+            self.program_timer();
+        }
+    }
+
+    fn switch_to_candidate(&self, candidate: TcbRef, current: Option<TcbRef>, was_schedulable: bool) {
+        let priority = self.tcb(candidate).priority();
+        let current_priority = current.map(|thread| self.tcb(thread).priority());
+        if current_priority.is_none_or(|current| priority < current) && !self.ready.is_highest(priority) {
+            self.ready_push_head(candidate);
+            self.choose();
+        } else if was_schedulable && current_priority == Some(priority) {
+            self.ready_push_tail(candidate);
+            self.choose();
+        } else {
+            self.switch_to(candidate);
+        }
+    }
+
+    fn choose(&self) {
+        match self.ready.highest() {
+            Some(thread) => self.switch_to(thread),
+            None => self.current.set(None),
+        }
+    }
+
+    fn switch_to(&self, thread: TcbRef) {
+        self.ready_remove(thread);
+        if self.current.replace(Some(thread)) != Some(thread) {
+            self.space_changed.set(true);
+        }
+    }
+
+    /// Accounts the time of the scheduling context that is being left.
+    pub(crate) fn switch_context(&self) {
+        let next = self.current.get().and_then(|thread| self.tcb(thread).sched_context());
+        if next != self.current_context.get() {
+            self.reprogram.set(true);
+            if let Some(context) = next
+                && !self.context(context).is_sporadic()
+            {
+                self.refresh_refills(context);
+            }
+        }
+        if self.reprogram.get() {
+            self.commit_time();
+        }
+        self.current_context.set(next);
+    }
+
+    pub(crate) fn program_timer(&self) {
+        let budget_end = self.current_context.get().map_or(u64::MAX, |context| {
+            self.now.get().saturating_add(self.head_refill(context).amount())
+        });
+        let release = self.release_head.get().map_or(u64::MAX, |thread| self.release_time(thread));
+        self.platform.set_deadline(budget_end.min(release));
+    }
+
+    /// Makes the chosen thread ready to leave the kernel.
+    pub(crate) fn activate(&self) {
+        let Some(thread) = self.current.get() else { return };
+        let tcb = self.tcb(thread);
+        if tcb.yield_to().is_some() {
+            self.complete_yield_to(thread);
+        }
+        if tcb.state() == ThreadState::Restart {
+            tcb.set_pc(tcb.fault_ip());
+            tcb.set_state_raw(ThreadState::Running);
+        }
+    }
+
+    /// Moves threads whose refill is ready from the release queue to the scheduler.
+    fn awaken(&self) {
+        while let Some(thread) = self.release_head.get()
+            && self.release_time(thread) <= self.now.get()
+        {
+            self.release_remove(thread);
+            self.offer(thread);
+            if self.tcb(thread).is_release_queued() {
+                // It went back for lack of budget (never with INV-REFILL-1); do not spin on it.
+                break;
+            }
+        }
+    }
+
+    /// Budget check on kernel entry (kernel-abi §5.6). False: the timeslice is over.
+    pub(crate) fn check_budget(&self) -> bool {
+        let Some(context) = self.current_context.get() else { return true };
+        let left = self.head_refill(context).amount().checked_sub(self.consumed.get());
+        if left.is_some_and(|left| left >= self.min_budget.get()) {
+            return true;
+        }
+        self.charge(context, self.consumed.get(), true);
+        false
+    }
+
+    /// As [`Kernel::check_budget`]; a thread without budget repeats its instruction later.
+    pub(crate) fn check_budget_or_restart(&self, thread: TcbRef) -> bool {
+        let has_budget = self.check_budget();
+        if !has_budget && self.tcb(thread).state().is_runnable() {
+            self.set_state(thread, ThreadState::Restart);
+        }
+        has_budget
+    }
+
+    /// After a preempted operation that stopped the current thread.
+    pub(crate) fn forget_or_charge_consumed(&self) {
+        match self.current_context.get() {
+            Some(context) if self.context(context).is_active() => self.charge(context, self.consumed.get(), false),
+            _ => self.consumed.set(0),
+        }
+    }
+
+    /// Charges the current scheduling context and ends the timeslice of the current thread.
+    fn charge(&self, context: SchedContextRef, amount: u64, may_time_out: bool) {
+        let view = self.context(context);
+        if view.is_round_robin() {
+            self.restore_round_robin(context);
+        } else {
+            self.charge_refills(context, amount);
+        }
+        view.set_consumed(view.consumed().saturating_add(amount));
+        self.consumed.set(0);
+        if let Some(thread) = self.current.get()
+            && self.is_schedulable(thread)
+        {
+            self.end_timeslice(context, thread, may_time_out);
+            self.reschedule();
+            self.reprogram.set(true);
+        }
+    }
+
+    /// Charges what was consumed, without ending anything.
+    pub(crate) fn commit_time(&self) {
+        let amount = self.consumed.replace(0);
+        let Some(context) = self.current_context.get() else { return };
+        let view = self.context(context);
+        if !view.is_active() || amount == 0 {
+            return;
+        }
+        if view.is_round_robin() {
+            self.consume_round_robin(context, amount);
+        } else {
+            self.charge_refills(context, amount);
+        }
+        view.set_consumed(view.consumed().saturating_add(amount));
+    }
+
+    fn end_timeslice(&self, context: SchedContextRef, thread: TcbRef, may_time_out: bool) {
+        let view = self.context(context);
+        if may_time_out && !view.is_round_robin() && self.timeout_handler(thread).is_some() {
+            self.deliver_timeout(thread, crate::fault::Fault::Timeout { badge: view.badge() });
+        } else if self.has_budget(context) {
+            self.ready_push_tail(thread);
+        } else {
+            self.postpone(context);
+        }
+    }
+
+    /// The Yield system call.
+    pub(crate) fn yield_now(&self) {
+        let Some(context) = self.current_context.get() else { return };
+        let view = self.context(context);
+        let consumed = view.consumed().saturating_add(self.consumed.get());
+        self.charge(context, self.head_refill(context).amount(), false);
+        view.set_consumed(consumed);
+    }
+
+    /// Ticks of a time in µs.
+    pub(crate) fn ticks(&self, us: u64) -> u64 {
+        us.saturating_mul(self.platform.ticks_per_ms()) / 1000
+    }
+
+    /// µs of a number of ticks.
+    pub(crate) fn us(&self, ticks: u64) -> u64 {
+        let khz = self.platform.ticks_per_ms().max(1);
+        let whole = ticks.checked_div(khz).unwrap_or(0);
+        let rest = ticks.checked_rem(khz).unwrap_or(0);
+        whole.saturating_mul(1000).saturating_add(rest.saturating_mul(1000).checked_div(khz).unwrap_or(0))
+    }
+}

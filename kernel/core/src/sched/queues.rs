@@ -1,0 +1,206 @@
+//! Ready queues (one per priority, two-level bitmap) and the release queue (by time).
+
+use core::cell::Cell;
+
+use hybrid_abi::limits::PRIORITIES;
+
+use crate::kernel::Kernel;
+use crate::object::{SchedContextRef, TcbRef};
+use crate::platform::Platform;
+
+const GROUPS: usize = PRIORITIES / 64;
+
+/// Heads and tails of the ready queues, and which are not empty.
+pub(crate) struct ReadyQueues {
+    heads: [Cell<Option<TcbRef>>; PRIORITIES],
+    tails: [Cell<Option<TcbRef>>; PRIORITIES],
+    groups: Cell<u8>,
+    members: [Cell<u64>; GROUPS],
+}
+
+impl ReadyQueues {
+    pub(crate) const fn new() -> Self {
+        Self {
+            heads: [const { Cell::new(None) }; PRIORITIES],
+            tails: [const { Cell::new(None) }; PRIORITIES],
+            groups: Cell::new(0),
+            members: [const { Cell::new(0) }; GROUPS],
+        }
+    }
+
+    pub(crate) fn head(&self, priority: u8) -> Option<TcbRef> {
+        self.heads.get(usize::from(priority)).and_then(Cell::get)
+    }
+
+    fn tail(&self, priority: u8) -> Option<TcbRef> {
+        self.tails.get(usize::from(priority)).and_then(Cell::get)
+    }
+
+    fn set(&self, priority: u8, head: Option<TcbRef>, tail: Option<TcbRef>) {
+        if let Some(cell) = self.heads.get(usize::from(priority)) {
+            cell.set(head);
+        }
+        if let Some(cell) = self.tails.get(usize::from(priority)) {
+            cell.set(tail);
+        }
+        let group = priority >> 6;
+        if let Some(members) = self.members.get(usize::from(group)) {
+            let bit = 1u64 << (priority & 63);
+            members.set(if head.is_some() { members.get() | bit } else { members.get() & !bit });
+            let group_bit = 1u8 << (group & 7);
+            let groups = self.groups.get();
+            self.groups.set(if members.get() != 0 { groups | group_bit } else { groups & !group_bit });
+        }
+    }
+
+    fn highest_priority(&self) -> Option<u8> {
+        let group = self.groups.get().checked_ilog2()?;
+        let member = self.members.get(group as usize)?.get().checked_ilog2()?;
+        u8::try_from((group << 6) | member).ok()
+    }
+
+    /// First thread of the highest priority that has one.
+    pub(crate) fn highest(&self) -> Option<TcbRef> {
+        self.head(self.highest_priority()?)
+    }
+
+    /// True if no ready thread has a higher priority.
+    pub(crate) fn is_highest(&self, priority: u8) -> bool {
+        self.highest_priority().is_none_or(|highest| priority >= highest)
+    }
+}
+
+impl<P: Platform> Kernel<P> {
+    /// Puts a thread at the head of its ready queue; nothing if it is queued already.
+    pub(crate) fn ready_push_head(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        if tcb.is_ready_queued() {
+            return;
+        }
+        let priority = tcb.priority();
+        let head = self.ready.head(priority);
+        tcb.set_sched_prev(None);
+        tcb.set_sched_next(head);
+        let tail = match head {
+            Some(head) => {
+                self.tcb(head).set_sched_prev(Some(thread));
+                self.ready.tail(priority)
+            }
+            None => Some(thread),
+        };
+        self.ready.set(priority, Some(thread), tail);
+        tcb.set_ready_queued(true);
+    }
+
+    /// Puts a thread at the tail of its ready queue; nothing if it is queued already.
+    pub(crate) fn ready_push_tail(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        if tcb.is_ready_queued() {
+            return;
+        }
+        let priority = tcb.priority();
+        let tail = self.ready.tail(priority);
+        tcb.set_sched_next(None);
+        tcb.set_sched_prev(tail);
+        let head = match tail {
+            Some(tail) => {
+                self.tcb(tail).set_sched_next(Some(thread));
+                self.ready.head(priority)
+            }
+            None => Some(thread),
+        };
+        self.ready.set(priority, head, Some(thread));
+        tcb.set_ready_queued(true);
+    }
+
+    /// Takes a thread out of its ready queue, if it is in one.
+    pub(crate) fn ready_remove(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        if !tcb.is_ready_queued() {
+            return;
+        }
+        let priority = tcb.priority();
+        let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
+        let mut head = self.ready.head(priority);
+        let mut tail = self.ready.tail(priority);
+        match prev {
+            Some(prev) => self.tcb(prev).set_sched_next(next),
+            None => head = next,
+        }
+        match next {
+            Some(next) => self.tcb(next).set_sched_prev(prev),
+            None => tail = prev,
+        }
+        self.ready.set(priority, head, tail);
+        self.unlink(thread);
+        tcb.set_ready_queued(false);
+    }
+
+    fn unlink(&self, thread: TcbRef) {
+        self.tcb(thread).set_sched_prev(None);
+        self.tcb(thread).set_sched_next(None);
+    }
+
+    /// When a thread of the release queue gets budget.
+    pub(crate) fn release_time(&self, thread: TcbRef) -> u64 {
+        self.tcb(thread).sched_context().map_or(0, |context| self.head_refill(context).start())
+    }
+
+    /// Moves the thread of a scheduling context to the release queue.
+    pub(crate) fn postpone(&self, context: SchedContextRef) {
+        let Some(thread) = self.context(context).thread() else { return };
+        self.ready_remove(thread);
+        self.release_insert(thread);
+        self.reprogram.set(true);
+    }
+
+    fn release_insert(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        if tcb.is_release_queued() {
+            return;
+        }
+        let time = self.release_time(thread);
+        let mut before = None;
+        let mut after = self.release_head.get();
+        while let Some(other) = after
+            && self.release_time(other) <= time
+        {
+            before = Some(other);
+            after = self.tcb(other).sched_next();
+        }
+        tcb.set_sched_prev(before);
+        tcb.set_sched_next(after);
+        match before {
+            Some(before) => self.tcb(before).set_sched_next(Some(thread)),
+            None => self.release_head.set(Some(thread)),
+        }
+        if let Some(after) = after {
+            self.tcb(after).set_sched_prev(Some(thread));
+        }
+        tcb.set_release_queued(true);
+        if self.current.get() == Some(thread) {
+            self.leave_cpu();
+        }
+    }
+
+    /// Takes a thread out of the release queue, if it is in it.
+    pub(crate) fn release_remove(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        if !tcb.is_release_queued() {
+            return;
+        }
+        let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
+        match prev {
+            Some(prev) => self.tcb(prev).set_sched_next(next),
+            None => {
+                self.release_head.set(next);
+                self.reprogram.set(true);
+            }
+        }
+        if let Some(next) = next {
+            self.tcb(next).set_sched_prev(prev);
+        }
+        self.unlink(thread);
+        tcb.set_release_queued(false);
+    }
+}

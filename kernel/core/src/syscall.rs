@@ -1,0 +1,189 @@
+//! The eleven system calls: which phases each has, and what can fail before an object is reached.
+
+use hybrid_abi::message::MessageInfo;
+use hybrid_abi::rights::Rights;
+use hybrid_abi::syscall::Syscall;
+
+use crate::cap::Cap;
+use crate::cspace::LookupFailure;
+use crate::endpoint::Sender;
+use crate::fault::Fault;
+use crate::invocation::{Error, Manner};
+use crate::kernel::Kernel;
+use crate::object::{ReplyRef, TcbRef, ThreadState};
+use crate::platform::Platform;
+
+const SEND: Manner = Manner { is_blocking: true, is_call: false, may_donate: false, is_first_phase: false };
+const NB_SEND: Manner = Manner { is_blocking: false, is_call: false, may_donate: false, is_first_phase: false };
+const CALL: Manner = Manner { is_blocking: true, is_call: true, may_donate: true, is_first_phase: false };
+const FIRST_PHASE: Manner = Manner { is_blocking: false, is_call: false, may_donate: true, is_first_phase: true };
+
+/// What an invocation left behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Done,
+    Preempted,
+}
+
+impl<P: Platform> Kernel<P> {
+    pub(crate) fn syscall(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        let number = tcb.x::<7>().cast_signed();
+        #[cfg(feature = "debug-calls")]
+        if self.debug_call(thread, number) {
+            return;
+        }
+        self.update_time();
+        if !self.check_budget_or_restart(thread) {
+            return;
+        }
+        let Some(call) = Syscall::from_number(number) else {
+            self.deliver_fault(thread, Fault::UnknownSyscall { number: tcb.x::<7>() });
+            return;
+        };
+        let dest = tcb.x::<0>();
+        match call {
+            Syscall::Send => self.invoke_and_settle(thread, dest, SEND),
+            Syscall::NbSend => self.invoke_and_settle(thread, dest, NB_SEND),
+            Syscall::Call => self.invoke_and_settle(thread, dest, CALL),
+            Syscall::Recv => self.receive(thread, true, true),
+            Syscall::NbRecv => self.receive(thread, false, true),
+            Syscall::Wait => self.receive(thread, true, false),
+            Syscall::NbWait => self.receive(thread, false, false),
+            Syscall::ReplyRecv => self.two_phases(thread, tcb.x::<6>(), true),
+            Syscall::NbSendRecv => self.two_phases(thread, tcb.x::<8>(), true),
+            Syscall::NbSendWait => self.two_phases(thread, tcb.x::<6>(), false),
+            Syscall::Yield => self.yield_now(),
+        }
+    }
+
+    fn invoke_and_settle(&self, thread: TcbRef, dest: u64, manner: Manner) {
+        if self.invoke(thread, dest, manner) == Progress::Preempted {
+            self.settle_preempted();
+        }
+    }
+
+    fn two_phases(&self, thread: TcbRef, dest: u64, takes_reply: bool) {
+        match self.invoke(thread, dest, FIRST_PHASE) {
+            Progress::Done => self.receive(thread, true, takes_reply),
+            Progress::Preempted => self.settle_preempted(),
+        }
+    }
+
+    /// After a preempted operation: the time it took may have used up the budget.
+    fn settle_preempted(&self) {
+        match self.current.get() {
+            Some(thread) if self.is_schedulable(thread) => {
+                self.check_budget();
+            }
+            _ => self.forget_or_charge_consumed(),
+        }
+    }
+
+    /// Sends the thread's message to the capability that `dest` names.
+    fn invoke(&self, thread: TcbRef, dest: u64, manner: Manner) -> Progress {
+        let slot = match self.lookup_slot(thread, dest) {
+            Ok(slot) => slot,
+            Err(failure) => return self.lookup_failed(thread, dest, failure, manner),
+        };
+        let tcb = self.tcb(thread);
+        let info = MessageInfo(tcb.x::<1>());
+        let caps = if info.extra_caps() == 0 {
+            [None; 3]
+        } else {
+            match self.extra_caps(thread, info, self.buffer(thread, false)) {
+                Ok(caps) => caps,
+                Err((cptr, failure)) => return self.lookup_failed(thread, cptr, failure, manner),
+            }
+        };
+        match self.cap(slot) {
+            Cap::Endpoint { at, badge, rights } if rights.has(Rights::WRITE) => {
+                let sender = Sender {
+                    badge,
+                    can_grant: rights.has(Rights::GRANT),
+                    can_grant_reply: rights.has(Rights::GRANT_REPLY),
+                    is_call: manner.is_call,
+                };
+                tcb.set_state_raw(ThreadState::Running);
+                self.send(thread, at, sender, manner.is_blocking, manner.may_donate);
+            }
+            Cap::Notification { at, badge, rights } if rights.has(Rights::WRITE) => {
+                self.signal(at, badge);
+                if manner.is_call {
+                    self.answer_nothing(thread);
+                }
+            }
+            Cap::Reply { at, can_grant } => {
+                self.reply_through(thread, at, can_grant);
+                if manner.is_call && self.tcb(thread).state() == ThreadState::Running {
+                    self.answer_nothing(thread);
+                }
+            }
+            Cap::Endpoint { .. } | Cap::Notification { .. } => {
+                if manner.is_call {
+                    self.answer_error(thread, Error::InvalidCapability(0));
+                }
+            }
+            cap => {
+                if !self.invoke_object(thread, slot, cap, caps, manner) {
+                    return Progress::Preempted;
+                }
+            }
+        }
+        Progress::Done
+    }
+
+    fn answer_nothing(&self, thread: TcbRef) {
+        self.tcb(thread).set_x::<0>(0);
+        self.tcb(thread).set_x::<1>(0);
+    }
+
+    fn lookup_failed(&self, thread: TcbRef, address: u64, failure: LookupFailure, manner: Manner) -> Progress {
+        if manner.is_blocking {
+            self.deliver_fault(thread, Fault::Cap { address, in_receive: false, failure });
+        }
+        Progress::Done
+    }
+
+    /// The receive part of a system call: source in x0, reply object in x6.
+    fn receive(&self, thread: TcbRef, is_blocking: bool, takes_reply: bool) {
+        let source = self.tcb(thread).x::<0>();
+        let fault = |address, failure| Fault::Cap { address, in_receive: true, failure };
+        let missing = fault(source, LookupFailure::Missing { bits_left: 0 });
+        match self.lookup_cap(thread, source) {
+            Err(failure) => self.deliver_fault(thread, fault(source, failure)),
+            Ok(Cap::Endpoint { at, rights, .. }) if rights.has(Rights::READ) => {
+                let reply = if takes_reply {
+                    match self.lookup_reply(thread) {
+                        Ok(reply) => Some(reply),
+                        Err((address, failure)) => {
+                            self.deliver_fault(thread, fault(address, failure));
+                            return;
+                        }
+                    }
+                } else {
+                    None
+                };
+                self.receive_message(thread, at, is_blocking, reply);
+            }
+            Ok(Cap::Notification { at, rights, .. }) if rights.has(Rights::READ) => {
+                let bound = self.notification(at).bound_thread();
+                if bound.is_some_and(|bound| bound != thread) {
+                    self.deliver_fault(thread, missing);
+                } else {
+                    self.receive_signal(thread, at, is_blocking);
+                }
+            }
+            Ok(_) => self.deliver_fault(thread, missing),
+        }
+    }
+
+    fn lookup_reply(&self, thread: TcbRef) -> Result<ReplyRef, (u64, LookupFailure)> {
+        let cptr = self.tcb(thread).x::<6>();
+        match self.lookup_cap(thread, cptr) {
+            Ok(Cap::Reply { at, .. }) => Ok(at),
+            Ok(_) => Err((cptr, LookupFailure::Missing { bits_left: 0 })),
+            Err(failure) => Err((cptr, failure)),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Untyped memory: Retype, resetting, and the fresh objects (kernel-abi §2.10, §3.4).
+
+use hybrid_abi::label;
+use hybrid_abi::limits::{RESET_CHUNK_BITS, RETYPE_FAN_OUT};
+use hybrid_abi::object::{ObjectType, SCHED_CONTEXT_MIN_BITS, UNTYPED_MAX_BITS, UNTYPED_MIN_BITS};
+use hybrid_abi::register::SPSR_USER_BITS;
+use hybrid_abi::rights::Rights;
+
+use crate::cap::{Cap, FrameSize, VmRights};
+use crate::cspace::{LookupFailure, Side, slot_of};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
+use crate::kernel::Kernel;
+use crate::object::{
+    CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, SlotRef, TableRef, TcbRef, context,
+};
+use crate::platform::{CacheOperation, Platform};
+
+/// Bytes zeroed between two preemption points, a multiple of the ABI's chunk.
+const RESET_BYTES: u64 = 1 << RESET_BITS;
+const RESET_BITS: u32 = 12;
+const RESET_UNITS: u32 = 1 << (RESET_BITS - RESET_CHUNK_BITS);
+
+/// The fields of an untyped capability.
+#[derive(Clone, Copy)]
+struct Memory {
+    base: u64,
+    bits: u8,
+    is_device: bool,
+    watermark: u64,
+}
+
+impl Memory {
+    fn cap(self, watermark: u64) -> Cap {
+        Cap::Untyped { base: self.base, bits: self.bits, is_device: self.is_device, watermark }
+    }
+
+    fn bytes(self) -> u64 {
+        1u64.unbounded_shl(u32::from(self.bits))
+    }
+}
+
+/// What Retype makes: checked arguments.
+struct Request {
+    kind: ObjectType,
+    /// The size argument.
+    argument: u8,
+    /// log2 of the bytes of one object.
+    bits: u32,
+    cnode: CNodeRef,
+    offset: u64,
+    count: u64,
+}
+
+impl<P: Platform> Kernel<P> {
+    pub(crate) fn invoke_untyped(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
+        let Cap::Untyped { base, bits, is_device, watermark } = cap else {
+            return Err(Error::InvalidCapability(0).into());
+        };
+        if invocation.label != label::UNTYPED_RETYPE {
+            return Err(Error::IllegalOperation.into());
+        }
+        let memory = Memory { base, bits, is_device, watermark };
+        let request = self.retype_request(invocation)?;
+        let is_reset = self.first_child(invocation.slot).is_none();
+        let start = if is_reset { 0 } else { watermark };
+        let free = memory.bytes().saturating_sub(start);
+        if free.unbounded_shr(request.bits) < request.count {
+            return Err(Error::NotEnoughMemory(free).into());
+        }
+        let is_memory = matches!(
+            request.kind,
+            ObjectType::Untyped | ObjectType::SmallPage | ObjectType::LargePage | ObjectType::HugePage
+        );
+        if is_device && !is_memory {
+            return Err(Error::InvalidArgument(1).into());
+        }
+        if is_reset {
+            self.reset_untyped(invocation.slot, memory)?;
+        }
+        let size = 1u64.unbounded_shl(request.bits);
+        let first = start.wrapping_add(size.wrapping_sub(1)) & !size.wrapping_sub(1);
+        let end = first.wrapping_add(size.wrapping_mul(request.count));
+        self.set_cap(invocation.slot, memory.cap(end));
+        for n in 0..request.count {
+            let at = base.wrapping_add(first).wrapping_add(n.wrapping_mul(size));
+            let Some(slot) = slot_of(request.cnode, request.offset.wrapping_add(n)) else { continue };
+            if let Some(cap) = self.new_object(&request, at, is_device) {
+                self.insert_new_object(invocation.slot, slot, cap);
+            }
+        }
+        Ok(Answer::Empty)
+    }
+
+    /// Checks 2 to 13 of Retype.
+    fn retype_request(&self, invocation: &Invocation<'_>) -> Result<Request, Error> {
+        invocation.require(6, 1)?;
+        let kind = ObjectType::from_number(invocation.word(0)).ok_or(Error::InvalidArgument(0))?;
+        let too_large = Error::Range { min: 0, max: u64::from(UNTYPED_MAX_BITS) };
+        let argument = u8::try_from(invocation.word(1)).ok().filter(|bits| *bits < 64).ok_or(too_large)?;
+        let bits = kind.size_bits(u32::from(argument));
+        if bits > UNTYPED_MAX_BITS {
+            return Err(too_large);
+        }
+        let too_small = match kind {
+            ObjectType::CapTable => argument == 0,
+            ObjectType::Untyped => bits < UNTYPED_MIN_BITS,
+            ObjectType::SchedContext => bits < SCHED_CONTEXT_MIN_BITS,
+            _ => false,
+        };
+        if too_small {
+            return Err(Error::InvalidArgument(1));
+        }
+        let root = self.cap(invocation.cap_slot(1)?);
+        let (index, depth, offset, count) =
+            (invocation.word(2), invocation.word(3), invocation.word(4), invocation.word(5));
+        let node =
+            if depth == 0 { root } else { self.cap(self.lookup_exact(root, index, depth, Side::Target)?) };
+        let Cap::CNode { at: cnode, radix, .. } = node else {
+            let failure = LookupFailure::Missing { bits_left: depth };
+            return Err(Error::FailedLookup { is_source: false, failure });
+        };
+        let slots = 1u64.unbounded_shl(u32::from(radix));
+        let last = slots.wrapping_sub(1);
+        if offset > last {
+            return Err(Error::Range { min: 0, max: last });
+        }
+        if !(1..=RETYPE_FAN_OUT).contains(&count) {
+            return Err(Error::Range { min: 1, max: RETYPE_FAN_OUT });
+        }
+        let room = slots.wrapping_sub(offset);
+        if count > room {
+            return Err(Error::Range { min: 1, max: room });
+        }
+        for n in 0..count {
+            let slot = slot_of(cnode, offset.wrapping_add(n));
+            if slot.is_none_or(|slot| !self.is_empty(slot)) {
+                return Err(Error::DeleteFirst);
+            }
+        }
+        Ok(Request { kind, argument, bits, cnode, offset, count })
+    }
+
+    /// Zeroes what was used, from the top down, and moves the watermark with it.
+    fn reset_untyped(&self, slot: SlotRef, memory: Memory) -> Result<(), Stop> {
+        if memory.is_device {
+            self.set_cap(slot, memory.cap(0));
+            return Ok(());
+        }
+        let mut used = memory.watermark;
+        while used > 0 {
+            let from = used.wrapping_sub(1) & !(RESET_BYTES.wrapping_sub(1));
+            self.platform.zero(memory.base.wrapping_add(from), used.wrapping_sub(from));
+            used = from;
+            self.set_cap(slot, memory.cap(used));
+            self.preemption_point(RESET_UNITS)?;
+        }
+        Ok(())
+    }
+
+    /// Zeroes an untyped without children as a whole and marks it full (for an ASID pool).
+    pub(crate) fn consume_untyped(&self, slot: SlotRef) {
+        if let Cap::Untyped { base, bits, is_device, .. } = self.cap(slot) {
+            let memory = Memory { base, bits, is_device, watermark: 0 };
+            self.platform.zero(base, memory.bytes());
+            self.set_cap(slot, memory.cap(memory.bytes()));
+        }
+    }
+
+    /// The capability of a new object in zeroed memory, initialised where zero is not right.
+    fn new_object(&self, request: &Request, at: u64, is_device: bool) -> Option<Cap> {
+        let frame = |size: FrameSize| {
+            if !is_device {
+                self.platform.maintain_cache(CacheOperation::Clean, at, size.bytes());
+            }
+            Cap::Frame { base: at, size, is_device, rights: VmRights::ReadWrite, mapping: None }
+        };
+        let bits = u8::try_from(request.bits).unwrap_or(0);
+        Some(match request.kind {
+            ObjectType::Untyped => Cap::Untyped { base: at, bits, is_device, watermark: 0 },
+            ObjectType::Tcb => {
+                let thread = TcbRef::new(at)?;
+                self.tcb(thread).set_context_word(context::SPSR, SPSR_USER_BITS);
+                Cap::Tcb { at: thread }
+            }
+            ObjectType::Endpoint => Cap::Endpoint { at: EndpointRef::new(at)?, badge: 0, rights: Rights::ALL },
+            ObjectType::Notification => {
+                let rights = Rights::READ.or(Rights::WRITE);
+                Cap::Notification { at: NotificationRef::new(at)?, badge: 0, rights }
+            }
+            ObjectType::CapTable => {
+                Cap::CNode { at: CNodeRef::new(at)?, radix: request.argument, guard_size: 0, guard: 0 }
+            }
+            ObjectType::SchedContext => Cap::SchedContext { at: SchedContextRef::new(at)?, bits },
+            ObjectType::Reply => Cap::Reply { at: ReplyRef::new(at)?, can_grant: true },
+            ObjectType::SmallPage => frame(FrameSize::Small),
+            ObjectType::LargePage => frame(FrameSize::Large),
+            ObjectType::HugePage => frame(FrameSize::Huge),
+            ObjectType::VSpace => {
+                self.platform.maintain_cache(CacheOperation::Clean, at, 4096);
+                Cap::VSpace { at: TableRef::new(at)?, asid: 0 }
+            }
+            ObjectType::PageTable => {
+                self.platform.maintain_cache(CacheOperation::Clean, at, 4096);
+                Cap::PageTable { at: TableRef::new(at)?, mapping: None }
+            }
+        })
+    }
+}

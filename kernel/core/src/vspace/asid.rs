@@ -1,0 +1,132 @@
+//! ASIDs: pools, assignment, and what ends with them (kernel-abi §6.2).
+
+use core::cell::Cell;
+
+use hybrid_abi::label;
+use hybrid_abi::limits::{ASID_POOLS, ASIDS_PER_POOL};
+use hybrid_abi::object::ASID_POOL_BITS;
+
+use crate::cap::Cap;
+use crate::cspace::Side;
+use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::kernel::Kernel;
+use crate::object::{PoolRef, TableRef};
+use crate::platform::Platform;
+use crate::vspace::INVALID_ASID;
+
+const INDEX_BITS: u32 = 9;
+
+impl<P: Platform> Kernel<P> {
+    fn pool(&self, pool: PoolRef) -> &[Cell<u64>; ASIDS_PER_POOL] {
+        self.platform.words(pool.paddr())
+    }
+
+    fn live_pool(&self, index: u8) -> Option<PoolRef> {
+        self.asid_pools.get(usize::from(index)).and_then(Cell::get)
+    }
+
+    /// The entry of an ASID, if its pool lives.
+    fn asid_entry(&self, asid: u16) -> Option<&Cell<u64>> {
+        let pool = self.live_pool(u8::try_from(asid >> INDEX_BITS).ok()?)?;
+        self.pool(pool).get(usize::from(asid & 511))
+    }
+
+    /// The root table of an ASID.
+    pub(crate) fn space_of_asid(&self, asid: u16) -> Option<TableRef> {
+        TableRef::new(self.asid_entry(asid)?.get())
+    }
+
+    /// Gives an ASID to a root table (boot and Assign).
+    pub(crate) fn set_asid(&self, asid: u16, root: TableRef) {
+        if let Some(entry) = self.asid_entry(asid) {
+            entry.set(root.paddr());
+        }
+    }
+
+    pub(crate) fn invoke_asid_control(&self, invocation: &Invocation<'_>) -> Outcome {
+        if invocation.label != label::ASID_CONTROL_MAKE_POOL {
+            return Err(Error::IllegalOperation.into());
+        }
+        invocation.require(2, 2)?;
+        let free = self.asid_pools.iter().position(|pool| pool.get().is_none()).ok_or(Error::DeleteFirst)?;
+        let memory = invocation.cap_slot(1)?;
+        let pool = match self.cap(memory) {
+            Cap::Untyped { base, bits, is_device: false, .. } if u32::from(bits) == ASID_POOL_BITS => {
+                PoolRef::new(base).ok_or(Error::InvalidCapability(1))?
+            }
+            _ => return Err(Error::InvalidCapability(1).into()),
+        };
+        self.ensure_no_children(memory)?;
+        let root = self.cap(invocation.cap_slot(2)?);
+        let slot = self.lookup_exact(root, invocation.word(0), invocation.word(1), Side::Target)?;
+        if !self.is_empty(slot) {
+            return Err(Error::DeleteFirst.into());
+        }
+        let Ok(index) = u8::try_from(free) else { return Err(Error::DeleteFirst.into()) };
+        self.consume_untyped(memory);
+        self.insert_new_object(memory, slot, Cap::AsidPool { at: pool, index });
+        self.set_pool(index, Some(pool));
+        Ok(Answer::Empty)
+    }
+
+    pub(crate) fn set_pool(&self, index: u8, pool: Option<PoolRef>) {
+        debug_assert!(usize::from(index) < ASID_POOLS);
+        if let Some(cell) = self.asid_pools.get(usize::from(index)) {
+            cell.set(pool);
+        }
+    }
+
+    pub(crate) fn invoke_asid_pool(&self, invocation: &Invocation<'_>, pool: PoolRef, index: u8) -> Outcome {
+        if invocation.label != label::ASID_POOL_ASSIGN {
+            return Err(Error::IllegalOperation.into());
+        }
+        let slot = invocation.cap_slot(1)?;
+        let Cap::VSpace { at, asid: 0 } = self.cap(slot) else {
+            return Err(Error::InvalidCapability(1).into());
+        };
+        let live = self.live_pool(index).ok_or(INVALID_ASID)?;
+        if live != pool {
+            return Err(Error::InvalidCapability(0).into());
+        }
+        let first = u16::from(index) << INDEX_BITS;
+        let free = |n: &u16| first | n != 0 && self.space_of_asid(first | n).is_none();
+        let asid = (0..512u16).find(free).map(|n| first | n).ok_or(Error::DeleteFirst)?;
+        self.set_asid(asid, at);
+        self.set_cap(slot, Cap::VSpace { at, asid });
+        Ok(Answer::Empty)
+    }
+
+    /// The last capability of a pool is deleted: its ASIDs end, their VSpaces stay.
+    pub(crate) fn destroy_asid_pool(&self, pool: PoolRef, index: u8) {
+        if self.live_pool(index) != Some(pool) {
+            return;
+        }
+        let first = u16::from(index) << INDEX_BITS;
+        for n in 0..512u16 {
+            if let Some(root) = self.space_of_asid(first | n) {
+                self.end_asid(first | n, root);
+            }
+        }
+        self.set_pool(index, None);
+    }
+
+    fn end_asid(&self, asid: u16, root: TableRef) {
+        if let Some(entry) = self.asid_entry(asid) {
+            entry.set(0);
+        }
+        if self.installed_space.get() == Some((root.paddr(), asid)) {
+            // The walkers must not refill the TLB for this ASID after it was invalidated.
+            self.installed_space.set(None);
+            self.platform.set_address_space(None);
+            self.space_changed.set(true);
+        }
+        self.platform.invalidate_asid(asid);
+    }
+
+    /// The last capability of a root table is deleted.
+    pub(crate) fn destroy_vspace(&self, root: TableRef, asid: u16) {
+        if self.space_of_asid(asid) == Some(root) {
+            self.end_asid(asid, root);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Mapping and unmapping page tables and frames (kernel-abi §6.3–6.5).
+
+use hybrid_abi::label;
+use hybrid_abi::rights::Rights;
+use hybrid_abi::vm::USER_TOP;
+
+use crate::cap::{Cap, FrameSize, Mapping, VmRights};
+use crate::cspace::LookupFailure;
+use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::kernel::Kernel;
+use crate::object::TableRef;
+use crate::platform::{CacheOperation, Platform};
+use crate::vspace::descriptor::{self, Entry, LAST_LEVEL};
+
+const TABLE_BYTES: u64 = 4096;
+
+impl<P: Platform> Kernel<P> {
+    pub(crate) fn invoke_page_table(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
+        let Cap::PageTable { at, mapping } = cap else { return Err(Error::InvalidCapability(0).into()) };
+        match invocation.label {
+            label::PAGE_TABLE_MAP => self.map_table(invocation, at, mapping),
+            label::PAGE_TABLE_UNMAP => {
+                if !self.is_final(invocation.slot) {
+                    return Err(Error::RevokeFirst.into());
+                }
+                if let Some(mapping) = mapping {
+                    self.unmap_table(at, mapping);
+                    self.platform.zero(at.paddr(), TABLE_BYTES);
+                    self.platform.maintain_cache(CacheOperation::Clean, at.paddr(), TABLE_BYTES);
+                    self.set_cap(invocation.slot, Cap::PageTable { at, mapping: None });
+                }
+                Ok(Answer::Empty)
+            }
+            _ => Err(Error::IllegalOperation.into()),
+        }
+    }
+
+    fn map_table(&self, invocation: &Invocation<'_>, table: TableRef, mapping: Option<Mapping>) -> Outcome {
+        invocation.require(2, 1)?;
+        if mapping.is_some() {
+            return Err(Error::InvalidCapability(0).into());
+        }
+        let space_slot = invocation.cap_slot(1)?;
+        let Cap::VSpace { asid: 1.., .. } = self.cap(space_slot) else {
+            return Err(Error::InvalidCapability(1).into());
+        };
+        let vaddr = invocation.word(0);
+        if vaddr > USER_TOP {
+            return Err(Error::InvalidArgument(0).into());
+        }
+        let space = self.live_space(space_slot)?;
+        let stop = self.walk(space.root, vaddr);
+        if stop.level == LAST_LEVEL || stop.entry != Entry::Invalid {
+            return Err(Error::DeleteFirst.into());
+        }
+        let vaddr = vaddr & (u64::MAX << stop.bits_left());
+        let mapping = Some(Mapping { asid: space.asid, vaddr });
+        self.set_cap(invocation.slot, Cap::PageTable { at: table, mapping });
+        self.platform.write_table_entry(stop.at, descriptor::table(table.paddr()));
+        Ok(Answer::Empty)
+    }
+
+    /// Removes the entry that points at the table, if it is still there.
+    pub(crate) fn unmap_table(&self, table: TableRef, mapping: Mapping) {
+        if let Some(root) = self.space_of_asid(mapping.asid)
+            && let Some(entry) = self.entry_of_table(root, mapping.vaddr, table)
+        {
+            self.platform.write_table_entry(entry, 0);
+            self.platform.invalidate_asid(mapping.asid);
+        }
+    }
+
+    pub(crate) fn invoke_frame(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
+        let Cap::Frame { base, size, is_device, rights, mapping } = cap else {
+            return Err(Error::InvalidCapability(0).into());
+        };
+        match invocation.label {
+            label::PAGE_MAP => {
+                let mapping = self.map_frame(invocation, base, size, rights, mapping)?;
+                self.set_cap(invocation.slot, Cap::Frame { base, size, is_device, rights, mapping: Some(mapping) });
+                Ok(Answer::Empty)
+            }
+            label::PAGE_UNMAP => {
+                if let Some(mapping) = mapping {
+                    self.unmap_frame(base, size, mapping);
+                    self.set_cap(invocation.slot, Cap::Frame { base, size, is_device, rights, mapping: None });
+                }
+                Ok(Answer::Empty)
+            }
+            label::PAGE_CLEAN_DATA..=label::PAGE_UNIFY_INSTRUCTION => {
+                self.maintain_frame(invocation, base, size, mapping)
+            }
+            label::PAGE_GET_ADDRESS => Ok(Answer::Word(base)),
+            _ => Err(Error::IllegalOperation.into()),
+        }
+    }
+
+    fn map_frame(
+        &self,
+        invocation: &Invocation<'_>,
+        base: u64,
+        size: FrameSize,
+        rights: VmRights,
+        old: Option<Mapping>,
+    ) -> Result<Mapping, Error> {
+        invocation.require(3, 1)?;
+        let space = self.live_space(invocation.cap_slot(1)?)?;
+        let vaddr = invocation.word(0);
+        if vaddr & size.bytes().wrapping_sub(1) != 0 {
+            return Err(Error::Alignment);
+        }
+        match old {
+            Some(old) if old.asid != space.asid => return Err(Error::InvalidCapability(1)),
+            Some(old) if old.vaddr != vaddr => return Err(Error::InvalidArgument(0)),
+            Some(_) => {}
+            None => {
+                // An aligned address whose last byte is beyond the top is itself beyond it.
+                if vaddr > USER_TOP {
+                    return Err(Error::InvalidArgument(0));
+                }
+            }
+        }
+        let stop = self.walk(space.root, vaddr);
+        if stop.bits_left() != size.bits() {
+            let failure = LookupFailure::Missing { bits_left: u64::from(stop.bits_left()) };
+            return Err(Error::FailedLookup { is_source: false, failure });
+        }
+        let rights = rights.masked(Rights(invocation.word(1)));
+        let entry = descriptor::leaf(base, stop.level, rights, invocation.word(2));
+        if stop.entry != Entry::Invalid {
+            // Break before make (Arm ARM D8.16): the old translation is gone everywhere before the new one exists.
+            self.platform.write_table_entry(stop.at, 0);
+            self.platform.invalidate_page(space.asid, vaddr);
+        }
+        self.platform.write_table_entry(stop.at, entry);
+        Ok(Mapping { asid: space.asid, vaddr })
+    }
+
+    /// Removes the mapping that a frame capability recorded, if the page table still has it.
+    pub(crate) fn unmap_frame(&self, base: u64, size: FrameSize, mapping: Mapping) {
+        if let Some(root) = self.space_of_asid(mapping.asid)
+            && let Some((stop, _)) = self.mapped_frame(root, mapping.vaddr, base, size)
+        {
+            self.platform.write_table_entry(stop.at, 0);
+            self.platform.invalidate_page(mapping.asid, mapping.vaddr);
+        }
+    }
+}

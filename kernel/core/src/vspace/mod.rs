@@ -1,0 +1,56 @@
+//! User address spaces: tables, frames, ASIDs, cache maintenance (kernel-abi §6).
+
+mod asid;
+mod cache;
+pub mod descriptor;
+mod map;
+mod walk;
+
+use crate::cap::Cap;
+use crate::invocation::Error;
+use crate::kernel::Kernel;
+use crate::object::{SlotRef, TableRef, TcbSlot};
+use crate::platform::Platform;
+
+/// A VSpace capability whose ASID is live and belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LiveSpace {
+    pub(crate) root: TableRef,
+    pub(crate) asid: u16,
+}
+
+impl<P: Platform> Kernel<P> {
+    /// Checks the VSpace argument of a mapping call, capability number 1.
+    fn live_space(&self, slot: SlotRef) -> Result<LiveSpace, Error> {
+        let Cap::VSpace { at: root, asid: asid @ 1.. } = self.cap(slot) else {
+            return Err(Error::InvalidCapability(1));
+        };
+        match self.space_of_asid(asid) {
+            None => Err(INVALID_ASID),
+            Some(live) if live != root => Err(Error::InvalidCapability(1)),
+            Some(_) => Ok(LiveSpace { root, asid }),
+        }
+    }
+
+    /// Makes the current thread's address space the machine's; keeps the old one when idle and it still lives.
+    pub(crate) fn install_space(&self) {
+        let wanted = match self.current.get() {
+            Some(thread) => match self.cap(thread.slot(TcbSlot::VSpace)) {
+                Cap::VSpace { at, asid } if asid != 0 && self.space_of_asid(asid) == Some(at) => {
+                    Some((at.paddr(), asid))
+                }
+                _ => None,
+            },
+            None => self.installed_space.get().filter(|(root, asid)| {
+                self.space_of_asid(*asid).is_some_and(|live| live.paddr() == *root)
+            }),
+        };
+        if self.installed_space.replace(wanted) != wanted {
+            self.platform.set_address_space(wanted);
+        }
+    }
+}
+
+/// What calls answer whose ASID is no longer live.
+pub(crate) const INVALID_ASID: Error =
+    Error::FailedLookup { is_source: false, failure: crate::cspace::LookupFailure::InvalidRoot };

@@ -1,0 +1,15 @@
+//! The in-target suite: a root task that tests the kernel and powers off; no component links it.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+#[macro_use]
+mod world;
+#[cfg(target_os = "none")]
+mod suite;
+#[cfg(target_os = "none")]
+mod tests;
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("The suite is a root task: it runs only on the kernel, see tests/suite/README.md.");
+}
