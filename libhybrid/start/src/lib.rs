@@ -1,2 +1,233 @@
-//! What securityd tells a component at its start; data only.
+//! What securityd tells a component at its start; data only, no behaviour.
+//!
+//! securityd encodes one [`StartInfo`] with [`StartInfo::encode`] into read-only pages of the new
+//! address space; the component's runtime decodes it once, before anything else runs. Slots are
+//! capability addresses in the component's own CSpace, spans are ranges of its own address space.
+//!
+//! Decoding never panics and allocates no more than the input's length warrants, whatever the bytes.
+//! What it does *not* do: hold authority. A slot number here is only a name for a capability that
+//! securityd has put there.
 #![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The version of this structure that this crate writes and accepts.
+pub const ABI: u16 = 1;
+
+/// Where components are linked (the image base of every component).
+pub const IMAGE_BASE: u64 = 0x40_0000;
+/// Where securityd maps the encoded [`StartInfo`], read-only.
+pub const START_INFO_BASE: u64 = 0x20_0000;
+/// Start of the heap span.
+pub const HEAP_BASE: u64 = 0x1000_0000;
+/// Start of the spans of ring regions.
+pub const RING_BASE: u64 = 0x2000_0000;
+/// Start of the spans of device registers.
+pub const DEVICE_BASE: u64 = 0x3000_0000;
+/// Start of the spans of DMA memory.
+pub const DMA_BASE: u64 = 0x3800_0000;
+/// One past the highest byte of the stack; the page below the stack is never mapped.
+pub const STACK_TOP: u64 = 0x7000_0000;
+/// Where the page with the IPC buffer is mapped.
+pub const IPC_BUFFER_ADDRESS: u64 = 0x7000_2000;
+
+/// Slot of the component's own CNode, where it has one.
+pub const SLOT_CNODE: u32 = 1;
+/// Slot of the component's own endpoint, where it has one.
+pub const SLOT_ENDPOINT: u32 = 2;
+/// Slot of the Reply object that goes with the endpoint.
+pub const SLOT_REPLY: u32 = 3;
+/// Slot of the component's own notification.
+pub const SLOT_NOTIFICATION: u32 = 4;
+/// First slot whose content only the [`StartInfo`] tells.
+pub const SLOT_FIRST_FREE: u32 = 5;
+
+/// A range of the component's address space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Span {
+    /// First address.
+    pub addr: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// Everything a component is told at its start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct StartInfo {
+    /// Version of this structure; [`ABI`].
+    pub abi: u16,
+    /// Id of this instance, from 1.
+    pub instance: u16,
+    /// How many times this instance has been started, from 1.
+    pub generation: u16,
+    /// Name of this instance in the product.
+    pub name: String,
+    /// Name of the product.
+    pub product: String,
+    /// Version of the product.
+    pub version: String,
+    /// The counter's reading when securityd began, nanoseconds since the counter started.
+    pub boot_ns: u64,
+    /// Memory for the heap, zeroed.
+    pub heap: Span,
+    /// The component's own CNode, if it mints or receives capabilities.
+    pub own_cnode: Option<u32>,
+    /// The endpoint that the component serves.
+    pub endpoint: Option<u32>,
+    /// The Reply object of that endpoint.
+    pub reply: Option<u32>,
+    /// The notification that carries bells and interrupts; bound to the component's thread.
+    pub notification: u32,
+    /// Empty slots for minted and received capabilities: first, and one past the last.
+    pub free_slots: (u32, u32),
+    /// The interfaces that this instance uses.
+    pub uses: Vec<Use>,
+    /// The interfaces that this instance provides.
+    pub provides: Vec<Provided>,
+    /// The devices that this instance drives.
+    pub devices: Vec<Device>,
+    /// Memory that devices may reach.
+    pub dma: Vec<Dma>,
+    /// The parameters that the integrator set for this instance.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// One interface that the instance uses.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Use {
+    /// The component's own name for the use.
+    pub name: String,
+    /// Full name of the interface (`hybrid.net.stack.Tcp`).
+    pub interface: String,
+    /// Endpoint capability for its operations, if it has any.
+    pub slot: Option<u32>,
+    /// Memory shared with the server, if the interface has rings.
+    pub region: Option<Span>,
+    /// Notification capability that rings the server's bell.
+    pub bell_out: Option<u32>,
+    /// Bit with which the server rings this component.
+    pub bell_bit: Option<u8>,
+}
+
+/// One interface that the instance provides.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Provided {
+    /// The component's own name for it.
+    pub name: String,
+    /// Full name of the interface.
+    pub interface: String,
+    /// Its index in the badges of the component's endpoint.
+    pub index: u8,
+    /// One entry for each client instance that is routed here.
+    pub sessions: Vec<Session>,
+}
+
+/// One client of a provided interface.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Session {
+    /// Instance id of the client.
+    pub client: u16,
+    /// Instance name of the client.
+    pub client_name: String,
+    /// Memory shared with the client, if the interface has rings.
+    pub region: Option<Span>,
+    /// Notification capability that rings the client's bell.
+    pub bell_out: Option<u32>,
+    /// Bit with which the client rings this component.
+    pub bell_bit: Option<u8>,
+}
+
+/// One device that the instance drives.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Device {
+    /// The component's own name for it.
+    pub name: String,
+    /// The device tree's `compatible` string that matched.
+    pub compatible: String,
+    /// Its registers, mapped as device memory.
+    pub mmio: Span,
+    /// IRQ handler capability.
+    pub irq_slot: Option<u32>,
+    /// Notification bit of its interrupt.
+    pub irq_bit: Option<u8>,
+    /// Number of its interrupt, for messages.
+    pub irq_number: Option<u32>,
+}
+
+/// One piece of memory that devices may reach, physically contiguous.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Dma {
+    /// The component's own name for it.
+    pub name: String,
+    /// Where the component sees it.
+    pub span: Span,
+    /// Where devices see it.
+    pub paddr: u64,
+}
+
+/// Why bytes are not a [`StartInfo`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartError {
+    /// The bytes do not decode.
+    Malformed,
+    /// They decode, but were written for another [`ABI`].
+    Version(u16),
+    /// The output is too small (encoding only).
+    NoRoom,
+}
+
+impl StartInfo {
+    /// Writes the encoding to the start of `out` and returns its length.
+    ///
+    /// # Errors
+    /// [`StartError::NoRoom`] if `out` is too small.
+    pub fn encode(&self, out: &mut [u8]) -> Result<usize, StartError> {
+        postcard::to_slice(self, out).map(|bytes| bytes.len()).map_err(|_| StartError::NoRoom)
+    }
+
+    /// The encoding as a vector, for the writer who does not know its length yet.
+    ///
+    /// # Errors
+    /// [`StartError::NoRoom`] if memory is short.
+    pub fn encode_to_vec(&self) -> Result<Vec<u8>, StartError> {
+        postcard::to_allocvec(self).map_err(|_| StartError::NoRoom)
+    }
+
+    /// Reads what [`StartInfo::encode`] wrote; bytes behind the encoding are ignored.
+    ///
+    /// # Errors
+    /// [`StartError::Version`] for another ABI, [`StartError::Malformed`] for anything else that is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StartError> {
+        // The version is the first field, so that it can be told even when the rest has changed.
+        let (abi, _) = postcard::take_from_bytes::<u16>(bytes).map_err(|_| StartError::Malformed)?;
+        if abi != ABI {
+            return Err(StartError::Version(abi));
+        }
+        postcard::take_from_bytes(bytes).map(|(info, _)| info).map_err(|_| StartError::Malformed)
+    }
+
+    /// The use that the component calls `name`.
+    #[must_use]
+    pub fn use_named(&self, name: &str) -> Option<&Use> {
+        self.uses.iter().find(|used| used.name == name)
+    }
+
+    /// The provided interface that the component calls `name`.
+    #[must_use]
+    pub fn provided_named(&self, name: &str) -> Option<&Provided> {
+        self.provides.iter().find(|provided| provided.name == name)
+    }
+
+    /// The value of parameter `name`, if the integrator set it.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

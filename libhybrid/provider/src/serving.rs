@@ -1,0 +1,277 @@
+//! The provider's end of the rings: collects requests, streams answers, keeps the credits; never waits.
+//!
+//! Invariants
+//! * INV-PROV-1: no more than the server's credit is sent, and no more than `ANSWERS_MAX` answers and `BODIES_MAX` body bytes are held;
+//!   when there are more, requests stay in the ring.
+//! * INV-PROV-2: every request that was taken out of the ring gets exactly one answer, unless it is cancelled.
+
+use crate::{Provider, Request, Responder};
+use alloc::borrow::Cow;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use hybrid_interfaces::provider::{
+    BODY_CREDIT, CHUNK_MAX, Chunk, CreditBody, HostClientRings, Outcome, Request as Message, RequestHead, Response,
+    ResponseHead, Verb,
+};
+use hybrid_ring::RingError;
+
+/// Answers that may be unfinished; as long as there are so many, no further request is taken.
+const ANSWERS_MAX: usize = 128;
+/// Body bytes of all requests that are being collected.
+const BODIES_MAX: usize = 128 * 1024;
+/// Requests that may be collecting their bodies.
+const COLLECTING_MAX: usize = 64;
+
+/// The protocol server broke the rings: nothing can be served any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lost;
+
+/// A request whose body is coming.
+#[derive(Debug)]
+struct Collecting {
+    head: RequestHead<'static>,
+    body: Vec<u8>,
+    /// It does not fit: answered already, the rest is dropped.
+    is_refused: bool,
+}
+
+/// An answer that is not all sent.
+#[derive(Debug)]
+struct Answer {
+    request: u32,
+    is_describe: bool,
+    is_head_sent: bool,
+    sent: usize,
+    credit: usize,
+    content: Responder,
+}
+
+/// A provider at work on one session.
+#[derive(Debug)]
+pub struct Serving<P> {
+    provider: P,
+    rings: HostClientRings,
+    scratch: Vec<u8>,
+    collecting: Vec<Collecting>,
+    answers: VecDeque<Answer>,
+    /// Credit for request bodies that found no room yet.
+    credits: Vec<CreditBody>,
+}
+
+impl<P: Provider> Serving<P> {
+    /// Begins to serve. Register the endpoint at the server's `Host` interface before or after.
+    pub fn new(provider: P, rings: HostClientRings) -> Self {
+        Serving {
+            provider,
+            rings,
+            scratch: Vec::new(),
+            collecting: Vec::new(),
+            answers: VecDeque::new(),
+            credits: Vec::new(),
+        }
+    }
+
+    /// Ends the serving; open requests are forgotten.
+    pub fn into_provider(self) -> P {
+        self.provider
+    }
+
+    /// The provider.
+    pub fn provider(&mut self) -> &mut P {
+        &mut self.provider
+    }
+
+    /// Whether no request is open.
+    pub fn is_idle(&self) -> bool {
+        self.answers.is_empty() && self.collecting.is_empty()
+    }
+
+    /// Call at each bell of the server: takes requests, answers them, and goes on with answers. Returns whether to ring the server's bell.
+    ///
+    /// # Errors
+    /// `Lost`; do not call again.
+    pub fn on_bell(&mut self) -> Result<bool, Lost> {
+        loop {
+            self.send().map_err(|_| Lost)?;
+            if self.answers.len() >= ANSWERS_MAX {
+                break;
+            }
+            let mut scratch = core::mem::take(&mut self.scratch);
+            let popped = self.rings.requests.pop(&mut scratch).map(|message| message.map(|message| self.take(message)));
+            self.scratch = scratch;
+            if popped.map_err(|_| Lost)?.is_none() && self.rings.requests.request_bell().map_err(|_| Lost)? {
+                break;
+            }
+        }
+        let wants_room = self.rings.requests.release();
+        Ok(self.rings.responses.publish() || wants_room)
+    }
+
+    fn take(&mut self, message: Message<'_>) {
+        match message {
+            Message::Head(head) if head.has_body => self.collect(head),
+            Message::Head(head) => self.handle(&head, &[]),
+            Message::Body(chunk) => self.take_chunk(&chunk),
+            Message::Cancelled(request) => {
+                self.collecting.retain(|collecting| collecting.head.request != request);
+                self.answers.retain(|answer| answer.request != request);
+                self.credits.retain(|credit| credit.request != request);
+            }
+            Message::Credit(credit) => {
+                if let Some(answer) = self.answers.iter_mut().find(|answer| answer.request == credit.request) {
+                    answer.credit = answer.credit.saturating_add(credit.bytes as usize);
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, head: &RequestHead<'_>, body: &[u8]) {
+        let mut content = Responder::default();
+        self.provider.handle(&Request::new(head, body), &mut content);
+        self.answer(head.request, head.verb, content);
+    }
+
+    fn refuse(&mut self, request: u32, verb: Verb, outcome: Outcome) {
+        self.answer(request, verb, Responder { outcome, ..Responder::default() });
+    }
+
+    fn answer(&mut self, request: u32, verb: Verb, content: Responder) {
+        let is_describe = verb == Verb::Describe;
+        self.answers.push_back(Answer {
+            request,
+            is_describe,
+            is_head_sent: false,
+            sent: 0,
+            credit: BODY_CREDIT,
+            content,
+        });
+    }
+
+    fn collect(&mut self, head: RequestHead<'_>) {
+        let is_refused = self.collecting.len() >= COLLECTING_MAX;
+        if is_refused {
+            self.refuse(head.request, head.verb, Outcome::Unavailable);
+        } else {
+            self.collecting.push(Collecting { head: head.into_owned(), body: Vec::new(), is_refused });
+        }
+    }
+
+    fn take_chunk(&mut self, chunk: &Chunk<'_>) {
+        let held: usize = self.collecting.iter().map(|collecting| collecting.body.len()).sum();
+        let Some(place) = self.collecting.iter().position(|collecting| collecting.head.request == chunk.request) else {
+            return;
+        };
+        let collecting = &mut self.collecting[place];
+        let size = collecting.body.len() + chunk.data.len();
+        let refusal = match (size > P::BODY_MAX, held + chunk.data.len() > BODIES_MAX) {
+            (true, _) => Some(Outcome::TooLarge),
+            (false, true) => Some(Outcome::Unavailable),
+            (false, false) => None,
+        };
+        if let Some(outcome) = refusal.filter(|_| !collecting.is_refused) {
+            collecting.is_refused = true;
+            collecting.body = Vec::new();
+            let (request, verb) = (collecting.head.request, collecting.head.verb);
+            self.refuse(request, verb, outcome);
+        }
+        let collecting = &mut self.collecting[place];
+        if !collecting.is_refused {
+            collecting.body.extend_from_slice(&chunk.data);
+        }
+        if chunk.is_last {
+            let whole = self.collecting.swap_remove(place);
+            if !whole.is_refused {
+                self.handle(&whole.head, &whole.body);
+            }
+        } else {
+            self.give_back(chunk);
+        }
+    }
+
+    /// Remembers credit; it goes out with the next `send`.
+    fn give_back(&mut self, chunk: &Chunk<'_>) {
+        let bytes = u32::try_from(chunk.data.len()).unwrap_or(0);
+        match self.credits.iter_mut().find(|credit| credit.request == chunk.request) {
+            Some(credit) => credit.bytes = credit.bytes.saturating_add(bytes),
+            None => self.credits.push(CreditBody { request: chunk.request, bytes }),
+        }
+    }
+
+    /// Sends what credit and room allow.
+    fn send(&mut self) -> Result<(), RingError> {
+        while let Some(credit) = self.credits.first() {
+            let credit = Response::Credit(CreditBody { request: credit.request, bytes: credit.bytes });
+            if !push(&mut self.rings, &credit)? {
+                return Ok(());
+            }
+            self.credits.remove(0);
+        }
+        let mut place = 0;
+        while let Some(answer) = self.answers.get_mut(place) {
+            match answer.send(&mut self.rings)? {
+                Progress::Done => {
+                    self.answers.remove(place);
+                }
+                Progress::NoCredit => place += 1,
+                Progress::NoRoom => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Progress {
+    Done,
+    NoCredit,
+    NoRoom,
+}
+
+impl Answer {
+    fn send(&mut self, rings: &mut HostClientRings) -> Result<Progress, RingError> {
+        let len = self.content.body.bytes().len();
+        if !self.is_head_sent {
+            let head = ResponseHead {
+                request: self.request,
+                outcome: self.content.outcome,
+                media_type: Cow::Borrowed(&self.content.media_type),
+                length: Some(len as u64),
+                metadata: self.content.metadata.clone(),
+                has_body: len > 0 && !self.is_describe,
+            };
+            if !push(rings, &Response::Head(head))? {
+                return Ok(Progress::NoRoom);
+            }
+            self.is_head_sent = true;
+        }
+        while self.sent < len && !self.is_describe {
+            let step = (len - self.sent).min(CHUNK_MAX).min(self.credit);
+            if step == 0 {
+                return Ok(Progress::NoCredit);
+            }
+            let data = Cow::Borrowed(&self.content.body.bytes()[self.sent..self.sent + step]);
+            let chunk = Chunk { request: self.request, data, is_last: self.sent + step == len };
+            if !push(rings, &Response::Body(chunk))? {
+                return Ok(Progress::NoRoom);
+            }
+            self.sent += step;
+            self.credit -= step;
+        }
+        Ok(Progress::Done)
+    }
+}
+
+/// Pushes if there is room; else asks for a bell when there is.
+fn push(rings: &mut HostClientRings, response: &Response<'_>) -> Result<bool, RingError> {
+    loop {
+        match rings.responses.push(response) {
+            Ok(()) => return Ok(true),
+            // What waits is a chunk at most.
+            Err(RingError::Full) => {
+                if rings.responses.ring().request_space(CHUNK_MAX + 64)? {
+                    return Ok(false);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a ring needs of its memory; implemented by mapped memory and by models.
+use alloc::vec::Vec;
+
+/// One of the four header words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// Bytes ever written; the producer's.
+    Tail,
+    /// The producer wants a bell when there is room.
+    SpaceWanted,
+    /// Bytes ever taken; the consumer's.
+    Head,
+    /// The consumer wants a bell when there is a record.
+    DataWanted,
+}
+
+impl Field {
+    /// Offset of the word in the header, bytes.
+    #[must_use]
+    pub const fn offset(self) -> usize {
+        match self {
+            Self::Tail => 0,
+            Self::SpaceWanted => 4,
+            Self::Head => 64,
+            Self::DataWanted => 68,
+        }
+    }
+}
+
+/// Memory that a peer may change at any time.
+///
+/// Implementations are safe to use with any index: they wrap it into the data area.
+pub trait RingMemory {
+    /// Size of the data area in bytes; a power of two, constant.
+    fn capacity(&self) -> u32;
+    /// Reads a header word, acquire.
+    fn load(&self, field: Field) -> u32;
+    /// Writes a header word, release.
+    fn store(&self, field: Field, value: u32);
+    /// Reads the 8-byte word at byte position `at` (wrapped into the data area, rounded down to 8), relaxed.
+    fn load_word(&self, at: u32) -> u64;
+    /// Writes the 8-byte word at byte position `at` (wrapped into the data area, rounded down to 8), relaxed.
+    fn store_word(&self, at: u32, value: u64);
+    /// A sequentially consistent fence (INV-RING-3).
+    fn fence(&self);
+}
+
+/// Copies `bytes` to position `at`; the padding of the last word is zero.
+pub(crate) fn copy_in<M: RingMemory>(memory: &M, at: u32, bytes: &[u8]) {
+    let mut at = at;
+    let mut words = bytes.chunks_exact(8);
+    for word in &mut words {
+        let word = word.try_into().map_or(0, u64::from_le_bytes);
+        memory.store_word(at, word);
+        at = at.wrapping_add(8);
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        let mut last = [0_u8; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        memory.store_word(at, u64::from_le_bytes(last));
+    }
+}
+
+/// Fills `bytes` from position `at`.
+pub(crate) fn copy_out<M: RingMemory>(memory: &M, at: u32, bytes: &mut [u8]) {
+    let mut at = at;
+    let mut words = bytes.chunks_exact_mut(8);
+    for word in &mut words {
+        word.copy_from_slice(&memory.load_word(at).to_le_bytes());
+        at = at.wrapping_add(8);
+    }
+    let rest = words.into_remainder();
+    if !rest.is_empty() {
+        let last = memory.load_word(at).to_le_bytes();
+        let len = rest.len();
+        rest.copy_from_slice(&last[..len]);
+    }
+}
+
+/// Makes `scratch` at least `len` bytes long.
+pub(crate) fn grow(scratch: &mut Vec<u8>, len: usize) {
+    if scratch.len() < len {
+        scratch.resize(len, 0);
+    }
+}

@@ -1,0 +1,150 @@
+//! The writing end of a ring; never waits, never reads a record back.
+use crate::memory::{Field, RingMemory, copy_in, grow};
+use crate::{Mapped, RECORD_HEADER_BYTES, Region, RingError, record_span};
+use alloc::vec::Vec;
+
+/// The writing end of a ring.
+#[derive(Debug)]
+pub struct Producer<M = Mapped> {
+    memory: M,
+    /// Bytes ever written. The copy in shared memory is written only, never read.
+    tail: u32,
+    /// The peer's index as last seen and found possible.
+    head: u32,
+    is_corrupt: bool,
+    refused: u64,
+    scratch: Vec<u8>,
+}
+
+impl Producer<Mapped> {
+    /// The writing end of the ring with `capacity` data bytes at `offset` of `region`, which was zeroed.
+    ///
+    /// # Errors
+    /// [`RingError::Layout`] if such a ring does not fit there.
+    pub fn new(region: &Region, offset: usize, capacity: usize) -> Result<Self, RingError> {
+        Mapped::new(region, offset, capacity).map(Self::over)
+    }
+}
+
+impl<M: RingMemory> Producer<M> {
+    /// The writing end over any memory; zeroed.
+    pub fn over(memory: M) -> Self {
+        Self { memory, tail: 0, head: 0, is_corrupt: false, refused: 0, scratch: Vec::new() }
+    }
+
+    /// The longest record that can ever fit, bytes.
+    #[must_use]
+    pub fn record_max(&self) -> usize {
+        self.memory.capacity() as usize - RECORD_HEADER_BYTES
+    }
+
+    /// How many records found no room so far.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The longest record that fits now, bytes; 0 also if none fits.
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`].
+    pub fn room(&mut self) -> Result<usize, RingError> {
+        let free = self.memory.capacity() - self.used()?;
+        Ok((free as usize).saturating_sub(RECORD_HEADER_BYTES))
+    }
+
+    /// Appends one record; visible to the consumer at once, but it is not woken: call [`Self::publish`].
+    ///
+    /// # Errors
+    /// [`RingError::Full`], counted in [`Self::refused`]; [`RingError::TooLong`]; [`RingError::Corrupt`].
+    pub fn try_push(&mut self, record: &[u8]) -> Result<(), RingError> {
+        let span = self.reserve(record.len())?;
+        self.commit(record, span);
+        Ok(())
+    }
+
+    /// Appends the record that `write` puts into a zeroed-or-stale buffer of `len_max` bytes; `write` returns its length.
+    ///
+    /// `write` runs only if `len_max` bytes fit. A length above `len_max` is cut to it.
+    ///
+    /// # Errors
+    /// As [`Self::try_push`], for a record of `len_max` bytes.
+    pub fn push_with(&mut self, len_max: usize, write: impl FnOnce(&mut [u8]) -> usize) -> Result<(), RingError> {
+        self.reserve(len_max)?;
+        let mut scratch = core::mem::take(&mut self.scratch);
+        grow(&mut scratch, len_max);
+        let len = write(&mut scratch[..len_max]).min(len_max);
+        let span = record_span(len).ok_or(RingError::TooLong)?;
+        self.commit(&scratch[..len], span);
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    /// Call after one or more pushes. True: ring the consumer's bell now.
+    #[must_use = "a consumer that asked for its bell sleeps until it is rung"]
+    pub fn publish(&mut self) -> bool {
+        // INV-RING-3: the tail was stored before, the flag is loaded after.
+        self.memory.fence();
+        let is_wanted = self.memory.load(Field::DataWanted) != 0;
+        if is_wanted {
+            self.memory.store(Field::DataWanted, 0);
+        }
+        is_wanted
+    }
+
+    /// Asks for a bell when the consumer has taken records. True: a record of `len` bytes still does not fit, so wait for the bell.
+    /// The bell may come before there is room for `len`; then ask again.
+    ///
+    /// # Errors
+    /// [`RingError::TooLong`] if it never will fit; [`RingError::Corrupt`].
+    pub fn request_space(&mut self, len: usize) -> Result<bool, RingError> {
+        let span = record_span(len).filter(|&span| span <= self.memory.capacity()).ok_or(RingError::TooLong)?;
+        self.memory.store(Field::SpaceWanted, 1);
+        // INV-RING-3: the flag was stored before, the head is loaded after.
+        self.memory.fence();
+        let has_room = self.memory.capacity() - self.used()? >= span;
+        if has_room {
+            self.memory.store(Field::SpaceWanted, 0);
+        }
+        Ok(!has_room)
+    }
+
+    /// Checks that a record of `len` bytes fits now; returns the bytes it occupies.
+    fn reserve(&mut self, len: usize) -> Result<u32, RingError> {
+        let capacity = self.memory.capacity();
+        let span = record_span(len).filter(|&span| span <= capacity).ok_or(RingError::TooLong)?;
+        // The head last seen can only err on the safe side: the peer's index moves forward.
+        if !self.is_corrupt && capacity - self.tail.wrapping_sub(self.head) >= span {
+            return Ok(span);
+        }
+        if capacity - self.used()? < span {
+            self.refused = self.refused.saturating_add(1);
+            return Err(RingError::Full);
+        }
+        Ok(span)
+    }
+
+    /// Writes a record whose room was reserved, and makes it visible.
+    fn commit(&mut self, record: &[u8], span: u32) {
+        self.memory.store_word(self.tail, record.len() as u64);
+        copy_in(&self.memory, self.tail.wrapping_add(8), record);
+        self.tail = self.tail.wrapping_add(span);
+        self.memory.store(Field::Tail, self.tail);
+    }
+
+    /// Bytes in use, by a fresh reading of the peer's index, which is checked (INV-RING-1).
+    fn used(&mut self) -> Result<u32, RingError> {
+        if self.is_corrupt {
+            return Err(RingError::Corrupt);
+        }
+        let head = self.memory.load(Field::Head);
+        let used = self.tail.wrapping_sub(head);
+        // The peer may only move its index forward, up to our tail: never more in use than when we last looked and wrote since.
+        if used > self.tail.wrapping_sub(self.head) || !head.is_multiple_of(8) {
+            self.is_corrupt = true;
+            return Err(RingError::Corrupt);
+        }
+        self.head = head;
+        Ok(used)
+    }
+}

@@ -1,0 +1,161 @@
+//! Memory shared by two components, and the place of one ring in it.
+//!
+//! All `unsafe` of this crate is here. Shared memory is touched only through atomic operations at
+//! checked offsets: 4-byte words in the header, 8-byte words in the data area. So a peer that writes at
+//! the same time is no data race, whatever it writes.
+use crate::memory::{Field, RingMemory};
+use crate::{CAPACITY_MAX, CAPACITY_MIN, HEADER_BYTES, RingError};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// A piece of memory that a peer shares. Clones name the same memory.
+///
+/// # Invariants
+/// `base` is 8-aligned, and `len` bytes from it are readable and writable for as long as any clone lives.
+#[derive(Debug, Clone)]
+pub struct Region {
+    base: NonNull<u8>,
+    len: usize,
+    /// Keeps heap memory alive; `None` for memory that is mapped for the component's whole life.
+    _owner: Option<Arc<[AtomicU64]>>,
+}
+
+// SAFETY: a region is a range of memory that is only accessed with atomic operations; which thread does it is irrelevant.
+unsafe impl Send for Region {}
+// SAFETY: as above; no method hands out a reference into the memory.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Names mapped memory.
+    ///
+    /// # Safety
+    /// 1. `base` is 8-aligned and `len` bytes from it stay mapped readable and writable for the rest of the program.
+    /// 2. This program touches the memory only through `Region`.
+    #[must_use]
+    pub unsafe fn from_mapped(base: NonNull<u8>, len: usize) -> Self {
+        Self { base, len, _owner: None }
+    }
+
+    /// Zeroed memory of this program, `len` rounded up to 8: for host tests and loopbacks.
+    #[must_use]
+    pub fn on_heap(len: usize) -> Self {
+        let words: Arc<[AtomicU64]> = (0..len.div_ceil(8)).map(|_| AtomicU64::new(0)).collect::<Vec<_>>().into();
+        let base = NonNull::from(&*words).cast();
+        Self { base, len: words.len() * 8, _owner: Some(words) }
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the region has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Overwrites the 8-byte word at `offset`, as a hostile peer would: for tests of code that uses rings.
+    ///
+    /// # Errors
+    /// [`RingError::Layout`] if `offset` is not a multiple of 8 within the region.
+    pub fn scribble(&self, offset: usize, value: u64) -> Result<(), RingError> {
+        if !offset.is_multiple_of(8) || offset.checked_add(8).is_none_or(|end| end > self.len) {
+            return Err(RingError::Layout);
+        }
+        // Two 4-byte stores, since header words are accessed as 4-byte atomics.
+        let bytes = value.to_le_bytes();
+        for (half, at) in [(0, offset), (4, offset + 4)] {
+            let word = u32::from_le_bytes([bytes[half], bytes[half + 1], bytes[half + 2], bytes[half + 3]]);
+            self.word32(at).store(word, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// The 4-byte word at `offset`, which must be 4-aligned and inside.
+    fn word32(&self, offset: usize) -> &AtomicU32 {
+        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= self.len);
+        // SAFETY: callers pass offsets inside the region (checked when the ring was placed).
+        let at = unsafe { self.base.add(offset) };
+        // SAFETY: aligned by the invariant and the offset, mapped for the life of `self`, and only accessed atomically.
+        unsafe { AtomicU32::from_ptr(at.cast().as_ptr()) }
+    }
+
+    /// The 8-byte word at `offset`, which must be 8-aligned and inside.
+    fn word64(&self, offset: usize) -> &AtomicU64 {
+        debug_assert!(offset.is_multiple_of(8) && offset + 8 <= self.len);
+        // SAFETY: callers pass offsets inside the region (checked when the ring was placed).
+        let at = unsafe { self.base.add(offset) };
+        // SAFETY: aligned by the invariant and the offset, mapped for the life of `self`, and only accessed atomically.
+        unsafe { AtomicU64::from_ptr(at.cast().as_ptr()) }
+    }
+}
+
+/// One ring's place in a region.
+///
+/// # Invariants
+/// `offset` is 8-aligned, `capacity` a power of two of at least 64, and `offset + HEADER_BYTES + capacity` lies within the region.
+#[derive(Debug, Clone)]
+pub struct Mapped {
+    region: Region,
+    offset: usize,
+    capacity: u32,
+}
+
+impl Mapped {
+    /// The ring with a data area of `capacity` bytes at `offset` of `region`.
+    ///
+    /// # Errors
+    /// [`RingError::Layout`] if it does not fit or is misaligned, or if `capacity` is no power of two within the limits.
+    pub fn new(region: &Region, offset: usize, capacity: usize) -> Result<Self, RingError> {
+        let is_sized = capacity.is_power_of_two() && (CAPACITY_MIN..=CAPACITY_MAX).contains(&capacity);
+        let end = offset.checked_add(HEADER_BYTES).and_then(|data| data.checked_add(capacity));
+        let fits = end.is_some_and(|end| end <= region.len());
+        if !is_sized || !fits || !offset.is_multiple_of(8) {
+            return Err(RingError::Layout);
+        }
+        let capacity = u32::try_from(capacity).map_err(|_| RingError::Layout)?;
+        Ok(Self { region: region.clone(), offset, capacity })
+    }
+
+    /// Offset in the region of the data word that byte position `at` falls into.
+    fn word_offset(&self, at: u32) -> usize {
+        // Masking keeps it inside whatever `at` is: capacity is a power of two of at least 64.
+        self.offset + HEADER_BYTES + (at & (self.capacity - 1) & !7) as usize
+    }
+}
+
+impl RingMemory for Mapped {
+    #[inline]
+    fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
+    #[inline]
+    fn load(&self, field: Field) -> u32 {
+        self.region.word32(self.offset + field.offset()).load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn store(&self, field: Field, value: u32) {
+        self.region.word32(self.offset + field.offset()).store(value, Ordering::Release);
+    }
+
+    #[inline]
+    fn load_word(&self, at: u32) -> u64 {
+        u64::from_le(self.region.word64(self.word_offset(at)).load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn store_word(&self, at: u32, value: u64) {
+        self.region.word64(self.word_offset(at)).store(value.to_le(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn fence(&self) {
+        fence(Ordering::SeqCst);
+    }
+}

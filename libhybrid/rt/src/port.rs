@@ -1,0 +1,106 @@
+//! Messages between hybrid-ipc's buffers and the kernel's registers and IPC buffer.
+use crate::bell::BELL_MARK;
+use crate::slots;
+use hybrid_ipc::{CapSlot, Incoming, Outgoing};
+use hybrid_sys::{CPtr, Endpoint, Message, MessageInfo, Notification, Received, Reply, buffer};
+
+/// What ended a wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A request; it is in the `Incoming`.
+    Call,
+    /// Bells and interrupts.
+    Bells(u64),
+}
+
+/// Where a server's events come from; the kernel, or a test's script.
+pub(crate) trait Port {
+    /// Waits for the next event.
+    fn receive(&mut self, incoming: &mut Incoming) -> Event;
+    /// Answers the last request, then waits for the next event.
+    fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event;
+    /// Deletes a capability that nobody took.
+    fn discard(&mut self, cap: CapSlot);
+}
+
+/// Moves a message into registers and IPC buffer. Its capability is made first, since that uses the buffer too.
+pub(crate) fn load(outgoing: &Outgoing) -> Message {
+    let cap = slots::prepare(outgoing.cap());
+    let words = buffer::words();
+    for (index, word) in outgoing.buffer_words() {
+        words.set(index, word);
+    }
+    if let Some(cap) = cap {
+        buffer::set_cap(0, cap);
+    }
+    let caps = u64::from(cap.is_some());
+    let info = MessageInfo::new(outgoing.label(), 0, caps, outgoing.length() as u64);
+    Message { info, registers: outgoing.registers() }
+}
+
+/// Moves a message out of registers and IPC buffer.
+pub(crate) fn unload(received: &Received, incoming: &mut Incoming) {
+    let cap = slots::arrived(received.info);
+    let (label, length) = (received.info.label(), received.info.length());
+    let words = buffer::words();
+    incoming.receive(received.badge, label, length, received.registers, cap, |index| words.word(index));
+}
+
+/// Calls `endpoint`. A capability that the previous reply brought and nobody took is deleted.
+pub(crate) fn call(endpoint: CPtr, request: &Outgoing, reply: &mut Incoming) {
+    if let Some(cap) = reply.take_cap() {
+        slots::delete(cap);
+    }
+    slots::arm();
+    let message = load(request);
+    let received = Endpoint(endpoint).call(&message);
+    unload(&received, reply);
+}
+
+/// The kernel's endpoint of a server.
+pub(crate) struct KernelPort {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) reply: Reply,
+}
+
+impl Port for KernelPort {
+    fn receive(&mut self, incoming: &mut Incoming) -> Event {
+        slots::arm();
+        event(&self.endpoint.recv(self.reply), incoming)
+    }
+
+    fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event {
+        slots::arm();
+        let message = load(outgoing);
+        event(&self.endpoint.reply_recv(self.reply, &message), incoming)
+    }
+
+    fn discard(&mut self, cap: CapSlot) {
+        slots::delete(cap);
+    }
+}
+
+/// A component that serves nobody and only has bells.
+pub(crate) struct BellPort(pub(crate) Notification);
+
+impl Port for BellPort {
+    fn receive(&mut self, _: &mut Incoming) -> Event {
+        Event::Bells(self.0.wait() & !BELL_MARK)
+    }
+
+    fn answer_and_receive(&mut self, _: &Outgoing, incoming: &mut Incoming) -> Event {
+        self.receive(incoming)
+    }
+
+    fn discard(&mut self, cap: CapSlot) {
+        slots::delete(cap);
+    }
+}
+
+fn event(received: &Received, incoming: &mut Incoming) -> Event {
+    if received.badge & BELL_MARK != 0 {
+        return Event::Bells(received.badge & !BELL_MARK);
+    }
+    unload(received, incoming);
+    Event::Call
+}
