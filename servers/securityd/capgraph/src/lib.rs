@@ -1,2 +1,39 @@
 //! Resolves component, product and policy texts into one capability graph.
-#![cfg_attr(not(test), no_std)]
+//!
+//! Without features: the graph that securityd instantiates ([`Graph`]), each grant as a line ([`Grant`]), the
+//! bundle that carries the graph with the programs ([`Bundle`]), and the check of a program ([`Program`]).
+//! With `std`: the resolver, the golden text and the queries that `cargo xtask caps` offers.
+//!
+//! It decides nothing: policy is in the texts.
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+mod access;
+mod bundle;
+mod grant;
+mod graph;
+pub mod layout;
+mod program;
+
+pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRule};
+pub use bundle::{Bundle, BundleError, write_bundle};
+pub use grant::{Grant, What, own_grant, text_of};
+pub use graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Provided, Rights, Session, Trigger, Use};
+pub use program::{Program, ProgramError, Segment};
+
+#[cfg(feature = "std")]
+mod build;
+#[cfg(feature = "std")]
+mod query;
+#[cfg(feature = "std")]
+mod resolve;
+
+#[cfg(feature = "std")]
+pub use build::{bundle_for, check_programs};
+#[cfg(feature = "std")]
+pub use hybrid_config::{Date, Problem};
+#[cfg(feature = "std")]
+pub use query::{dot, golden, show, who, why};
+#[cfg(feature = "std")]
+pub use resolve::{InterfaceFacts, Interfaces, idl_interfaces, resolve, resolve_with};

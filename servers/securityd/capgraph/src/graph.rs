@@ -1,0 +1,365 @@
+//! The resolved graph: everything securityd makes, except run-time physical addresses.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::AccessPolicy;
+use crate::layout;
+
+/// Rights of a capability, with the kernel's bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rights(pub u8);
+
+impl Rights {
+    /// None at all.
+    pub const NONE: Self = Self(0);
+    /// Send, signal or write.
+    pub const WRITE: Self = Self(1);
+    /// Receive, wait or read.
+    pub const READ: Self = Self(2);
+    /// Pass capabilities.
+    pub const GRANT: Self = Self(4);
+    /// Call: let the receiver answer.
+    pub const GRANT_REPLY: Self = Self(8);
+    /// Of a memory mapping.
+    pub const READ_WRITE: Self = Self(3);
+    /// Of a client's endpoint.
+    pub const CALL: Self = Self(9);
+    /// Of the endpoint of a server that mints resources.
+    pub const SERVE_AND_MINT: Self = Self(11);
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [(Self::READ, "read"), (Self::WRITE, "write"), (Self::GRANT, "grant"), (Self::GRANT_REPLY, "grantreply")];
+        let mut separator = "";
+        for (right, name) in names {
+            if self.0 & right.0 != 0 {
+                write!(out, "{separator}{name}")?;
+                separator = ",";
+            }
+        }
+        if self.0 & 15 == 0 { write!(out, "none") } else { Ok(()) }
+    }
+}
+
+/// How an interrupt line tells that it is active.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trigger {
+    /// As long as the line is high.
+    Level,
+    /// When the line rises.
+    Edge,
+}
+
+/// The whole authority of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Graph {
+    /// The product's name.
+    pub product: String,
+    /// The product's version.
+    pub version: String,
+    /// The board it was resolved for.
+    pub board: String,
+    /// By ascending id; the first is securityd.
+    pub instances: Vec<Instance>,
+    /// One for each route, ordered by client id and use.
+    pub sessions: Vec<Session>,
+    /// Instance ids, servers before their clients.
+    pub start_order: Vec<u16>,
+    /// What securityd answers to protocol servers.
+    pub access: AccessPolicy,
+}
+
+/// One running component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Stable id, from 1.
+    pub id: u16,
+    /// Its name in the product.
+    pub name: String,
+    /// Its folder.
+    pub component: String,
+    /// Of its thread.
+    pub priority: u8,
+    /// Processor time in each period, microseconds.
+    pub budget_us: u32,
+    /// Equal to the budget: a time slice only.
+    pub period_us: u32,
+    /// Bytes of stack, without the guard page.
+    pub stack: u64,
+    /// Bytes of heap.
+    pub heap: u64,
+    /// Slots of its CNode are 2^this.
+    pub cnode_bits: u8,
+    /// Whether it holds its own CNode.
+    pub own_cnode: bool,
+    /// Present when it answers calls.
+    pub endpoint: Option<Endpoint>,
+    /// In the order of component.toml.
+    pub uses: Vec<Use>,
+    /// In the order of component.toml: the index in badges.
+    pub provides: Vec<Provided>,
+    /// In the order of component.toml.
+    pub devices: Vec<Device>,
+    /// In the order of component.toml.
+    pub dma: Vec<Dma>,
+    /// What the integrator tells it.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// The endpoint of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// It hands out resources: it mints from its endpoint and its answers carry capabilities.
+    pub mints: bool,
+}
+
+/// One used interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Use {
+    /// The component's name for it.
+    pub name: String,
+    /// Full name.
+    pub interface: String,
+    /// Why.
+    pub reason: String,
+    /// Index in [`Graph::sessions`].
+    pub session: u16,
+}
+
+/// One provided interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provided {
+    /// The component's name for it.
+    pub name: String,
+    /// Full name.
+    pub interface: String,
+    /// Indices in [`Graph::sessions`].
+    pub sessions: Vec<u16>,
+}
+
+/// One route: a client's use and a server's provided interface.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Instance id.
+    pub client: u16,
+    /// Index in the client's uses.
+    pub client_use: u8,
+    /// Instance id.
+    pub server: u16,
+    /// Index in the server's provided interfaces.
+    pub provided: u8,
+    /// The interface has operations: the client holds the endpoint.
+    pub has_operations: bool,
+    /// Bytes of the region, if the interface has rings.
+    pub region: Option<u64>,
+    /// The client can ring the server.
+    pub rings_server: bool,
+    /// The server can ring the client.
+    pub rings_client: bool,
+    /// The client's port, if there is a region or a bell.
+    pub client_port: Option<u8>,
+    /// The server's port, likewise.
+    pub server_port: Option<u8>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// The component's name for it.
+    pub name: String,
+    /// The board's name for it.
+    pub device: String,
+    /// As in the device tree.
+    pub compatible: String,
+    /// Why.
+    pub reason: String,
+    /// Physical address of the register page, if mapped.
+    pub page: Option<u64>,
+    /// Interrupt id, if granted.
+    pub irq: Option<u32>,
+    /// Of the interrupt.
+    pub trigger: Trigger,
+    /// The thread may program the physical timer.
+    pub timer_access: bool,
+}
+
+/// One piece of physically contiguous memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dma {
+    /// The component's name for it.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Instance {
+    /// The name of its program: the last part of its folder.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        self.component.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl Graph {
+    /// The instance with that id.
+    #[must_use]
+    pub fn instance(&self, id: u16) -> Option<&Instance> {
+        self.instances.binary_search_by_key(&id, |instance| instance.id).ok().and_then(|index| self.instances.get(index))
+    }
+
+    /// The instance with that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Instance> {
+        self.instances.iter().find(|instance| instance.name == name)
+    }
+
+    /// The session of a use.
+    #[must_use]
+    pub fn session_of(&self, used: &Use) -> Option<&Session> {
+        self.sessions.get(usize::from(used.session))
+    }
+
+    /// Reads what [`Graph::encode`] wrote.
+    ///
+    /// # Errors
+    /// `()` when the bytes are no graph, or one whose parts do not fit together.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadGraph> {
+        let graph: Self = postcard::from_bytes(bytes).map_err(|_| BadGraph)?;
+        if graph.is_coherent() { Ok(graph) } else { Err(BadGraph) }
+    }
+
+    /// The graph as bytes.
+    ///
+    /// # Errors
+    /// [`BadGraph`] when memory is short.
+    pub fn encode(&self) -> Result<Vec<u8>, BadGraph> {
+        postcard::to_allocvec(self).map_err(|_| BadGraph)
+    }
+
+    /// INV-GRAPH-1: ids ascend from securityd's, every index is in range and points back, ports and slots are in their ranges.
+    /// Readers of a decoded graph may rely on it.
+    #[must_use]
+    pub fn is_coherent(&self) -> bool {
+        let ids_ascend = self.instances.windows(2).all(|pair| pair[0].id < pair[1].id);
+        let has_root = self.instances.first().is_some_and(|first| first.id == layout::SECURITYD);
+        let order_is_known = self.start_order.iter().all(|id| self.instance(*id).is_some());
+        ids_ascend && has_root && order_is_known && self.instances.iter().all(|instance| self.fits(instance)) && self.sessions.iter().all(|session| self.joins(session))
+    }
+
+    fn fits(&self, instance: &Instance) -> bool {
+        let is_own_use = |(index, used): (usize, &Use)| {
+            self.session_of(used).is_some_and(|session| session.client == instance.id && usize::from(session.client_use) == index)
+        };
+        let is_own_session = |provided: usize, session: &u16| {
+            let session = self.sessions.get(usize::from(*session));
+            session.is_some_and(|session| session.server == instance.id && usize::from(session.provided) == provided)
+        };
+        instance.id <= layout::INSTANCE_ID_MAX
+            && instance.uses.len() <= layout::USES_MAX
+            && instance.devices.len() <= layout::DEVICES_MAX
+            && instance.provides.len() <= layout::PROVIDES_MAX
+            && (layout::CNODE_BITS_SMALL..=layout::CNODE_BITS_LARGE).contains(&instance.cnode_bits)
+            && instance.uses.iter().enumerate().all(is_own_use)
+            && instance.provides.iter().enumerate().all(|(index, provided)| provided.sessions.iter().all(|session| is_own_session(index, session)))
+    }
+
+    fn joins(&self, session: &Session) -> bool {
+        let is_port = |port: Option<u8>| port.is_none_or(|port| port < layout::PORTS);
+        let client = self.instance(session.client).and_then(|client| client.uses.get(usize::from(session.client_use)));
+        let server = self.instance(session.server);
+        let needs_ports = session.region.is_some() || session.rings_client || session.rings_server;
+        client.is_some()
+            && server.is_some_and(|server| server.provides.len() > usize::from(session.provided) && (!session.has_operations || server.endpoint.is_some()))
+            && is_port(session.client_port)
+            && is_port(session.server_port)
+            && needs_ports == session.client_port.is_some()
+            && needs_ports == session.server_port.is_some()
+            && session.region.is_none_or(|bytes| bytes <= layout::REGION_STRIDE && bytes % 4096 == 0)
+    }
+}
+
+/// Bytes that are no graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadGraph;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Endpoint, Graph, Instance, Provided, Session, Use};
+    use crate::AccessPolicy;
+
+    /// securityd and one client of it.
+    pub(crate) fn sample() -> Graph {
+        let root = Instance {
+            id: 1,
+            name: "securityd".into(),
+            component: "servers/securityd".into(),
+            priority: 254,
+            budget_us: 0,
+            period_us: 0,
+            stack: 0,
+            heap: 0,
+            cnode_bits: 7,
+            own_cnode: false,
+            endpoint: Some(Endpoint { mints: false }),
+            uses: vec![],
+            provides: vec![Provided { name: "power".into(), interface: "hybrid.security.Power".into(), sessions: vec![0] }],
+            devices: vec![],
+            dma: vec![],
+            parameters: vec![],
+        };
+        let used = Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };
+        let client = Instance { id: 2, name: "shell".into(), priority: 100, endpoint: None, uses: vec![used], provides: vec![], ..root.clone() };
+        let session = Session {
+            client: 2,
+            client_use: 0,
+            server: 1,
+            provided: 0,
+            has_operations: true,
+            region: None,
+            rings_server: false,
+            rings_client: false,
+            client_port: None,
+            server_port: None,
+        };
+        Graph {
+            product: "p".into(),
+            version: "0.1.0".into(),
+            board: "b".into(),
+            instances: vec![root, client],
+            sessions: vec![session],
+            start_order: vec![1, 2],
+            access: AccessPolicy::default(),
+        }
+    }
+
+    #[test]
+    fn graph_encoded_decodes_to_itself() {
+        assert_eq!(Graph::decode(&sample().encode().unwrap()), Ok(sample()));
+    }
+
+    #[test]
+    fn graph_whose_parts_do_not_fit_is_refused() {
+        let broken: [fn(&mut Graph); 8] = [
+            |graph| graph.instances.swap(0, 1),
+            |graph| graph.sessions[0].client = 3,
+            |graph| graph.sessions[0].provided = 1,
+            |graph| graph.sessions[0].client_port = Some(1),
+            |graph| graph.instances[1].uses[0].session = 7,
+            |graph| graph.instances[0].endpoint = None,
+            |graph| graph.start_order.push(9),
+            |graph| graph.instances[0].cnode_bits = 40,
+        ];
+        for change in broken {
+            let mut graph = sample();
+            change(&mut graph);
+            assert!(Graph::decode(&graph.encode().unwrap()).is_err());
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Gives each session its port at both ends, ordered by the peer's id so that new instances move nothing.
+
+use hybrid_config::Problem;
+
+use super::Inputs;
+use crate::graph::{Graph, Session};
+use crate::layout;
+
+/// Which end of a session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Client,
+    Server,
+}
+
+/// Assigns the ports of all sessions that need one.
+pub(crate) fn assign(inputs: &Inputs<'_>, graph: &mut Graph, problems: &mut Vec<Problem>) {
+    let ids: Vec<(u16, usize)> = graph.instances.iter().map(|instance| (instance.id, instance.devices.len())).collect();
+    for (id, devices) in ids {
+        let mut ends: Vec<(u16, End, u8, u8, usize)> = graph.sessions.iter().enumerate().filter_map(|(index, session)| end(id, index, session)).collect();
+        ends.sort_unstable();
+        let room = usize::from(layout::PORTS).saturating_sub(devices.min(layout::DEVICES_MAX));
+        if ends.len() > room {
+            report_full(inputs, id, ends.len(), room, problems);
+            continue;
+        }
+        for (port, (_, end, _, _, index)) in ends.into_iter().enumerate() {
+            let port = u8::try_from(port).ok();
+            match end {
+                End::Client => graph.sessions[index].client_port = port,
+                End::Server => graph.sessions[index].server_port = port,
+            }
+        }
+    }
+}
+
+/// The sort key of the session's end at instance `id`, if there is one and it needs a port.
+fn end(id: u16, index: usize, session: &Session) -> Option<(u16, End, u8, u8, usize)> {
+    let needs = session.region.is_some() || session.rings_client || session.rings_server;
+    if !needs {
+        None
+    } else if session.client == id {
+        Some((session.server, End::Client, session.client_use, session.provided, index))
+    } else if session.server == id {
+        Some((session.client, End::Server, session.provided, session.client_use, index))
+    } else {
+        None
+    }
+}
+
+fn report_full(inputs: &Inputs<'_>, id: u16, wanted: usize, room: usize, problems: &mut Vec<Problem>) {
+    let source = &inputs.system.source;
+    if let Some(instance) = inputs.system.instances.iter().find(|instance| *instance.id.get_ref() == id) {
+        let message = format!("`{}` has {wanted} sessions with bells, but room for {room}", instance.name.get_ref());
+        problems.push(source.problem(instance.name.span(), "notification-full", message, "split the component, or route fewer clients to it"));
+    }
+}

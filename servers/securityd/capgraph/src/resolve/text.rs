@@ -1,0 +1,324 @@
+//! component.toml and system.toml as typed texts; unknown keys are refused, meaning is checked elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use hybrid_config::{Problem, Size, Source};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::access::{ConnectionRule, Decision, RequestRule};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ComponentHead {
+    name: Spanned<String>,
+    summary: String,
+    priority_class: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemoryText {
+    stack: Spanned<Size>,
+    heap: Spanned<Size>,
+}
+
+/// `[[uses]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UseText {
+    pub(crate) name: Spanned<String>,
+    pub(crate) interface: Spanned<String>,
+    pub(crate) reason: Spanned<String>,
+}
+
+/// `[[provides]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProvideText {
+    pub(crate) name: Spanned<String>,
+    pub(crate) interface: Spanned<String>,
+    pub(crate) max_clients: Spanned<u8>,
+}
+
+/// `[[devices]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeviceText {
+    pub(crate) name: Spanned<String>,
+    pub(crate) compatible: Spanned<String>,
+    pub(crate) reason: Spanned<String>,
+    #[serde(default = "yes")]
+    pub(crate) interrupt: bool,
+    #[serde(default = "yes")]
+    pub(crate) registers: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// `[[dma]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DmaText {
+    pub(crate) name: Spanned<String>,
+    pub(crate) size: Spanned<Size>,
+    pub(crate) reason: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RestartPolicy {
+    Never,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestartText {
+    policy: RestartPolicy,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ComponentFile {
+    component: ComponentHead,
+    memory: MemoryText,
+    restart: RestartText,
+    #[serde(default)]
+    uses: Vec<UseText>,
+    #[serde(default)]
+    provides: Vec<ProvideText>,
+    #[serde(default)]
+    devices: Vec<DeviceText>,
+    #[serde(default)]
+    dma: Vec<DmaText>,
+}
+
+/// One component.toml.
+pub(crate) struct ComponentText {
+    pub(crate) source: Source,
+    pub(crate) name: Spanned<String>,
+    pub(crate) priority_class: Spanned<String>,
+    pub(crate) stack: Spanned<Size>,
+    pub(crate) heap: Spanned<Size>,
+    pub(crate) uses: Vec<UseText>,
+    pub(crate) provides: Vec<ProvideText>,
+    pub(crate) devices: Vec<DeviceText>,
+    pub(crate) dma: Vec<DmaText>,
+}
+
+/// Every component.toml of the tree, and those of the folders that `system` names elsewhere, by folder.
+pub(crate) fn read_components(root: &Path, system: &SystemText) -> Result<BTreeMap<String, ComponentText>, Vec<Problem>> {
+    let (mut components, mut problems) = (BTreeMap::new(), Vec::new());
+    for folder in folders(root, system) {
+        match read_component(root, &format!("{folder}/component.toml")) {
+            Ok(text) => drop(components.insert(folder, text)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() { Ok(components) } else { Err(problems) }
+}
+
+fn folders(root: &Path, system: &SystemText) -> BTreeSet<String> {
+    let in_area = |area: &'static str| {
+        let entries = std::fs::read_dir(root.join(area)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).map(move |name| format!("{area}/{name}"))
+    };
+    let named = system.instances.iter().map(|instance| instance.component.get_ref().clone());
+    // A path that leaves the tree is no folder of it.
+    let is_inside = |folder: &String| !folder.starts_with('/') && !folder.split('/').any(|part| part == "..");
+    let all = ["servers", "drivers", "apps"].into_iter().flat_map(in_area).chain(named);
+    all.filter(is_inside).filter(|folder| root.join(folder).join("component.toml").is_file()).collect()
+}
+
+fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
+    let source = Source::read(root, file)?;
+    let text: ComponentFile = source.parse()?;
+    let RestartPolicy::Never = text.restart.policy;
+    if text.component.summary.trim().is_empty() {
+        return Err(source.problem(text.component.name.span(), "missing-reason", "the summary is empty", "say what the component is for"));
+    }
+    Ok(ComponentText {
+        source,
+        name: text.component.name,
+        priority_class: text.component.priority_class,
+        stack: text.memory.stack,
+        heap: text.memory.heap,
+        uses: text.uses,
+        provides: text.provides,
+        devices: text.devices,
+        dma: text.dma,
+    })
+}
+
+/// `[[instance]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct InstanceText {
+    pub(crate) id: Spanned<u16>,
+    pub(crate) name: Spanned<String>,
+    pub(crate) component: Spanned<String>,
+    pub(crate) budget_us: Spanned<u32>,
+    pub(crate) period_us: Spanned<u32>,
+    #[serde(default)]
+    pub(crate) routes: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(crate) devices: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(crate) parameters: BTreeMap<String, Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProductText {
+    name: Spanned<String>,
+    summary: String,
+    boards: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecuritydText {
+    routes: Spanned<BTreeMap<String, Spanned<String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DecisionText {
+    Allow,
+    Deny,
+    Limit,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectionText {
+    protocol: Spanned<String>,
+    transport: Option<String>,
+    peer: Option<String>,
+    decision: DecisionText,
+    limit: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestText {
+    protocol: Spanned<String>,
+    transport: Option<String>,
+    endpoint: Option<String>,
+    #[serde(default)]
+    operations: Vec<String>,
+    path: Option<String>,
+    decision: DecisionText,
+    limit: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccessText {
+    #[serde(default)]
+    connection: Vec<ConnectionText>,
+    #[serde(default)]
+    request: Vec<RequestText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SystemFile {
+    product: ProductText,
+    securityd: SecuritydText,
+    #[serde(default)]
+    instance: Vec<InstanceText>,
+    #[serde(default)]
+    access: AccessText,
+}
+
+/// One system.toml. securityd is the first of the instances.
+pub(crate) struct SystemText {
+    pub(crate) source: Source,
+    pub(crate) product: String,
+    pub(crate) boards: Vec<String>,
+    pub(crate) instances: Vec<InstanceText>,
+    pub(crate) connections: Vec<ConnectionRule>,
+    pub(crate) requests: Vec<RequestRule>,
+}
+
+const PROTOCOLS: [&str; 7] = ["any", "Http", "WebSocket", "Coap", "Mqtt", "Rtmp", "Bus"];
+
+impl SystemText {
+    /// Reads `images/<product>/system.toml` below `root`.
+    pub(crate) fn read(root: &Path, product: &str) -> Result<Self, Vec<Problem>> {
+        let source = Source::read(root, &format!("images/{product}/system.toml")).map_err(|problem| vec![problem])?;
+        let file: SystemFile = source.parse().map_err(|problem| vec![problem])?;
+        let mut problems = Vec::new();
+        if file.product.name.get_ref() != product || file.product.summary.trim().is_empty() {
+            let message = format!("the product calls itself `{}`, or says nothing of itself", file.product.name.get_ref());
+            problems.push(source.problem(file.product.name.span(), "bad-value", message, format!("its folder asks for `{product}`")));
+        }
+        let connections = file.access.connection.into_iter().filter_map(|rule| connection(&source, rule, &mut problems)).collect();
+        let requests = file.access.request.into_iter().filter_map(|rule| request(&source, rule, &mut problems)).collect();
+        let mut instances = file.instance;
+        instances.insert(0, securityd(file.securityd));
+        if problems.is_empty() {
+            Ok(Self { source, product: product.to_owned(), boards: file.product.boards, instances, connections, requests })
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// securityd as an instance like the others; its time and memory are the kernel's gift.
+fn securityd(text: SecuritydText) -> InstanceText {
+    let span = text.routes.span();
+    InstanceText {
+        id: Spanned::new(span.clone(), crate::layout::SECURITYD),
+        name: Spanned::new(span.clone(), "securityd".into()),
+        component: Spanned::new(span.clone(), "servers/securityd".into()),
+        budget_us: Spanned::new(span.clone(), 0),
+        period_us: Spanned::new(span, 0),
+        routes: text.routes.into_inner(),
+        devices: BTreeMap::new(),
+        parameters: BTreeMap::new(),
+    }
+}
+
+fn connection(source: &Source, text: ConnectionText, problems: &mut Vec<Problem>) -> Option<ConnectionRule> {
+    let protocol = protocol(source, &text.protocol, problems)?;
+    let decision = decision(source, &text.protocol, text.decision, text.limit, problems)?;
+    Some(ConnectionRule { protocol, transport: any(text.transport), peer: any(text.peer), decision })
+}
+
+fn request(source: &Source, text: RequestText, problems: &mut Vec<Problem>) -> Option<RequestRule> {
+    let protocol = protocol(source, &text.protocol, problems)?;
+    let decision = decision(source, &text.protocol, text.decision, text.limit, problems)?;
+    let (transport, endpoint, path) = (any(text.transport), any(text.endpoint), any(text.path));
+    Some(RequestRule { protocol, transport, endpoint, operations: text.operations, path, decision })
+}
+
+fn any(text: Option<String>) -> Option<String> {
+    text.filter(|text| text != "any")
+}
+
+fn protocol(source: &Source, text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Option<String>> {
+    if PROTOCOLS.contains(&text.get_ref().as_str()) {
+        return Some(any(Some(text.get_ref().clone())));
+    }
+    let message = format!("there is no protocol `{}`", text.get_ref());
+    problems.push(source.problem(text.span(), "bad-value", message, format!("one of {}", PROTOCOLS.join(", "))));
+    None
+}
+
+fn decision(source: &Source, at: &Spanned<String>, text: DecisionText, limit: Option<u32>, problems: &mut Vec<Problem>) -> Option<Decision> {
+    match (text, limit) {
+        (DecisionText::Allow, None) => Some(Decision::Allow),
+        (DecisionText::Deny, None) => Some(Decision::Deny),
+        (DecisionText::Limit, Some(limit)) if limit > 0 => Some(Decision::Limit(limit)),
+        _ => {
+            let message = "`limit` goes with the decision \"limit\" and with no other";
+            problems.push(source.problem(at.span(), "bad-value", message, "write decision = \"limit\", limit = 32"));
+            None
+        }
+    }
+}

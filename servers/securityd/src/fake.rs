@@ -1,0 +1,507 @@
+//! A kernel for host tests: capability spaces, retype rules and mappings as in the ABI, nothing that runs.
+//!
+//! It refuses what the real kernel refuses: unresolvable or occupied slots, memory that is not there, missing page
+//! tables, frames mapped twice, badges on badges. Objects die with the untyped they were made from.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use hybrid_sys::{Attributes, CNode, CPtr, Error, LookupFailure, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger};
+
+use crate::kernel::{Kernel, ThreadParts, boot};
+
+pub(crate) type Id = usize;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Page {
+    pub(crate) frame: Id,
+    pub(crate) rights: u64,
+    pub(crate) attributes: u64,
+}
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Untyped { base: u64, bits: u8, is_device: bool, used: u64 },
+    CNode { bits: u8, slots: BTreeMap<u64, Cap> },
+    Endpoint,
+    Notification,
+    Reply,
+    Thread { parts: Option<ThreadParts>, registers: Option<Registers>, has_timer: bool, is_stopped: bool },
+    Context { parameters: Option<SchedParameters> },
+    VSpace { has_asid: bool, tables: BTreeSet<(u8, u64)>, pages: BTreeMap<u64, Page> },
+    Table { is_mapped: bool },
+    Frame { bits: u8, base: u64, is_device: bool, content: Vec<u8>, is_unified: bool },
+    Interrupt { irq: u32, bell: Option<Cap> },
+}
+
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) kind: Kind,
+    parent: Option<Id>,
+    is_dead: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cap {
+    pub(crate) object: Id,
+    pub(crate) rights: u64,
+    pub(crate) badge: u64,
+    guard_bits: u32,
+    mapped: Option<(Id, u64)>,
+}
+
+/// The machine: boot slots, one device untyped, normal ones.
+pub(crate) struct FakeKernel {
+    pub(crate) objects: Vec<Object>,
+    root: Cap,
+    pub(crate) died_answers: Vec<Id>,
+    pub(crate) signals: Vec<u64>,
+    pub(crate) is_off: bool,
+    /// Operations left until one fails; `None`: never.
+    pub(crate) fuse: Option<usize>,
+    pub(crate) operations: usize,
+}
+
+const MISSING: Error = Error::FailedLookup { is_source: true, failure: LookupFailure::MissingCapability { bits_left: 0 } };
+
+impl FakeKernel {
+    /// 128 MiB of memory in blocks as the kernel cuts them, and the device region of QEMU's UART and virtio pages.
+    pub(crate) fn new() -> (Self, crate::install::BootFacts) {
+        let root = Cap { object: 0, rights: 15, badge: 0, guard_bits: 52, mapped: None };
+        let mut kernel = Self { objects: Vec::new(), root, died_answers: Vec::new(), signals: Vec::new(), is_off: false, fuse: None, operations: 0 };
+        kernel.add(Kind::CNode { bits: 12, slots: BTreeMap::new() }, None);
+        let thread = kernel.add(Kind::Thread { parts: None, registers: None, has_timer: false, is_stopped: false }, None);
+        let vspace = kernel.add(Kind::VSpace { has_asid: true, tables: BTreeSet::new(), pages: BTreeMap::new() }, None);
+        kernel.put(0, boot::CNODE, root);
+        kernel.put(0, boot::THREAD, cap(thread));
+        kernel.put(0, boot::VSPACE, cap(vspace));
+        let blocks = [(0x0800_0000, 27, true), (0x4100_0000, 24, false), (0x4200_0000, 25, false), (0x4400_0000, 26, false), (0x4080_0000, 23, false)];
+        let mut untypeds = Vec::new();
+        for (index, (base, bits, is_device)) in blocks.into_iter().enumerate() {
+            let untyped = kernel.add(Kind::Untyped { base, bits, is_device, used: 0 }, None);
+            let slot = 100 + index as u64;
+            kernel.put(0, slot, cap(untyped));
+            untypeds.push((slot, base, bits, is_device));
+        }
+        (kernel, crate::install::BootFacts { empty: (600, 4096), untypeds, image_bytes: 3 << 20 })
+    }
+
+    fn add(&mut self, kind: Kind, parent: Option<Id>) -> Id {
+        self.objects.push(Object { kind, parent, is_dead: false });
+        self.objects.len() - 1
+    }
+
+    fn put(&mut self, cnode: Id, slot: u64, cap: Cap) {
+        let Kind::CNode { slots, .. } = &mut self.objects[cnode].kind else { panic!("not a CNode") };
+        assert!(slots.insert(slot, cap).is_none());
+    }
+
+    pub(crate) fn slots(&self, cnode: Id) -> &BTreeMap<u64, Cap> {
+        let Kind::CNode { slots, .. } = &self.objects[cnode].kind else { panic!("not a CNode") };
+        slots
+    }
+
+    pub(crate) fn pages(&self, vspace: Id) -> &BTreeMap<u64, Page> {
+        let Kind::VSpace { pages, .. } = &self.objects[vspace].kind else { panic!("not a VSpace") };
+        pages
+    }
+
+    /// The capability at a CPtr of securityd's own space.
+    pub(crate) fn cap_at(&self, cptr: CPtr) -> Option<Cap> {
+        let (cnode, slot) = self.walk(self.root, cptr.0, 64).ok()?;
+        self.slots(cnode).get(&slot).copied()
+    }
+
+    fn own(&self, cptr: CPtr) -> Result<Cap, Error> {
+        self.cap_at(cptr).ok_or(Error::InvalidCapability { number: 0 })
+    }
+
+    /// Kernel ABI §2.4.
+    fn walk(&self, mut node: Cap, index: u64, depth: u8) -> Result<(Id, u64), Error> {
+        let mut left = u32::from(depth);
+        loop {
+            let Kind::CNode { bits, slots } = &self.objects[node.object].kind else { return Err(MISSING) };
+            let (guard, radix) = (node.guard_bits, u32::from(*bits));
+            let address = if left == 64 { index } else { index & ((1 << left) - 1) };
+            if guard > left || (guard > 0 && address >> (left - guard) != 0) || guard + radix > left {
+                return Err(MISSING);
+            }
+            left -= guard + radix;
+            let slot = (address >> left) & ((1 << radix) - 1);
+            match slots.get(&slot).filter(|_| left > 0) {
+                Some(next) if matches!(self.objects[next.object].kind, Kind::CNode { .. }) => node = *next,
+                _ => return if left == 0 { Ok((node.object, slot)) } else { Err(MISSING) },
+            }
+        }
+    }
+
+    fn place(&self, slot: Slot) -> Result<(Id, u64), Error> {
+        self.walk(self.own(slot.root.0)?, slot.index, slot.depth)
+    }
+
+    fn take(&self, slot: Slot) -> Result<Cap, Error> {
+        let (cnode, index) = self.place(slot)?;
+        self.slots(cnode).get(&index).copied().ok_or(MISSING)
+    }
+
+    fn insert(&mut self, slot: Slot, cap: Cap) -> Result<(), Error> {
+        let (cnode, index) = self.place(slot)?;
+        if self.slots(cnode).contains_key(&index) {
+            return Err(Error::DeleteFirst);
+        }
+        self.put(cnode, index, cap);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Result<(), Error> {
+        self.operations += 1;
+        match &mut self.fuse {
+            Some(0) => Err(Error::IllegalOperation),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn has_children(&self, untyped: Id) -> bool {
+        self.objects.iter().any(|object| object.parent == Some(untyped) && !object.is_dead)
+    }
+
+    fn descends(&self, mut object: Id, from: Id) -> bool {
+        while let Some(parent) = self.objects[object].parent {
+            if parent == from {
+                return true;
+            }
+            object = parent;
+        }
+        false
+    }
+
+    fn blank(kind: ObjectType, size_bits: u8, base: u64, is_device: bool) -> (Kind, u8) {
+        match kind {
+            ObjectType::Untyped => (Kind::Untyped { base, bits: size_bits, is_device, used: 0 }, size_bits),
+            ObjectType::CapTable => (Kind::CNode { bits: size_bits, slots: BTreeMap::new() }, size_bits + 5),
+            ObjectType::Endpoint => (Kind::Endpoint, 4),
+            ObjectType::Notification => (Kind::Notification, 6),
+            ObjectType::Reply => (Kind::Reply, 5),
+            ObjectType::Tcb => (Kind::Thread { parts: None, registers: None, has_timer: false, is_stopped: false }, 11),
+            ObjectType::SchedContext => (Kind::Context { parameters: None }, size_bits),
+            ObjectType::VSpace => (Kind::VSpace { has_asid: false, tables: BTreeSet::new(), pages: BTreeMap::new() }, 12),
+            ObjectType::PageTable => (Kind::Table { is_mapped: false }, 12),
+            ObjectType::SmallPage => (Kind::Frame { bits: 12, base, is_device, content: Vec::new(), is_unified: false }, 12),
+            ObjectType::LargePage => (Kind::Frame { bits: 21, base, is_device, content: Vec::new(), is_unified: false }, 21),
+            ObjectType::HugePage => panic!("securityd makes none"),
+        }
+    }
+
+    fn vspace(&mut self, cptr: CPtr) -> Result<Id, Error> {
+        let id = self.own(cptr)?.object;
+        match self.objects[id].kind {
+            Kind::VSpace { has_asid: true, .. } => Ok(id),
+            _ => Err(Error::InvalidCapability { number: 1 }),
+        }
+    }
+
+    fn frame(&mut self, cptr: CPtr) -> Result<(Cap, Id), Error> {
+        let cap = self.own(cptr)?;
+        match self.objects[cap.object].kind {
+            Kind::Frame { .. } => Ok((cap, cap.object)),
+            _ => Err(Error::InvalidCapability { number: 0 }),
+        }
+    }
+
+    fn set_mapped(&mut self, cptr: CPtr, mapped: Option<(Id, u64)>) {
+        let (cnode, slot) = self.walk(self.root, cptr.0, 64).expect("the capability was just used");
+        let Kind::CNode { slots, .. } = &mut self.objects[cnode].kind else { panic!("not a CNode") };
+        slots.get_mut(&slot).expect("the capability was just used").mapped = mapped;
+    }
+
+    /// Destroys objects, every capability to them, and the mappings that those recorded.
+    fn destroy(&mut self, dead: &BTreeSet<Id>) {
+        let mut unmapped = Vec::new();
+        for object in &mut self.objects {
+            if let Kind::CNode { slots, .. } = &mut object.kind {
+                slots.retain(|_, cap| {
+                    let is_gone = dead.contains(&cap.object);
+                    unmapped.extend(cap.mapped.filter(|_| is_gone));
+                    !is_gone
+                });
+            }
+        }
+        for id in dead {
+            self.objects[*id].is_dead = true;
+            if let Kind::CNode { slots, .. } = &mut self.objects[*id].kind {
+                unmapped.extend(core::mem::take(slots).values().filter_map(|cap| cap.mapped));
+            }
+        }
+        for (vspace, address) in unmapped {
+            if let Kind::VSpace { pages, .. } = &mut self.objects[vspace].kind {
+                pages.remove(&address);
+            }
+        }
+    }
+}
+
+const fn cap(object: Id) -> Cap {
+    Cap { object, rights: 15, badge: 0, guard_bits: 0, mapped: None }
+}
+
+impl Kernel for FakeKernel {
+    fn retype(&mut self, untyped: CPtr, kind: ObjectType, size_bits: u8, node: Slot, offset: u64, count: u64) -> Result<(), Error> {
+        self.tick()?;
+        let source = self.own(untyped)?.object;
+        let has_children = self.has_children(source);
+        let cnode = if node.depth == 0 { self.own(node.root.0)?.object } else { self.take(node)?.object };
+        let Kind::CNode { bits: radix, .. } = self.objects[cnode].kind else { return Err(MISSING) };
+        let Kind::Untyped { base, bits, is_device, used } = &mut self.objects[source].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        let (base, bits, is_device) = (*base, *bits, *is_device);
+        let object_bits = Self::blank(kind, size_bits, 0, false).1;
+        let start = if has_children { used.next_multiple_of(1 << object_bits) } else { 0 };
+        if count == 0 || count > 256 || offset + count > 1 << radix {
+            return Err(Error::Range { min: 1, max: 256 });
+        }
+        if start + (count << object_bits) > 1 << bits {
+            return Err(Error::NotEnoughMemory { free: 0 });
+        }
+        if is_device && !matches!(kind, ObjectType::Untyped | ObjectType::SmallPage) {
+            return Err(Error::InvalidArgument { index: 1 });
+        }
+        *used = start + (count << object_bits);
+        if (offset..offset + count).any(|slot| self.slots(cnode).contains_key(&slot)) {
+            return Err(Error::DeleteFirst);
+        }
+        for index in 0..count {
+            let address = base + start + (index << object_bits);
+            let id = self.add(Self::blank(kind, size_bits, address, is_device).0, Some(source));
+            self.put(cnode, offset + index, cap(id));
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, to: Slot, from: Slot, rights: Rights) -> Result<(), Error> {
+        self.tick()?;
+        let source = self.take(from)?;
+        self.insert(to, Cap { rights: source.rights & rights.0, mapped: None, ..source })
+    }
+
+    fn mint(&mut self, to: Slot, from: Slot, rights: Rights, data: u64) -> Result<(), Error> {
+        self.tick()?;
+        let source = self.take(from)?;
+        let is_cnode = matches!(self.objects[source.object].kind, Kind::CNode { .. });
+        if !is_cnode && source.badge != 0 {
+            return Err(Error::IllegalOperation);
+        }
+        let minted = if is_cnode { Cap { guard_bits: (data & 63) as u32, ..source } } else { Cap { badge: data, ..source } };
+        self.insert(to, Cap { rights: source.rights & rights.0, mapped: None, ..minted })
+    }
+
+    fn mutate(&mut self, to: Slot, from: Slot, data: u64) -> Result<(), Error> {
+        self.tick()?;
+        let source = self.take(from)?;
+        self.insert(to, Cap { guard_bits: (data & 63) as u32, ..source })?;
+        self.delete(from)
+    }
+
+    fn delete(&mut self, slot: Slot) -> Result<(), Error> {
+        let (cnode, index) = self.place(slot)?;
+        let Kind::CNode { slots, .. } = &mut self.objects[cnode].kind else { return Err(MISSING) };
+        slots.remove(&index);
+        Ok(())
+    }
+
+    fn revoke(&mut self, slot: Slot) -> Result<(), Error> {
+        let untyped = self.take(slot)?.object;
+        let dead: BTreeSet<Id> = (0..self.objects.len()).filter(|id| self.descends(*id, untyped)).collect();
+        self.destroy(&dead);
+        Ok(())
+    }
+
+    fn assign_asid(&mut self, vspace: CPtr) -> Result<(), Error> {
+        self.tick()?;
+        let id = self.own(vspace)?.object;
+        match &mut self.objects[id].kind {
+            Kind::VSpace { has_asid, .. } if !*has_asid => *has_asid = true,
+            _ => return Err(Error::InvalidCapability { number: 1 }),
+        }
+        Ok(())
+    }
+
+    fn map_table(&mut self, table: CPtr, vspace: CPtr, address: u64) -> Result<(), Error> {
+        self.tick()?;
+        let (table, space) = (self.own(table)?.object, self.vspace(vspace)?);
+        match &mut self.objects[table].kind {
+            Kind::Table { is_mapped } if !*is_mapped => *is_mapped = true,
+            _ => return Err(Error::InvalidCapability { number: 0 }),
+        }
+        let Kind::VSpace { tables, .. } = &mut self.objects[space].kind else { unreachable!("checked by vspace") };
+        let level = [39, 30, 21].into_iter().find(|level| !tables.contains(&(*level, address >> level)));
+        tables.insert(level.map(|level| (level, address >> level)).ok_or(Error::DeleteFirst)?);
+        Ok(())
+    }
+
+    fn map_frame(&mut self, frame: CPtr, vspace: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Error> {
+        self.tick()?;
+        let ((cap, id), space) = (self.frame(frame)?, self.vspace(vspace)?);
+        let Kind::Frame { bits, .. } = self.objects[id].kind else { unreachable!("checked by frame") };
+        if cap.mapped.is_some() {
+            return Err(Error::InvalidArgument { index: 0 });
+        }
+        if address % (1 << bits) != 0 {
+            return Err(Error::Alignment);
+        }
+        let Kind::VSpace { tables, pages, .. } = &mut self.objects[space].kind else { unreachable!("checked by vspace") };
+        let missing = [39, 30, 21].into_iter().filter(|level| *level >= bits && *level > 20).find(|level| (bits < 21 || *level > 21) && !tables.contains(&(*level, address >> level)));
+        if let Some(level) = missing {
+            return Err(Error::FailedLookup { is_source: false, failure: LookupFailure::MissingCapability { bits_left: level.into() } });
+        }
+        assert!(pages.insert(address, Page { frame: id, rights: cap.rights & rights.0 & 3, attributes: attributes.0 }).is_none(), "a page is replaced");
+        self.set_mapped(frame, Some((space, address)));
+        Ok(())
+    }
+
+    fn unmap_frame(&mut self, frame: CPtr) -> Result<(), Error> {
+        self.tick()?;
+        let (cap, _) = self.frame(frame)?;
+        if let Some((space, address)) = cap.mapped {
+            let Kind::VSpace { pages, .. } = &mut self.objects[space].kind else { unreachable!("only spaces map") };
+            pages.remove(&address);
+        }
+        self.set_mapped(frame, None);
+        Ok(())
+    }
+
+    fn frame_address(&mut self, frame: CPtr) -> Result<u64, Error> {
+        let (_, id) = self.frame(frame)?;
+        let Kind::Frame { base, .. } = self.objects[id].kind else { unreachable!("checked by frame") };
+        Ok(base)
+    }
+
+    fn fill(&mut self, frame: CPtr, offset: usize, bytes: &[u8], is_code: bool) -> Result<(), Error> {
+        self.tick()?;
+        let (cap, id) = self.frame(frame)?;
+        assert!(cap.mapped.is_none() && offset + bytes.len() <= 4096);
+        let Kind::Frame { content, is_unified, .. } = &mut self.objects[id].kind else { unreachable!("checked by frame") };
+        content.resize(4096, 0);
+        content[offset..offset + bytes.len()].copy_from_slice(bytes);
+        *is_unified = is_code;
+        Ok(())
+    }
+
+    fn configure_context(&mut self, context: CPtr, given: &SchedParameters) -> Result<(), Error> {
+        self.tick()?;
+        let id = self.own(context)?.object;
+        let Kind::Context { parameters } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 1 }) };
+        *parameters = Some(*given);
+        Ok(())
+    }
+
+    fn configure_thread(&mut self, thread: CPtr, given: &ThreadParts) -> Result<(), Error> {
+        self.tick()?;
+        let id = self.own(thread)?.object;
+        let Kind::Thread { parts, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        *parts = Some(*given);
+        Ok(())
+    }
+
+    fn bind(&mut self, thread: CPtr, notification: CPtr) -> Result<(), Error> {
+        self.tick()?;
+        self.own(thread)?;
+        self.own(notification).map(|_| ())
+    }
+
+    fn start(&mut self, thread: CPtr, given: &Registers) -> Result<(), Error> {
+        self.tick()?;
+        let id = self.own(thread)?.object;
+        let Kind::Thread { registers, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        *registers = Some(*given);
+        Ok(())
+    }
+
+    fn suspend(&mut self, thread: CPtr) -> Result<(), Error> {
+        let id = self.own(thread)?.object;
+        let Kind::Thread { is_stopped, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        *is_stopped = true;
+        Ok(())
+    }
+
+    fn issue_interrupt(&mut self, irq: u32, _: Trigger, to: Slot) -> Result<(), Error> {
+        self.tick()?;
+        let is_used = |object: &Object| matches!(object.kind, Kind::Interrupt { irq: other, .. } if other == irq) && !object.is_dead;
+        if self.objects.iter().any(is_used) {
+            return Err(Error::RevokeFirst);
+        }
+        let id = self.add(Kind::Interrupt { irq, bell: None }, None);
+        self.insert(to, cap(id))
+    }
+
+    fn connect_interrupt(&mut self, handler: CPtr, notification: CPtr) -> Result<(), Error> {
+        self.tick()?;
+        let (id, cap) = (self.own(handler)?.object, self.own(notification)?);
+        let Kind::Interrupt { bell, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        *bell = Some(cap);
+        Ok(())
+    }
+
+    fn allow_timer(&mut self, thread: CPtr) -> Result<(), Error> {
+        self.tick()?;
+        let id = self.own(thread)?.object;
+        let Kind::Thread { has_timer, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 1 }) };
+        *has_timer = true;
+        Ok(())
+    }
+
+    fn set_own_root(&mut self, root: CNode) -> Result<(), Error> {
+        self.tick()?;
+        self.root = self.own(root.0)?;
+        Ok(())
+    }
+
+    fn answer_server_died(&mut self, reply: CPtr) {
+        self.died_answers.extend(self.cap_at(reply).map(|cap| cap.object));
+    }
+
+    fn signal(&mut self, notification: CPtr) {
+        self.signals.extend(self.cap_at(notification).map(|cap| cap.badge));
+    }
+
+    fn power_off(&mut self) {
+        self.is_off = true;
+    }
+
+    fn restart(&mut self) {
+        self.is_off = true;
+    }
+
+    fn now_ns(&mut self) -> u64 {
+        1_000_000
+    }
+}
+
+/// A program of one page of code and one of data, and what it is called in failures.
+pub(crate) fn program() -> Vec<u8> {
+    let mut file = alloc::vec![0; 64];
+    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    (file[16], file[18], file[32], file[54], file[56]) = (2, 183, 64, 56, 2);
+    file[24..32].copy_from_slice(&0x40_0010_u64.to_le_bytes());
+    for (flags, offset, address, length, bytes) in [(5_u32, 0x1000_u64, 0x40_0000_u64, 0x1000_u64, 0x1000_u64), (6, 0x2000, 0x40_1800, 0x900, 0x2000)] {
+        file.extend(1_u32.to_le_bytes());
+        file.extend(flags.to_le_bytes());
+        for value in [offset, address, address, length, bytes, 4096] {
+            file.extend(value.to_le_bytes());
+        }
+    }
+    file.resize(0x2000, 0x11);
+    file.resize(0x3000, 0x22);
+    file
+}
+
+/// Names of kinds, for messages.
+impl Kind {
+    pub(crate) fn name(&self) -> String {
+        let text = alloc::format!("{self:?}");
+        text.split([' ', '{']).next().unwrap_or_default().into()
+    }
+}

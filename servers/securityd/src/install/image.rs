@@ -1,0 +1,190 @@
+//! A component's memory: its program, stack, heap, IPC buffer, start information and DMA memory.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+
+use hybrid_capgraph::{Bundle, Grant, Graph, Instance, Program, Rights, Segment, What, layout, own_grant};
+use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
+use hybrid_sys::{Attributes, CPtr, ObjectType};
+
+use super::{Cause, World, rights};
+use crate::kernel::Kernel;
+use crate::memory::MemoryError;
+
+const PAGE: u64 = 4096;
+const LARGE_PAGE: u64 = 2 << 20;
+/// The most that a start information may take.
+const START_INFO_MAX: u64 = 16 * PAGE;
+
+/// The checked program of an instance.
+pub(super) fn program_of<'a>(instance: &Instance, bundle: &Bundle<'a>) -> Result<Program<'a>, Cause> {
+    let file = bundle.program(instance.program()).ok_or(Cause::NoProgram)?;
+    Program::parse(file).map_err(Cause::Program)
+}
+
+impl<K: Kernel> World<K> {
+    /// Makes and maps an instance's memory.
+    pub(super) fn load(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
+        let place = self.expect(instance.id)?;
+        let program = program_of(instance, bundle)?;
+        for segment in &program.segments {
+            self.load_segment(place, segment)?;
+        }
+        self.make_memory(place, instance)?;
+        for (index, dma) in instance.dma.iter().enumerate() {
+            let what = What::Dma { bytes: dma.bytes, address: layout::dma_address(index) };
+            self.make_dma(place, layout::dma_address(index), dma.bytes)?;
+            let grant = Grant { target: dma.name.clone(), reason: dma.reason.clone(), ..own_grant(instance, what) };
+            self.record(place, grant);
+        }
+        Ok(())
+    }
+
+    fn load_segment(&mut self, place: usize, segment: &Segment<'_>) -> Result<(), Cause> {
+        let first = self.make(place, ObjectType::SmallPage, 12, segment.pages())?;
+        let attributes = if segment.is_executable { Attributes::CODE } else { Attributes::DATA };
+        for page in 0..segment.pages() {
+            let (frame, address) = (CPtr(first.0 + page), segment.first_page() + page * PAGE);
+            let (offset, bytes) = part_in_page(segment, address);
+            if !bytes.is_empty() {
+                self.kernel.fill(frame, offset, bytes, segment.is_executable)?;
+            }
+            self.map(place, frame, address, rights(segment.rights), attributes)?;
+        }
+        Ok(())
+    }
+
+    /// Stack (with nothing mapped below it) and heap; large pages as far as they go.
+    fn make_memory(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
+        let access = rights(Rights::READ_WRITE);
+        let pages = instance.stack / PAGE;
+        let stack = self.make(place, ObjectType::SmallPage, 12, pages)?;
+        self.map_all(place, stack, pages, hybrid_start::STACK_TOP - instance.stack, access, Attributes::DATA)?;
+        let (large, small) = (instance.heap / LARGE_PAGE, instance.heap % LARGE_PAGE / PAGE);
+        for page in 0..large {
+            let frame = self.make(place, ObjectType::LargePage, 21, 1)?;
+            self.map(place, frame, hybrid_start::HEAP_BASE + page * LARGE_PAGE, access, Attributes::DATA)?;
+        }
+        let rest = self.make(place, ObjectType::SmallPage, 12, small)?;
+        self.map_all(place, rest, small, hybrid_start::HEAP_BASE + large * LARGE_PAGE, access, Attributes::DATA)?;
+        self.record(place, own_grant(instance, What::Memory { stack: instance.stack, heap: instance.heap }));
+        Ok(())
+    }
+
+    fn make_dma(&mut self, place: usize, address: u64, bytes: u64) -> Result<(), Cause> {
+        let account = self.live.get_mut(place).and_then(|live| live.account.as_mut());
+        let account = account.ok_or(Cause::Memory(MemoryError::Slots))?;
+        let first = account.make_contiguous(&mut self.kernel, &mut self.space, &mut self.memory, bytes / PAGE)?;
+        self.map_all(place, first, bytes / PAGE, address, rights(Rights::READ_WRITE), Attributes::DATA)?;
+        let physical = self.kernel.frame_address(first)?;
+        self.live[place].dma.push(physical);
+        Ok(())
+    }
+
+    /// Maps what the instance is told, read-only; its length in bytes.
+    pub(super) fn make_start_info(&mut self, place: usize, instance: &Instance) -> Result<u64, Cause> {
+        let graph = Rc::clone(&self.graph);
+        let info = start_info(&graph, instance, &self.live[place].dma, self.boot_ns);
+        let bytes = info.encode_to_vec().map_err(|_| Cause::StartInfo)?;
+        let length = bytes.len() as u64;
+        if length > START_INFO_MAX {
+            return Err(Cause::StartInfo);
+        }
+        let first = self.make(place, ObjectType::SmallPage, 12, length.div_ceil(PAGE))?;
+        for (page, part) in bytes.chunks(4096).enumerate() {
+            let frame = CPtr(first.0 + page as u64);
+            self.kernel.fill(frame, 0, part, false)?;
+            self.map(place, frame, hybrid_start::START_INFO_BASE + page as u64 * PAGE, rights(Rights::READ), Attributes::DATA)?;
+        }
+        Ok(length)
+    }
+}
+
+/// Which bytes of a segment's file lie in the page at `address`, and where in it they start.
+fn part_in_page<'a>(segment: &Segment<'a>, address: u64) -> (usize, &'a [u8]) {
+    let start = segment.address.max(address);
+    let end = (segment.address + segment.data.len() as u64).min(address + PAGE);
+    let index = |address: u64| usize::try_from(address.saturating_sub(segment.address)).unwrap_or(usize::MAX);
+    let bytes = segment.data.get(index(start)..index(end)).unwrap_or_default();
+    (usize::try_from(start - address).unwrap_or(0), bytes)
+}
+
+/// What an instance is told at its start; `dma` are the physical addresses of its DMA memory.
+#[must_use]
+pub fn start_info(graph: &Graph, instance: &Instance, dma: &[u64], boot_ns: u64) -> StartInfo {
+    let serves = instance.endpoint.is_some();
+    let free_slots = if instance.own_cnode { (layout::SLOT_FREE, 1 << instance.cnode_bits) } else { (0, 0) };
+    let devices = instance.devices.iter().enumerate().map(|(index, device)| Device {
+        name: device.name.clone(),
+        compatible: device.compatible.clone(),
+        mmio: device.page.map_or(Span::default(), |_| Span { addr: layout::device_address(index), len: PAGE }),
+        irq_slot: device.irq.map(|_| layout::interrupt_slot(index)),
+        irq_bit: device.irq.map(|_| layout::interrupt_port(index)),
+        irq_number: device.irq,
+    });
+    let dma = instance.dma.iter().zip(dma).enumerate().map(|(index, (dma, physical))| Dma {
+        name: dma.name.clone(),
+        span: Span { addr: layout::dma_address(index), len: dma.bytes },
+        paddr: *physical,
+    });
+    StartInfo {
+        abi: hybrid_start::ABI,
+        instance: instance.id,
+        generation: 1,
+        name: instance.name.clone(),
+        product: graph.product.clone(),
+        version: graph.version.clone(),
+        boot_ns,
+        heap: Span { addr: hybrid_start::HEAP_BASE, len: instance.heap },
+        own_cnode: instance.own_cnode.then_some(layout::SLOT_CNODE),
+        endpoint: serves.then_some(layout::SLOT_ENDPOINT),
+        reply: serves.then_some(layout::SLOT_REPLY),
+        notification: layout::SLOT_NOTIFICATION,
+        free_slots,
+        uses: uses(graph, instance),
+        provides: provides(graph, instance),
+        devices: devices.collect(),
+        dma: dma.collect(),
+        parameters: instance.parameters.clone(),
+    }
+}
+
+fn span(port: Option<u8>, bytes: Option<u64>) -> Option<Span> {
+    Some(Span { addr: layout::region_address(port?), len: bytes? })
+}
+
+fn uses(graph: &Graph, instance: &Instance) -> Vec<Use> {
+    let tell = |(index, used): (usize, &hybrid_capgraph::Use)| {
+        let session = graph.session_of(used)?;
+        Some(Use {
+            name: used.name.clone(),
+            interface: used.interface.clone(),
+            slot: session.has_operations.then(|| layout::call_slot(index)),
+            region: span(session.client_port, session.region),
+            bell_out: session.rings_server.then(|| layout::bell_slot(index)),
+            bell_bit: session.client_port.filter(|_| session.rings_client),
+        })
+    };
+    instance.uses.iter().enumerate().filter_map(tell).collect()
+}
+
+fn provides(graph: &Graph, instance: &Instance) -> Vec<Provided> {
+    let tell = |session: &u16| {
+        let session = graph.sessions.get(usize::from(*session))?;
+        Some(Session {
+            client: session.client,
+            client_name: graph.instance(session.client)?.name.clone(),
+            region: span(session.server_port, session.region),
+            bell_out: session.server_port.filter(|_| session.rings_client).map(layout::session_slot),
+            bell_bit: session.server_port.filter(|_| session.rings_server),
+        })
+    };
+    let provided = instance.provides.iter().zip(0_u8..);
+    let tell_all = provided.map(|(provided, index)| Provided {
+        name: provided.name.clone(),
+        interface: provided.interface.clone(),
+        index,
+        sessions: provided.sessions.iter().filter_map(tell).collect(),
+    });
+    tell_all.collect()
+}

@@ -1,0 +1,330 @@
+//! Makes what the graph says, with one piece of code for every component, and records each grant as it is made.
+
+mod image;
+mod own;
+mod sessions;
+mod stop;
+mod thread;
+
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+
+use hybrid_capgraph::{Bundle, Grant, Graph, Instance, ProgramError, layout};
+use hybrid_sys::{Attributes, CPtr, Error, LookupFailure, ObjectType, Registers, Rights};
+
+use crate::account::Account;
+use crate::audit::Audit;
+use crate::devices::Devices;
+use crate::journal::{Journal, Level};
+use crate::kernel::Kernel;
+use crate::memory::{Memory, MemoryError};
+use crate::space::{OWN_NODE, Space};
+
+pub use image::start_info;
+
+/// How an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Not started yet.
+    Starting,
+    /// Started.
+    Running,
+    /// Stopped by a fault of its own.
+    Faulted,
+    /// Stopped by an operator.
+    Killed,
+}
+
+/// One instance and the capabilities that securityd keeps to it.
+#[derive(Debug)]
+pub struct Live {
+    /// Its id in the graph.
+    pub id: u16,
+    /// How it is.
+    pub state: State,
+    /// Why it stopped; empty while it runs.
+    pub detail: String,
+    /// What it was granted and still holds.
+    pub grants: Vec<Grant>,
+    /// Bytes of the regions that it shares as a client.
+    pub region_bytes: u64,
+    pub(crate) account: Option<Account>,
+    pub(crate) cnode: CPtr,
+    pub(crate) cnode_bits: u8,
+    pub(crate) endpoint: Option<CPtr>,
+    pub(crate) reply: Option<CPtr>,
+    pub(crate) notification: CPtr,
+    pub(crate) vspace: CPtr,
+    pub(crate) thread: CPtr,
+    pub(crate) registers: Registers,
+    pub(crate) dma: Vec<u64>,
+}
+
+impl Live {
+    /// Bytes of everything that was made for it, and of the regions that it shares as a client.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.account.as_ref().map_or(0, Account::bytes) + self.region_bytes
+    }
+}
+
+/// What failed, for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallError {
+    /// Instance name.
+    pub instance: String,
+    /// What was tried.
+    pub step: &'static str,
+    /// Why it failed.
+    pub cause: Cause,
+}
+
+/// Why an instance could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Memory or slots are short, or the kernel refused.
+    Memory(MemoryError),
+    /// The bundle has no program for it.
+    NoProgram,
+    /// The program is unusable.
+    Program(ProgramError),
+    /// Its start information does not fit.
+    StartInfo,
+}
+
+impl fmt::Display for InstallError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "cannot make `{}`: {}: {:?}", self.instance, self.step, self.cause)
+    }
+}
+
+impl From<MemoryError> for Cause {
+    fn from(error: MemoryError) -> Self {
+        Self::Memory(error)
+    }
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        Self::Memory(MemoryError::Kernel(error))
+    }
+}
+
+/// What the kernel told at boot, as plain numbers.
+#[derive(Debug, Clone, Default)]
+pub struct BootFacts {
+    /// Empty slots of the root CNode.
+    pub empty: (u64, u64),
+    /// Untyped capabilities: CPtr, physical address, log2 bytes, whether it is device memory.
+    pub untypeds: Vec<(u64, u64, u8, bool)>,
+    /// Bytes of securityd's own image.
+    pub image_bytes: u64,
+}
+
+/// The machine under securityd's hands.
+pub struct World<K> {
+    /// The kernel.
+    pub kernel: K,
+    /// What is to be.
+    pub graph: Rc<Graph>,
+    /// What is, in the order of the graph's instances.
+    pub live: Vec<Live>,
+    /// What happened.
+    pub audit: Audit,
+    /// What is told to logd.
+    pub journal: Journal,
+    /// When securityd began, nanoseconds since the counter started.
+    pub boot_ns: u64,
+    pub(crate) space: Space,
+    pub(crate) memory: Memory,
+    pub(crate) devices: Devices,
+    pub(crate) image_bytes: u64,
+}
+
+impl<K: Kernel> World<K> {
+    /// Takes over the machine: the two-level capability space, all memory, all device memory.
+    ///
+    /// # Errors
+    /// When the kernel's boot state is not what the ABI says.
+    pub fn new(mut kernel: K, graph: Graph, boot: &BootFacts) -> Result<Self, InstallError> {
+        let fail = |step, cause: Cause| InstallError { instance: "securityd".into(), step, cause };
+        let mut space = Space::of_boot(boot.empty);
+        let chunk = |cap, bits| crate::memory::Chunk { cap: CPtr(cap), bits };
+        let normal = boot.untypeds.iter().filter(|(.., is_device)| !is_device);
+        let mut memory = Memory::new(normal.map(|(cap, _, bits, _)| chunk(*cap, *bits)));
+        let device = boot.untypeds.iter().filter(|(.., is_device)| *is_device);
+        let devices = Devices::new(device.map(|(cap, address, bits, _)| (*address, chunk(*cap, *bits))));
+        let slots = space.take_slot_pair().map_err(|error| fail("take slots", MemoryError::from(error).into()))?;
+        let root = memory.take(&mut kernel, &mut space, 13).map_err(|error| fail("take memory", error.into()))?;
+        let established = space.establish(&mut kernel, root.cap, (slots, slots + 1));
+        established.map_err(|error| fail("make the capability space", error.into()))?;
+        let boot_ns = kernel.now_ns();
+        Ok(Self {
+            kernel,
+            graph: Rc::new(graph),
+            live: Vec::new(),
+            audit: Audit::default(),
+            journal: Journal::default(),
+            boot_ns,
+            space,
+            memory,
+            devices,
+            image_bytes: boot.image_bytes,
+        })
+    }
+
+    /// Makes every instance and starts them, servers first.
+    ///
+    /// # Errors
+    /// The first failure; what was made before stays.
+    pub fn install(&mut self, bundle: &Bundle<'_>) -> Result<(), InstallError> {
+        let graph = Rc::clone(&self.graph);
+        for instance in &graph.instances {
+            self.step(instance, "make its objects", |world| world.make_objects(instance, bundle))?;
+        }
+        if let Some(own) = graph.instance(layout::SECURITYD) {
+            self.step(own, "make a window", Self::prepare_window)?;
+        }
+        for session in &graph.sessions {
+            if let Some(client) = graph.instance(session.client) {
+                self.step(client, "join it with its servers", |world| world.join(session))?;
+            }
+        }
+        for instance in graph.instances.iter().filter(|instance| instance.id != layout::SECURITYD) {
+            self.step(instance, "give it its devices", |world| world.give_devices(instance))?;
+            self.step(instance, "load its program", |world| world.load(instance, bundle))?;
+            self.step(instance, "prepare its thread", |world| world.prepare(instance, bundle))?;
+        }
+        self.report_grants();
+        for instance in graph.start_order.iter().filter_map(|id| graph.instance(*id)) {
+            if instance.id != layout::SECURITYD {
+                self.step(instance, "start it", |world| world.start(instance))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, instance: &Instance, step: &'static str, make: impl FnOnce(&mut Self) -> Result<(), Cause>) -> Result<(), InstallError> {
+        make(self).map_err(|cause| InstallError { instance: instance.name.clone(), step, cause })
+    }
+
+    /// Where securityd shares its log ring, if it has one.
+    #[must_use]
+    pub fn log_region(&self) -> Option<(u64, u64)> {
+        let session = self.log_session()?;
+        Some((layout::region_address(session.client_port?), session.region?))
+    }
+
+    /// Moves messages to logd, and rings its bell if it sleeps.
+    pub fn flush_journal(&mut self) {
+        if self.journal.flush() {
+            let place = self.log_session().map(|session| usize::from(session.client_use));
+            let slot = place.map(|index| Space::cptr(OWN_NODE, u64::from(layout::bell_slot(index))));
+            slot.iter().for_each(|slot| self.kernel.signal(*slot));
+        }
+    }
+
+    fn log_session(&self) -> Option<&hybrid_capgraph::Session> {
+        let own = self.graph.instance(layout::SECURITYD)?;
+        own.uses.iter().find(|used| used.name == "log").and_then(|used| self.graph.session_of(used))
+    }
+
+    /// Bytes of everything that was made for an instance; for securityd, of its image and of what is nobody else's.
+    #[must_use]
+    pub fn bytes_of(&self, place: usize) -> u64 {
+        let regions: u64 = self.live.iter().map(|live| live.region_bytes).sum();
+        let Some(live) = self.live.get(place) else { return 0 };
+        if live.id == layout::SECURITYD { self.image_bytes + live.bytes().saturating_sub(regions) } else { live.bytes() }
+    }
+
+    /// Memory at boot and memory that nobody has, bytes.
+    #[must_use]
+    pub fn memory(&self) -> (u64, u64) {
+        (self.memory.total() + self.image_bytes, self.memory.free())
+    }
+
+    /// Makes the page tables of the window through which frames are filled.
+    fn prepare_window(&mut self) -> Result<(), Cause> {
+        let place = self.expect(layout::SECURITYD)?;
+        let frame = self.make(place, ObjectType::SmallPage, 12, 1)?;
+        self.map(place, frame, crate::window::ADDRESS, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
+        Ok(self.kernel.unmap_frame(frame)?)
+    }
+
+    fn report_grants(&mut self) {
+        let count: usize = self.live.iter().map(|live| live.grants.len()).sum();
+        let lines: Vec<String> = self.live.iter().flat_map(|live| &live.grants).map(ToString::to_string).collect();
+        for line in lines {
+            self.audit.record(alloc::format!("granted {line}"));
+        }
+        let text = alloc::format!("{} components, {count} grants", self.live.len());
+        self.journal.write(Level::Info, self.boot_ns, text);
+    }
+
+    /// The place of an instance in `live`, which has the order of the graph.
+    pub(crate) fn place(&self, id: u16) -> Option<usize> {
+        self.live.binary_search_by_key(&id, |live| live.id).ok()
+    }
+
+    /// The instance with that id, as far as it was made.
+    ///
+    /// # Errors
+    /// A slot error when it was not, which a coherent graph excludes.
+    pub(crate) fn expect(&self, id: u16) -> Result<usize, Cause> {
+        self.place(id).ok_or(Cause::Memory(MemoryError::Slots))
+    }
+
+    /// Records a grant that was just made.
+    pub(crate) fn record(&mut self, place: usize, grant: Grant) {
+        if let Some(live) = self.live.get_mut(place) {
+            live.grants.push(grant);
+        }
+    }
+
+    /// Makes an object for an instance.
+    pub(crate) fn make(&mut self, place: usize, kind: ObjectType, size_bits: u8, count: u64) -> Result<CPtr, Cause> {
+        let account = self.live.get_mut(place).and_then(|live| live.account.as_mut());
+        let account = account.ok_or(Cause::Memory(MemoryError::Slots))?;
+        Ok(account.make_many(&mut self.kernel, &mut self.space, &mut self.memory, (kind, size_bits), count)?)
+    }
+
+    /// Takes an empty slot of an instance's node.
+    pub(crate) fn take_slot(&mut self, place: usize) -> Result<CPtr, Cause> {
+        let account = self.live.get_mut(place).and_then(|live| live.account.as_mut());
+        Ok(account.ok_or(MemoryError::Slots)?.take_slot()?)
+    }
+
+    /// Maps a frame for an instance, making the page tables that are missing.
+    pub(crate) fn map(&mut self, place: usize, frame: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Cause> {
+        let vspace = self.live.get(place).map_or(CPtr::NULL, |live| live.vspace);
+        // Three levels below the root; a fourth failure is a real one.
+        for _ in 0..3 {
+            match self.kernel.map_frame(frame, vspace, address, rights, attributes) {
+                Err(Error::FailedLookup { failure: LookupFailure::MissingCapability { .. }, .. }) => {
+                    let table = self.make(place, ObjectType::PageTable, 12, 1)?;
+                    self.kernel.map_table(table, vspace, address)?;
+                }
+                result => return Ok(result?),
+            }
+        }
+        Ok(self.kernel.map_frame(frame, vspace, address, rights, attributes)?)
+    }
+
+    /// Maps `pages` neighbouring small frames from `address` on.
+    pub(crate) fn map_all(&mut self, place: usize, first: CPtr, pages: u64, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Cause> {
+        for page in 0..pages {
+            self.map(place, CPtr(first.0 + page), address + page * 4096, rights, attributes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The kernel's word for the graph's rights.
+pub(crate) const fn rights(rights: hybrid_capgraph::Rights) -> Rights {
+    Rights(rights.0 as u64)
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,126 @@
+//! The objects that every instance has of its own: CNode, endpoint, reply, notification, address space.
+
+use hybrid_capgraph::{Bundle, Instance, Rights, What, layout, own_grant};
+use hybrid_sys::{CNodeData, CPtr, ObjectType};
+
+use super::image::program_of;
+use super::{Cause, Live, State, World, rights};
+use crate::account::{Account, slot_in};
+use crate::kernel::{Kernel, boot};
+use crate::space::{OWN_NODE, Space};
+
+/// Capabilities of an instance besides pages and tables.
+const CAPS_BASE: u64 = 64;
+/// Capabilities of securityd itself: its originals, and the pages of every session.
+const CAPS_OF_SECURITYD: u64 = 4096;
+const LARGE_PAGE: u64 = 2 << 20;
+const PAGE: u64 = 4096;
+
+impl<K: Kernel> World<K> {
+    /// Makes an instance's own objects; nothing of others yet.
+    pub(super) fn make_objects(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
+        let is_own = instance.id == layout::SECURITYD;
+        if is_own {
+            // Node 1 is kept for securityd's own slots, so its account gets the next one.
+            let node = self.space.take_node().map_err(crate::memory::MemoryError::from)?;
+            debug_assert_eq!(node, OWN_NODE);
+        }
+        let caps = if is_own { CAPS_OF_SECURITYD } else { self.caps_of(instance, bundle)? };
+        let account = Account::open(&mut self.kernel, &mut self.space, &mut self.memory, caps)?;
+        let place = self.live.len();
+        self.live.push(blank(instance, account));
+        let cnode = self.make(place, ObjectType::CapTable, instance.cnode_bits, 1)?;
+        let notification = self.make(place, ObjectType::Notification, 6, 1)?;
+        self.live[place].cnode = cnode;
+        self.live[place].notification = notification;
+        if is_own {
+            self.adopt_own(place, instance)?;
+        } else {
+            let vspace = self.make(place, ObjectType::VSpace, 12, 1)?;
+            self.kernel.assign_asid(vspace)?;
+            self.live[place].vspace = vspace;
+        }
+        self.fill_fixed_slots(place, instance)
+    }
+
+    /// Pages, tables and the rest, from above.
+    fn caps_of(&self, instance: &Instance, bundle: &Bundle<'_>) -> Result<u64, Cause> {
+        let program = program_of(instance, bundle)?;
+        let served = instance.provides.iter().flat_map(|provided| &provided.sessions);
+        let regions = served.filter_map(|session| self.graph.sessions.get(usize::from(*session))?.region);
+        let region_pages: u64 = regions.map(|bytes| bytes / PAGE).sum();
+        let dma_pages: u64 = instance.dma.iter().map(|dma| dma.bytes / PAGE).sum();
+        let heap_pages = instance.heap / LARGE_PAGE + instance.heap % LARGE_PAGE / PAGE;
+        // Every session can take two tables of its own at either end, every other range at most two.
+        let sessions = instance.uses.len() + instance.provides.iter().map(|provided| provided.sessions.len()).sum::<usize>();
+        let tables = 2 * sessions as u64 + program.pages() / 512 + heap_pages / 512 + dma_pages / 512;
+        Ok(CAPS_BASE + program.pages() + instance.stack / PAGE + heap_pages + dma_pages + region_pages + tables)
+    }
+
+    /// securityd's own slots become node 1, and its thread is woken by its notification.
+    fn adopt_own(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
+        let live = &mut self.live[place];
+        live.vspace = CPtr(boot::VSPACE);
+        live.thread = CPtr(boot::THREAD);
+        live.state = State::Running;
+        let (cnode, notification) = (live.cnode, live.notification);
+        let guard = Space::node_guard(instance.cnode_bits);
+        self.kernel.mint(self.space.slot_of_node(OWN_NODE), self.space.slot(cnode), hybrid_sys::Rights::ALL, guard.0)?;
+        Ok(self.kernel.bind(CPtr(boot::THREAD), notification)?)
+    }
+
+    fn fill_fixed_slots(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
+        let (cnode, bits) = (self.live[place].cnode, instance.cnode_bits);
+        if let Some(endpoint) = instance.endpoint {
+            let original = self.make(place, ObjectType::Endpoint, 4, 1)?;
+            let granted = if endpoint.mints { Rights::SERVE_AND_MINT } else { Rights::READ };
+            self.give_own(place, instance, layout::SLOT_ENDPOINT, original, granted, |slot, rights| What::Endpoint { slot, rights })?;
+            self.live[place].endpoint = Some(original);
+            let original = self.make(place, ObjectType::Reply, 5, 1)?;
+            let granted = if endpoint.mints { Rights::GRANT } else { Rights::NONE };
+            self.give_own(place, instance, layout::SLOT_REPLY, original, granted, |slot, rights| What::Reply { slot, rights })?;
+            self.live[place].reply = Some(original);
+        }
+        let notification = self.live[place].notification;
+        self.give_own(place, instance, layout::SLOT_NOTIFICATION, notification, Rights::READ, |slot, rights| What::Notification { slot, rights })?;
+        if instance.own_cnode {
+            let slot = layout::SLOT_CNODE;
+            let guard = component_guard(bits);
+            self.kernel.mint(slot_in(cnode, bits, slot), self.space.slot(cnode), hybrid_sys::Rights::ALL, guard.0)?;
+            self.record(place, own_grant(instance, What::CNode { slot, slots: 1 << bits }));
+        }
+        Ok(())
+    }
+
+    fn give_own(&mut self, place: usize, instance: &Instance, slot: u32, original: CPtr, granted: Rights, what: impl FnOnce(u32, Rights) -> What) -> Result<(), Cause> {
+        let target = slot_in(self.live[place].cnode, instance.cnode_bits, slot);
+        self.kernel.copy(target, self.space.slot(original), rights(granted))?;
+        self.record(place, own_grant(instance, what(slot, granted)));
+        Ok(())
+    }
+}
+
+/// The guard that makes a component's CPtr equal to its slot number.
+pub(super) fn component_guard(bits: u8) -> CNodeData {
+    CNodeData::new(0, 64 - u32::from(bits))
+}
+
+fn blank(instance: &Instance, account: Account) -> Live {
+    Live {
+        id: instance.id,
+        state: State::Starting,
+        detail: alloc::string::String::new(),
+        grants: alloc::vec::Vec::new(),
+        region_bytes: 0,
+        account: Some(account),
+        cnode: CPtr::NULL,
+        cnode_bits: instance.cnode_bits,
+        endpoint: None,
+        reply: None,
+        notification: CPtr::NULL,
+        vspace: CPtr::NULL,
+        thread: CPtr::NULL,
+        registers: hybrid_sys::Registers::default(),
+        dma: alloc::vec::Vec::new(),
+    }
+}

@@ -1,0 +1,44 @@
+//! Ends an instance: its thread, its objects, every capability that others hold to them; the rest goes on.
+
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+
+use hybrid_capgraph::layout;
+
+use super::{State, World};
+use crate::journal::Level;
+use crate::kernel::Kernel;
+
+impl<K: Kernel> World<K> {
+    /// Stops an instance for good. `detail` says why. False if it does not run, or is securityd itself.
+    ///
+    /// Order matters: the thread first, so that it takes no further call; then the answer to the call it may be in;
+    /// then its memory, which takes its endpoint from all clients and restarts those that wait in its queue.
+    pub fn stop(&mut self, id: u16, state: State, detail: String) -> bool {
+        let Some(place) = self.place(id).filter(|_| id != layout::SECURITYD) else { return false };
+        if self.live[place].state != State::Running {
+            return false;
+        }
+        let (thread, reply) = (self.live[place].thread, self.live[place].reply);
+        let has_stopped = self.kernel.suspend(thread).is_ok();
+        if let Some(reply) = reply {
+            self.kernel.answer_server_died(reply);
+        }
+        if let Some(account) = self.live[place].account.take() {
+            account.close(&mut self.kernel, &mut self.space, &mut self.memory);
+        }
+        let graph = Rc::clone(&self.graph);
+        let name = graph.instance(id).map_or("?", |instance| instance.name.as_str());
+        let live = &mut self.live[place];
+        let count = live.grants.len();
+        live.grants.clear();
+        live.state = state;
+        live.detail.clone_from(&detail);
+        let verb = if state == State::Killed { "was stopped" } else { "faulted" };
+        self.audit.record(format!("revoked {count} grants of {name}: {verb}: {detail}"));
+        let at = self.kernel.now_ns();
+        self.journal.write(Level::Error, at, format!("{name} {verb}: {detail}"));
+        has_stopped
+    }
+}

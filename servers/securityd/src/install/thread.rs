@@ -1,0 +1,130 @@
+//! A component's devices, interrupts, processor time and thread.
+
+use hybrid_capgraph::{Bundle, Device, Grant, Instance, Rights, Trigger, What, layout, own_grant};
+use hybrid_sys::abi::register::Register;
+use hybrid_sys::{Attributes, CNode, CPtr, ObjectType, Registers, SchedParameters};
+
+use super::image::program_of;
+use super::own::component_guard;
+use super::{Cause, State, World, rights};
+use crate::account::slot_in;
+use crate::kernel::{Kernel, ThreadParts};
+
+/// log2 bytes of a scheduling context: 2^8 has room for 10 refills.
+const CONTEXT_BITS: u8 = 8;
+const EXTRA_REFILLS: u64 = 8;
+
+impl<K: Kernel> World<K> {
+    /// Makes the thread and maps and connects the devices. The timer is a right of the thread, so the thread comes first.
+    pub(super) fn give_devices(&mut self, instance: &Instance) -> Result<(), Cause> {
+        let place = self.expect(instance.id)?;
+        self.live[place].thread = self.make(place, ObjectType::Tcb, 11, 1)?;
+        for (index, device) in instance.devices.iter().enumerate() {
+            if let Some(page) = device.page {
+                let frame = self.take_slot(place)?;
+                let address = layout::device_address(index);
+                self.make_device_frame(place, page, frame)?;
+                self.map(place, frame, address, rights(Rights::READ_WRITE), Attributes::DEVICE)?;
+                self.record(place, device_grant(instance, device, What::Device { page, address, rights: Rights::READ_WRITE }));
+            }
+            if let Some(irq) = device.irq {
+                let (slot, bit) = (layout::interrupt_slot(index), layout::interrupt_port(index));
+                self.give_interrupt(place, irq, device.trigger, slot, bit)?;
+                self.record(place, device_grant(instance, device, What::Interrupt { irq, trigger: device.trigger, slot, bit }));
+            }
+            if device.timer_access {
+                self.kernel.allow_timer(self.live[place].thread)?;
+                self.record(place, device_grant(instance, device, What::Timer));
+            }
+        }
+        Ok(())
+    }
+
+    fn make_device_frame(&mut self, place: usize, page: u64, frame: CPtr) -> Result<(), Cause> {
+        let node = self.live.get(place).and_then(|live| live.account.as_ref()).map(|account| account.destination(&self.space));
+        let node = node.ok_or(crate::memory::MemoryError::Slots)?;
+        let offset = frame.0 & ((1 << crate::space::NODE_BITS) - 1);
+        Ok(self.devices.make_page(&mut self.kernel, &mut self.space, page, node, offset)?)
+    }
+
+    /// The handler is issued to securityd, connected, and then copied to the driver, which can only acknowledge it.
+    fn give_interrupt(&mut self, place: usize, irq: u32, trigger: Trigger, slot: u32, bit: u8) -> Result<(), Cause> {
+        let (handler, bell) = (self.take_slot(place)?, self.take_slot(place)?);
+        let trigger = if trigger == Trigger::Edge { hybrid_sys::Trigger::Edge } else { hybrid_sys::Trigger::Level };
+        self.kernel.issue_interrupt(irq, trigger, self.space.slot(handler))?;
+        let notification = self.space.slot(self.live[place].notification);
+        self.kernel.mint(self.space.slot(bell), notification, rights(Rights::WRITE), layout::bell_badge(bit))?;
+        self.kernel.connect_interrupt(handler, bell)?;
+        let target = slot_in(self.live[place].cnode, self.live[place].cnode_bits, slot);
+        Ok(self.kernel.copy(target, self.space.slot(handler), hybrid_sys::Rights::ALL)?)
+    }
+
+    /// Gives the thread its spaces, time, fault handler and registers.
+    pub(super) fn prepare(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
+        let place = self.expect(instance.id)?;
+        let entry = program_of(instance, bundle)?.entry;
+        let length = self.make_start_info(place, instance)?;
+        let buffer = self.make(place, ObjectType::SmallPage, 12, 1)?;
+        self.map(place, buffer, hybrid_start::IPC_BUFFER_ADDRESS, rights(Rights::READ_WRITE), Attributes::DATA)?;
+        let context = self.make_context(place, instance)?;
+        let fault = self.make_fault_handler(place, instance)?;
+        let live = &self.live[place];
+        let parts = ThreadParts {
+            cnode: CNode(live.cnode),
+            guard: component_guard(instance.cnode_bits),
+            vspace: live.vspace,
+            buffer: (hybrid_start::IPC_BUFFER_ADDRESS, buffer),
+            priority: instance.priority,
+            context,
+            fault,
+            notification: live.notification,
+        };
+        let thread = live.thread;
+        self.kernel.configure_thread(thread, &parts)?;
+        let time = What::Time { priority: instance.priority, budget_us: instance.budget_us, period_us: instance.period_us };
+        self.record(place, own_grant(instance, time));
+        let registers = Registers::default()
+            .with(Register::Pc, entry)
+            .with(Register::Sp, hybrid_start::STACK_TOP)
+            .with(Register::X(0), hybrid_start::START_INFO_BASE)
+            .with(Register::X(1), length)
+            .with(Register::X(2), hybrid_start::IPC_BUFFER_ADDRESS);
+        self.live[place].registers = registers;
+        Ok(())
+    }
+
+    /// Starts the thread.
+    pub(super) fn start(&mut self, instance: &Instance) -> Result<(), Cause> {
+        let place = self.expect(instance.id)?;
+        let live = &mut self.live[place];
+        self.kernel.start(live.thread, &live.registers)?;
+        live.state = State::Running;
+        Ok(())
+    }
+
+    fn make_context(&mut self, place: usize, instance: &Instance) -> Result<CPtr, Cause> {
+        let context = self.make(place, ObjectType::SchedContext, CONTEXT_BITS, 1)?;
+        let parameters = SchedParameters {
+            budget_us: instance.budget_us.into(),
+            period_us: instance.period_us.into(),
+            extra_refills: EXTRA_REFILLS,
+            badge: instance.id.into(),
+            is_sporadic: false,
+        };
+        self.kernel.configure_context(context, &parameters)?;
+        Ok(context)
+    }
+
+    fn make_fault_handler(&mut self, place: usize, instance: &Instance) -> Result<CPtr, Cause> {
+        let own = self.expect(layout::SECURITYD)?;
+        let Some(endpoint) = self.live[own].endpoint else { return Ok(CPtr::NULL) };
+        let (slot, badge) = (self.take_slot(place)?, layout::fault_badge(instance.id));
+        self.kernel.mint(self.space.slot(slot), self.space.slot(endpoint), rights(Rights::CALL), badge)?;
+        self.record(place, Grant { target: "securityd".into(), ..own_grant(instance, What::Fault { badge }) });
+        Ok(slot)
+    }
+}
+
+fn device_grant(instance: &Instance, device: &Device, what: What) -> Grant {
+    Grant { target: device.device.clone(), kind: device.compatible.clone(), reason: device.reason.clone(), ..own_grant(instance, what) }
+}

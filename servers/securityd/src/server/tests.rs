@@ -1,0 +1,220 @@
+//! Tests of the running securityd: decisions, inspection, control, faults, all through the generated clients.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use hybrid_interfaces::log::{SinkRings, sink};
+use hybrid_interfaces::security as idl;
+use hybrid_ipc::{Badge, CallError, ClientId, Incoming, Outgoing, reply};
+use hybrid_ring::Region;
+
+use super::{Event, Server};
+use crate::fake::FakeKernel;
+use crate::install::tests::installed;
+
+/// Calls securityd as the client of that name, through its use of that name, as the kernel would deliver it.
+struct Caller<'a> {
+    server: &'a mut Server<FakeKernel>,
+    badge: Badge,
+}
+
+impl hybrid_ipc::Caller for Caller<'_> {
+    type Received = Self;
+
+    fn call(&mut self, request: &Outgoing, answer: &mut Incoming) {
+        let mut incoming = Incoming::new();
+        let words: Vec<(usize, u64)> = request.buffer_words().collect();
+        let word = |index: usize| words.iter().find(|(at, _)| *at == index).map_or(0, |(_, word)| *word);
+        incoming.receive(self.badge.0, request.label(), request.length(), request.registers(), None, word);
+        let mut outgoing = Outgoing::new();
+        self.server.on_call(&incoming, &mut outgoing);
+        let words: Vec<(usize, u64)> = outgoing.buffer_words().collect();
+        let word = |index: usize| words.iter().find(|(at, _)| *at == index).map_or(0, |(_, word)| *word);
+        answer.receive(0, outgoing.label(), outgoing.length(), outgoing.registers(), None, word);
+    }
+
+    fn received(&mut self, _: hybrid_ipc::CapSlot) -> Self {
+        unreachable!("securityd hands out no capabilities")
+    }
+}
+
+fn caller<'a>(server: &'a mut Server<FakeKernel>, client: &str, used: &str) -> Caller<'a> {
+    let instance = server.world.graph.named(client).unwrap();
+    let used = instance.uses.iter().find(|candidate| candidate.name == used).unwrap();
+    let interface = server.world.graph.session_of(used).unwrap().provided;
+    let badge = Badge::new(ClientId { instance: instance.id }, interface, 1);
+    Caller { server, badge }
+}
+
+fn audit_of(server: &Server<FakeKernel>) -> Vec<String> {
+    let (mut lines, mut next) = (Vec::new(), 0);
+    while let (Some(line), after) = server.world.audit.entry(next) {
+        lines.push(String::from(line));
+        next = after;
+    }
+    lines
+}
+
+#[test]
+fn event_of_each_badge_is_told_apart() {
+    assert_eq!(Event::of_badge(hybrid_capgraph::layout::bell_badge(62)), Event::Bells);
+    assert_eq!(Event::of_badge(hybrid_capgraph::layout::fault_badge(7)), Event::Fault(7));
+    assert_eq!(Event::of_badge(Badge::new(ClientId { instance: 9 }, 3, 1).0), Event::Call);
+}
+
+#[test]
+fn requests_are_decided_by_the_policy_and_denials_stand_in_the_audit_trail() {
+    let mut server = Server::new(installed());
+    let ask = |server: &mut Server<FakeKernel>, operation: &str, path: &str| {
+        let mut client = idl::AccessClient::new(caller(server, "httpd", "access"));
+        client.request(idl::Protocol::Http, idl::Transport::Plain, "10.0.2.2", None, "/", operation, path).unwrap().decision
+    };
+    assert_eq!(ask(&mut server, "GET", "/"), idl::Decision::Allow);
+    assert_eq!(ask(&mut server, "HEAD", "/api/status"), idl::Decision::Allow);
+    let before = audit_of(&server).len();
+    assert_eq!(ask(&mut server, "POST", "/x\n10 granted"), idl::Decision::Deny);
+    let lines = audit_of(&server);
+    assert_eq!(lines.len(), before + 1);
+    let last = lines.last().unwrap();
+    assert_eq!(last, r#"denied Http "POST" "/x\n10 granted" of endpoint "/" to "10.0.2.2" (asked by httpd)"#);
+    assert_eq!(server.decisions(), (2, 1));
+}
+
+#[test]
+fn denied_text_of_any_length_fits_the_audit_trail() {
+    let mut server = Server::new(installed());
+    let mut client = idl::AccessClient::new(caller(&mut server, "httpd", "access"));
+    let path = format!("/{}", "\u{1}é".repeat(80));
+    let answer = client.request(idl::Protocol::Http, idl::Transport::Tls, "::1", Some(&"i".repeat(64)), "/", "DELETE", &path).unwrap();
+    assert_eq!(answer.decision, idl::Decision::Deny);
+    assert!(audit_of(&server).iter().all(|line| line.len() <= crate::audit::LINE_MAX));
+}
+
+#[test]
+fn connections_are_limited_by_the_policy() {
+    let mut server = Server::new(installed());
+    let mut client = idl::AccessClient::new(caller(&mut server, "httpd", "access"));
+    let answer = client.connection(idl::Protocol::Http, idl::Transport::Plain, "10.0.2.2").unwrap();
+    assert_eq!((answer.decision, answer.limit), (idl::Decision::Limit, 512));
+    let answer = client.connection(idl::Protocol::Rtmp, idl::Transport::Plain, "10.0.2.2").unwrap();
+    assert_eq!(answer.decision, idl::Decision::Deny);
+}
+
+#[test]
+fn inspection_tells_every_instance_and_every_grant() {
+    let mut server = Server::new(installed());
+    let expected: Vec<String> = server.world.graph.grants().iter().map(ToString::to_string).collect();
+    let mut client = idl::InspectClient::new(caller(&mut server, "status", "inspect"));
+    let summary = client.summary().unwrap();
+    assert_eq!((summary.product.as_ref(), usize::from(summary.instances)), ("gateway", 9));
+    assert_eq!(summary.grants as usize, expected.len());
+    assert!(summary.memory_free < summary.memory_total && summary.memory_free > 32 << 20);
+    let mut lines = Vec::new();
+    for index in 0..summary.instances {
+        let instance = client.instance(index).unwrap().into_owned();
+        assert!(instance.state == idl::State::Running && instance.memory_bytes > 0, "{instance:?}");
+        for number in 0..instance.capabilities {
+            let grant = client.grant(index, number).unwrap();
+            assert_eq!(grant.more, number + 1 < instance.capabilities);
+            lines.push(grant.line.into_owned());
+        }
+    }
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(lines), sorted(expected));
+    assert_eq!(client.instance(99).unwrap_err(), CallError::Domain(idl::Error::NoSuchInstance));
+    assert_eq!(client.grant(99, 0).unwrap_err(), CallError::Domain(idl::Error::NoSuchInstance));
+    assert_eq!(client.grant(0, u16::MAX).unwrap().more, false);
+}
+
+#[test]
+fn audit_trail_begins_with_every_grant() {
+    let mut server = Server::new(installed());
+    let count = server.world.graph.grants().len();
+    let mut client = idl::InspectClient::new(caller(&mut server, "shell", "inspect"));
+    let (mut next, mut granted) = (0, 0);
+    loop {
+        let answer = client.audit(next).unwrap();
+        let Some(line) = answer.line else { break };
+        granted += usize::from(line.starts_with("granted "));
+        next = answer.next;
+    }
+    assert_eq!(granted, count);
+}
+
+#[test]
+fn operator_stops_a_component_but_not_securityd_and_not_what_does_not_exist() {
+    let mut server = Server::new(installed());
+    let mut client = idl::ControlClient::new(caller(&mut server, "shell", "control"));
+    assert_eq!(client.kill("securityd"), Err(CallError::Domain(idl::Error::NotAllowed)));
+    assert_eq!(client.kill("nobody"), Err(CallError::Domain(idl::Error::NoSuchInstance)));
+    assert_eq!(client.kill("status"), Ok(()));
+    assert_eq!(client.kill("status"), Err(CallError::Domain(idl::Error::NotAllowed)));
+    let mut client = idl::InspectClient::new(caller(&mut server, "shell", "inspect"));
+    let status = client.instance(7).unwrap();
+    assert_eq!((status.name.as_ref(), status.state, status.detail.as_ref()), ("status", idl::State::Killed, "stopped by shell"));
+    assert_eq!(status.capabilities, 0);
+    let lines = audit_of(&server);
+    assert!(lines.last().unwrap().contains("of status: was stopped: stopped by shell"), "{lines:?}");
+}
+
+#[test]
+fn dump_of_grants_reaches_logd_as_the_golden_text() {
+    let mut server = Server::new(installed());
+    let region = Region::on_heap(sink::REGION_BYTES);
+    let mut reader = SinkRings::server(&region).unwrap();
+    server.world.journal.attach(&region);
+    let mut client = idl::ControlClient::new(caller(&mut server, "shell", "control"));
+    let count = client.dump_grants().unwrap() as usize;
+    let (mut scratch, mut lines) = (Vec::new(), Vec::new());
+    while lines.len() < count + 2 {
+        server.after_event();
+        while let Some(record) = reader.records.pop(&mut scratch).unwrap() {
+            lines.push(record.text.into_owned());
+        }
+        let _ = reader.records.release();
+    }
+    assert!(lines.remove(0).starts_with("9 components, "));
+    assert_eq!(lines.pop().unwrap(), format!("{count} grants in all"));
+    let golden = hybrid_capgraph::golden(&server.world.graph);
+    let (_, golden) = golden.split_once('\n').unwrap();
+    assert_eq!(lines.join("\n") + "\n", golden);
+}
+
+#[test]
+fn fault_ends_the_instance_and_is_told_with_name_address_and_reason() {
+    let mut server = Server::new(installed());
+    let id = server.world.graph.named("httpd").unwrap().id;
+    server.on_fault(id, 6, [0x40_0010, 0xdead_0000, 0, 0x9200_0046].into_iter());
+    let mut client = idl::InspectClient::new(caller(&mut server, "status", "inspect"));
+    let httpd = client.instance(6).unwrap();
+    assert_eq!(httpd.state, idl::State::Faulted);
+    assert!(httpd.detail.starts_with("wrote to the address 0xdead0000, which is not mapped"));
+    assert!(audit_of(&server).last().unwrap().contains("of httpd: faulted: wrote to the address 0xdead0000"));
+    // Faults of nobody, of securityd and of the dead change nothing.
+    for instance in [0, 1, id, 4000] {
+        server.on_fault(instance, 1, core::iter::empty());
+    }
+    assert_eq!(audit_of(&server).iter().filter(|line| line.starts_with("revoked")).count(), 1);
+}
+
+#[test]
+fn power_off_is_recorded_and_done() {
+    let mut server = Server::new(installed());
+    let _ = idl::PowerClient::new(caller(&mut server, "shell", "power")).off();
+    assert!(server.world.kernel.is_off);
+    assert_eq!(audit_of(&server).last().unwrap(), "shell switches the system off");
+}
+
+#[test]
+fn call_of_an_unknown_interface_or_with_garbage_is_refused() {
+    let mut server = Server::new(installed());
+    for (interface, label, registers) in [(9, 1, [0; 4]), (0, 77, [0; 4]), (0, 1, [u64::MAX; 4]), (2, 1, [928, 0, 0, 0])] {
+        let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
+        incoming.receive(Badge::new(ClientId { instance: 9 }, interface, 1).0, label, 120, registers, None, |_| u64::MAX);
+        server.on_call(&incoming, &mut outgoing);
+        assert!([reply::BAD_MESSAGE, reply::UNKNOWN_OPERATION].contains(&outgoing.label()), "{interface} {label}");
+    }
+}

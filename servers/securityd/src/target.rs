@@ -1,0 +1,241 @@
+//! The kernel behind [`Kernel`], and the loop that waits for calls, faults and bells; decides nothing.
+#![expect(unsafe_code, reason = "two calls into window.rs, each with its proof")]
+
+use alloc::boxed::Box;
+use alloc::string::String;
+
+use hybrid_capgraph::{Bundle, layout};
+use hybrid_ipc::{Incoming, Outgoing};
+use hybrid_sys::boot::Boot;
+use hybrid_sys::{
+    AsidPool, Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, IrqControl, IrqHandler, Message, MessageInfo, Notification, ObjectType, PageTable,
+    Platform, Registers, Reply, Resume, Rights, SchedContext, SchedControl, SchedParameters, Slot, Tcb, TcbSpace, Trigger, Untyped, VSpace, buffer,
+};
+
+use crate::install::{BootFacts, World};
+use crate::kernel::{Kernel, ThreadParts, boot};
+use crate::server::{Event, Server};
+use crate::space::{OWN_NODE, Space};
+use crate::window;
+
+const PAGE: usize = 4096;
+
+/// The kernel itself.
+#[derive(Debug, Clone, Copy)]
+pub struct SysKernel {
+    sched_control: SchedControl,
+    platform: Option<Platform>,
+}
+
+impl SysKernel {
+    /// The kernel as boot info tells it. Components run on the first core.
+    #[must_use]
+    pub fn new(boot: &Boot) -> Self {
+        Self { sched_control: SchedControl::at(boot.info.sched_control.start), platform: boot.platform() }
+    }
+}
+
+/// First interrupt that is not of one core (kernel ABI §8.1); only those have a trigger to set on every kernel.
+const FIRST_SHARED: u32 = 32;
+
+impl Kernel for SysKernel {
+    fn retype(&mut self, untyped: CPtr, kind: ObjectType, size_bits: u8, node: Slot, offset: u64, count: u64) -> Result<(), Error> {
+        Untyped(untyped).retype(kind, size_bits, node.root, node.index, node.depth, offset, count)
+    }
+
+    fn copy(&mut self, to: Slot, from: Slot, rights: Rights) -> Result<(), Error> {
+        to.copy_from(from, rights)
+    }
+
+    fn mint(&mut self, to: Slot, from: Slot, rights: Rights, data: u64) -> Result<(), Error> {
+        to.mint_from(from, rights, data)
+    }
+
+    fn mutate(&mut self, to: Slot, from: Slot, data: u64) -> Result<(), Error> {
+        to.mutate_from(from, data)
+    }
+
+    fn delete(&mut self, slot: Slot) -> Result<(), Error> {
+        slot.delete()
+    }
+
+    fn revoke(&mut self, slot: Slot) -> Result<(), Error> {
+        slot.revoke()
+    }
+
+    fn assign_asid(&mut self, vspace: CPtr) -> Result<(), Error> {
+        AsidPool::at(boot::ASID_POOL).assign(VSpace(vspace))
+    }
+
+    fn map_table(&mut self, table: CPtr, vspace: CPtr, address: u64) -> Result<(), Error> {
+        PageTable(table).map(VSpace(vspace), address, Attributes::DATA)
+    }
+
+    fn map_frame(&mut self, frame: CPtr, vspace: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Error> {
+        Frame(frame).map(VSpace(vspace), address, rights, attributes)
+    }
+
+    fn unmap_frame(&mut self, frame: CPtr) -> Result<(), Error> {
+        Frame(frame).unmap()
+    }
+
+    fn frame_address(&mut self, frame: CPtr) -> Result<u64, Error> {
+        Frame(frame).address()
+    }
+
+    fn fill(&mut self, frame: CPtr, offset: usize, bytes: &[u8], is_code: bool) -> Result<(), Error> {
+        let frame = Frame(frame);
+        frame.map(VSpace::at(boot::VSPACE), window::ADDRESS, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
+        // SAFETY: the frame was just mapped there, writable, and only this function uses the page.
+        unsafe { window::write(offset, bytes) };
+        if is_code {
+            frame.unify(hybrid_sys::Range { start: 0, end: PAGE as u64 })?;
+        }
+        frame.unmap()
+    }
+
+    fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error> {
+        self.sched_control.configure(SchedContext(context), parameters)
+    }
+
+    fn configure_thread(&mut self, thread: CPtr, parts: &ThreadParts) -> Result<(), Error> {
+        let thread = Tcb(thread);
+        let (address, frame) = parts.buffer;
+        let space = TcbSpace { cspace: parts.cnode, cspace_data: parts.guard, vspace: VSpace(parts.vspace), buffer: Some((address, Frame(frame))) };
+        thread.configure(&space)?;
+        thread.disable_fpu()?;
+        thread.bind_notification(Notification(parts.notification))?;
+        thread.set_sched_params(Tcb::at(boot::THREAD), 0, parts.priority, parts.context, parts.fault)
+    }
+
+    fn bind(&mut self, thread: CPtr, notification: CPtr) -> Result<(), Error> {
+        Tcb(thread).bind_notification(Notification(notification))
+    }
+
+    fn start(&mut self, thread: CPtr, registers: &Registers) -> Result<(), Error> {
+        Tcb(thread).write_registers(Resume::After, registers)
+    }
+
+    fn suspend(&mut self, thread: CPtr) -> Result<(), Error> {
+        Tcb(thread).suspend()
+    }
+
+    fn issue_interrupt(&mut self, irq: u32, trigger: Trigger, to: Slot) -> Result<(), Error> {
+        let control = IrqControl::at(boot::INTERRUPTS);
+        if irq < FIRST_SHARED { control.issue(irq.into(), to) } else { control.issue_triggered(irq.into(), trigger, to) }
+    }
+
+    fn connect_interrupt(&mut self, handler: CPtr, notification: CPtr) -> Result<(), Error> {
+        let handler = IrqHandler(handler);
+        handler.set_notification(Notification(notification))?;
+        // It may have fired before it was connected (kernel ABI §8.3).
+        handler.ack()
+    }
+
+    fn allow_timer(&mut self, thread: CPtr) -> Result<(), Error> {
+        self.platform.map_or(Err(Error::InvalidCapability { number: 0 }), |platform| platform.allow_timer(Tcb(thread)))
+    }
+
+    fn set_own_root(&mut self, root: CNode) -> Result<(), Error> {
+        Tcb::at(boot::THREAD).set_space(CPtr::NULL, root, CNodeData(0), VSpace::at(boot::VSPACE))
+    }
+
+    fn answer_server_died(&mut self, reply: CPtr) {
+        Reply(reply).send(&Message::new(hybrid_ipc::reply::SERVER_DIED, &[]));
+    }
+
+    fn signal(&mut self, notification: CPtr) {
+        Notification(notification).signal();
+    }
+
+    fn power_off(&mut self) {
+        let _unable = self.platform.map(Platform::system_off);
+    }
+
+    fn restart(&mut self) {
+        let _unable = self.platform.map(Platform::system_reset);
+    }
+
+    fn now_ns(&mut self) -> u64 {
+        hybrid_rt::now_ns()
+    }
+}
+
+fn facts(boot: &Boot) -> BootFacts {
+    let info = boot.info;
+    let untypeds = (info.untyped.start..info.untyped.end).zip(&info.untyped_list);
+    BootFacts {
+        empty: (info.empty.start, info.empty.end),
+        untypeds: untypeds.map(|(cap, untyped)| (cap, untyped.paddr, untyped.size_bits, untyped.is_device != 0)).collect(),
+        image_bytes: info.user_image_frames.count() * PAGE as u64,
+    }
+}
+
+/// Everything: reads the bundle, makes the system, serves it for ever.
+pub fn run(boot: Boot, bundle: &[u8]) -> ! {
+    let kernel = SysKernel::new(&boot);
+    match set_up(kernel, &boot, bundle) {
+        Ok(server) => serve(server),
+        Err(reason) => give_up(kernel, &reason),
+    }
+}
+
+fn set_up(kernel: SysKernel, boot: &Boot, bundle: &[u8]) -> Result<Server<SysKernel>, String> {
+    let bundle = Bundle::parse(bundle).map_err(|error| String::from(error.text()))?;
+    let graph = bundle.graph().map_err(|error| String::from(error.text()))?;
+    let mut world = World::new(kernel, graph, &facts(boot)).map_err(|error| alloc::format!("{error}"))?;
+    world.install(&bundle).map_err(|error| alloc::format!("{error}"))?;
+    if let Some((address, length)) = world.log_region() {
+        // SAFETY: the installation just mapped the region there, for good; only the journal gets it.
+        let region = unsafe { window::region(address, length) };
+        region.iter().for_each(|region| world.journal.attach(region));
+    }
+    Ok(Server::new(world))
+}
+
+fn serve(mut server: Server<SysKernel>) -> ! {
+    let cptr = |slot: u32| Space::cptr(OWN_NODE, u64::from(slot));
+    let (endpoint, reply) = (Endpoint(cptr(layout::SLOT_ENDPOINT)), Reply(cptr(layout::SLOT_REPLY)));
+    let (mut incoming, mut outgoing) = (Box::new(Incoming::new()), Box::new(Outgoing::new()));
+    server.after_event();
+    let mut received = endpoint.recv(reply);
+    loop {
+        let (label, length) = (received.info.label(), received.info.length());
+        received = match Event::of_badge(received.badge) {
+            Event::Bells => {
+                server.after_event();
+                endpoint.recv(reply)
+            }
+            Event::Fault(instance) => {
+                let registers = received.registers;
+                let words = (0..length).map(|index| registers.get(index).copied().unwrap_or_else(|| buffer::word(index)));
+                server.on_fault(instance, label, words);
+                server.after_event();
+                endpoint.recv(reply)
+            }
+            Event::Call => {
+                incoming.receive(received.badge, label, length, received.registers, None, buffer::word);
+                *outgoing = Outgoing::new();
+                server.on_call(&incoming, &mut outgoing);
+                server.after_event();
+                for (index, word) in outgoing.buffer_words() {
+                    buffer::set_word(index, word);
+                }
+                let info = MessageInfo::new(outgoing.label(), 0, 0, outgoing.length() as u64);
+                endpoint.reply_recv(reply, &Message { info, registers: outgoing.registers() })
+            }
+        };
+    }
+}
+
+/// There is no system to run: says why on the kernel's console, and powers off.
+fn give_up(mut kernel: SysKernel, reason: &str) -> ! {
+    if let Some(platform) = kernel.platform {
+        for byte in b"securityd: ".iter().chain(reason.as_bytes()).chain(b"\r\n") {
+            let _nobody_else_to_tell = platform.put_char(*byte);
+        }
+    }
+    kernel.power_off();
+    hybrid_rt::stop()
+}
+
