@@ -1,0 +1,72 @@
+//! Wires the device's registers, interrupt and DMA memory and the client's rings to the driver; no logic.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+use libhybrid::drv::Irq;
+use libhybrid::interfaces::net::link::{LinkRings, dispatch_link};
+use libhybrid::ipc::{Incoming, Outgoing};
+use libhybrid::{Bell, Component, Env, log};
+use net_virtio::{Counters, Driver, Nic, find, install};
+use virtio_drivers::transport::mmio::MmioTransport;
+
+libhybrid::component!(run);
+
+struct NetVirtio {
+    driver: Driver<Nic<MmioTransport<'static>>>,
+    irq: Irq,
+    bell: Bell,
+    told: Counters,
+}
+
+impl NetVirtio {
+    fn turn(&mut self) {
+        self.bell.ring_if(self.driver.turn().rings_client);
+        let counters = self.driver.counters();
+        // Powers of two only, so that a flood of losses does not become a flood of messages.
+        if counters != self.told && (counters.dropped + counters.malformed + counters.refused).is_power_of_two() {
+            log::warn!("so far: {counters:?}");
+            self.told = counters;
+        }
+    }
+}
+
+impl Component for NetVirtio {
+    fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        dispatch_link(&mut self.driver, incoming, outgoing);
+    }
+
+    fn on_bell(&mut self, bits: u64) {
+        if self.irq.is_in(bits) {
+            self.driver.interrupted();
+        }
+        self.turn();
+        if self.irq.is_in(bits) && self.irq.ack().is_err() {
+            log::error!("interrupt {} cannot be acknowledged", self.irq.number());
+        }
+    }
+}
+
+fn run(env: Env) -> ! {
+    let _is_first = install(env.dma("buffers"));
+    let Some(transport) = find(&env.mmio("nic")) else {
+        log::error!("no modern virtio network device, or more than one, on the page");
+        libhybrid::stop()
+    };
+    let nic = match Nic::start(transport) {
+        Ok(nic) => nic,
+        Err(error) => {
+            log::error!("the device cannot be used: {error:?}");
+            libhybrid::stop()
+        }
+    };
+    let session = env.provided("link").into_iter().next();
+    let bell = session.as_ref().map_or_else(Bell::default, |session| session.bell);
+    let rings = session.and_then(|session| LinkRings::server(session.region()).ok());
+    let mut component =
+        NetVirtio { driver: Driver::new(nic, rings), irq: env.irq("nic"), bell, told: Counters::default() };
+    component.turn();
+    if component.irq.ack().is_err() {
+        log::error!("interrupt {} cannot be acknowledged", component.irq.number());
+    }
+    env.serve(&mut component)
+}

@@ -1,0 +1,269 @@
+//! Serves the interfaces of `hybrid.net.stack`: turns bells and calls into polls of the stack.
+use crate::event::Refusal;
+use crate::sessions::{LinkPort, ResolverSession, Sessions, TcpSession, UdpSession};
+use crate::stack::{SessionCounts, Stack};
+use crate::{EthernetAddress, Parameters, wire};
+use alloc::vec::Vec;
+use libhybrid::interfaces::net::stack::{
+    self as idl, Network, NetworkConfiguration, NetworkCounters, Resolver, ResolverResolved, Tcp, Udp, UdpBind,
+    dispatch_network, dispatch_resolver, dispatch_tcp, dispatch_udp,
+};
+use libhybrid::interfaces::time::AlarmClient;
+use libhybrid::ipc::{Caller, ClientId, Incoming, Outgoing, Refusal as Protocol};
+use libhybrid::ring::RingError;
+use smoltcp::time::Instant;
+
+/// Commands and datagrams taken from one session before the others have their turn.
+const BATCH: usize = 256;
+
+/// The indices of the provided interfaces in badges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Of Tcp.
+    pub tcp: u8,
+    /// Of Udp.
+    pub udp: u8,
+    /// Of Resolver.
+    pub resolver: u8,
+    /// Of Network.
+    pub network: u8,
+}
+
+/// The stack between its driver, its clients and its alarm.
+pub struct Netd<C: Caller> {
+    stack: Stack,
+    link: LinkPort,
+    sessions: Sessions,
+    interfaces: Interfaces,
+    alarm: AlarmClient<C>,
+    /// The alarm's deadline, until it has passed.
+    armed: Option<Instant>,
+    now: fn() -> u64,
+    scratch: Vec<u8>,
+}
+
+impl<C: Caller> Netd<C> {
+    /// A stack with the address `mac` (see [`Stack::is_usable`]). `now` is the clock, in nanoseconds.
+    #[expect(clippy::too_many_arguments, reason = "called once, with what was granted")]
+    pub fn new(
+        mac: EthernetAddress,
+        parameters: Parameters,
+        seed: u64,
+        link: LinkPort,
+        clients: (Vec<TcpSession>, Vec<UdpSession>, Vec<ResolverSession>),
+        interfaces: Interfaces,
+        alarm: AlarmClient<C>,
+        now: fn() -> u64,
+    ) -> Self {
+        let (tcp, udp, resolver) = clients;
+        let counts = SessionCounts { tcp: tcp.len(), udp: udp.len(), resolver: resolver.len() };
+        Self {
+            stack: Stack::new(mac, parameters, counts, seed, instant(now())),
+            link,
+            sessions: Sessions { tcp, udp, resolver },
+            interfaces,
+            alarm,
+            armed: None,
+            now,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Answers a call.
+    pub fn call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        let interface = incoming.badge().interface();
+        if interface == self.interfaces.tcp {
+            dispatch_tcp(self, incoming, outgoing);
+        } else if interface == self.interfaces.udp {
+            dispatch_udp(self, incoming, outgoing);
+        } else if interface == self.interfaces.resolver {
+            dispatch_resolver(self, incoming, outgoing);
+        } else if interface == self.interfaces.network {
+            dispatch_network(self, incoming, outgoing);
+        } else {
+            outgoing.set_refusal(Protocol::UnknownOperation);
+        }
+        self.turn();
+    }
+
+    /// Does all there is to do, until everyone who has something for the stack will ring or the alarm goes off.
+    pub fn turn(&mut self) {
+        loop {
+            let now = instant((self.now)());
+            let mut can_sleep = self.take_commands(now);
+            can_sleep &= self.take_datagrams();
+            let poll = self.stack.poll(now, &mut self.link, &mut self.sessions);
+            self.publish();
+            can_sleep &= !poll.has_more && self.link.can_sleep();
+            can_sleep &= self.offer_again();
+            if can_sleep {
+                self.set_alarm(now, poll.deadline);
+                return;
+            }
+        }
+    }
+
+    /// False: there are more, or may be.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        let mut can_sleep = true;
+        for number in 0..self.sessions.tcp.len() {
+            match self.take_commands_of(number, now) {
+                Ok(is_empty) => can_sleep &= is_empty,
+                Err(error) => self.end_tcp_session(number, error),
+            }
+        }
+        can_sleep
+    }
+
+    fn take_commands_of(&mut self, number: usize, now: Instant) -> Result<bool, RingError> {
+        let Some(rings) = &mut self.sessions.tcp[number].rings else { return Ok(true) };
+        for _ in 0..BATCH {
+            match rings.commands.pop(&mut self.scratch)? {
+                Some(command) => self.stack.command(index(number), wire::command(&command), now),
+                None => return rings.commands.request_bell(),
+            }
+        }
+        Ok(false)
+    }
+
+    /// False: there are more, or may be.
+    fn take_datagrams(&mut self) -> bool {
+        let mut can_sleep = true;
+        for number in 0..self.sessions.udp.len() {
+            match self.take_datagrams_of(number) {
+                Ok(is_empty) => can_sleep &= is_empty,
+                Err(error) => {
+                    log::error!("Udp client {}: {error}; its session is ended", self.sessions.udp[number].client);
+                    self.sessions.udp[number].rings = None;
+                    self.stack.end_udp_session(index(number));
+                }
+            }
+        }
+        can_sleep
+    }
+
+    fn take_datagrams_of(&mut self, number: usize) -> Result<bool, RingError> {
+        let Some(rings) = &mut self.sessions.udp[number].rings else { return Ok(true) };
+        for _ in 0..BATCH {
+            match rings.transmit.pop(&mut self.scratch)? {
+                Some(datagram) => {
+                    let to = wire::endpoint(datagram.peer);
+                    self.stack.send_datagram(index(number), datagram.socket, to, &datagram.data);
+                }
+                None => return rings.transmit.request_bell(),
+            }
+        }
+        Ok(false)
+    }
+
+    fn publish(&mut self) {
+        self.link.publish();
+        self.sessions.tcp.iter_mut().for_each(TcpSession::publish);
+        self.sessions.udp.iter_mut().for_each(UdpSession::publish);
+    }
+
+    /// Lets events that found no room try again where there is some. False: some will.
+    fn offer_again(&mut self) -> bool {
+        let mut can_sleep = true;
+        for number in 0..self.sessions.tcp.len() {
+            match self.sessions.tcp[number].has_room_again() {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.stack.resume(index(number));
+                    can_sleep = false;
+                }
+                Err(error) => self.end_tcp_session(number, error),
+            }
+        }
+        can_sleep
+    }
+
+    fn end_tcp_session(&mut self, number: usize, error: RingError) {
+        log::error!("Tcp client {}: {error}; its session is ended", self.sessions.tcp[number].client);
+        self.sessions.tcp[number].rings = None;
+        self.stack.end_tcp_session(index(number));
+    }
+
+    /// Sets the alarm if it would be late. One that is early only wakes the stack in vain.
+    fn set_alarm(&mut self, now: Instant, deadline: Option<Instant>) {
+        self.armed = self.armed.filter(|&armed| armed > now);
+        let Some(deadline) = deadline else { return };
+        if self.armed.is_some_and(|armed| armed <= deadline) {
+            return;
+        }
+        let deadline_ns = u64::try_from(deadline.total_micros()).unwrap_or(0).saturating_mul(1000);
+        match self.alarm.set(deadline_ns) {
+            Ok(()) => self.armed = Some(deadline),
+            Err(error) => log::error!("the alarm cannot be set: {error:?}"),
+        }
+    }
+}
+
+/// The number of a session; there are at most 62 of them.
+fn index(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+fn instant(now_ns: u64) -> Instant {
+    Instant::from_micros(i64::try_from(now_ns / 1000).unwrap_or(i64::MAX))
+}
+
+/// The session of a client, by its position. A caller without one cannot exist, since each route is a session.
+fn position<T>(sessions: &[T], client: ClientId, whose: fn(&T) -> u16) -> Result<u16, idl::Error> {
+    let position = sessions.iter().position(|session| whose(session) == client.instance);
+    position.map(index).ok_or(wire::error(Refusal::NotFound))
+}
+
+impl<C: Caller> Tcp for Netd<C> {
+    fn listen(&mut self, client: ClientId, port: u16, backlog: u16) -> Result<u16, idl::Error> {
+        let session = position(&self.sessions.tcp, client, |session| session.client)?;
+        self.stack.listen(session, port, backlog).map_err(wire::error)
+    }
+
+    fn unlisten(&mut self, client: ClientId, listener: u16) -> Result<(), idl::Error> {
+        let session = position(&self.sessions.tcp, client, |session| session.client)?;
+        self.stack.unlisten(session, listener).map_err(wire::error)
+    }
+}
+
+impl<C: Caller> Udp for Netd<C> {
+    fn bind(&mut self, client: ClientId, port: u16) -> Result<UdpBind, idl::Error> {
+        let session = position(&self.sessions.udp, client, |session| session.client)?;
+        let (socket, port) = self.stack.bind(session, port).map_err(wire::error)?;
+        Ok(UdpBind { socket, port })
+    }
+
+    fn unbind(&mut self, client: ClientId, socket: u16) -> Result<(), idl::Error> {
+        let session = position(&self.sessions.udp, client, |session| session.client)?;
+        self.stack.unbind(session, socket).map_err(wire::error)
+    }
+}
+
+impl<C: Caller> Resolver for Netd<C> {
+    fn resolve(&mut self, client: ClientId, name: &str) -> Result<u16, idl::Error> {
+        let session = position(&self.sessions.resolver, client, |session| session.client)?;
+        self.stack.resolve(session, name).map_err(wire::error)
+    }
+
+    fn pull_resolved(&mut self, client: ClientId) -> Option<ResolverResolved> {
+        let session = position(&self.sessions.resolver, client, |session| session.client).ok()?;
+        self.stack.pull_resolved(session).map(wire::answer)
+    }
+}
+
+impl<C: Caller> Network for Netd<C> {
+    fn configuration(&mut self, _client: ClientId) -> NetworkConfiguration {
+        wire::configuration(self.stack.configuration())
+    }
+
+    fn counters(&mut self, _client: ClientId) -> NetworkCounters {
+        let traffic = self.stack.traffic();
+        NetworkCounters {
+            frames_in: traffic.frames_in,
+            frames_out: traffic.frames_out,
+            bytes_in: traffic.bytes_in,
+            bytes_out: traffic.bytes_out,
+            connections: u32::try_from(self.stack.connection_count()).unwrap_or(u32::MAX),
+        }
+    }
+}

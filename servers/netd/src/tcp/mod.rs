@@ -1,0 +1,449 @@
+//! The Tcp interface's sessions: listeners, commands, and the work for each connection; no IP and no devices.
+//!
+//! Each connection has a socket set of its own and is found by its tuple, so a segment, a command or a deadline costs the same
+//! whether ten or five hundred connections are open (decision 0061). Sockets are made when a SYN for a listened port
+//! arrives, never kept listening.
+mod connection;
+mod table;
+
+use crate::demux::{Segment, Tuple};
+use crate::event::{Clients, CloseReason, Command, Event, Refusal};
+use crate::port::{Frames, Port};
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use connection::{Owner, Service};
+use smoltcp::iface::Interface;
+use smoltcp::socket::tcp::State;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::IpEndpoint;
+use table::Table;
+
+pub(crate) use connection::{CHUNK_MAX, RECEIVE_CREDIT};
+pub use table::CONNECTIONS_MAX;
+
+/// Numbers from here on are the client's to choose.
+pub const FIRST_CLIENT_CONNECTION: u32 = 1 << 31;
+/// Listeners of one session.
+pub const LISTENERS_MAX: usize = 8;
+/// Largest backlog.
+pub const BACKLOG_MAX: u16 = 128;
+/// An incoming connection that is not open by then is forgotten.
+const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// A connection of the client's own that is not open by then has failed.
+const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+/// After `Finish`, the peer has so long to take the rest and to end its direction.
+const LINGER: Duration = Duration::from_secs(60);
+/// Local ports of the client's own connections (RFC 6335 §6).
+const EPHEMERAL: core::ops::RangeInclusive<u16> = 49152..=65535;
+/// Failed `Connect`s whose Closed waits for room in the ring; more than that is a client that does not read.
+const REFUSED_MAX: usize = CONNECTIONS_MAX;
+
+struct Listener {
+    session: u16,
+    id: u16,
+    port: u16,
+    backlog: u16,
+    /// Connections that came in and were not yet told.
+    pending: u16,
+}
+
+#[derive(Default)]
+struct Session {
+    is_dead: bool,
+    open_count: usize,
+    next_connection: u32,
+    next_listener: u16,
+    /// Connections with something to say that found the ring full.
+    blocked: VecDeque<u16>,
+    refused: VecDeque<(u32, CloseReason)>,
+}
+
+/// What to do with a segment.
+pub(crate) enum Destination {
+    /// It belongs to this connection.
+    Connection(u16),
+    /// It would open a connection for which there is no room: drop it, the peer tries again.
+    Nowhere,
+    /// It is nobody's: the stack answers with a reset.
+    Nobody,
+}
+
+/// All Tcp sessions.
+pub(crate) struct Tcp {
+    table: Table,
+    listeners: Vec<Listener>,
+    sessions: Vec<Session>,
+    /// Connections that one session may have.
+    share: usize,
+    next_port: u16,
+    /// SYNs for which there was no room.
+    pub(crate) turned_away: u64,
+}
+
+impl Tcp {
+    pub(crate) fn new(session_count: usize, first_port: u16) -> Self {
+        let span = EPHEMERAL.end() - EPHEMERAL.start();
+        Self {
+            table: Table::default(),
+            listeners: Vec::new(),
+            sessions: (0..session_count).map(|_| Session::default()).collect(),
+            share: CONNECTIONS_MAX / session_count.max(1),
+            next_port: EPHEMERAL.start() + first_port % span,
+            turned_away: 0,
+        }
+    }
+
+    pub(crate) fn connection_count(&self) -> usize {
+        self.table.owned_count()
+    }
+
+    pub(crate) fn listen(&mut self, session: u16, port: u16, backlog: u16) -> Result<u16, Refusal> {
+        if port == 0 || backlog == 0 || backlog > BACKLOG_MAX {
+            return Err(Refusal::BadAddress);
+        }
+        if self.listeners.iter().any(|listener| listener.port == port) {
+            return Err(Refusal::InUse);
+        }
+        if self.listeners.iter().filter(|listener| listener.session == session).count() >= LISTENERS_MAX {
+            return Err(Refusal::NoRoom);
+        }
+        let state = self.sessions.get_mut(usize::from(session)).ok_or(Refusal::NotFound)?;
+        state.next_listener = state.next_listener.wrapping_add(1);
+        let mut id = state.next_listener;
+        // At most LISTENERS_MAX numbers are taken, so this ends.
+        while self.listeners.iter().any(|listener| listener.session == session && listener.id == id) {
+            id = id.wrapping_add(1);
+        }
+        state.next_listener = id;
+        self.listeners.push(Listener { session, id, port, backlog, pending: 0 });
+        Ok(id)
+    }
+
+    pub(crate) fn unlisten(&mut self, session: u16, id: u16) -> Result<(), Refusal> {
+        let position = self
+            .listeners
+            .iter()
+            .position(|listener| listener.session == session && listener.id == id)
+            .ok_or(Refusal::NotFound)?;
+        self.listeners.swap_remove(position);
+        for index in self.table.of_session(session) {
+            let connection = self.table.at(index);
+            if !connection.is_told && connection.owner.is_some_and(|owner| owner.listener == Some(id)) {
+                connection.abort(CloseReason::Reset);
+                self.table.make_ready(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// The session is over: its peers get resets, its client nothing more.
+    pub(crate) fn end_session(&mut self, session: u16) {
+        let Some(state) = self.sessions.get_mut(usize::from(session)) else { return };
+        state.is_dead = true;
+        state.open_count = 0;
+        state.blocked.clear();
+        state.refused.clear();
+        self.listeners.retain(|listener| listener.session != session);
+        for index in self.table.of_session(session) {
+            self.table.at(index).abort(CloseReason::Violation);
+            self.table.at(index).is_blocked = false;
+            self.table.disown(index);
+            self.table.make_ready(index);
+        }
+    }
+
+    /// The client took events out of its ring.
+    pub(crate) fn resume(&mut self, session: u16) {
+        let Some(state) = self.sessions.get_mut(usize::from(session)) else { return };
+        for index in core::mem::take(&mut state.blocked) {
+            self.table.at(index).is_blocked = false;
+            self.table.make_ready(index);
+        }
+    }
+
+    pub(crate) fn command(&mut self, session: u16, command: Command<'_>, now: Instant, interface: &mut Interface) {
+        if self.sessions.get(usize::from(session)).is_none_or(|state| state.is_dead) {
+            return;
+        }
+        let (id, act): (u32, &dyn Fn(&mut connection::Connection)) = match command {
+            Command::Connect { connection, peer } => return self.connect(session, connection, peer, now, interface),
+            Command::Send { connection, data } => (connection, &move |connection| connection.send(data)),
+            Command::Finish { connection } => (connection, &move |connection| connection.finish(now + LINGER)),
+            Command::Abort { connection } => (connection, &move |connection| connection.abort(CloseReason::Reset)),
+            Command::Credit { connection, bytes } => (connection, &move |connection| connection.consumed(bytes)),
+        };
+        // A connection that the client was not told of has no number that the client can know.
+        if let Some(index) = self.table.find_owned(session, id)
+            && (self.table.at(index).is_told || id >= FIRST_CLIENT_CONNECTION)
+        {
+            act(self.table.at(index));
+            self.table.make_ready(index);
+        }
+    }
+
+    fn connect(&mut self, session: u16, id: u32, peer: IpEndpoint, now: Instant, interface: &mut Interface) {
+        if id < FIRST_CLIENT_CONNECTION || self.table.find_owned(session, id).is_some() {
+            return;
+        }
+        if let Err(reason) = self.try_connect(session, id, peer, now, interface) {
+            let refused = &mut self.sessions[usize::from(session)].refused;
+            if refused.len() < REFUSED_MAX {
+                refused.push_back((id, reason));
+            }
+        }
+    }
+
+    fn try_connect(
+        &mut self,
+        session: u16,
+        id: u32,
+        peer: IpEndpoint,
+        now: Instant,
+        interface: &mut Interface,
+    ) -> Result<(), CloseReason> {
+        if self.sessions[usize::from(session)].open_count >= self.share {
+            return Err(CloseReason::NoRoom);
+        }
+        let local = interface.get_source_address(&peer.addr).ok_or(CloseReason::Unreachable)?;
+        let port = self.free_port(local, peer).ok_or(CloseReason::NoRoom)?;
+        let local = IpEndpoint::new(local, port);
+        let owner = Owner { session, id, listener: None };
+        let index = self.table.allocate(owner, now + CONNECT_WITHIN).ok_or(CloseReason::NoRoom)?;
+        if self.table.at(index).socket().connect(interface.context(), peer, local).is_err() {
+            self.table.release(index);
+            return Err(CloseReason::Unreachable);
+        }
+        self.table.set_tuple(index, Tuple { local, remote: peer });
+        self.table.make_ready(index);
+        self.sessions[usize::from(session)].open_count += 1;
+        Ok(())
+    }
+
+    /// A local port with which the tuple is new.
+    fn free_port(&mut self, local: smoltcp::wire::IpAddress, remote: IpEndpoint) -> Option<u16> {
+        for _ in EPHEMERAL {
+            let port = self.next_port;
+            self.next_port = if port == *EPHEMERAL.end() { *EPHEMERAL.start() } else { port + 1 };
+            let is_listened = self.listeners.iter().any(|listener| listener.port == port);
+            let tuple = Tuple { local: IpEndpoint::new(local, port), remote };
+            if !is_listened && self.table.find(&tuple).is_none() {
+                return Some(port);
+            }
+        }
+        None
+    }
+
+    /// Finds the connection of a segment, or makes one.
+    pub(crate) fn route(&mut self, segment: &Segment, now: Instant) -> Destination {
+        if let Some(index) = self.table.find(&segment.tuple) {
+            let connection = self.table.at(index);
+            // A new SYN for a pair of ports whose last connection only waits out TIME-WAIT starts a new one (RFC 9293 §3.6.1
+            // allows it; smoltcp's random initial sequence numbers take the place of the comparison with the old one's).
+            let is_reuse = segment.is_open && connection.owner.is_none() && connection.state() == State::TimeWait;
+            if !is_reuse {
+                return Destination::Connection(index);
+            }
+            self.table.release(index);
+        }
+        if !segment.is_open {
+            return Destination::Nobody;
+        }
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.port == segment.tuple.local.port)
+        else {
+            return Destination::Nobody;
+        };
+        let session = &mut self.sessions[usize::from(listener.session)];
+        if listener.pending >= listener.backlog || session.open_count >= self.share {
+            self.turned_away += 1;
+            return Destination::Nowhere;
+        }
+        let owner = Owner {
+            session: listener.session,
+            id: next_connection(session, listener.session, &self.table),
+            listener: Some(listener.id),
+        };
+        let Some(index) = self.table.allocate(owner, now + OPEN_WITHIN) else {
+            self.turned_away += 1;
+            return Destination::Nowhere;
+        };
+        session.open_count += 1;
+        listener.pending += 1;
+        self.table.at(index).listen(segment.tuple.local.port);
+        self.table.set_tuple(index, segment.tuple);
+        Destination::Connection(index)
+    }
+
+    /// A neighbour may have become known.
+    pub(crate) fn neighbors_changed(&mut self) {
+        self.table.wake_waiting();
+    }
+
+    /// Gives the port's frame to a connection that [`Tcp::route`] named.
+    pub(crate) fn ingress<F: Frames>(
+        &mut self,
+        index: u16,
+        now: Instant,
+        interface: &mut Interface,
+        port: &mut Port<'_, F>,
+    ) {
+        self.table.at(index).ingress(now, interface, port);
+        if self.table.at(index).state() == State::Listen {
+            // Not a segment that opens a connection after all (a bad checksum, say), or its peer reset it at once.
+            self.forget_untold(index);
+        } else {
+            self.table.make_ready(index);
+        }
+    }
+
+    /// Does the work of all connections that have some, until the driver has no room.
+    pub(crate) fn run<F: Frames, C: Clients>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        port: &mut Port<'_, F>,
+        clients: &mut C,
+    ) {
+        self.table.expire(now);
+        self.tell_refused(clients);
+        while let Some(index) = self.table.next_ready() {
+            if !self.step(index, now, interface, port, clients) {
+                self.table.put_back(index);
+                break;
+            }
+        }
+    }
+
+    /// When to run again although nothing happens.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.table.next_deadline()
+    }
+
+    /// The work of one connection. False: the driver has no room.
+    fn step<F: Frames, C: Clients>(
+        &mut self,
+        index: u16,
+        now: Instant,
+        interface: &mut Interface,
+        port: &mut Port<'_, F>,
+        clients: &mut C,
+    ) -> bool {
+        let connection = self.table.at(index);
+        if connection.give_up_at.is_some_and(|give_up_at| give_up_at <= now) {
+            connection.give_up_at = None;
+            connection.abort(CloseReason::TimedOut);
+        }
+        let before = connection.serve(clients);
+        self.account(index, before);
+        let connection = self.table.at(index);
+        port.is_unresolved = false;
+        let is_drained = connection.flush(now, interface, port);
+        if port.is_unresolved {
+            self.table.wait_for_neighbor(index);
+        }
+        let connection = self.table.at(index);
+        let after = connection.serve(clients);
+        self.account(index, after);
+        self.settle(index, is_drained);
+        let connection = self.table.at(index);
+        if connection.tuple.is_some() {
+            let deadline = connection.deadline(now, interface);
+            self.table.arm(index, deadline);
+        }
+        is_drained
+    }
+
+    /// Books what the client was told.
+    fn account(&mut self, index: u16, service: Service) {
+        let Some(owner) = self.table.at(index).owner else { return };
+        if service.is_told_now {
+            self.settle_pending(owner);
+        }
+        let Some(session) = self.sessions.get_mut(usize::from(owner.session)) else { return };
+        if service.is_blocked && !self.table.at(index).is_blocked {
+            self.table.at(index).is_blocked = true;
+            session.blocked.push_back(index);
+        }
+        if service.is_ended {
+            if self.table.at(index).is_blocked {
+                session.blocked.retain(|&blocked| blocked != index);
+                self.table.at(index).is_blocked = false;
+            }
+            session.open_count = session.open_count.saturating_sub(1);
+            if !self.table.at(index).is_told {
+                self.settle_pending(owner);
+            }
+            self.table.disown(index);
+            self.table.at(index).give_up_at = None;
+        }
+    }
+
+    /// A connection without an owner is released, or rests.
+    fn settle(&mut self, index: u16, is_drained: bool) {
+        let connection = self.table.at(index);
+        if connection.owner.is_some() {
+            return;
+        }
+        match connection.state() {
+            State::TimeWait => self.table.rest(index),
+            // The reset was sent, or cannot be.
+            State::Closed if is_drained => self.table.release(index),
+            State::Closed => {}
+            _ => {
+                connection.abort(CloseReason::Reset);
+                self.table.make_ready(index);
+            }
+        }
+    }
+
+    fn settle_pending(&mut self, owner: Owner) {
+        let listener = self
+            .listeners
+            .iter_mut()
+            .find(|listener| listener.session == owner.session && Some(listener.id) == owner.listener);
+        if let Some(listener) = listener {
+            listener.pending = listener.pending.saturating_sub(1);
+        }
+    }
+
+    fn forget_untold(&mut self, index: u16) {
+        if let Some(owner) = self.table.at(index).owner {
+            self.settle_pending(owner);
+            if let Some(session) = self.sessions.get_mut(usize::from(owner.session)) {
+                session.open_count = session.open_count.saturating_sub(1);
+                session.blocked.retain(|&blocked| blocked != index);
+            }
+        }
+        self.table.release(index);
+    }
+
+    fn tell_refused<C: Clients>(&mut self, clients: &mut C) {
+        for (number, session) in self.sessions.iter_mut().enumerate() {
+            while let Some(&(connection, reason)) = session.refused.front() {
+                if !clients.tcp(number, Event::Closed { connection, reason }) {
+                    break;
+                }
+                session.refused.pop_front();
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        self.table.check();
+        for (number, session) in self.sessions.iter().enumerate() {
+            let number = u16::try_from(number).expect("few sessions");
+            assert_eq!(session.open_count, self.table.of_session(number).len(), "open_count");
+        }
+    }
+}
+
+/// The next number of the session that is not in use.
+fn next_connection(session: &mut Session, number: u16, table: &Table) -> u32 {
+    loop {
+        session.next_connection = (session.next_connection + 1) % FIRST_CLIENT_CONNECTION;
+        // At most CONNECTIONS_MAX numbers are in use, so this ends.
+        if table.find_owned(number, session.next_connection).is_none() {
+            return session.next_connection;
+        }
+    }
+}

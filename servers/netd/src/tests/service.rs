@@ -1,0 +1,272 @@
+//! The server behind real rings and the interfaces' own clients; the network is a handful of frames.
+use super::simulation::{MAC, PEER_ADDRESS, PEER_MAC};
+use crate::*;
+use libhybrid::Bell;
+use libhybrid::interfaces::net::link::{LinkRings, LinkServerRings, link};
+use libhybrid::interfaces::net::stack::{
+    self as idl, NetworkClient, ResolverClient, TcpClient, TcpClientRings, TcpCommand, TcpRings, UdpClient,
+    UdpClientRings, UdpRings, tcp, udp,
+};
+use libhybrid::interfaces::time::{Alarm, AlarmClient, AlarmExpired, AlarmLoopback, AlarmServer};
+use libhybrid::ipc::{CallError, ClientId, Dispatch, Incoming, Loopback, LoopbackCaller, Outgoing};
+use libhybrid::ring::{Producer, Region};
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Ipv4Address,
+};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::vec;
+use std::vec::Vec;
+
+const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
+
+#[derive(Default)]
+struct Timed {
+    deadline_ns: Option<u64>,
+    sets: u32,
+}
+
+impl Alarm for Timed {
+    fn set(&mut self, _: ClientId, deadline_ns: u64) {
+        self.deadline_ns = Some(deadline_ns);
+        self.sets += 1;
+    }
+    fn cancel(&mut self, _: ClientId) {}
+    fn pull_expired(&mut self, _: ClientId) -> Option<AlarmExpired> {
+        None
+    }
+}
+
+std::thread_local! {
+    static CLOCK: Cell<u64> = const { Cell::new(5_000_000_000) };
+}
+
+struct Served(Netd<LoopbackCaller<AlarmServer<Timed>>>);
+
+impl Dispatch for Served {
+    fn dispatch(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        self.0.call(incoming, outgoing);
+    }
+}
+
+struct World {
+    netd: Loopback<Served>,
+    driver: LinkServerRings,
+    tcp: Vec<(Region, TcpClientRings)>,
+    udp: UdpClientRings,
+    timed: AlarmLoopback<Timed>,
+}
+
+/// A server with two clients of Tcp (instances 7 and 8) and one of the others (7). All interfaces have index 0 in a loopback's
+/// badges, so `index` says which one is meant.
+fn world(index: u8) -> World {
+    let link = Region::on_heap(link::REGION_BYTES);
+    let regions = [Region::on_heap(tcp::REGION_BYTES), Region::on_heap(tcp::REGION_BYTES)];
+    let datagrams = Region::on_heap(udp::REGION_BYTES);
+    let timed = AlarmLoopback::new(AlarmServer::new(Timed::default()));
+    let indices: Vec<u8> = (0..4).map(|interface| if interface == index { 0 } else { 10 + interface }).collect();
+    let interfaces = Interfaces { tcp: indices[0], udp: indices[1], resolver: indices[2], network: indices[3] };
+    let parameters = Parameters::read(|name| match name {
+        "address" => Some("10.0.0.1/24"),
+        "dns" => Some("10.0.0.2"),
+        "dhcp_patience_ms" => Some("0"),
+        _ => None,
+    });
+    let clients = (
+        regions
+            .iter()
+            .zip([7, 8])
+            .map(|(region, client)| {
+                TcpSession::new(client, Some(TcpRings::server(region).expect("fits")), Bell::default())
+            })
+            .collect(),
+        vec![UdpSession::new(7, Some(UdpRings::server(&datagrams).expect("fits")), Bell::default())],
+        vec![ResolverSession::new(7, Bell::default())],
+    );
+    let mut netd = Netd::new(
+        MAC,
+        parameters.expect("right"),
+        1,
+        LinkPort::new(LinkRings::client(&link).expect("fits"), Bell::default()),
+        clients,
+        interfaces,
+        AlarmClient::new(timed.connect(6)),
+        || CLOCK.get(),
+    );
+    netd.turn();
+    World {
+        netd: Loopback::new(Served(netd)),
+        driver: LinkRings::server(&link).expect("fits"),
+        tcp: regions.into_iter().map(|region| (region.clone(), TcpRings::client(&region).expect("fits"))).collect(),
+        udp: UdpRings::client(&datagrams).expect("fits"),
+        timed,
+    }
+}
+
+fn arp_request() -> Vec<u8> {
+    let arp = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr: PEER_MAC,
+        source_protocol_addr: PEER_ADDRESS,
+        target_hardware_addr: EthernetAddress([0; 6]),
+        target_protocol_addr: ADDRESS,
+    };
+    let ethernet =
+        EthernetRepr { src_addr: PEER_MAC, dst_addr: EthernetAddress::BROADCAST, ethertype: EthernetProtocol::Arp };
+    let mut bytes = vec![0; ethernet.buffer_len() + arp.buffer_len()];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    ethernet.emit(&mut frame);
+    arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+    bytes
+}
+
+impl World {
+    /// The frames that the server has sent, by their types.
+    fn sent(&mut self) -> Vec<EthernetProtocol> {
+        let mut scratch = Vec::new();
+        let mut types = Vec::new();
+        while let Some(frame) = self.driver.transmit.pop(&mut scratch).expect("sound") {
+            types.push(EthernetFrame::new_checked(frame).expect("a frame").ethertype());
+        }
+        types
+    }
+
+    fn turn(&mut self) {
+        self.netd.server().0.turn();
+    }
+}
+
+#[test]
+fn frames_through_the_link_are_answered() {
+    let mut world = world(3);
+    assert_eq!(world.sent(), [EthernetProtocol::Ipv6, EthernetProtocol::Ipv4], "router solicitation, DHCP");
+    for _ in 0..100 {
+        world.driver.received.push(&arp_request()).expect("room");
+    }
+    assert!(world.driver.received.publish(), "the server asked for its bell before it slept");
+    world.turn();
+    assert_eq!(world.sent(), [EthernetProtocol::Arp; 100], "more than one batch in one turn");
+    let counters = NetworkClient::new(world.netd.connect(7)).counters().expect("served");
+    assert_eq!((counters.frames_in, counters.frames_out, counters.connections), (100, 102, 0));
+    let configuration = NetworkClient::new(world.netd.connect(7)).configuration().expect("served");
+    assert_eq!(configuration.mac, MAC.0);
+    assert!(
+        configuration.addresses.contains(&idl::AddressBlock { address: idl::Address::V4([10, 0, 0, 1]), prefix: 24 })
+    );
+    assert_eq!(configuration.dns, [idl::Address::V4([10, 0, 0, 2])]);
+}
+
+#[test]
+fn full_transmit_ring_holds_back_and_resumes() {
+    let mut world = world(3);
+    let mut answered = 0;
+    for _ in 0..40 {
+        for _ in 0..200 {
+            world.driver.received.push(&arp_request()).expect("room");
+        }
+        world.turn(); // The driver takes nothing: after some thousand answers there is no room.
+    }
+    for _ in 0..40 {
+        answered += world.sent().iter().filter(|&&kind| kind == EthernetProtocol::Arp).count();
+        let is_awaited = world.driver.transmit.release();
+        world.turn();
+        assert!(is_awaited || answered == 8000, "the server waits for room and nobody would tell it");
+    }
+    assert_eq!(answered, 8000);
+}
+
+#[test]
+fn alarm_is_set_when_it_would_be_late_only() {
+    let mut world = world(3);
+    let first = world.timed.server().server.deadline_ns.expect("DHCP repeats");
+    assert!(first > CLOCK.get());
+    let sets = world.timed.server().server.sets;
+    for _ in 0..50 {
+        world.driver.received.push(&arp_request()).expect("room");
+        world.turn();
+    }
+    assert_eq!(world.timed.server().server.sets, sets);
+    CLOCK.set(first + 1_000_000);
+    world.turn();
+    assert!(world.timed.server().server.deadline_ns.expect("again") > CLOCK.get());
+}
+
+#[test]
+fn tcp_listeners_belong_to_their_session() {
+    let world = world(0);
+    let (mut seven, mut eight) = (TcpClient::new(world.netd.connect(7)), TcpClient::new(world.netd.connect(8)));
+    let listener = seven.listen(80, 64).expect("free");
+    assert_eq!(eight.listen(80, 64), Err(CallError::Domain(idl::Error::InUse)));
+    assert_eq!(eight.unlisten(listener), Err(CallError::Domain(idl::Error::NotFound)));
+    assert_eq!(eight.listen(81, 0), Err(CallError::Domain(idl::Error::BadAddress)));
+    assert_eq!(TcpClient::new(world.netd.connect(9)).listen(82, 4), Err(CallError::Domain(idl::Error::NotFound)));
+    seven.unlisten(listener).expect("its own");
+    eight.listen(80, 64).expect("free again");
+}
+
+#[test]
+fn tcp_connect_through_the_ring_asks_the_network_and_fails_in_the_end() {
+    let mut world = world(0);
+    world.sent();
+    let peer = idl::Peer { address: idl::Address::V4([10, 0, 0, 9]), port: 5 };
+    let connection = 1 << 31;
+    let rings = &mut world.tcp[1].1;
+    rings.commands.push(&TcpCommand::Connect(idl::ConnectBody { connection, peer })).expect("room");
+    rings.commands.push(&TcpCommand::Send(idl::DataBody { connection: 77, data: Cow::Borrowed(b"x") })).expect("room");
+    assert!(rings.commands.publish(), "the server sleeps");
+    world.turn();
+    assert_eq!(world.sent(), [EthernetProtocol::Arp]);
+    for _ in 0..60 {
+        CLOCK.set(CLOCK.get() + 500_000_000);
+        world.turn();
+    }
+    let mut scratch = Vec::new();
+    let event = world.tcp[1].1.events.pop(&mut scratch).expect("sound");
+    let closed = idl::ClosedBody { connection, reason: idl::CloseReason::TimedOut };
+    assert_eq!(event, Some(idl::TcpEvent::Closed(closed)));
+    assert_eq!(world.tcp[0].1.events.pop(&mut scratch).expect("sound"), None);
+}
+
+#[test]
+fn tcp_session_with_broken_ring_ends_alone() {
+    let mut world = world(0);
+    TcpClient::new(world.netd.connect(7)).listen(80, 4).expect("free");
+    TcpClient::new(world.netd.connect(8)).listen(81, 4).expect("free");
+    let region = world.tcp[0].0.clone();
+    let mut wild = Producer::new(&region, tcp::COMMANDS_RING_OFFSET, tcp::COMMANDS_RING_BYTES).expect("fits");
+    wild.try_push(&[0xff; 40]).expect("room");
+    world.turn();
+    let mut eight = TcpClient::new(world.netd.connect(8));
+    eight.listen(80, 4).expect("the broken session's port is free");
+    assert_eq!(eight.listen(81, 4), Err(CallError::Domain(idl::Error::InUse)), "its own still is there");
+    world.turn();
+}
+
+#[test]
+fn udp_through_the_rings() {
+    let mut world = world(1);
+    world.sent();
+    let mut client = UdpClient::new(world.netd.connect(7));
+    let bound = client.bind(5353).expect("free");
+    assert_eq!(bound.port, 5353);
+    let peer = idl::Peer { address: idl::Address::V4([10, 0, 0, 9]), port: 5 };
+    let datagram = idl::Datagram { socket: bound.socket, peer, data: Cow::Borrowed(b"hi") };
+    world.udp.transmit.push(&datagram).expect("room");
+    world.turn();
+    assert_eq!(world.sent(), [EthernetProtocol::Arp]);
+    client.unbind(bound.socket).expect("bound");
+    assert_eq!(client.unbind(bound.socket), Err(CallError::Domain(idl::Error::NotFound)));
+}
+
+#[test]
+fn resolver_literal_is_answered_by_the_event() {
+    let world = world(2);
+    let mut client = ResolverClient::new(world.netd.connect(7));
+    let query = client.resolve("2001:db8::1").expect("room");
+    let resolved = client.pull_resolved().expect("served").expect("answered");
+    let octets = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    assert_eq!((resolved.query, resolved.error), (query, None));
+    assert_eq!(resolved.addresses, [idl::Address::V6(octets)]);
+    assert_eq!(client.pull_resolved(), Ok(None));
+    assert_eq!(client.resolve("no such name!"), Err(CallError::Domain(idl::Error::BadAddress)));
+}
