@@ -1,0 +1,239 @@
+//! Wires httpd to its rings, calls and alarm; all logic is in the library.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use httpd::limits::TICK_NS;
+use httpd::{Asked, Outside, Refusal, Server, Verdict};
+use libhybrid::interfaces::net::stack::{TcpClient, TcpClientRings, TcpCommand, TcpRings};
+use libhybrid::interfaces::provider::{self, Error, Host, HostRings, HostServerRings, Request, dispatch_host};
+use libhybrid::interfaces::security::{AccessClient, Decision, Protocol, Transport};
+use libhybrid::interfaces::time::AlarmClient;
+use libhybrid::ipc::{ClientId, Incoming, Outgoing};
+use libhybrid::ring::{Producer, RingError};
+use libhybrid::{Component, EndpointCaller, Env, SessionHandle, now_ns};
+
+libhybrid::component!(run);
+
+/// Where HTTP is served if the integrator does not say otherwise (parameter "port").
+const PORT: u16 = 80;
+/// Connections that may be opening at a time.
+const BACKLOG: u16 = 128;
+
+fn run(env: Env) -> ! {
+    let port = env.parameter("port").and_then(|port| port.parse().ok()).unwrap_or(PORT);
+    let mut httpd = Httpd::new(&env);
+    match TcpClient::new(env.client("tcp")).listen(port, BACKLOG) {
+        Ok(_) => log::info!("listening on port {port}"),
+        Err(error) => log::error!("cannot listen on port {port}: {error:?}"),
+    }
+    httpd.work();
+    env.serve(&mut httpd)
+}
+
+/// The world as rings and calls.
+struct World {
+    stack: TcpClientRings,
+    providers: Vec<HostServerRings>,
+    access: AccessClient<EndpointCaller>,
+}
+
+struct Httpd {
+    server: Server,
+    world: World,
+    stack: SessionHandle,
+    sessions: Vec<SessionHandle>,
+    alarm: AlarmClient<EndpointCaller>,
+    alarm_session: SessionHandle,
+    is_armed: bool,
+    is_stack_lost: bool,
+    lost: Vec<bool>,
+    scratch: Vec<u8>,
+}
+
+impl Httpd {
+    fn new(env: &Env) -> Self {
+        let (stack, sessions) = (env.session("tcp"), env.provided("providers"));
+        let rings = |session: &SessionHandle| HostRings::server(session.region());
+        let providers: Result<Vec<_>, RingError> = sessions.iter().map(rings).collect();
+        let (Ok(stack_rings), Ok(providers)) = (TcpRings::client(stack.region()), providers) else {
+            panic!("a region is not as its interface says");
+        };
+        Httpd {
+            server: Server::new(sessions.len()),
+            world: World { stack: stack_rings, providers, access: AccessClient::new(env.client("access")) },
+            stack,
+            lost: alloc::vec![false; sessions.len()],
+            sessions,
+            alarm: AlarmClient::new(env.client("alarm")),
+            alarm_session: env.session("alarm"),
+            is_armed: false,
+            is_stack_lost: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Empties all rings, does what follows, rings each peer at most once a round, and ends when nothing new came.
+    fn work(&mut self) {
+        loop {
+            let now = now_ns();
+            self.hear_stack(now);
+            for session in 0..self.sessions.len() {
+                self.hear_provider(session, now);
+            }
+            self.server.settle(now, &mut self.world);
+            self.ring_bells();
+            if self.may_sleep() {
+                break;
+            }
+        }
+        if self.server.wants_ticks() && !self.is_armed {
+            self.is_armed = self.alarm.set(now_ns().saturating_add(TICK_NS)).is_ok();
+        }
+    }
+
+    fn hear_stack(&mut self, now: u64) {
+        while !self.is_stack_lost {
+            match self.world.stack.events.pop(&mut self.scratch) {
+                Ok(Some(event)) => self.server.on_tcp(event, now, &mut self.world),
+                Ok(None) => return,
+                Err(_) => {
+                    log::error!("the stack broke its session: nothing can be served any more");
+                    self.is_stack_lost = true;
+                    self.server.on_stack_lost(&mut self.world);
+                }
+            }
+        }
+    }
+
+    fn hear_provider(&mut self, session: usize, now: u64) {
+        self.server.on_provider_room(session, &mut self.world);
+        while !self.lost[session] {
+            match self.world.providers[session].responses.pop(&mut self.scratch) {
+                Ok(Some(response)) => self.server.on_response(session, response, now, &mut self.world),
+                Ok(None) => return,
+                Err(_) => {
+                    self.lost[session] = true;
+                    self.server.on_provider_lost(session, &mut self.world);
+                }
+            }
+        }
+    }
+
+    fn ring_bells(&mut self) {
+        let must_ring = self.world.stack.commands.publish() | self.world.stack.events.release();
+        self.stack.bell.ring_if(must_ring);
+        for (rings, session) in self.world.providers.iter_mut().zip(&self.sessions) {
+            let must_ring = rings.requests.publish() | rings.responses.release();
+            session.bell.ring_if(must_ring);
+        }
+    }
+
+    /// Asks all peers for their bells; false if one has said something meanwhile.
+    fn may_sleep(&mut self) -> bool {
+        let is_quiet = self.is_stack_lost || self.world.stack.events.request_bell().unwrap_or(true);
+        let rings = self.world.providers.iter_mut().zip(&self.lost).filter(|(_, is_lost)| !**is_lost);
+        rings.fold(is_quiet, |is_quiet, (rings, _)| rings.responses.request_bell().unwrap_or(false) && is_quiet)
+    }
+}
+
+impl Component for Httpd {
+    fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        dispatch_host(self, incoming, outgoing);
+    }
+
+    fn on_bell(&mut self, bits: u64) {
+        if self.alarm_session.is_in(bits) && matches!(self.alarm.pull_expired(), Ok(Some(_))) {
+            self.is_armed = false;
+            self.server.on_tick(now_ns(), &mut self.world);
+        }
+        self.work();
+    }
+}
+
+impl Host for Httpd {
+    fn register(&mut self, client: ClientId, endpoint: &str) -> Result<(), Error> {
+        let session = self.session_of(client).ok_or(Error::NoRoom)?;
+        let registered = self.server.register(session, endpoint);
+        match registered {
+            Ok(()) => log::info!("{} serves {endpoint}", self.sessions[session].name),
+            Err(error) => log::warn!("{} may not serve {endpoint}: {error:?}", self.sessions[session].name),
+        }
+        registered
+    }
+
+    fn unregister(&mut self, client: ClientId, endpoint: &str) -> Result<(), Error> {
+        let session = self.session_of(client).ok_or(Error::NoRoom)?;
+        self.server.unregister(session, endpoint);
+        Ok(())
+    }
+}
+
+impl Httpd {
+    fn session_of(&self, client: ClientId) -> Option<usize> {
+        self.sessions.iter().position(|session| session.client == Some(client))
+    }
+}
+
+impl Outside for World {
+    fn tcp(&mut self, command: &TcpCommand<'_>) -> Result<(), Refusal> {
+        // What waits for room is at most a Send of a whole chunk.
+        let room = libhybrid::interfaces::net::stack::CHUNK_MAX + 64;
+        let commands = &mut self.stack.commands;
+        match commands.push(command) {
+            Err(RingError::Full) if has_room(commands.ring(), room) => commands.push(command).map_err(refusal),
+            pushed => pushed.map_err(refusal),
+        }
+    }
+
+    fn provider(&mut self, session: usize, request: &Request<'_>) -> Result<(), Refusal> {
+        let room = match request {
+            Request::Head(_) => Request::MAX_ENCODED,
+            _ => provider::CHUNK_MAX + 64,
+        };
+        let requests = &mut self.providers[session].requests;
+        match requests.push(request) {
+            Err(RingError::Full) if has_room(requests.ring(), room) => requests.push(request).map_err(refusal),
+            pushed => pushed.map_err(refusal),
+        }
+    }
+
+    fn is_all_taken(&mut self, session: usize) -> bool {
+        let ring = self.providers[session].requests.ring();
+        ring.room().is_ok_and(|room| room == ring.record_max())
+    }
+
+    fn decide_connection(&mut self, peer: &str) -> Verdict {
+        let decided = self.access.connection(Protocol::Http, Transport::Plain, peer);
+        decided.map_or(Verdict::Deny, |answer| verdict(answer.decision, answer.limit))
+    }
+
+    fn decide_request(&mut self, asked: &Asked<'_>) -> Verdict {
+        let Asked { peer, endpoint, operation, path } = *asked;
+        let decided = self.access.request(Protocol::Http, Transport::Plain, peer, None, endpoint, operation, path);
+        decided.map_or(Verdict::Deny, |answer| verdict(answer.decision, answer.limit))
+    }
+}
+
+/// Asks for a bell when there is room; true if there is room now.
+fn has_room(ring: &mut Producer, len: usize) -> bool {
+    ring.request_space(len).is_ok_and(|must_wait| !must_wait)
+}
+
+fn refusal(error: RingError) -> Refusal {
+    match error {
+        RingError::Full => Refusal::Full,
+        // A record of ours never is too long for its ring: its parts were bounded before.
+        RingError::TooLong | RingError::Corrupt | RingError::Layout => Refusal::Corrupt,
+    }
+}
+
+fn verdict(decision: Decision, limit: u32) -> Verdict {
+    match decision {
+        Decision::Allow => Verdict::Allow,
+        Decision::Deny => Verdict::Deny,
+        Decision::Limit => Verdict::Limit(limit),
+    }
+}

@@ -1,0 +1,108 @@
+//! Wires logd to its writers' rings, its readers' calls and the console; all logic is in the library.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::vec::Vec;
+use libhybrid::interfaces::console::{OutputClientRings, OutputRings};
+use libhybrid::interfaces::log::{Level, ReaderServer, SinkRings};
+use libhybrid::ipc::{Dispatch, Incoming, Outgoing};
+use libhybrid::ring::RingError;
+use libhybrid::{Component, Env, SessionHandle, now_ns};
+use logd::{Logd, PIECE_MAX, STORE_LIMIT};
+
+libhybrid::component!(run);
+
+fn run(env: Env) -> ! {
+    let console = env.session("console");
+    let Ok(output) = OutputRings::client(console.region()) else {
+        panic!("the console's region is not as its interface says");
+    };
+    let mut logd = Logd::new(STORE_LIMIT, env.name());
+    let now = now_ns();
+    logd.note(Level::Info, &alloc::format!("{} {}", env.start().product, env.start().version), now);
+    let mut writers = Vec::new();
+    for session in env.provided("sink") {
+        match SinkRings::server(session.region()) {
+            Ok(rings) => {
+                logd.add_sink(session.name, rings);
+                writers.push(session);
+            }
+            Err(_) => logd.note(Level::Error, &alloc::format!("{} has no usable ring", session.name), now),
+        }
+    }
+    let reader_index = env.interface_index("reader");
+    let server = ReaderServer::new(logd);
+    let mut wiring = Wiring { server, reader_index, writers, console, output, is_console_lost: false };
+    wiring.work();
+    env.serve(&mut wiring)
+}
+
+struct Wiring {
+    server: ReaderServer<Logd>,
+    reader_index: u8,
+    writers: Vec<SessionHandle>,
+    console: SessionHandle,
+    output: OutputClientRings,
+    is_console_lost: bool,
+}
+
+impl Wiring {
+    fn work(&mut self) {
+        let writers = &self.writers;
+        self.server.server.collect(now_ns(), |place| {
+            if let Some(writer) = writers.get(place) {
+                writer.bell.ring();
+            }
+        });
+        self.print();
+    }
+
+    fn print(&mut self) {
+        if self.is_console_lost {
+            return;
+        }
+        let (output, is_lost) = (&mut self.output.output, &mut self.is_console_lost);
+        self.server.server.print(|piece| {
+            loop {
+                match output.push(piece) {
+                    Ok(()) => return true,
+                    // True: still no room, and a bell comes when there is.
+                    Err(RingError::Full) => match output.ring().request_space(PIECE_MAX) {
+                        Ok(true) => return false,
+                        Ok(false) => {}
+                        Err(_) => {
+                            *is_lost = true;
+                            return false;
+                        }
+                    },
+                    Err(_) => {
+                        *is_lost = true;
+                        return false;
+                    }
+                }
+            }
+        });
+        self.console.bell.ring_if(output.publish());
+        if self.is_console_lost {
+            self.server.server.note(
+                Level::Error,
+                "the console broke its session: nothing is printed any more",
+                now_ns(),
+            );
+        }
+    }
+}
+
+impl Component for Wiring {
+    fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        if incoming.badge().interface() == self.reader_index {
+            self.server.dispatch(incoming, outgoing);
+        }
+    }
+
+    fn on_bell(&mut self, _bits: u64) {
+        self.work();
+    }
+}
