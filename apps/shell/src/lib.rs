@@ -1,2 +1,14 @@
 //! Debug console on the serial line; only what its capabilities allow.
 #![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod command;
+pub mod editor;
+pub mod job;
+pub mod quote;
+pub mod screen;
+pub mod shell;
+
+#[cfg(test)]
+mod tests;

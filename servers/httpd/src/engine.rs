@@ -1,4 +1,4 @@
-//! The seam between httpd and a protocol: bytes in, requests out, answers in, bytes out. No I/O, no time, no policy.
+//! The seam between httpd and a protocol; no I/O, no time, no policy.
 
 use crate::http1::Head;
 use crate::status::Status;

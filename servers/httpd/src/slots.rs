@@ -1,4 +1,4 @@
-//! A bounded table with reusable places; no iteration order that anything may rely on.
+//! A bounded table with reusable places; in no order to rely on.
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! HTTP's methods and statuses as the provider interface's verbs and outcomes, and addresses as text; pure tables.
+//! HTTP's words as those of the provider interface, and back; pure tables.
 
 use crate::http1::Method;
 use crate::status::Status;

@@ -1,4 +1,4 @@
-//! Response heads as bytes (RFC 9112 §4, RFC 9110 §6.6): pure formatting and its checks.
+//! Response heads as bytes (RFC 9112 §4): formatting and its checks.
 
 use super::body::is_token;
 use crate::engine::AnswerError;

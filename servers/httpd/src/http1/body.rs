@@ -1,4 +1,4 @@
-//! Request body framing (RFC 9112 §6, §7.1): lengths and chunks in, data ranges out; copies nothing.
+//! Request body framing (RFC 9112 §6, §7.1); copies nothing.
 
 use crate::limits::{BODY_MAX, CHUNK_LINE_MAX, TRAILERS_MAX};
 use crate::status::Status;

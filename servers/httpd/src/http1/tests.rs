@@ -1,4 +1,4 @@
-//! Whole conversations with the engine: tables, and properties over any split of the input.
+//! Whole conversations with the engine, over any split of the input.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 use super::Http1;

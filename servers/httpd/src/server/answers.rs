@@ -1,4 +1,4 @@
-//! From a provider's answer to the client: heads, bodies, credits, and what a provider does wrong.
+//! From a provider's answer to the client; what a provider does wrong.
 
 use super::Server;
 use super::connection::Connection;

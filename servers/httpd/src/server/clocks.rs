@@ -1,4 +1,4 @@
-//! Deadlines: looked at once a second while there are connections; each kind of waiting ends in its own way.
+//! Deadlines, looked at once a second while there are connections.
 
 use super::Server;
 use super::connection::Wait;

@@ -1,4 +1,4 @@
-//! All of httpd but its wiring: connections, requests at providers, answers; no rings, no calls, no clock of its own.
+//! All of httpd but its wiring; no rings, no calls, no clock of its own.
 //!
 //! What arrives goes into the engines at once (`on_…`); what follows from it happens in `settle`, once for each wake-up.
 //!

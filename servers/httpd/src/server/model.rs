@@ -1,4 +1,4 @@
-//! The order of answers against a model, under random scheduling of clients, providers, rings and credits.
+//! The order of answers against a model, under random scheduling.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 use super::simulation::{EchoProvider, Simulation};

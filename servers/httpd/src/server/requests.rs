@@ -1,4 +1,4 @@
-//! From a complete request head to a provider: route, access, room, body; answers nothing but errors.
+//! From a request head to a provider: route, access, room, body.
 
 use super::Server;
 use super::connection::Connection;

@@ -1,4 +1,4 @@
-//! What follows from a wake-up: engines run, bytes go out, credit goes back, waiting requests move up.
+//! What follows from a wake-up: bytes and credit go out, waiting requests on.
 
 use super::Server;
 use super::connection::Connection;

@@ -1,4 +1,4 @@
-//! A simulated world for tests: a stack, clients and providers that check every rule of their interfaces.
+//! A simulated world for tests: it checks every rule of its interfaces.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 use super::Server;

@@ -1,4 +1,4 @@
-//! httpd in its simulated world: routes, access, providers that fail, clients that are slow, and nothing left over.
+//! httpd in its simulated world: failing providers, slow clients, no leaks.
 
 use super::simulation::{EchoProvider, Simulation};
 use crate::limits::{BODY_CREDIT, CONNECTIONS_MAX, IN_FLIGHT_MAX};

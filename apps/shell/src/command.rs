@@ -1,0 +1,132 @@
+//! What can be typed, as types; executes nothing.
+use alloc::string::{String, ToString};
+
+/// One command with its checked arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// An empty line.
+    Nothing,
+    /// The list of commands.
+    Help,
+    /// All instances.
+    Processes,
+    /// The grants of one instance.
+    Capabilities(String),
+    /// The newest entries of the log.
+    Log(u16),
+    /// Stop one instance.
+    Kill(String),
+    /// Addresses and counters.
+    Network,
+    /// Every grant.
+    Grants,
+    /// The audit trail.
+    Audit,
+    /// Time since boot.
+    Uptime,
+    /// Switch the device off.
+    Off,
+    /// Restart the device.
+    Restart,
+}
+
+/// Why a line is not a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mistake {
+    /// There is no such command.
+    Unknown(String),
+    /// The command exists, its arguments are wrong; how to use it.
+    Usage(&'static str),
+}
+
+/// The commands with their arguments and what they do, for `help`.
+pub const HELP: [(&str, &str); 11] = [
+    ("help", "this list"),
+    ("ps", "the components that run, and those that stopped and why"),
+    ("caps NAME", "every capability that the component NAME holds"),
+    ("log [N]", "the newest N entries of the log (20)"),
+    ("kill NAME", "stop the component NAME"),
+    ("net", "addresses and counters of the network"),
+    ("grants", "every capability of every component, as in capgraph.golden"),
+    ("audit", "the audit trail: grants, decisions, faults"),
+    ("uptime", "time since power-on"),
+    ("off", "switch the device off"),
+    ("restart", "restart the device"),
+];
+
+const LOG_DEFAULT: u16 = 20;
+const LOG_MAX: u16 = 1000;
+
+/// Turns a typed line into a command.
+///
+/// # Errors
+/// [`Mistake`], which says what to type instead.
+pub fn parse(line: &str) -> Result<Command, Mistake> {
+    let mut words = line.split_ascii_whitespace();
+    let Some(verb) = words.next() else { return Ok(Command::Nothing) };
+    let argument = words.next();
+    let is_done = words.next().is_none();
+    match (verb, argument) {
+        _ if !is_done => Err(usage_of(verb)),
+        ("help" | "?", None) => Ok(Command::Help),
+        ("ps", None) => Ok(Command::Processes),
+        ("caps", Some(name)) => Ok(Command::Capabilities(name.to_string())),
+        ("log", None) => Ok(Command::Log(LOG_DEFAULT)),
+        ("log", Some(count)) => match count.parse() {
+            Ok(count @ 1..=LOG_MAX) => Ok(Command::Log(count)),
+            _ => Err(usage_of(verb)),
+        },
+        ("kill", Some(name)) => Ok(Command::Kill(name.to_string())),
+        ("net", None) => Ok(Command::Network),
+        ("grants", None) => Ok(Command::Grants),
+        ("audit", None) => Ok(Command::Audit),
+        ("uptime", None) => Ok(Command::Uptime),
+        ("off", None) => Ok(Command::Off),
+        ("restart", None) => Ok(Command::Restart),
+        _ => Err(usage_of(verb)),
+    }
+}
+
+fn usage_of(verb: &str) -> Mistake {
+    let is_it = |entry: &&(&'static str, &str)| entry.0.split(' ').next() == Some(verb);
+    match HELP.iter().find(is_it) {
+        Some((usage, _)) => Mistake::Usage(usage),
+        None => Mistake::Unknown(verb.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Command, Mistake, parse};
+
+    #[test]
+    fn parse_knows_every_command_of_the_help_text() {
+        for (usage, _) in super::HELP {
+            let line = usage.replace("NAME", "httpd").replace("[N]", "5");
+            assert!(parse(&line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn parse_with_wrong_arguments_says_how_to_use_the_command() {
+        for (line, usage) in [
+            ("kill", "kill NAME"),
+            ("log many", "log [N]"),
+            ("log 0", "log [N]"),
+            ("ps x", "ps"),
+            ("caps a b", "caps NAME"),
+        ] {
+            assert_eq!(parse(line), Err(Mistake::Usage(usage)), "{line}");
+        }
+    }
+
+    #[test]
+    fn parse_of_an_unknown_word_names_it() {
+        assert_eq!(parse("rm -rf /"), Err(Mistake::Unknown("rm".into())));
+    }
+
+    #[test]
+    fn parse_of_spaces_is_nothing() {
+        assert_eq!(parse("   "), Ok(Command::Nothing));
+    }
+}

@@ -1,0 +1,296 @@
+//! What commands do: calls on the shell's capabilities, one line of output a step.
+use crate::command::{Command, HELP};
+use crate::quote::quoted;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::fmt::Display;
+use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
+use hybrid_interfaces::net::stack::{Address, NetworkClient};
+use hybrid_interfaces::security::{ControlClient, InspectClient, Instance, PowerClient, State};
+use hybrid_ipc::Caller;
+
+/// The kinds of callers behind the shell's uses: endpoints on the target, loopbacks in tests.
+pub trait Wires {
+    /// To `hybrid.security.Inspect`.
+    type Inspect: Caller;
+    /// To `hybrid.security.Control`.
+    type Control: Caller;
+    /// To `hybrid.security.Power`.
+    type Power: Caller;
+    /// To `hybrid.log.Reader`.
+    type Reader: Caller;
+    /// To `hybrid.net.stack.Network`.
+    type Network: Caller;
+}
+
+/// All authority that the shell has.
+pub struct Clients<W: Wires> {
+    /// Reads the state of the system.
+    pub inspect: InspectClient<W::Inspect>,
+    /// Stops components.
+    pub control: ControlClient<W::Control>,
+    /// Switches the device off.
+    pub power: PowerClient<W::Power>,
+    /// Reads the log.
+    pub reader: ReaderClient<W::Reader>,
+    /// Reads addresses and counters.
+    pub network: NetworkClient<W::Network>,
+}
+
+type Cursor<W> = CursorClient<<<W as Wires>::Reader as Caller>::Received>;
+
+/// A command that runs.
+pub enum Job<W: Wires> {
+    /// The list of commands.
+    Help(usize),
+    /// The instance with this index is next.
+    Processes(u16),
+    /// The grants of the instance with this name; its index, and the number of the next grant.
+    Capabilities(String, Option<(u16, u16)>),
+    /// All grants: index of the instance, number of its next grant, and how many were printed.
+    Grants(u16, u16, u32),
+    /// The newest entries: how many are asked for.
+    OpenLog(u16),
+    /// Entries up to the end, at most so many.
+    Log(Cursor<W>, u16),
+    /// The audit trail from this sequence number on, up to the last one that was there at the start.
+    Audit(u64),
+    /// A command with one call.
+    Once(Command),
+}
+
+/// What a step left.
+pub enum Step<W: Wires> {
+    /// The rest of the job.
+    More(Job<W>),
+    /// Nothing.
+    Done,
+}
+
+/// What the shell knows without asking anybody.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// Now, nanoseconds of the monotonic clock.
+    pub now_ns: u64,
+    /// When securityd began, same clock.
+    pub boot_ns: u64,
+}
+
+impl<W: Wires> Job<W> {
+    /// The job that does `command`.
+    pub fn new(command: Command) -> Self {
+        match command {
+            Command::Help => Self::Help(0),
+            Command::Processes => Self::Processes(0),
+            Command::Capabilities(name) => Self::Capabilities(name, None),
+            Command::Log(count) => Self::OpenLog(count),
+            Command::Audit => Self::Audit(0),
+            Command::Grants => Self::Grants(0, 0, 0),
+            other => Self::Once(other),
+        }
+    }
+
+    /// Does one step: at most a few calls and a few lines into `out`.
+    ///
+    /// # Errors
+    /// A text for the person at the console; the job is over.
+    pub fn step(self, clients: &mut Clients<W>, times: Times, out: &mut String) -> Result<Step<W>, String> {
+        match self {
+            Self::Help(index) => Ok(help(index, out)),
+            Self::Processes(index) => processes(clients, index, out),
+            Self::Capabilities(name, place) => capabilities(clients, name, place, out),
+            Self::Grants(index, number, count) => grants(clients, (index, number), count, out),
+            Self::OpenLog(count) => {
+                let cursor = clients.reader.open(count).map_err(because("the log"))?;
+                Ok(Step::More(Self::Log(cursor, count)))
+            }
+            Self::Log(cursor, left) => log_entry(cursor, left, out),
+            Self::Audit(sequence) => audit(clients, sequence, out),
+            Self::Once(command) => once(clients, &command, times, out).map(|()| Step::Done),
+        }
+    }
+}
+
+fn because<E: Display>(what: &str) -> impl FnOnce(E) -> String {
+    move |error| format!("{what}: {error}")
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push_str("\r\n");
+}
+
+fn help<W: Wires>(index: usize, out: &mut String) -> Step<W> {
+    let Some((usage, about)) = HELP.get(index) else { return Step::Done };
+    line(out, &format!("  {usage:<10} {about}"));
+    Step::More(Job::Help(index + 1))
+}
+
+fn processes<W: Wires>(clients: &mut Clients<W>, index: u16, out: &mut String) -> Result<Step<W>, String> {
+    let summary = clients.inspect.summary().map_err(because("securityd"))?;
+    if index == 0 {
+        line(out, "name             state     gen  prio   memory KiB  caps  why it stopped");
+    }
+    if index >= summary.instances {
+        let (free, total) = (summary.memory_free / 1024, summary.memory_total / 1024);
+        line(out, &format!("{} instances; {free} of {total} KiB of memory are free", summary.instances));
+        return Ok(Step::Done);
+    }
+    let instance = clients.inspect.instance(index).map_err(because("securityd"))?;
+    line(out, &process(&instance));
+    Ok(Step::More(Job::Processes(index + 1)))
+}
+
+fn process(instance: &Instance<'_>) -> String {
+    let state = match instance.state {
+        State::Starting => "starting",
+        State::Running => "running",
+        State::Faulted => "faulted",
+        State::Killed => "killed",
+    };
+    let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
+    let (memory, caps) = (instance.memory_bytes / 1024, instance.capabilities);
+    format!(
+        "{name:<16} {state:<9} {:>3}  {:>4}  {memory:>11}  {caps:>4}  {detail}",
+        instance.generation, instance.priority
+    )
+    .trim_end()
+    .to_string()
+}
+
+/// Finds the instance by its name first, an index a step; then prints a grant a step.
+fn capabilities<W: Wires>(
+    clients: &mut Clients<W>,
+    name: String,
+    place: Option<(u16, u16)>,
+    out: &mut String,
+) -> Result<Step<W>, String> {
+    let Some((index, number)) = place else {
+        let index = index_of(clients, &name)?;
+        return Ok(Step::More(Job::Capabilities(name, Some((index, 0)))));
+    };
+    let grant = clients.inspect.grant(index, number).map_err(because("securityd"))?;
+    if !grant.line.is_empty() {
+        line(out, &quoted(&grant.line));
+    }
+    match number.checked_add(1) {
+        Some(next) if grant.more => Ok(Step::More(Job::Capabilities(name, Some((index, next))))),
+        _ => Ok(Step::Done),
+    }
+}
+
+/// Prints every grant as securityd made it, one a step; ends with their number.
+fn grants<W: Wires>(
+    clients: &mut Clients<W>,
+    (index, number): (u16, u16),
+    count: u32,
+    out: &mut String,
+) -> Result<Step<W>, String> {
+    let instances = clients.inspect.summary().map_err(because("securityd"))?.instances;
+    if index >= instances {
+        line(out, &format!("{count} grants in all"));
+        return Ok(Step::Done);
+    }
+    let grant = clients.inspect.grant(index, number).map_err(because("securityd"))?;
+    let is_there = !grant.line.is_empty();
+    if is_there {
+        line(out, &quoted(&grant.line));
+    }
+    let next = number.checked_add(1).filter(|_| grant.more).map_or((index + 1, 0), |next| (index, next));
+    Ok(Step::More(Job::Grants(next.0, next.1, count + u32::from(is_there))))
+}
+
+fn index_of<W: Wires>(clients: &mut Clients<W>, name: &str) -> Result<u16, String> {
+    let count = clients.inspect.summary().map_err(because("securityd"))?.instances;
+    for index in 0..count {
+        if clients.inspect.instance(index).map_err(because("securityd"))?.name == name {
+            return Ok(index);
+        }
+    }
+    Err(format!("no component is called {}; `ps` lists them", quoted(name)))
+}
+
+fn log_entry<W: Wires>(mut cursor: Cursor<W>, left: u16, out: &mut String) -> Result<Step<W>, String> {
+    let next = cursor.next().map_err(because("the log"))?;
+    if next.missed > 0 {
+        line(out, &format!("  … {} entries were overwritten", next.missed));
+    }
+    // Entries that arrive meanwhile (this shell's own, too) do not count: the command ends.
+    let (Some(entry), Some(rest)) = (next.entry, left.checked_sub(1)) else { return Ok(Step::Done) };
+    let level = match entry.level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    };
+    let lost =
+        if entry.dropped_before > 0 { format!(" ({} lost before)", entry.dropped_before) } else { String::new() };
+    let (component, text) = (quoted(&entry.component), quoted(&entry.text));
+    line(out, &format!("{:>6} {} {level:<5} {component:<12} {text}{lost}", entry.sequence, seconds(entry.at_ns)));
+    Ok(Step::More(Job::Log(cursor, rest)))
+}
+
+fn audit<W: Wires>(clients: &mut Clients<W>, sequence: u64, out: &mut String) -> Result<Step<W>, String> {
+    let answer = clients.inspect.audit(sequence).map_err(because("securityd"))?;
+    let Some(text) = answer.line else { return Ok(Step::Done) };
+    line(out, &quoted(&text));
+    // A server that names the same place again would keep the console busy for ever.
+    if answer.next <= sequence { Ok(Step::Done) } else { Ok(Step::More(Job::Audit(answer.next))) }
+}
+
+fn once<W: Wires>(clients: &mut Clients<W>, command: &Command, times: Times, out: &mut String) -> Result<(), String> {
+    match command {
+        Command::Kill(name) => {
+            log::warn!("the console's operator stops {name}");
+            clients.control.kill(name).map_err(because(name))?;
+            line(out, &format!("{} is stopped", quoted(name)));
+        }
+        Command::Network => network(clients, out)?,
+        Command::Uptime => line(out, &seconds(times.now_ns.saturating_sub(times.boot_ns))),
+        Command::Off => {
+            log::warn!("the console's operator switches the device off");
+            clients.power.off().map_err(because("securityd"))?;
+        }
+        Command::Restart => {
+            log::warn!("the console's operator restarts the device");
+            clients.power.restart().map_err(because("securityd"))?;
+        }
+        // The others are jobs of their own.
+        _ => {}
+    }
+    Ok(())
+}
+
+fn network<W: Wires>(clients: &mut Clients<W>, out: &mut String) -> Result<(), String> {
+    let now = clients.network.configuration().map_err(because("netd"))?;
+    let mac = now.mac.map(|byte| format!("{byte:02x}")).join(":");
+    line(out, &format!("link      {mac}"));
+    for block in &now.addresses {
+        line(out, &format!("address   {}/{}", address(&block.address), block.prefix));
+    }
+    if let Some(gateway) = &now.gateway {
+        line(out, &format!("gateway   {}", address(gateway)));
+    }
+    for server in &now.dns {
+        line(out, &format!("dns       {}", address(server)));
+    }
+    line(out, &format!("by        {}", if now.is_dhcp { "DHCP" } else { "fixed setting" }));
+    let counters = clients.network.counters().map_err(because("netd"))?;
+    line(out, &format!("received  {} frames, {} bytes", counters.frames_in, counters.bytes_in));
+    line(out, &format!("sent      {} frames, {} bytes", counters.frames_out, counters.bytes_out));
+    line(out, &format!("open      {} connections", counters.connections));
+    Ok(())
+}
+
+fn address(address: &Address) -> String {
+    match address {
+        Address::V4(bytes) => core::net::Ipv4Addr::from(*bytes).to_string(),
+        Address::V6(bytes) => core::net::Ipv6Addr::from(*bytes).to_string(),
+    }
+}
+
+/// Seconds with milliseconds.
+fn seconds(ns: u64) -> String {
+    format!("{:>5}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1000)
+}

@@ -1,0 +1,49 @@
+//! Wires the shell to its capabilities; no logic.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+use libhybrid::interfaces::console::TerminalRings;
+use libhybrid::interfaces::log::ReaderClient;
+use libhybrid::interfaces::net::stack::NetworkClient;
+use libhybrid::interfaces::security::{ControlClient, InspectClient, PowerClient};
+use libhybrid::{EndpointCaller, Env, log, now_ns, stop};
+use shell::job::{Clients, Times, Wires};
+use shell::screen::Screen;
+use shell::shell::Shell;
+
+libhybrid::component!(run);
+
+struct Endpoints;
+
+impl Wires for Endpoints {
+    type Inspect = EndpointCaller;
+    type Control = EndpointCaller;
+    type Power = EndpointCaller;
+    type Reader = EndpointCaller;
+    type Network = EndpointCaller;
+}
+
+fn run(env: Env) -> ! {
+    let clients = Clients::<Endpoints> {
+        inspect: InspectClient::new(env.client("inspect")),
+        control: ControlClient::new(env.client("control")),
+        power: PowerClient::new(env.client("power")),
+        reader: ReaderClient::new(env.client("reader")),
+        network: NetworkClient::new(env.client("network")),
+    };
+    let terminal = env.session("terminal");
+    let Ok(rings) = TerminalRings::client(terminal.region()) else {
+        log::error!("the region of the terminal does not fit its interface");
+        stop()
+    };
+    let mut shell = Shell::new(clients, rings.input, Screen::new(rings.output));
+    let boot_ns = env.start().boot_ns;
+    loop {
+        let times = || Times { now_ns: now_ns(), boot_ns };
+        if let Err(error) = shell.advance(times, || terminal.bell.ring()) {
+            log::error!("the terminal is gone: {error}");
+            stop()
+        }
+        let _bits = env.wait();
+    }
+}

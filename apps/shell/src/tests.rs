@@ -1,0 +1,312 @@
+//! The whole shell on loopbacks: keys go in, text comes out; no kernel.
+use crate::job::{Clients, Times, Wires};
+use crate::screen::Screen;
+use crate::shell::Shell;
+use hybrid_interfaces::console::{TerminalRings, TerminalServerRings, terminal};
+use hybrid_interfaces::log::{Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer};
+use hybrid_interfaces::net::stack::{
+    Address, AddressBlock, Network, NetworkClient, NetworkConfiguration, NetworkCounters, NetworkLoopback,
+    NetworkServer,
+};
+use hybrid_interfaces::security::{
+    Control, ControlClient, ControlLoopback, ControlServer, Error, Inspect, InspectAudit, InspectClient, InspectGrant,
+    InspectLoopback, InspectServer, InspectSummary, Instance, Power, PowerClient, PowerLoopback, PowerServer, State,
+};
+use hybrid_ipc::{ClientId, LoopbackCaller, Region};
+
+const NAMES: [&str; 3] = ["securityd", "httpd", "evil\u{1b}[2J"];
+
+struct FakeInspect;
+
+impl Inspect for FakeInspect {
+    fn summary(&mut self, _: ClientId) -> InspectSummary<'_> {
+        InspectSummary {
+            product: "gateway".into(),
+            version: "1".into(),
+            instances: 3,
+            memory_total: 1 << 20,
+            memory_free: 1 << 19,
+            grants: 6,
+        }
+    }
+
+    fn instance(&mut self, _: ClientId, index: u16) -> Result<Instance<'_>, Error> {
+        let name = NAMES.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
+        Ok(Instance {
+            index,
+            name: (*name).into(),
+            component: "servers/x".into(),
+            state: State::Running,
+            generation: 1,
+            priority: 100,
+            memory_bytes: 4096,
+            capabilities: 2,
+            detail: "".into(),
+        })
+    }
+
+    fn grant(&mut self, _: ClientId, index: u16, number: u16) -> Result<InspectGrant<'_>, Error> {
+        let name = NAMES.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
+        Ok(InspectGrant { line: format!("{name} holds {number}").into(), more: number < 1 })
+    }
+
+    fn audit(&mut self, _: ClientId, sequence: u64) -> InspectAudit<'_> {
+        let line = (sequence < 500).then(|| format!("{sequence} granted something").into());
+        InspectAudit { line, next: sequence + 1 }
+    }
+}
+
+#[derive(Default)]
+struct FakeControl(Vec<String>);
+
+impl Control for FakeControl {
+    fn kill(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
+        if name != "httpd" {
+            return Err(Error::NoSuchInstance);
+        }
+        self.0.push(name.into());
+        Ok(())
+    }
+
+    fn dump_grants(&mut self, _: ClientId) -> u32 {
+        6
+    }
+}
+
+#[derive(Default)]
+struct FakePower(u32);
+
+impl Power for FakePower {
+    fn off(&mut self, _: ClientId) {
+        self.0 += 1;
+    }
+
+    fn restart(&mut self, _: ClientId) {
+        self.0 += 100;
+    }
+}
+
+struct FakeLog;
+struct FakeCursor(u64, u64);
+
+impl Reader for FakeLog {
+    type Cursor = FakeCursor;
+
+    fn open(&mut self, _: ClientId, newest: u16) -> FakeCursor {
+        FakeCursor(1000 - u64::from(newest), 1000)
+    }
+}
+
+impl Cursor<FakeLog> for FakeCursor {
+    fn next<'a>(&'a mut self, _: &'a mut FakeLog, _: ClientId) -> CursorNext<'a> {
+        let entry = (self.0 < self.1).then(|| Entry {
+            sequence: self.0,
+            at_ns: 1_234_000_000,
+            level: Level::Info,
+            dropped_before: 0,
+            component: "httpd".into(),
+            target: "httpd".into(),
+            text: "ready\r\nnot ready".into(),
+        });
+        self.0 += 1;
+        CursorNext { entry, missed: 0 }
+    }
+}
+
+struct FakeNetwork;
+
+impl Network for FakeNetwork {
+    fn configuration(&mut self, _: ClientId) -> NetworkConfiguration {
+        NetworkConfiguration {
+            mac: [2, 0, 0, 0, 0, 1],
+            addresses: vec![AddressBlock { address: Address::V4([10, 0, 2, 15]), prefix: 24 }],
+            gateway: Some(Address::V4([10, 0, 2, 2])),
+            dns: vec![],
+            is_dhcp: true,
+        }
+    }
+
+    fn counters(&mut self, _: ClientId) -> NetworkCounters {
+        NetworkCounters { frames_in: 1, frames_out: 2, bytes_in: 3, bytes_out: 4, connections: 5 }
+    }
+}
+
+struct Loops;
+
+impl Wires for Loops {
+    type Inspect = LoopbackCaller<InspectServer<FakeInspect>>;
+    type Control = LoopbackCaller<ControlServer<FakeControl>>;
+    type Power = LoopbackCaller<PowerServer<FakePower>>;
+    type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
+    type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
+}
+
+/// A shell, its terminal, and the servers that a test looks at.
+struct Desk {
+    shell: Shell<Loops>,
+    terminal: TerminalServerRings,
+    control: ControlLoopback<FakeControl>,
+    power: PowerLoopback<FakePower>,
+    reader: ReaderLoopback<FakeLog>,
+    region: Region,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let region = Region::on_heap(terminal::REGION_BYTES);
+        let rings = TerminalRings::client(&region).expect("the region has the interface's size");
+        let control = ControlLoopback::new(ControlServer::new(FakeControl::default()));
+        let power = PowerLoopback::new(PowerServer::new(FakePower::default()));
+        let reader = ReaderLoopback::new(ReaderServer::new(FakeLog));
+        let clients = Clients {
+            inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
+            control: ControlClient::new(control.connect(9)),
+            power: PowerClient::new(power.connect(9)),
+            reader: ReaderClient::new(reader.connect(9)),
+            network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
+        };
+        let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
+        let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
+        Self { shell, terminal, control, power, reader, region }
+    }
+
+    fn advance(&mut self) {
+        let times = || Times { now_ns: 12_345_000_000, boot_ns: 0 };
+        self.shell.advance(times, || {}).expect("the rings are sound");
+    }
+
+    fn printed(&mut self) -> String {
+        let (mut scratch, mut text) = (Vec::new(), Vec::new());
+        while let Some(bytes) = self.terminal.output.pop(&mut scratch).expect("the shell keeps its ring sound") {
+            text.extend_from_slice(bytes);
+        }
+        String::from_utf8(text).expect("the shell prints text")
+    }
+
+    /// Types a line; returns everything that the shell prints until it has nothing more to say.
+    fn type_line(&mut self, line: &str) -> String {
+        for piece in format!("{line}\r").as_bytes().chunks(64) {
+            self.terminal.input.push(piece).expect("the shell takes its input");
+        }
+        let mut text = String::new();
+        loop {
+            self.advance();
+            let more = self.printed();
+            if more.is_empty() {
+                return text;
+            }
+            text.push_str(&more);
+        }
+    }
+}
+
+#[test]
+fn start_prints_a_prompt() {
+    let mut desk = Desk::new();
+    desk.advance();
+    assert!(desk.printed().ends_with("\r\n> "));
+}
+
+#[test]
+fn ps_lists_every_instance_with_names_that_cannot_steer_the_terminal() {
+    let text = Desk::new().type_line("ps");
+    assert!(text.contains("httpd            running     1   100            4     2"), "{text}");
+    assert!(text.contains("evil\\x1b[2J"), "{text}");
+    assert!(!text.contains('\u{1b}'));
+    assert!(text.contains("512 of 1024 KiB"), "{text}");
+}
+
+#[test]
+fn caps_prints_the_grants_of_the_named_instance_only() {
+    let text = Desk::new().type_line("caps httpd");
+    assert!(text.contains("httpd holds 0\r\nhttpd holds 1\r\n> "), "{text}");
+    assert!(!text.contains("securityd holds"));
+    assert!(Desk::new().type_line("caps nobody").contains("no component is called nobody"));
+}
+
+#[test]
+fn grants_prints_all_and_their_number() {
+    let text = Desk::new().type_line("grants");
+    assert!(text.contains("securityd holds 0\r\n"), "{text}");
+    assert!(text.contains("6 grants in all\r\n> "), "{text}");
+}
+
+#[test]
+fn log_prints_so_many_entries_and_no_foreign_line_ends() {
+    let text = Desk::new().type_line("log 3");
+    assert_eq!(text.matches("info").count(), 3, "{text}");
+    assert!(text.contains("   997     1.234 s info  httpd        ready\\x0d\\x0anot ready\r\n"), "{text}");
+}
+
+#[test]
+fn audit_longer_than_the_ring_waits_for_room_and_loses_nothing() {
+    let text = Desk::new().type_line("audit");
+    for sequence in 0..500 {
+        assert!(text.contains(&format!("{sequence} granted something\r\n")), "{sequence}");
+    }
+    assert!(text.ends_with("\r\n> "));
+}
+
+#[test]
+fn interrupt_ends_a_command_that_waits_for_room() {
+    let mut desk = Desk::new();
+    desk.terminal.input.push(b"audit\r").expect("room");
+    desk.advance();
+    desk.terminal.input.push(&[3]).expect("room");
+    desk.advance();
+    let mut text = desk.printed();
+    desk.advance();
+    text.push_str(&desk.printed());
+    assert!(text.ends_with("^C\r\n> "), "{text}");
+    assert!(desk.type_line("uptime").contains("   12.345 s\r\n"));
+}
+
+#[test]
+fn kill_stops_the_named_instance_and_says_so() {
+    let mut desk = Desk::new();
+    assert!(desk.type_line("kill httpd").contains("httpd is stopped\r\n> "));
+    assert_eq!(desk.control.server().server.0, ["httpd"]);
+    assert!(desk.type_line("kill nobody").contains("nobody: NoSuchInstance\r\n> "));
+}
+
+#[test]
+fn off_and_restart_call_the_power_interface_once() {
+    let mut desk = Desk::new();
+    desk.type_line("off");
+    assert_eq!(desk.power.server().server.0, 1);
+    desk.type_line("restart");
+    assert_eq!(desk.power.server().server.0, 101);
+}
+
+#[test]
+fn net_prints_addresses_as_people_write_them() {
+    let text = Desk::new().type_line("net");
+    for part in ["02:00:00:00:00:01", "10.0.2.15/24", "10.0.2.2", "DHCP", "5 connections"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn dead_server_is_an_answer_like_any_other() {
+    let mut desk = Desk::new();
+    desk.reader.kill();
+    assert!(desk.type_line("log").contains("the log: the server is gone\r\n> "));
+    assert!(desk.type_line("uptime").contains("12.345 s"));
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let mut desk = Desk::new();
+    assert!(desk.type_line("rm x").contains("rm: there is no such command"));
+    assert!(desk.type_line("kill").contains("use: kill NAME"));
+}
+
+#[test]
+fn corrupt_terminal_ends_the_shell_with_an_error() {
+    let mut desk = Desk::new();
+    desk.advance();
+    for offset in (0..desk.region.len()).step_by(64) {
+        desk.region.scribble(offset, 3).expect("inside");
+    }
+    assert!(desk.shell.advance(|| Times { now_ns: 0, boot_ns: 0 }, || {}).is_err());
+}

@@ -1,0 +1,25 @@
+//! The list of all scenarios; each subject is a file.
+mod boot;
+mod console;
+mod faults;
+mod load;
+mod requests;
+mod suite;
+
+use crate::hardware::Hardware;
+use crate::scenario::{Image, Scenario, Stage};
+use anyhow::Result;
+
+/// Every scenario, in the order in which they are played: cheap ones first.
+pub fn all() -> Vec<Scenario> {
+    [suite::all(), boot::all(), console::all(), requests::all(), faults::all(), load::all()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A scenario with the gateway product on the default machine.
+fn gateway(name: &str, about: &str, run: fn(&mut Stage) -> Result<()>) -> Scenario {
+    let (name, about) = (name.to_string(), about.to_string());
+    Scenario { name, about, image: Image::Product("gateway"), hardware: Hardware::default(), run }
+}

@@ -1,0 +1,57 @@
+//! Many connections and many requests: no error, no leak, still answering.
+use super::gateway;
+use crate::http;
+use crate::load;
+use crate::scenario::{Scenario, Stage};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Requests in a row that must end without an error.
+const REQUESTS: u64 = 100_000;
+/// Connections at once.
+const CONNECTIONS: u32 = 200;
+/// One run of the generator; runs are repeated until there were enough requests.
+const RUN_SECONDS: u32 = 20;
+/// An emulated machine on a slow host answers 100 requests a second or more.
+const AT_MOST: Duration = Duration::from_secs(1000);
+
+/// The scenarios of this subject.
+pub(super) fn all() -> Vec<Scenario> {
+    vec![gateway("load", "200 connections, 100,000 requests: no error, memory before = after, still answering", load)]
+}
+
+fn load(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    let url = format!("http://127.0.0.1:{}/nope", stage.port);
+    let url_page = format!("http://127.0.0.1:{}/", stage.port);
+    // Once beforehand, so that buffers which are kept for later are there.
+    load::for_seconds(&url_page, CONNECTIONS, 5)?;
+    let before = settled_memory(stage)?;
+    let start = Instant::now();
+    let mut requests = 0;
+    while requests < REQUESTS {
+        let report = load::for_seconds(&url_page, CONNECTIONS, RUN_SECONDS)?;
+        ensure!(
+            report.errors == 0,
+            "{} of {} requests failed: {report:?}",
+            report.errors,
+            report.requests + report.errors
+        );
+        requests += report.requests;
+        ensure!(start.elapsed() < AT_MOST, "only {requests} requests in {} s", start.elapsed().as_secs());
+    }
+    let _ = url;
+    let after = settled_memory(stage)?;
+    ensure!(before == after, "memory before and after {requests} requests differs:\n{before:#}\n{after:#}");
+    ensure!(http::request(stage.port, "GET", "/")?.status == 200, "the page is gone");
+    stage.finish()
+}
+
+/// The memory figures of /api/status, read when connections of a load have ended.
+fn settled_memory(stage: &mut Stage) -> Result<Value> {
+    std::thread::sleep(Duration::from_secs(3));
+    let text = http::request(stage.port, "GET", "/api/status")?.text();
+    let status: Value = serde_json::from_str(&text).with_context(|| format!("/api/status is not JSON:\n{text}"))?;
+    Ok(status["memory"].clone())
+}

@@ -1,0 +1,150 @@
+//! The serial line of a machine as text that one can wait for; keeps all of it.
+use anyhow::{Result, anyhow, bail};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the guest wrote so far, shared with the thread that reads it.
+#[derive(Default)]
+struct Transcript {
+    text: Mutex<(Vec<u8>, bool)>,
+    changed: Condvar,
+}
+
+impl Transcript {
+    fn lock(&self) -> MutexGuard<'_, (Vec<u8>, bool)> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Both directions of the line. `expect` moves a cursor forward, so that one wait never matches old text twice.
+pub struct Console {
+    transcript: Arc<Transcript>,
+    input: Box<dyn Write + Send>,
+    cursor: usize,
+}
+
+impl Console {
+    /// Reads `output` on a thread of its own until it ends, into memory and into `log`.
+    pub fn new(mut output: impl Read + Send + 'static, input: impl Write + Send + 'static, mut log: File) -> Self {
+        let transcript = Arc::new(Transcript::default());
+        let shared = transcript.clone();
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = output.read(&mut chunk) {
+                // The file is for people; a full disk must not change what a scenario sees.
+                let _ = log.write_all(&chunk[..length]);
+                shared.lock().0.extend_from_slice(&chunk[..length]);
+                shared.changed.notify_all();
+            }
+            shared.lock().1 = true;
+            shared.changed.notify_all();
+        });
+        Self { transcript, input: Box::new(input), cursor: 0 }
+    }
+
+    /// Waits until `needle` stands after the cursor, moves the cursor behind it and returns the text in between.
+    ///
+    /// # Errors
+    /// Time ran out or the machine ended first; the message holds the last lines.
+    pub fn expect(&mut self, needle: &str, within: Duration) -> Result<String> {
+        let deadline = Instant::now() + within;
+        let mut state = self.transcript.lock();
+        loop {
+            let rest = state.0.get(self.cursor..).unwrap_or_default();
+            if let Some(at) = find(rest, needle.as_bytes()) {
+                let end = at + needle.len();
+                let text = String::from_utf8_lossy(&rest[..end]).into_owned();
+                self.cursor += end;
+                return Ok(text);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if state.1 || left.is_zero() {
+                let why = if state.1 { "the machine ended" } else { "time ran out" };
+                let tail = tail(&state.0);
+                bail!("waited {} s for {needle:?} on the console; {why}. Its last lines:\n{tail}", within.as_secs());
+            }
+            let (next, _) = self.transcript.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            state = next;
+        }
+    }
+
+    /// Waits until the guest has ended the line (the machine is off).
+    ///
+    /// # Errors
+    /// The machine still runs after `within`.
+    pub fn expect_end(&mut self, within: Duration) -> Result<()> {
+        let state = self.transcript.lock();
+        let ended = |state: &mut (Vec<u8>, bool)| !state.1;
+        let (state, outcome) =
+            self.transcript.changed.wait_timeout_while(state, within, ended).unwrap_or_else(PoisonError::into_inner);
+        if outcome.timed_out() {
+            bail!("the machine still runs after {} s. Its last lines:\n{}", within.as_secs(), tail(&state.0));
+        }
+        Ok(())
+    }
+
+    /// Types `line` and the Enter key.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn send_line(&mut self, line: &str) -> Result<()> {
+        self.send(format!("{line}\r").as_bytes())
+    }
+
+    /// Types `keys` as they are.
+    ///
+    /// # Errors
+    /// The machine is gone.
+    pub fn send(&mut self, keys: &[u8]) -> Result<()> {
+        let sent = self.input.write_all(keys).and_then(|()| self.input.flush());
+        sent.map_err(|error| anyhow!("the machine does not take input any more: {error}"))
+    }
+
+    /// Everything the guest wrote, from power-on.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.transcript.lock().0).into_owned()
+    }
+
+    /// From now on only text that is not there yet counts.
+    pub fn skip_to_end(&mut self) {
+        self.cursor = self.transcript.lock().0.len();
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len().max(1)).position(|window| window == needle)
+}
+
+fn tail(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(20)..].iter().map(|line| format!("    {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Console;
+    use std::time::Duration;
+
+    fn console(text: &'static str) -> Console {
+        let log = std::fs::File::create("/dev/null").expect("the null device is writable");
+        Console::new(text.as_bytes(), std::io::sink(), log)
+    }
+
+    #[test]
+    fn expect_returns_the_text_up_to_the_needle_and_moves_on() {
+        let mut console = console("one two one three");
+        assert_eq!(console.expect("one", Duration::from_secs(5)).expect("is there"), "one");
+        assert_eq!(console.expect("one", Duration::from_secs(5)).expect("is there twice"), " two one");
+        assert!(console.expect("one", Duration::from_secs(5)).is_err());
+    }
+
+    #[test]
+    fn expect_after_the_end_fails_at_once_and_shows_the_last_lines() {
+        let mut console = console("panic: no memory\n");
+        let error = console.expect("login", Duration::from_secs(60)).expect_err("never comes");
+        assert!(error.to_string().contains("panic: no memory"), "{error}");
+    }
+}

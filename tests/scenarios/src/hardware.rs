@@ -1,0 +1,119 @@
+//! The QEMU command line of one virtual board; starts nothing.
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// The program that emulates the board.
+pub const QEMU: &str = "qemu-system-aarch64";
+/// QEMU's own limit for the `virt` machine.
+pub const SMP_MAX: u8 = 8;
+
+/// What the machine is made of; the values are those of `cargo xtask run`.
+#[derive(Clone, Debug)]
+pub struct Hardware {
+    /// Version of the interrupt controller: 2 or 3.
+    pub gic: u8,
+    /// Enter the kernel at EL2 instead of EL1.
+    pub starts_at_el2: bool,
+    /// QEMU's name of the processor, for instance `cortex-a53`.
+    pub cpu: String,
+    /// RAM in MiB.
+    pub memory_mib: u32,
+    /// Number of cores.
+    pub smp: u8,
+    /// Count instructions instead of time (`-icount shift=0,sleep=off`).
+    pub counts_instructions: bool,
+    /// Host port, on 127.0.0.1 only, that leads to the guest's port 80; none: no network card.
+    pub http_port: Option<u16>,
+    /// Wait for a debugger on this port of 127.0.0.1.
+    pub gdb_port: Option<u16>,
+}
+
+impl Default for Hardware {
+    fn default() -> Self {
+        Self {
+            gic: 2,
+            starts_at_el2: false,
+            cpu: "cortex-a53".into(),
+            memory_mib: 512,
+            smp: 1,
+            counts_instructions: false,
+            http_port: None,
+            gdb_port: None,
+        }
+    }
+}
+
+/// The two files that make a bootable image.
+#[derive(Clone, Debug)]
+pub struct ImageFiles {
+    /// The kernel in the arm64 `Image` format.
+    pub kernel: PathBuf,
+    /// The ELF file of the root task, handed over as the initial RAM disk.
+    pub root: PathBuf,
+}
+
+impl ImageFiles {
+    /// The files of the image that was built into `folder`.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self { kernel: folder.join("Image"), root: folder.join("root.elf") }
+    }
+}
+
+impl Hardware {
+    /// QEMU's arguments. `signals`: whether Ctrl-C on the console ends QEMU rather than going to the guest.
+    pub fn arguments(&self, image: &ImageFiles, signals: bool) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = Vec::new();
+        let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
+        let virtualization = if self.starts_at_el2 { ",virtualization=on" } else { "" };
+        add(&["-M", &format!("virt,gic-version={}{virtualization}", self.gic)]);
+        add(&["-cpu", &self.cpu, "-smp", &self.smp.to_string(), "-m", &format!("{}M", self.memory_mib)]);
+        // -no-reboot: a reset of the guest ends QEMU, so that no machine resets for ever.
+        add(&["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"]);
+        let signal = if signals { "on" } else { "off" };
+        add(&["-chardev", &format!("stdio,id=console,signal={signal}"), "-serial", "chardev:console"]);
+        if self.counts_instructions {
+            add(&["-icount", "shift=0,sleep=off"]);
+        }
+        if let Some(port) = self.gdb_port {
+            add(&["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);
+        }
+        if let Some(port) = self.http_port {
+            // Bus 0 lies alone on its page: eight virtio-mmio slots share one, and a page has one holder.
+            add(&["-global", "virtio-mmio.force-legacy=false"]);
+            add(&["-netdev", &format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80")]);
+            add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
+        }
+        arguments.extend(["-kernel".into(), image.kernel.clone().into()]);
+        arguments.extend(["-initrd".into(), image.root.clone().into()]);
+        arguments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hardware, ImageFiles};
+    use std::path::Path;
+
+    fn line(hardware: &Hardware) -> String {
+        let image = ImageFiles::in_folder(Path::new("x"));
+        hardware.arguments(&image, false).iter().map(|word| word.to_string_lossy() + " ").collect()
+    }
+
+    #[test]
+    fn arguments_without_port_have_no_network_card() {
+        assert!(!line(&Hardware::default()).contains("virtio-net"));
+    }
+
+    #[test]
+    fn arguments_with_port_forward_it_on_the_loopback_address_only() {
+        let text = line(&Hardware { http_port: Some(8080), ..Hardware::default() });
+        assert!(text.contains("hostfwd=tcp:127.0.0.1:8080-:80"), "{text}");
+        assert!(text.contains("bus=virtio-mmio-bus.0"), "{text}");
+    }
+
+    #[test]
+    fn arguments_at_el2_switch_virtualization_on() {
+        let text = line(&Hardware { starts_at_el2: true, gic: 3, ..Hardware::default() });
+        assert!(text.contains("virt,gic-version=3,virtualization=on"), "{text}");
+    }
+}

@@ -1,0 +1,163 @@
+//! What a scenario is, and how one is run; the scenarios themselves are in `cases`.
+use crate::console::Console;
+use crate::hardware::{Hardware, ImageFiles};
+use crate::http;
+use crate::machine::{self, Machine};
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// From power-on to the first page, on a slow and busy host.
+pub const BOOT_WITHIN: Duration = Duration::from_secs(180);
+/// For anything the console has to say.
+pub const SAY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Which image a scenario boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Image {
+    /// A product of `images/`.
+    Product(&'static str),
+    /// The root task of this package, with these features of the kernel.
+    Package(&'static str, &'static [&'static str]),
+}
+
+/// One scenario.
+pub struct Scenario {
+    /// What `cargo xtask test NAME` calls it.
+    pub name: String,
+    /// What must hold.
+    pub about: String,
+    /// What is booted.
+    pub image: Image,
+    /// On what.
+    pub hardware: Hardware,
+    /// What happens then.
+    pub run: fn(&mut Stage) -> Result<()>,
+}
+
+/// A scenario while it runs.
+pub struct Stage {
+    /// The machine, on.
+    pub machine: Machine,
+    /// The port that leads to its HTTP server.
+    pub port: u16,
+    /// The committed list of grants of the product, one a line; empty for other images.
+    pub golden: BTreeSet<String>,
+}
+
+/// Where the built images and the checkout are, and where logs go.
+pub struct Places {
+    /// The root of the checkout.
+    pub checkout: PathBuf,
+    /// The folder of the built image.
+    pub image: PathBuf,
+    /// The folder for logs.
+    pub logs: PathBuf,
+}
+
+impl Scenario {
+    /// The log of the scenario's console.
+    pub fn log(&self, logs: &Path) -> PathBuf {
+        logs.join(format!("scenario-{}.log", self.name))
+    }
+
+    /// Boots the image and does what the scenario says.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn play(&self, places: &Places) -> Result<()> {
+        let mut hardware = self.hardware.clone();
+        let port = machine::free_port()?;
+        hardware.http_port = Some(port);
+        let files = ImageFiles::in_folder(&places.image);
+        let golden = match self.image {
+            Image::Product(product) => golden(&places.checkout, product)?,
+            Image::Package(..) => BTreeSet::new(),
+        };
+        let machine = Machine::start(&hardware, &files, &self.log(&places.logs))?;
+        (self.run)(&mut Stage { machine, port, golden })
+    }
+}
+
+/// The lines of a product's golden list, without its head.
+fn golden(checkout: &Path, product: &str) -> Result<BTreeSet<String>> {
+    let path = checkout.join("images").join(product).join("capgraph.golden");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).map(str::to_string).collect())
+}
+
+impl Stage {
+    /// The serial line.
+    pub fn console(&mut self) -> &mut Console {
+        &mut self.machine.console
+    }
+
+    /// Waits until the device serves its page.
+    ///
+    /// # Errors
+    /// It does not; the text ends with the console's last lines.
+    pub fn boot(&mut self) -> Result<http::Response> {
+        let page = http::wait_for_page(self.port, BOOT_WITHIN);
+        page.with_context(|| format!("the console's last lines:\n{}", last_lines(&self.machine.console.text(), 15)))
+    }
+
+    /// Types a command into the device's shell and returns what it printed, up to `end` (which it must print).
+    ///
+    /// # Errors
+    /// The shell does not answer.
+    pub fn command(&mut self, line: &str, end: &str) -> Result<String> {
+        self.machine.console.skip_to_end();
+        self.machine.console.send_line(line)?;
+        self.machine.console.expect(line, SAY_WITHIN).context("the shell does not echo what is typed")?;
+        self.machine.console.expect(end, SAY_WITHIN)
+    }
+
+    /// What securityd really granted, as the device's shell prints it, equals the committed list, and the machine
+    /// goes off when told to. Every scenario of a product ends with this.
+    ///
+    /// # Errors
+    /// Names the lines that differ.
+    pub fn finish(&mut self) -> Result<()> {
+        self.compare_grants(|_| true)?;
+        self.power_off()
+    }
+
+    /// As the first half of [`Stage::finish`], for the golden lines that `counts` picks.
+    ///
+    /// # Errors
+    /// Names the lines that differ.
+    pub fn compare_grants(&mut self, counts: impl Fn(&str) -> bool) -> Result<()> {
+        let text = self.command("grants", "grants in all")?;
+        let number: usize = text
+            .lines()
+            .last()
+            .and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .context("the shell does not say how many grants there are")?;
+        let printed: BTreeSet<&str> = text.lines().map(str::trim_end).collect();
+        let expected: Vec<&String> = self.golden.iter().filter(|line| counts(line)).collect();
+        let missing: Vec<&&String> = expected.iter().filter(|line| !printed.contains(line.as_str())).collect();
+        ensure!(missing.is_empty(), "not granted, but in capgraph.golden: {missing:#?}");
+        ensure!(
+            number == expected.len(),
+            "securityd made {number} grants, capgraph.golden has {}; look for lines in the log that are not in it",
+            expected.len()
+        );
+        Ok(())
+    }
+
+    /// The shell's `off` ends the machine.
+    ///
+    /// # Errors
+    /// It stays on.
+    pub fn power_off(&mut self) -> Result<()> {
+        self.machine.console.send_line("off")?;
+        self.machine.console.expect_end(SAY_WITHIN).context("`off` does not switch the machine off")
+    }
+}
+
+/// The last `count` lines of a text, indented.
+pub fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("    {line}\n")).collect()
+}

@@ -1,0 +1,209 @@
+//! Measures, prints, and writes docs/performance.md; changes no code.
+use crate::build::{self, Recipe};
+use crate::folders;
+use crate::product::Product;
+use crate::progress::Step;
+use crate::setup;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use hybrid_scenarios::hardware::{Hardware, ImageFiles};
+use hybrid_scenarios::machine::{self, Machine};
+use hybrid_scenarios::{http, load};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+/// Options of `cargo xtask bench`.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Only these parts, and only on the terminal
+    parts: Vec<Part>,
+    /// Seconds of each load
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+}
+
+/// A part of the measurements.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Instructions of the kernel's main paths
+    Instructions,
+    /// Boot, requests, data, memory
+    Time,
+    /// Files of the image
+    Sizes,
+}
+
+/// A measured number.
+struct Number {
+    what: String,
+    value: String,
+}
+
+const WITHIN: Duration = Duration::from_secs(300);
+/// Connections at once under load.
+const CONNECTIONS: u32 = 32;
+
+impl Bench {
+    /// Measures everything.
+    ///
+    /// # Errors
+    /// An image does not build or boot, or the load generator is missing.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        setup::ensure()?;
+        let wants = |part: Part| self.parts.is_empty() || self.parts.contains(&part);
+        let mut text = String::new();
+        if wants(Part::Instructions) {
+            table(&mut text, "Instructions", "exact and repeatable: the same on every machine", &instructions()?)?;
+        }
+        if wants(Part::Time) || wants(Part::Sizes) {
+            let product = build::image(&Recipe::of_product(Product::load("gateway")?))?;
+            if wants(Part::Time) {
+                let how = "wall clock of an emulated machine: only for comparing one change with another on one host";
+                table(&mut text, "Time and memory", how, &seconds(&product, self.seconds)?)?;
+            }
+            if wants(Part::Sizes) {
+                table(&mut text, "Sizes", "stripped, bytes", &sizes(&product)?)?;
+            }
+        }
+        println!("{text}");
+        if self.parts.is_empty() {
+            let path = folders::checkout().join("docs/performance.md");
+            std::fs::write(&path, page(&text)).with_context(|| format!("cannot write {}", path.display()))?;
+            println!("written to {}", folders::shown(&path));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Boots the benchmark's root task and reads what it prints.
+fn instructions() -> Result<Vec<Number>> {
+    let folder = build::image(&Recipe::of_package("hybrid-bench", &["export-pmu"]))?;
+    let step = Step::start("count instructions");
+    let hardware = Hardware { counts_instructions: true, ..Hardware::default() };
+    let log = folders::logs()?.join("bench-instructions.log");
+    let mut machine = Machine::start(&hardware, &ImageFiles::in_folder(&folder), &log)?;
+    machine.console.expect_end(WITHIN)?;
+    let text = machine.console.text();
+    ensure!(text.contains("bench: done"), "the benchmark did not finish; its console:\n{text}");
+    let lines = text.lines().filter_map(|line| line.trim_end().strip_prefix("bench: ")?.split_once(' '));
+    let mut numbers: Vec<Number> = Vec::new();
+    for (name, value) in lines {
+        ensure!(value.parse::<u32>().is_ok_and(|value| value > 0), "{name} is {value:?}: the counter does not count");
+        numbers.push(Number { what: meaning(name).into(), value: value.into() });
+    }
+    ensure!(!numbers.is_empty(), "the benchmark printed no number; its console:\n{text}");
+    step.done();
+    Ok(numbers)
+}
+
+fn meaning(name: &str) -> &str {
+    match name {
+        "null-syscall" => "null system call (NBSend to an empty slot)",
+        "call-reply-0-words" => "call + reply between two address spaces, no words",
+        "call-reply-4-words" => "the same, 4 words each way (all in registers)",
+        "call-reply-10-words" => "the same, 10 words each way",
+        "call-reply-64-words" => "the same, 64 words each way",
+        "stub-two-scalars" => "call + reply through generated stub and dispatcher, two scalars in, one out",
+        "stub-256-bytes" => "the same, 256 bytes each way",
+        "signal-wake-wait" => "signal that wakes a more important thread, which waits again",
+        "interrupt-to-driver" => "interrupt: last instruction of the interrupted thread to first of the driver",
+        other => other,
+    }
+}
+
+/// What is measured from outside.
+fn seconds(image: &Path, load_seconds: u32) -> Result<Vec<Number>> {
+    let port = machine::free_port()?;
+    let hardware = Hardware { http_port: Some(port), ..Hardware::default() };
+    let log = folders::logs()?.join("bench-time.log");
+    let step = Step::start("boot, and load over the network");
+    let machine = Machine::start(&hardware, &ImageFiles::in_folder(image), &log)?;
+    http::wait_for_page(port, WITHIN)?;
+    let boot = machine.age();
+    let page = http::request(port, "GET", "/")?;
+    let small = load::for_seconds(&format!("http://127.0.0.1:{port}/nope"), CONNECTIONS, load_seconds)?;
+    let report = load::for_seconds(&format!("http://127.0.0.1:{port}/"), CONNECTIONS, load_seconds)?;
+    if report.errors > 0 {
+        bail!("{} requests failed under load: {report:?}", report.errors);
+    }
+    let status = http::request(port, "GET", "/api/status")?.text();
+    step.done();
+    let number = |what: &str, value: String| Number { what: what.into(), value };
+    let mut numbers = vec![
+        number("power-on to first page", format!("{:.2} s", boot.as_secs_f64())),
+        number(
+            &format!("GET / ({} bytes), {CONNECTIONS} connections", page.body.len()),
+            format!("{:.0} requests/s", report.requests_per_second),
+        ),
+        number("the same, data", format!("{:.0} KiB/s", report.bytes_per_second / 1024.0)),
+        number(
+            &format!("GET /nope, answered by httpd and status, {CONNECTIONS} connections"),
+            format!(
+                "{:.0} answers/s",
+                small.requests_per_second
+                    + f64::from(u32::try_from(small.errors).unwrap_or(0)) / f64::from(load_seconds)
+            ),
+        ),
+    ];
+    numbers.extend(memory(&status)?);
+    Ok(numbers)
+}
+
+/// The memory figures of /api/status.
+fn memory(status: &str) -> Result<Vec<Number>> {
+    let status: serde_json::Value = serde_json::from_str(status).context("/api/status is not JSON")?;
+    let mut numbers = Vec::new();
+    if let Some(memory) = status["memory"].as_object() {
+        for (name, value) in memory.iter().filter(|(_, value)| value.is_u64()) {
+            numbers.push(Number { what: format!("memory: {name}"), value: format!("{value} bytes") });
+        }
+    }
+    Ok(numbers)
+}
+
+/// The files of the image.
+fn sizes(image: &Path) -> Result<Vec<Number>> {
+    let mut files = vec![
+        ("kernel (Image)".to_string(), image.join("Image")),
+        ("root task with all components (root.elf)".to_string(), image.join("root.elf")),
+    ];
+    let components = image.join("components");
+    let entries = std::fs::read_dir(&components).with_context(|| format!("cannot read {}", components.display()))?;
+    for entry in entries.flatten() {
+        let name = entry.path().file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+        files.push((name, entry.path()));
+    }
+    files[2..].sort();
+    let size = |(what, path): (String, std::path::PathBuf)| {
+        let length = path.metadata().with_context(|| format!("cannot read {}", path.display()))?.len();
+        Ok(Number { what, value: length.to_string() })
+    };
+    files.into_iter().map(size).collect()
+}
+
+fn table(text: &mut String, title: &str, how: &str, numbers: &[Number]) -> Result<()> {
+    writeln!(text, "## {title}\n\n({how})\n\n| what | value |\n|---|---:|")?;
+    for number in numbers {
+        writeln!(text, "| {} | {} |", number.what, number.value)?;
+    }
+    writeln!(text)?;
+    Ok(())
+}
+
+fn page(tables: &str) -> String {
+    let version = Command::new("qemu-system-aarch64").arg("--version").output();
+    let version = version
+        .map(|output| String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_string())
+        .unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!(
+        "# What it costs\n\nWritten by `cargo xtask bench`; do not edit.\n\n{tables}## How it was measured\n\n\
+         Instructions: `tests/bench` as root task, `-icount shift=0,sleep=off`, the PMU's counter of retired instructions (event 8, INST_RETIRED) at EL0 and EL1, average of 1000 rounds (interrupts: 50) \
+         without the loop's own instructions. Client and server code is included in every call + reply. A server has a higher priority than its client, as in a product; one core.\n\n\
+         Time: the gateway image in {version}, one emulated cortex-a53 with 512 MiB, on a host with {cores} cores that also ran the load generator (wrk or h2load). QEMU flushes its whole TLB at each change of \
+         address space, so wall-clock time says little about IPC on hardware.\n\n\
+         Memory: as `/api/status` reports it after the load.\n"
+    )
+}

@@ -1,0 +1,252 @@
+//! Builds an image: kernel, components, bundle, root task; decides no authority.
+use crate::caps;
+use crate::cargo::{self, Dependencies, Toolchain};
+use crate::folders;
+use crate::product::{self, Product};
+use crate::progress::Step;
+use crate::setup;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Options of `cargo xtask build`.
+#[derive(Args, Clone)]
+pub(crate) struct Build {
+    /// Which image: a folder below images/
+    #[arg(long, default_value = "gateway")]
+    pub(crate) product: String,
+    /// Which board: a file of kernel-config/boards/
+    #[arg(long, default_value = "qemu-virt")]
+    pub(crate) board: String,
+    /// A kernel with its debug system calls (never for a device in use)
+    #[arg(long)]
+    pub(crate) debug_kernel: bool,
+}
+
+impl Build {
+    /// Builds the image and says where it is.
+    ///
+    /// # Errors
+    /// Something is missing, or a part does not compile; names the log.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        setup::ensure()?;
+        let folder = image(&self.recipe()?)?;
+        println!("{}", folders::shown(&folder));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What these options ask for.
+    ///
+    /// # Errors
+    /// There is no such product or board.
+    pub(crate) fn recipe(&self) -> Result<Recipe> {
+        check_board(&self.board)?;
+        let product = Product::load(&self.product)?;
+        let mut recipe = Recipe::of_product(product);
+        recipe.board.clone_from(&self.board);
+        if self.debug_kernel {
+            recipe.folder.push_str("-debug");
+            recipe.kernel_features.push("debug-calls");
+        }
+        Ok(recipe)
+    }
+}
+
+/// Everything that decides what is in an image.
+pub(crate) struct Recipe {
+    /// Name of the folder below `target/images`.
+    pub(crate) folder: String,
+    /// What runs first, with all authority.
+    pub(crate) root: Root,
+    /// The board whose facts the product is resolved with.
+    pub(crate) board: String,
+    /// Features of the kernel's package.
+    pub(crate) kernel_features: Vec<&'static str>,
+}
+
+/// The root task of an image.
+pub(crate) enum Root {
+    /// securityd, which starts the components of a product.
+    Product(Product),
+    /// Another program in its place (the kernel's test suite, the benchmark).
+    Package(&'static str),
+}
+
+impl Recipe {
+    /// The image of a product as it is shipped.
+    pub(crate) fn of_product(product: Product) -> Self {
+        Self {
+            folder: product.name.clone(),
+            root: Root::Product(product),
+            board: BOARD.into(),
+            kernel_features: Vec::new(),
+        }
+    }
+
+    /// An image with `package` as its root task.
+    pub(crate) fn of_package(package: &'static str, kernel_features: &[&'static str]) -> Self {
+        Self {
+            folder: package.into(),
+            root: Root::Package(package),
+            board: BOARD.into(),
+            kernel_features: kernel_features.to_vec(),
+        }
+    }
+}
+
+/// The board when none is named.
+const BOARD: &str = "qemu-virt";
+const KERNEL: &str = "hybrid-kernel";
+const ROOT: &str = "servers/securityd";
+
+/// Builds what `recipe` says; returns the folder with `Image` and `root.elf`.
+///
+/// # Errors
+/// No toolchain, or a part does not compile.
+pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
+    let toolchain = Toolchain::find()?;
+    let folder = folders::image(&recipe.folder)?;
+    let programs = Programs::of_workspace()?;
+    match &recipe.root {
+        Root::Product(product) => {
+            let packages =
+                product.components.iter().map(|folder| product::package(folder)).collect::<Result<Vec<_>>>()?;
+            compile(&toolchain, &recipe.folder, &with_kernel(&packages), &recipe.kernel_features, None)?;
+            let bundle = bundle(product, &recipe.board, &packages, &programs, &folder)?;
+            let root = product::package(Path::new(ROOT))?;
+            compile(&toolchain, &recipe.folder, std::slice::from_ref(&root), &[], Some(&bundle))?;
+            strip(&programs.path(&root)?, &folder.join("root.elf"))?;
+        }
+        Root::Package(root) => {
+            compile(&toolchain, &recipe.folder, &with_kernel(&[(*root).to_string()]), &recipe.kernel_features, None)?;
+            strip(&programs.path(root)?, &folder.join("root.elf"))?;
+        }
+    }
+    flatten(&programs.path(KERNEL)?, &folder.join("Image"))?;
+    Ok(folder)
+}
+
+fn with_kernel(packages: &[String]) -> Vec<String> {
+    std::iter::once(KERNEL.to_string()).chain(packages.iter().cloned()).collect()
+}
+
+/// One cargo run for all `packages`, so that the standard library is built once.
+fn compile(
+    toolchain: &Toolchain,
+    image: &str,
+    packages: &[String],
+    kernel_features: &[&str],
+    bundle: Option<&Path>,
+) -> Result<()> {
+    let what = if bundle.is_some() { "securityd with its bundle" } else { "kernel and components" };
+    let step = Step::start(format!("build {image}: {what} ({})", toolchain.name));
+    let mut command = toolchain.build();
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    for feature in kernel_features {
+        command.args(["--features", &format!("{KERNEL}/{feature}")]);
+    }
+    match bundle {
+        Some(path) => command.env("HYBRID_BUNDLE", path),
+        None => command.env_remove("HYBRID_BUNDLE"),
+    };
+    let part = if bundle.is_some() { "root" } else { "parts" };
+    step.command(&format!("build-{image}-{part}"), &mut command)?;
+    step.done();
+    Ok(())
+}
+
+/// The names of the programs that the workspace's packages make.
+struct Programs(serde_json::Value);
+
+impl Programs {
+    fn of_workspace() -> Result<Self> {
+        Ok(Self(cargo::metadata(Dependencies::Without)?))
+    }
+
+    /// Where cargo leaves the one program of `package`.
+    fn path(&self, package: &str) -> Result<PathBuf> {
+        let packages = self.0["packages"].as_array().context("cargo metadata lists no packages")?;
+        let found = packages.iter().find(|entry| entry["name"] == package);
+        let targets = found
+            .and_then(|entry| entry["targets"].as_array())
+            .with_context(|| format!("the workspace has no package {package}"))?;
+        let program =
+            targets.iter().find(|target| target["kind"][0] == "bin").and_then(|target| target["name"].as_str());
+        Ok(cargo::program(program.with_context(|| format!("the package {package} has no program (src/main.rs)"))?))
+    }
+}
+
+/// Leaves out names and line tables, which only a debugger wants.
+fn strip(from: &Path, to: &Path) -> Result<()> {
+    convert("llvm-strip", &["--strip-all", "-o"], from, to, Order::TargetFirst)
+}
+
+/// The memory image of the kernel, without ELF headers.
+fn flatten(from: &Path, to: &Path) -> Result<()> {
+    convert("llvm-objcopy", &["-O", "binary"], from, to, Order::SourceFirst)
+}
+
+enum Order {
+    SourceFirst,
+    TargetFirst,
+}
+
+fn convert(program: &str, options: &[&str], from: &Path, to: &Path, order: Order) -> Result<()> {
+    if is_newer(to, from) {
+        return Ok(());
+    }
+    let mut command = Command::new(program);
+    command.args(options);
+    match order {
+        Order::SourceFirst => command.arg(from).arg(to),
+        Order::TargetFirst => command.arg(to).arg(from),
+    };
+    let output =
+        command.output().with_context(|| format!("cannot start {program}; `cargo xtask setup` installs it"))?;
+    if !output.status.success() {
+        bail!("{program} failed on {}: {}", folders::shown(from), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn is_newer(this: &Path, than: &Path) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|data| data.modified());
+    matches!((time(this), time(than)), (Ok(this), Ok(than)) if this > than)
+}
+
+/// Writes the bundle (resolved graph and the programs of its components) for securityd.
+fn bundle(product: &Product, board: &str, packages: &[String], programs: &Programs, folder: &Path) -> Result<PathBuf> {
+    let graph = caps::resolve(&product.name, board)?;
+    let stripped = folders::created(folder.join("components"))?;
+    let mut files = Vec::new();
+    for package in packages {
+        let path = stripped.join(format!("{package}.elf"));
+        strip(&programs.path(package)?, &path)?;
+        files.push((package, std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
+    }
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, file)| (name.as_str(), file.as_slice())).collect();
+    let bundle = hybrid_capgraph::bundle_for(&graph, &files).map_err(|problems| {
+        anyhow!("the programs of {} cannot be bundled:\n{}", product.name, caps::list(&problems))
+    })?;
+    let path = folder.join("bundle");
+    // Written only when it changes: securityd is built anew for each new bundle.
+    if std::fs::read(&path).ok().as_deref() != Some(&bundle) {
+        std::fs::write(&path, bundle).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(path)
+}
+
+fn check_board(board: &str) -> Result<()> {
+    let folder = folders::checkout().join("kernel-config/boards");
+    if folder.join(format!("{board}.toml")).exists() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut boards: Vec<String> =
+        entries.flatten().filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_string())).collect();
+    boards.sort();
+    bail!("there is no board {board:?}; this checkout has: {}", boards.join(", "))
+}

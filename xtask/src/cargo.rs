@@ -1,0 +1,157 @@
+//! The one place with the toolchain and the flags of all code for the device.
+use crate::folders;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// All device code is built for this target: no register of the floating-point unit is ever touched (decision 0002).
+pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// rustc's flags for kernel and components alike; a second set would build the standard library twice.
+/// `--image-base` places components (contract of `libhybrid/rt`); the kernel brings a linker script of its own.
+const FLAGS: [&str; 6] = [
+    "-Clinker=ld.lld",
+    "-Crelocation-model=static",
+    "-Clink-arg=-zmax-page-size=4096",
+    "-Clink-arg=-zseparate-code",
+    "-Clink-arg=--image-base=0x400000",
+    "-Cforce-frame-pointers=no",
+];
+
+/// A Rust toolchain whose standard library can be built from source for the device.
+pub(crate) struct Toolchain {
+    rustc: PathBuf,
+    cargo: PathBuf,
+    /// What people know it by.
+    pub(crate) name: String,
+}
+
+impl Toolchain {
+    /// rustup's toolchain where it has `rust-src`, else Debian's `rustc-web`.
+    ///
+    /// # Errors
+    /// Neither is there; says what to do.
+    pub(crate) fn find() -> Result<Self> {
+        match Self::candidates().into_iter().next() {
+            Some(toolchain) => Ok(toolchain),
+            None => bail!(
+                "no Rust toolchain here can build the standard library for {TARGET}. Either run `cargo xtask setup` \
+                 (Debian packages rustc-web, rust-web-src, cargo-web), or `rustup component add rust-src`"
+            ),
+        }
+    }
+
+    fn candidates() -> Vec<Self> {
+        let mut found = Vec::new();
+        // Under rustup these two variables name the programs of the active toolchain.
+        let active = std::env::var_os("CARGO").map(PathBuf::from);
+        if let Some(folder) = active.as_deref().and_then(Path::parent) {
+            found.extend(Self::in_folder(folder, "rustup's toolchain with rust-src"));
+        }
+        found.extend(Self::in_folder(Path::new("/usr/bin"), "Debian's rustc-web"));
+        found
+    }
+
+    fn in_folder(folder: &Path, name: &str) -> Option<Self> {
+        let (rustc, cargo) = (folder.join("rustc"), folder.join("cargo"));
+        let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"]))?;
+        let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core/Cargo.toml");
+        let version = output(Command::new(&rustc).arg("--version"))?;
+        let version = version.split_whitespace().nth(1)?.to_string();
+        (library.exists() && cargo.exists() && is_new_enough(&version)).then(|| Self {
+            rustc,
+            cargo,
+            name: format!("{name} {version}"),
+        })
+    }
+
+    /// `cargo build` for the device; packages are still to be named.
+    pub(crate) fn build(&self) -> Command {
+        let mut command = Command::new(&self.cargo);
+        for variable in
+            ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTDOC", "LD_LIBRARY_PATH"]
+        {
+            command.env_remove(variable);
+        }
+        for (variable, _) in std::env::vars_os() {
+            // What cargo told xtask about xtask must not reach another cargo's build scripts.
+            let is_cargo = variable
+                .to_str()
+                .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+            if is_cargo {
+                command.env_remove(variable);
+            }
+        }
+        command
+            .current_dir(folders::checkout())
+            .env("CARGO", &self.cargo)
+            .env("RUSTC", &self.rustc)
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
+            .env("CARGO_TARGET_DIR", folders::target())
+            .env("CARGO_TERM_PROGRESS_WHEN", "always")
+            .env("CARGO_TERM_PROGRESS_WIDTH", "60")
+            .args(["build", "--release", "--target", TARGET])
+            .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
+        command
+    }
+}
+
+/// Where cargo puts the program `name` of the device.
+pub(crate) fn program(name: &str) -> PathBuf {
+    folders::target().join(TARGET).join("release").join(name)
+}
+
+/// The workspace as `cargo metadata` describes it; with the registry's crates only if `with_dependencies`.
+///
+/// # Errors
+/// A manifest is broken or cargo is missing.
+pub(crate) fn metadata(with_dependencies: Dependencies) -> Result<serde_json::Value> {
+    let mut command = Command::new(host_cargo());
+    command.current_dir(folders::checkout()).args(["metadata", "--format-version", "1"]);
+    if matches!(with_dependencies, Dependencies::Without) {
+        command.arg("--no-deps");
+    }
+    let output = command.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("`cargo metadata` failed; a Cargo.toml is broken:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).context("`cargo metadata` printed something that is not JSON")
+}
+
+/// How much of the dependency tree [`metadata`] reports.
+#[derive(Clone, Copy)]
+pub(crate) enum Dependencies {
+    /// The members of the workspace only.
+    Without,
+    /// Every crate, with licence and edges.
+    With,
+}
+
+/// The cargo that runs xtask.
+pub(crate) fn host_cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+/// The oldest release that the workspace accepts stands in Cargo.toml (`rust-version`): 1.95.
+fn is_new_enough(version: &str) -> bool {
+    let mut parts = version.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    (parts.next(), parts.next()) >= (Some(1), Some(95))
+}
+
+/// The standard output of a program that succeeds.
+fn output(command: &mut Command) -> Option<String> {
+    let output = command.env_remove("RUSTUP_TOOLCHAIN").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_new_enough;
+
+    #[test]
+    fn is_new_enough_compares_numbers_not_text() {
+        assert!(is_new_enough("1.95.0") && is_new_enough("1.100.0") && is_new_enough("2.0.0-nightly"));
+        assert!(!is_new_enough("1.85.0") && !is_new_enough("1.9.0"));
+    }
+}

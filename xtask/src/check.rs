@@ -1,0 +1,110 @@
+//! Everything that must hold of the text itself; runs no test and changes nothing.
+mod directions;
+mod licences;
+mod texts;
+mod tree;
+mod unsafe_code;
+
+use crate::cargo::{self, Dependencies};
+use crate::folders;
+use crate::progress::Step;
+use crate::{caps, idl};
+use anyhow::{Result, bail};
+use clap::Args;
+use std::process::{Command, ExitCode};
+
+/// Options of `cargo xtask check`.
+#[derive(Args)]
+pub(crate) struct Check {
+    /// Only these checks
+    names: Vec<String>,
+}
+
+/// One check: its name, and what it finds wrong, one line each.
+struct Rule {
+    name: &'static str,
+    find: fn() -> Result<Vec<String>>,
+}
+
+const RULES: [Rule; 9] = [
+    Rule { name: "format", find: format },
+    Rule { name: "taglines", find: || Ok(texts::taglines(&tree::files()?)) },
+    Rule { name: "sizes", find: || Ok(texts::sizes(&tree::files()?)) },
+    Rule { name: "words", find: || Ok(texts::words(&tree::files()?)) },
+    Rule { name: "unsafe", find: || unsafe_code::check(&tree::files()?) },
+    Rule { name: "directions", find: || directions::check(&cargo::metadata(Dependencies::With)?) },
+    Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?) },
+    Rule { name: "goldens", find: goldens },
+    Rule { name: "clippy", find: clippy },
+];
+
+impl Check {
+    /// Runs the checks; prints everything that is wrong.
+    ///
+    /// # Errors
+    /// A check could not be made, or an unknown one was asked for.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let known: Vec<&str> = RULES.iter().map(|rule| rule.name).collect();
+        if let Some(name) = self.names.iter().find(|name| !known.contains(&name.as_str())) {
+            bail!("there is no check {name:?}; there are: {}", known.join(", "));
+        }
+        let mut is_fine = true;
+        for rule in RULES.iter().filter(|rule| self.names.is_empty() || self.names.iter().any(|name| name == rule.name))
+        {
+            let step = Step::start(format!("check {}", rule.name));
+            let problems = (rule.find)()?;
+            if problems.is_empty() {
+                step.done();
+                continue;
+            }
+            is_fine = false;
+            drop(step);
+            for problem in problems {
+                eprintln!("    {problem}");
+            }
+        }
+        Ok(if is_fine { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn format() -> Result<Vec<String>> {
+    let output = Command::new(cargo::host_cargo())
+        .current_dir(folders::checkout())
+        .args(["fmt", "--all", "--check", "--", "-l"])
+        .output()?;
+    let mut problems: Vec<String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|file| format!("{file}: not formatted; run `cargo fmt --all`"))
+        .collect();
+    if !output.status.success() && problems.is_empty() {
+        problems.push(String::from_utf8_lossy(&output.stderr).trim().to_string());
+    }
+    Ok(problems)
+}
+
+fn clippy() -> Result<Vec<String>> {
+    let step = Step::start("clippy, on the host");
+    let mut command = Command::new(cargo::host_cargo());
+    command.current_dir(folders::checkout()).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]);
+    match step.command("clippy", &mut command) {
+        Ok(()) => {
+            step.done();
+            Ok(Vec::new())
+        }
+        Err(error) => Ok(vec![error.to_string()]),
+    }
+}
+
+/// The committed summaries of interfaces and of each product's authority.
+fn goldens() -> Result<Vec<String>> {
+    let mut problems = idl::problems();
+    problems.extend(caps::problems()?);
+    Ok(problems)
+}

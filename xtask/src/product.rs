@@ -1,0 +1,83 @@
+//! What an image consists of, as its system.toml lists it; no authority.
+use crate::folders;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// An image by its name.
+pub(crate) struct Product {
+    /// The folder below `images`.
+    pub(crate) name: String,
+    /// The folders of its components, each once, relative to the checkout.
+    pub(crate) components: Vec<PathBuf>,
+}
+
+/// The part of system.toml that a build must know; the capability graph's crate reads and checks the whole text.
+#[derive(Deserialize)]
+struct System {
+    #[serde(default, rename = "instance")]
+    instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    component: String,
+}
+
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+}
+
+impl Product {
+    /// Reads `images/<name>/system.toml`.
+    ///
+    /// # Errors
+    /// There is no such product (the text lists those there are), or its text is broken.
+    pub(crate) fn load(name: &str) -> Result<Self> {
+        let path = folders::checkout().join("images").join(name).join("system.toml");
+        if !path.exists() {
+            bail!("there is no product {name:?}; this checkout has: {}", names()?.join(", "));
+        }
+        let system: System = read_toml(&path)?;
+        let components: BTreeSet<PathBuf> =
+            system.instances.into_iter().map(|instance| instance.component.into()).collect();
+        Ok(Self { name: name.into(), components: components.into_iter().collect() })
+    }
+}
+
+/// The names of all products.
+///
+/// # Errors
+/// The folder `images` cannot be read.
+pub(crate) fn names() -> Result<Vec<String>> {
+    let folder = folders::checkout().join("images");
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().join("system.toml").exists())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The name of the Cargo package in `folder` (relative to the checkout).
+///
+/// # Errors
+/// There is no readable Cargo.toml.
+pub(crate) fn package(folder: &Path) -> Result<String> {
+    let manifest: Manifest = read_toml(&folders::checkout().join(folder).join("Cargo.toml"))?;
+    Ok(manifest.package.name)
+}
+
+fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", folders::shown(path)))?;
+    toml::from_str(&text).with_context(|| format!("{} is not valid", folders::shown(path)))
+}

@@ -1,0 +1,189 @@
+//! Boots an image in QEMU on this terminal; ends when either side ends.
+use crate::build::{self, Build};
+use crate::folders;
+use crate::setup;
+use anyhow::{Context, Result, anyhow, bail};
+use clap::Args;
+use hybrid_scenarios::hardware::{Hardware, ImageFiles, SMP_MAX};
+use hybrid_scenarios::machine;
+use std::io::{ErrorKind, IsTerminal};
+use std::net::TcpListener;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Options of `cargo xtask run`.
+#[derive(Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    build: Build,
+    #[command(flatten)]
+    machine: MachineOptions,
+    /// Port of 127.0.0.1 that leads to the device's HTTP server; 0 takes any free one
+    #[arg(long, default_value_t = 8080)]
+    http_port: u16,
+    /// Wait for a debugger before the first instruction
+    #[arg(long, num_args = 0..=1, default_missing_value = "1234", value_name = "PORT")]
+    gdb: Option<u16>,
+}
+
+/// What the virtual board is made of.
+#[derive(Args, Clone)]
+pub(crate) struct MachineOptions {
+    /// Cores
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(SMP_MAX)))]
+    smp: u8,
+    /// RAM, for instance 512M or 2G
+    #[arg(long, default_value = "512M", value_parser = memory_mib)]
+    memory: u32,
+    /// Version of the interrupt controller
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
+    gic: u8,
+    /// Enter the kernel at EL2 instead of EL1
+    #[arg(long)]
+    el2: bool,
+    /// The processor: cortex-a53, cortex-a57 or cortex-a72
+    #[arg(long, default_value = "cortex-a53", value_parser = ["cortex-a53", "cortex-a57", "cortex-a72"])]
+    cpu: String,
+    /// Time advances with executed instructions, exactly repeatable
+    #[arg(long)]
+    icount: bool,
+}
+
+impl MachineOptions {
+    /// The hardware that these options describe.
+    pub(crate) fn hardware(&self) -> Hardware {
+        Hardware {
+            gic: self.gic,
+            starts_at_el2: self.el2,
+            cpu: self.cpu.clone(),
+            memory_mib: self.memory,
+            smp: self.smp,
+            counts_instructions: self.icount,
+            http_port: None,
+            gdb_port: None,
+        }
+    }
+}
+
+impl Run {
+    /// Builds, boots and waits until the guest is off or Ctrl-C is pressed.
+    ///
+    /// # Errors
+    /// The port is taken, or the image does not build, or QEMU does not start.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let port = usable_port(self.http_port)?;
+        setup::ensure()?;
+        let folder = build::image(&self.build.recipe()?)?;
+        let hardware = Hardware { http_port: Some(port), gdb_port: self.gdb, ..self.machine.hardware() };
+        // Again: the build may have taken minutes.
+        usable_port(port)?;
+        if let Some(gdb) = self.gdb {
+            println!("waiting for a debugger: gdb-multiarch -ex 'target remote 127.0.0.1:{gdb}'");
+        }
+        println!("http://127.0.0.1:{port}/");
+        println!("The console follows. Ctrl-C ends the machine; so does `off` in its shell.\n");
+        let status = attended(&hardware, &ImageFiles::in_folder(&folder))?;
+        println!();
+        Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Runs QEMU in the foreground of this terminal and never leaves it behind.
+fn attended(hardware: &Hardware, image: &ImageFiles) -> Result<ExitStatus> {
+    let is_interrupted = Arc::new(AtomicBool::new(false));
+    let flag = is_interrupted.clone();
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let parent = std::os::unix::process::parent_id();
+    let mut child = machine::qemu(&hardware.arguments(image, true))
+        .current_dir(folders::checkout())
+        .spawn()
+        .context("cannot start QEMU; `cargo xtask setup` installs it")?;
+    loop {
+        if let Some(status) = child.try_wait().context("lost track of QEMU")? {
+            return Ok(status);
+        }
+        let is_orphan = std::os::unix::process::parent_id() != parent;
+        if is_interrupted.load(Ordering::Relaxed) || is_orphan {
+            return stop(&mut child);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Asks QEMU to end, so that it restores the terminal; insists after two seconds.
+fn stop(child: &mut Child) -> Result<ExitStatus> {
+    let _ = Command::new("kill").arg(child.id().to_string()).stderr(Stdio::null()).status();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().context("lost track of QEMU")? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().context("cannot end QEMU")?;
+    if std::io::stdin().is_terminal() {
+        let _ = Command::new("stty").arg("sane").status();
+    }
+    child.wait().context("lost track of QEMU")
+}
+
+/// `port` if it can be listened on now; any free one for 0.
+fn usable_port(port: u16) -> Result<u16> {
+    if port == 0 {
+        return machine::free_port();
+    }
+    match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(_) => Ok(port),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
+            "port {port} of 127.0.0.1 is taken by another program (perhaps another `cargo xtask run`). \
+             Choose another with --http-port, or 0 for any free one"
+        ),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            bail!("port {port} of 127.0.0.1 is reserved for root; choose one above 1023 with --http-port")
+        }
+        Err(error) => Err(anyhow!(error).context(format!("port {port} of 127.0.0.1 cannot be used"))),
+    }
+}
+
+/// `512M`, `2G` or a plain number of MiB.
+fn memory_mib(text: &str) -> Result<u32> {
+    let (digits, factor) = match text.trim_end_matches(['i', 'B', 'b']) {
+        text if text.ends_with(['G', 'g']) => (text.trim_end_matches(['G', 'g']), 1024),
+        text => (text.trim_end_matches(['M', 'm']), 1),
+    };
+    let mib = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
+    match mib {
+        Some(mib @ 64..=262_144) => Ok(mib),
+        _ => bail!("{text:?} is not an amount of memory between 64M and 256G, such as 512M or 2G"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{memory_mib, usable_port};
+    use std::net::TcpListener;
+
+    #[test]
+    fn memory_mib_knows_its_units() {
+        for (text, mib) in [("128M", 128), ("512", 512), ("2G", 2048), ("1GiB", 1024)] {
+            assert_eq!(memory_mib(text).ok(), Some(mib), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_mib_refuses_nonsense() {
+        for text in ["", "M", "lots", "-1", "1M", "99999999G"] {
+            assert!(memory_mib(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn usable_port_that_is_taken_is_refused_with_a_way_out() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let error = usable_port(port).expect_err("it is taken");
+        assert!(error.to_string().contains("--http-port"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! Installs what this machine lacks; touches nothing that is there.
+use crate::cargo::Toolchain;
+use crate::progress::Step;
+use anyhow::{Result, bail};
+use clap::Args;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+/// Options of `cargo xtask setup`.
+#[derive(Args)]
+pub(crate) struct Setup {
+    /// Only say what is missing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Setup {
+    /// Installs everything that any command needs.
+    ///
+    /// # Errors
+    /// Something is missing and cannot be installed from here; the text holds the command that does.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let missing = missing(&TOOLS);
+        if self.dry_run {
+            for tool in &missing {
+                println!("missing: {} (Debian package {})", tool.what, tool.packages.join(" "));
+            }
+            return Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        install(&missing)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Makes sure that images can be built and booted; silent when all is there.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure() -> Result<()> {
+    install(&missing(&TOOLS))
+}
+
+struct Tool {
+    what: &'static str,
+    is_there: fn() -> bool,
+    packages: &'static [&'static str],
+}
+
+const TOOLS: [Tool; 6] = [
+    Tool {
+        what: "the emulator qemu-system-aarch64",
+        is_there: || on_path("qemu-system-aarch64"),
+        packages: &["qemu-system-arm"],
+    },
+    Tool {
+        what: "a Rust toolchain with the source of its standard library",
+        is_there: || Toolchain::find().is_ok(),
+        packages: &["rustc-web", "rust-web-src", "cargo-web"],
+    },
+    Tool { what: "the linker ld.lld", is_there: || on_path("ld.lld"), packages: &["lld"] },
+    Tool {
+        what: "llvm-objcopy and llvm-strip",
+        is_there: || on_path("llvm-objcopy") && on_path("llvm-strip"),
+        packages: &["llvm"],
+    },
+    Tool { what: "the HTTP client curl", is_there: || on_path("curl"), packages: &["curl"] },
+    Tool {
+        what: "a load generator (wrk or h2load)",
+        is_there: || on_path("wrk") || on_path("h2load"),
+        packages: &["wrk"],
+    },
+];
+
+fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
+    tools.iter().filter(|tool| !(tool.is_there)()).collect()
+}
+
+fn install(missing: &[&Tool]) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().flat_map(|tool| tool.packages).copied().collect();
+    let whats: Vec<&str> = missing.iter().map(|tool| tool.what).collect();
+    let install = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    if !on_path("apt-get") {
+        bail!(
+            "this machine lacks {}. It has no apt-get; install by hand what Debian calls: {}",
+            whats.join(", "),
+            packages.join(" ")
+        );
+    }
+    let Some(prefix) = root_prefix() else {
+        bail!("this machine lacks {}. Only root may install packages; run:\n    sudo {install}", whats.join(", "));
+    };
+    let step = Step::start(format!("install {}", packages.join(" ")));
+    let installed = apt(&step, prefix, &["install", "-y", "--no-install-recommends"], &packages).or_else(|_| {
+        // The usual reason for a failure is a list of packages that is old or was never fetched.
+        apt(&step, prefix, &["update"], &[])?;
+        apt(&step, prefix, &["install", "-y", "--no-install-recommends"], &packages)
+    });
+    installed?;
+    let still: Vec<&str> = missing.iter().filter(|tool| !(tool.is_there)()).map(|tool| tool.what).collect();
+    if !still.is_empty() {
+        bail!(
+            "the packages are installed, yet {} is still not usable; are /usr/bin and the packages of this release as in Debian 12?",
+            still.join(", ")
+        );
+    }
+    step.done();
+    Ok(())
+}
+
+fn apt(step: &Step, prefix: &[&str], verb: &[&str], packages: &[&str]) -> Result<()> {
+    let words: Vec<&str> = prefix
+        .iter()
+        .chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+        .chain(verb)
+        .chain(packages)
+        .copied()
+        .collect();
+    let Some((program, arguments)) = words.split_first() else { bail!("an empty command") };
+    step.command("setup", Command::new(program).args(arguments))
+}
+
+/// The words that make a command run as root: none for root, sudo where it asks for no password.
+fn root_prefix() -> Option<&'static [&'static str]> {
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0\n"));
+    if is_root {
+        return Some(&[]);
+    }
+    let sudo = Command::new("sudo").args(["-n", "true"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    sudo.is_ok_and(|status| status.success()).then_some(&["sudo", "-n"])
+}
+
+/// Whether `program` can be started by its name.
+pub(crate) fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| Path::new(&folder).join(program).is_file())
+}

@@ -1,0 +1,140 @@
+//! Runs the tests: on the host, then whole images in QEMU; ends with a summary.
+use crate::build::{self, Recipe};
+use crate::product::Product;
+use crate::progress::{self, Step};
+use crate::{cargo, folders, setup};
+use anyhow::{Result, bail};
+use clap::Args;
+use hybrid_scenarios::cases;
+use hybrid_scenarios::scenario::{Image, Places, Scenario};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// Options of `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct Test {
+    /// `host`, `scenarios`, or names (or parts of names) of scenarios; nothing: all
+    names: Vec<String>,
+    /// Only list the scenarios
+    #[arg(long)]
+    list: bool,
+}
+
+/// How one test ended.
+struct Outcome {
+    name: String,
+    took: Duration,
+    /// What went wrong, and where its log is.
+    failure: Option<(String, PathBuf)>,
+}
+
+impl Test {
+    /// Runs them all, whatever fails, and prints a summary.
+    ///
+    /// # Errors
+    /// An image does not build, or there is no such test.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let scenarios = self.scenarios()?;
+        if self.list {
+            scenarios.iter().for_each(|scenario| println!("{:<34} {}", scenario.name, scenario.about));
+            return Ok(ExitCode::SUCCESS);
+        }
+        setup::ensure()?;
+        let mut outcomes = Vec::new();
+        if self.names.is_empty() || self.names.iter().any(|name| name == "host") {
+            outcomes.push(host()?);
+        }
+        let mut images = HashMap::new();
+        for scenario in &scenarios {
+            outcomes.push(play(scenario, &mut images)?);
+        }
+        Ok(summary(&outcomes))
+    }
+
+    fn scenarios(&self) -> Result<Vec<Scenario>> {
+        let mut all = cases::all();
+        let names: Vec<&String> =
+            self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "scenarios")).collect();
+        if let Some(name) = names.iter().find(|name| !all.iter().any(|scenario| scenario.name.contains(name.as_str())))
+        {
+            bail!("there is no scenario {name:?}; `cargo xtask test --list` lists them");
+        }
+        let is_all = self.names.is_empty() || self.names.iter().any(|name| name == "scenarios");
+        all.retain(|scenario| is_all || names.iter().any(|name| scenario.name.contains(name.as_str())));
+        Ok(all)
+    }
+}
+
+/// All tests of all crates, on the host.
+fn host() -> Result<Outcome> {
+    let step = Step::start("test host: all crates");
+    let start = Instant::now();
+    let mut command = Command::new(cargo::host_cargo());
+    command.current_dir(folders::checkout());
+    // cargo-nextest runs the tests of several crates at once, where it is installed; documentation tests it cannot.
+    if setup::on_path("cargo-nextest") {
+        command.args([
+            "nextest",
+            "run",
+            "--workspace",
+            "--no-fail-fast",
+            "--status-level",
+            "fail",
+            "--final-status-level",
+            "fail",
+        ]);
+    } else {
+        command.args(["test", "--workspace", "--no-fail-fast", "--quiet"]);
+    }
+    let ran = step.command("test-host", &mut command);
+    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-host.log")));
+    if failure.is_none() {
+        step.done();
+    }
+    Ok(Outcome { name: "host".into(), took: start.elapsed(), failure })
+}
+
+/// Plays one scenario; its image is built once.
+fn play(scenario: &Scenario, images: &mut HashMap<Image, PathBuf>) -> Result<Outcome> {
+    let image = match images.get(&scenario.image) {
+        Some(folder) => folder.clone(),
+        None => {
+            let folder = build::image(&recipe(scenario.image)?)?;
+            images.insert(scenario.image, folder.clone());
+            folder
+        }
+    };
+    let places = Places { checkout: folders::checkout(), image, logs: folders::logs()? };
+    let step = Step::start(format!("test {}", scenario.name));
+    step.message(scenario.about.clone());
+    let start = Instant::now();
+    let failure = scenario.play(&places).err().map(|error| (format!("{error:#}"), scenario.log(&places.logs)));
+    if failure.is_none() {
+        step.done();
+    }
+    Ok(Outcome { name: scenario.name.clone(), took: start.elapsed(), failure })
+}
+
+fn recipe(image: Image) -> Result<Recipe> {
+    Ok(match image {
+        Image::Product(name) => Recipe::of_product(Product::load(name)?),
+        Image::Package(package, features) => Recipe::of_package(package, features),
+    })
+}
+
+fn summary(outcomes: &[Outcome]) -> ExitCode {
+    let failed: Vec<(&Outcome, &(String, PathBuf))> =
+        outcomes.iter().filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?))).collect();
+    for (outcome, (text, log)) in &failed {
+        println!("\nFAILED {}\n{}\n  log: {}", outcome.name, progress::indented(text), folders::shown(log));
+    }
+    println!();
+    for outcome in outcomes {
+        let verdict = if outcome.failure.is_some() { "FAILED" } else { "ok    " };
+        println!("{verdict} {:>6.1} s  {}", outcome.took.as_secs_f64(), outcome.name);
+    }
+    println!("\n{} of {} passed", outcomes.len() - failed.len(), outcomes.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
