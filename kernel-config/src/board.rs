@@ -103,16 +103,32 @@ impl Board {
         let stem = Path::new(&source.file).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         if text.board.name.get_ref() != stem {
             let message = format!("the board calls itself `{}`", text.board.name.get_ref());
-            problems.push(source.problem(text.board.name.span(), "bad-value", message, format!("its file's name asks for `{stem}`")));
+            problems.push(source.problem(
+                text.board.name.span(),
+                "bad-value",
+                message,
+                format!("its file's name asks for `{stem}`"),
+            ));
         }
         for (index, device) in text.device.iter().enumerate() {
             check_device(&source, device, &text.device[..index], &mut problems);
         }
         if text.memory.smallest > text.memory.largest || text.memory.reserved >= text.memory.smallest {
-            problems.push(source.problem(0..0, "bad-value", "the memory sizes contradict each other", "reserved < smallest ≤ largest"));
+            problems.push(source.problem(
+                0..0,
+                "bad-value",
+                "the memory sizes contradict each other",
+                "reserved < smallest ≤ largest",
+            ));
         }
         if problems.is_empty() {
-            Ok(Self { name: text.board.name.into_inner(), summary: text.board.summary, memory: text.memory, devices: text.device, source })
+            Ok(Self {
+                name: text.board.name.into_inner(),
+                summary: text.board.summary,
+                memory: text.memory,
+                devices: text.device,
+                source,
+            })
         } else {
             Err(problems)
         }
@@ -127,21 +143,34 @@ impl Board {
 
 fn check_device(source: &Source, device: &BoardDevice, earlier: &[BoardDevice], problems: &mut Vec<Problem>) {
     let name = device.name.get_ref();
-    let mut report = |rule, message: String, help: &str| problems.push(source.problem(device.name.span(), rule, message, help));
+    let mut report =
+        |rule, message: String, help: &str| problems.push(source.problem(device.name.span(), rule, message, help));
     if earlier.iter().any(|other| other.name.get_ref() == name) {
         report("duplicate-name", format!("device `{name}` is declared twice"), "rename or remove one");
     }
     if device.page.is_some_and(|page| page % PAGE != 0) {
-        report("bad-value", format!("the page of `{name}` is not aligned to 4 KiB"), "give the page that holds the registers");
+        report(
+            "bad-value",
+            format!("the page of `{name}` is not aligned to 4 KiB"),
+            "give the page that holds the registers",
+        );
     }
     if device.irq.is_some() != device.trigger.is_some() {
         report("bad-value", format!("`{name}` has an irq without a trigger, or the reverse"), "give both or none");
     }
     if device.irq.is_some_and(|irq| !(16..=159).contains(&irq)) {
-        report("bad-value", format!("the irq of `{name}` is outside of 16..=159"), "it is the interrupt controller's id, not the device tree's number");
+        report(
+            "bad-value",
+            format!("the irq of `{name}` is outside of 16..=159"),
+            "it is the interrupt controller's id, not the device tree's number",
+        );
     }
     if device.timer_access && device.page.is_some() {
-        report("bad-value", format!("`{name}` has both a page and timer_access"), "the timer has no registers in memory");
+        report(
+            "bad-value",
+            format!("`{name}` has both a page and timer_access"),
+            "the timer has no registers in memory",
+        );
     }
 }
 
@@ -159,7 +188,10 @@ mod tests {
 
     #[test]
     fn board_with_good_devices_is_read() {
-        assert_eq!(rule_of("[[device]]\nname = \"u\"\ncompatible = \"c\"\npage = 0x1000\nirq = 33\ntrigger = \"level\"\n").0, "");
+        assert_eq!(
+            rule_of("[[device]]\nname = \"u\"\ncompatible = \"c\"\npage = 0x1000\nirq = 33\ntrigger = \"level\"\n").0,
+            ""
+        );
     }
 
     #[test]
@@ -169,7 +201,11 @@ mod tests {
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\npage = 0x1001\n", "bad-value", 10),
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\nirq = 33\n", "bad-value", 10),
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\nirq = 3\ntrigger = \"edge\"\n", "bad-value", 10),
-            ("[[device]]\nname = \"u\"\ncompatible = \"c\"\n[[device]]\nname = \"u\"\ncompatible = \"c\"\n", "duplicate-name", 13),
+            (
+                "[[device]]\nname = \"u\"\ncompatible = \"c\"\n[[device]]\nname = \"u\"\ncompatible = \"c\"\n",
+                "duplicate-name",
+                13,
+            ),
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\ntimer_access = true\npage = 0x1000\n", "bad-value", 10),
         ] {
             assert_eq!(rule_of(devices), (rule, line), "{devices}");

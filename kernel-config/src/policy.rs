@@ -208,7 +208,12 @@ fn the_one(candidates: [Option<Subject>; 4]) -> Option<Subject> {
 
 fn check_reason(source: &Source, text: &Spanned<String>, problems: &mut Vec<Problem>) {
     if text.get_ref().trim().is_empty() {
-        problems.push(source.problem(text.span(), "missing-reason", "an empty text explains nothing", "say who and why in a few words"));
+        problems.push(source.problem(
+            text.span(),
+            "missing-reason",
+            "an empty text explains nothing",
+            "say who and why in a few words",
+        ));
     }
 }
 

@@ -67,8 +67,20 @@ impl Source {
 
     /// A problem at the place of `span`.
     #[must_use]
-    pub fn problem(&self, span: Range<usize>, rule: &'static str, message: impl Into<String>, help: impl Into<String>) -> Problem {
-        Problem { file: self.file.clone(), line: self.line(span.start), rule, message: message.into(), help: help.into() }
+    pub fn problem(
+        &self,
+        span: Range<usize>,
+        rule: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Problem {
+        Problem {
+            file: self.file.clone(),
+            line: self.line(span.start),
+            rule,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 
     /// The text as a `T`.
@@ -80,7 +92,11 @@ impl Source {
             let message = error.message().to_owned();
             let is_unknown = message.starts_with("unknown field");
             let rule = if is_unknown { "unknown-key" } else { "bad-value" };
-            let help = if is_unknown { "remove the key or correct its spelling" } else { "the schema is in docs/capabilities.md" };
+            let help = if is_unknown {
+                "remove the key or correct its spelling"
+            } else {
+                "the schema is in docs/capabilities.md"
+            };
             self.problem(error.span().unwrap_or(0..0), rule, message, help)
         })
     }

@@ -40,8 +40,8 @@ impl fmt::Display for Size {
         let bytes = self.0;
         match bytes {
             0 => write!(out, "0"),
-            _ if bytes % (1 << 30) == 0 => write!(out, "{} GiB", bytes >> 30),
-            _ if bytes % (1 << 20) == 0 => write!(out, "{} MiB", bytes >> 20),
+            _ if bytes.is_multiple_of(1 << 30) => write!(out, "{} GiB", bytes >> 30),
+            _ if bytes.is_multiple_of(1 << 20) => write!(out, "{} MiB", bytes >> 20),
             _ => write!(out, "{} KiB", bytes >> 10),
         }
     }
@@ -67,7 +67,8 @@ impl Date {
     #[must_use]
     pub fn of_build() -> Self {
         let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
-        let seconds = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        let seconds =
+            given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
         Self::from_days(seconds / 86_400)
     }
 
@@ -139,7 +140,8 @@ mod tests {
 
     #[test]
     fn date_of_day_numbers_matches_the_calendar() {
-        for (days, text) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (20_781, "2026-11-24"), (47_541, "2100-03-01")] {
+        for (days, text) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (20_781, "2026-11-24"), (47_541, "2100-03-01")]
+        {
             assert_eq!(Date::from_days(days).to_string(), text);
         }
     }

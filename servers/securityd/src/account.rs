@@ -48,13 +48,26 @@ impl Account {
     ///
     /// # Errors
     /// When memory, slots or nodes are short.
-    pub fn open<K: Kernel>(kernel: &mut K, space: &mut Space, memory: &mut Memory, caps: u64) -> Result<Self, MemoryError> {
+    pub fn open<K: Kernel>(
+        kernel: &mut K,
+        space: &mut Space,
+        memory: &mut Memory,
+        caps: u64,
+    ) -> Result<Self, MemoryError> {
         let bits = log2_at_least(caps);
         if bits > NODE_BITS {
             return Err(MemoryError::Slots);
         }
         let node = space.take_node()?;
-        let mut account = Self { node, next: 0, capacity: 1 << bits, chunks: Vec::new(), device_chunks: Vec::new(), open: None, bytes: 0 };
+        let mut account = Self {
+            node,
+            next: 0,
+            capacity: 1 << bits,
+            chunks: Vec::new(),
+            device_chunks: Vec::new(),
+            open: None,
+            bytes: 0,
+        };
         match account.place_node(kernel, space, memory, bits) {
             Ok(()) => Ok(account),
             Err(error) => {
@@ -64,7 +77,13 @@ impl Account {
         }
     }
 
-    fn place_node<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, memory: &mut Memory, bits: u8) -> Result<(), MemoryError> {
+    fn place_node<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        space: &mut Space,
+        memory: &mut Memory,
+        bits: u8,
+    ) -> Result<(), MemoryError> {
         let (chunk, _) = self.reserve(kernel, space, memory, object_bits(ObjectType::CapTable, bits))?;
         let slot = space.take_slot()?;
         kernel.retype(chunk.cap, ObjectType::CapTable, bits, space.boot_node(), slot, 1)?;
@@ -103,7 +122,14 @@ impl Account {
     ///
     /// # Errors
     /// When memory or slots are short.
-    pub fn make<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, memory: &mut Memory, kind: ObjectType, size_bits: u8) -> Result<CPtr, MemoryError> {
+    pub fn make<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        space: &mut Space,
+        memory: &mut Memory,
+        kind: ObjectType,
+        size_bits: u8,
+    ) -> Result<CPtr, MemoryError> {
         self.make_many(kernel, space, memory, (kind, size_bits), 1)
     }
 
@@ -111,7 +137,14 @@ impl Account {
     ///
     /// # Errors
     /// When memory or slots are short; what was made stays until the account is closed.
-    pub fn make_many<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, memory: &mut Memory, what: (ObjectType, u8), count: u64) -> Result<CPtr, MemoryError> {
+    pub fn make_many<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        space: &mut Space,
+        memory: &mut Memory,
+        what: (ObjectType, u8),
+        count: u64,
+    ) -> Result<CPtr, MemoryError> {
         let (kind, size_bits) = what;
         let first = self.next;
         if count > self.capacity - first {
@@ -133,7 +166,13 @@ impl Account {
     ///
     /// # Errors
     /// When memory or slots are short.
-    pub fn make_contiguous<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, memory: &mut Memory, pages: u64) -> Result<CPtr, MemoryError> {
+    pub fn make_contiguous<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        space: &mut Space,
+        memory: &mut Memory,
+        pages: u64,
+    ) -> Result<CPtr, MemoryError> {
         let chunk = memory.take(kernel, space, 12 + log2_at_least(pages))?;
         self.close_chunk();
         self.open = Some((chunk, 0));
@@ -143,8 +182,15 @@ impl Account {
     }
 
     /// The open chunk with room for at least one object of `bits`, and for how many; opens another if need be.
-    fn reserve<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, memory: &mut Memory, bits: u8) -> Result<(Chunk, u64), MemoryError> {
-        let room = |chunk: Chunk, used: u64| (chunk.bytes() - used.next_multiple_of(1 << bits).min(chunk.bytes())) >> bits;
+    fn reserve<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        space: &mut Space,
+        memory: &mut Memory,
+        bits: u8,
+    ) -> Result<(Chunk, u64), MemoryError> {
+        let room =
+            |chunk: Chunk, used: u64| (chunk.bytes() - used.next_multiple_of(1 << bits).min(chunk.bytes())) >> bits;
         if let Some((chunk, used)) = self.open.filter(|(chunk, used)| room(*chunk, *used) > 0) {
             return Ok((chunk, room(chunk, used)));
         }

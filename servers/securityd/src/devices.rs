@@ -29,8 +29,16 @@ impl Devices {
     ///
     /// # Errors
     /// [`MemoryError::Exhausted`] when the board has no such page or it was given away.
-    pub fn make_page<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, page: u64, node: Slot, offset: u64) -> Result<(), MemoryError> {
-        let covers = |(base, chunk): &(u64, Chunk)| *base <= page && page - base < chunk.bytes() && chunk.bits >= PAGE_BITS;
+    pub fn make_page<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        space: &mut Space,
+        page: u64,
+        node: Slot,
+        offset: u64,
+    ) -> Result<(), MemoryError> {
+        let covers =
+            |(base, chunk): &(u64, Chunk)| *base <= page && page - base < chunk.bytes() && chunk.bits >= PAGE_BITS;
         let found = self.free.iter().position(covers).ok_or(MemoryError::Exhausted)?;
         let (mut base, mut chunk) = self.free.swap_remove(found);
         while chunk.bits > PAGE_BITS {

@@ -7,7 +7,9 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hybrid_sys::{Attributes, CNode, CPtr, Error, LookupFailure, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger};
+use hybrid_sys::{
+    Attributes, CNode, CPtr, Error, LookupFailure, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger,
+};
 
 use crate::kernel::{Kernel, ThreadParts, boot};
 
@@ -21,6 +23,7 @@ pub(crate) struct Page {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a few thousand of them, in tests")]
 pub(crate) enum Kind {
     Untyped { base: u64, bits: u8, is_device: bool, used: u64 },
     CNode { bits: u8, slots: BTreeMap<u64, Cap> },
@@ -58,25 +61,43 @@ pub(crate) struct FakeKernel {
     pub(crate) died_answers: Vec<Id>,
     pub(crate) signals: Vec<u64>,
     pub(crate) is_off: bool,
+    pub(crate) own_priority: u8,
     /// Operations left until one fails; `None`: never.
     pub(crate) fuse: Option<usize>,
     pub(crate) operations: usize,
 }
 
-const MISSING: Error = Error::FailedLookup { is_source: true, failure: LookupFailure::MissingCapability { bits_left: 0 } };
+const MISSING: Error =
+    Error::FailedLookup { is_source: true, failure: LookupFailure::MissingCapability { bits_left: 0 } };
 
 impl FakeKernel {
     /// 128 MiB of memory in blocks as the kernel cuts them, and the device region of QEMU's UART and virtio pages.
     pub(crate) fn new() -> (Self, crate::install::BootFacts) {
         let root = Cap { object: 0, rights: 15, badge: 0, guard_bits: 52, mapped: None };
-        let mut kernel = Self { objects: Vec::new(), root, died_answers: Vec::new(), signals: Vec::new(), is_off: false, fuse: None, operations: 0 };
+        let mut kernel = Self {
+            objects: Vec::new(),
+            root,
+            died_answers: Vec::new(),
+            signals: Vec::new(),
+            is_off: false,
+            own_priority: 255,
+            fuse: None,
+            operations: 0,
+        };
         kernel.add(Kind::CNode { bits: 12, slots: BTreeMap::new() }, None);
-        let thread = kernel.add(Kind::Thread { parts: None, registers: None, has_timer: false, is_stopped: false }, None);
+        let thread =
+            kernel.add(Kind::Thread { parts: None, registers: None, has_timer: false, is_stopped: false }, None);
         let vspace = kernel.add(Kind::VSpace { has_asid: true, tables: BTreeSet::new(), pages: BTreeMap::new() }, None);
         kernel.put(0, boot::CNODE, root);
         kernel.put(0, boot::THREAD, cap(thread));
         kernel.put(0, boot::VSPACE, cap(vspace));
-        let blocks = [(0x0800_0000, 27, true), (0x4100_0000, 24, false), (0x4200_0000, 25, false), (0x4400_0000, 26, false), (0x4080_0000, 23, false)];
+        let blocks = [
+            (0x0800_0000, 27, true),
+            (0x4100_0000, 24, false),
+            (0x4200_0000, 25, false),
+            (0x4400_0000, 26, false),
+            (0x4080_0000, 23, false),
+        ];
         let mut untypeds = Vec::new();
         for (index, (base, bits, is_device)) in blocks.into_iter().enumerate() {
             let untyped = kernel.add(Kind::Untyped { base, bits, is_device, used: 0 }, None);
@@ -189,10 +210,16 @@ impl FakeKernel {
             ObjectType::Reply => (Kind::Reply, 5),
             ObjectType::Tcb => (Kind::Thread { parts: None, registers: None, has_timer: false, is_stopped: false }, 11),
             ObjectType::SchedContext => (Kind::Context { parameters: None }, size_bits),
-            ObjectType::VSpace => (Kind::VSpace { has_asid: false, tables: BTreeSet::new(), pages: BTreeMap::new() }, 12),
+            ObjectType::VSpace => {
+                (Kind::VSpace { has_asid: false, tables: BTreeSet::new(), pages: BTreeMap::new() }, 12)
+            }
             ObjectType::PageTable => (Kind::Table { is_mapped: false }, 12),
-            ObjectType::SmallPage => (Kind::Frame { bits: 12, base, is_device, content: Vec::new(), is_unified: false }, 12),
-            ObjectType::LargePage => (Kind::Frame { bits: 21, base, is_device, content: Vec::new(), is_unified: false }, 21),
+            ObjectType::SmallPage => {
+                (Kind::Frame { bits: 12, base, is_device, content: Vec::new(), is_unified: false }, 12)
+            }
+            ObjectType::LargePage => {
+                (Kind::Frame { bits: 21, base, is_device, content: Vec::new(), is_unified: false }, 21)
+            }
             ObjectType::HugePage => panic!("securityd makes none"),
         }
     }
@@ -250,13 +277,23 @@ const fn cap(object: Id) -> Cap {
 }
 
 impl Kernel for FakeKernel {
-    fn retype(&mut self, untyped: CPtr, kind: ObjectType, size_bits: u8, node: Slot, offset: u64, count: u64) -> Result<(), Error> {
+    fn retype(
+        &mut self,
+        untyped: CPtr,
+        kind: ObjectType,
+        size_bits: u8,
+        node: Slot,
+        offset: u64,
+        count: u64,
+    ) -> Result<(), Error> {
         self.tick()?;
         let source = self.own(untyped)?.object;
         let has_children = self.has_children(source);
         let cnode = if node.depth == 0 { self.own(node.root.0)?.object } else { self.take(node)?.object };
         let Kind::CNode { bits: radix, .. } = self.objects[cnode].kind else { return Err(MISSING) };
-        let Kind::Untyped { base, bits, is_device, used } = &mut self.objects[source].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        let Kind::Untyped { base, bits, is_device, used } = &mut self.objects[source].kind else {
+            return Err(Error::InvalidCapability { number: 0 });
+        };
         let (base, bits, is_device) = (*base, *bits, *is_device);
         let object_bits = Self::blank(kind, size_bits, 0, false).1;
         let start = if has_children { used.next_multiple_of(1 << object_bits) } else { 0 };
@@ -294,7 +331,8 @@ impl Kernel for FakeKernel {
         if !is_cnode && source.badge != 0 {
             return Err(Error::IllegalOperation);
         }
-        let minted = if is_cnode { Cap { guard_bits: (data & 63) as u32, ..source } } else { Cap { badge: data, ..source } };
+        let minted =
+            if is_cnode { Cap { guard_bits: (data & 63) as u32, ..source } } else { Cap { badge: data, ..source } };
         self.insert(to, Cap { rights: source.rights & rights.0, mapped: None, ..minted })
     }
 
@@ -342,22 +380,42 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
-    fn map_frame(&mut self, frame: CPtr, vspace: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Error> {
+    fn map_frame(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        address: u64,
+        rights: Rights,
+        attributes: Attributes,
+    ) -> Result<(), Error> {
         self.tick()?;
         let ((cap, id), space) = (self.frame(frame)?, self.vspace(vspace)?);
         let Kind::Frame { bits, .. } = self.objects[id].kind else { unreachable!("checked by frame") };
         if cap.mapped.is_some() {
             return Err(Error::InvalidArgument { index: 0 });
         }
-        if address % (1 << bits) != 0 {
+        if !address.is_multiple_of(1 << bits) {
             return Err(Error::Alignment);
         }
-        let Kind::VSpace { tables, pages, .. } = &mut self.objects[space].kind else { unreachable!("checked by vspace") };
-        let missing = [39, 30, 21].into_iter().filter(|level| *level >= bits && *level > 20).find(|level| (bits < 21 || *level > 21) && !tables.contains(&(*level, address >> level)));
+        let Kind::VSpace { tables, pages, .. } = &mut self.objects[space].kind else {
+            unreachable!("checked by vspace")
+        };
+        let missing = [39, 30, 21]
+            .into_iter()
+            .filter(|level| *level >= bits && *level > 20)
+            .find(|level| (bits < 21 || *level > 21) && !tables.contains(&(*level, address >> level)));
         if let Some(level) = missing {
-            return Err(Error::FailedLookup { is_source: false, failure: LookupFailure::MissingCapability { bits_left: level.into() } });
+            return Err(Error::FailedLookup {
+                is_source: false,
+                failure: LookupFailure::MissingCapability { bits_left: level.into() },
+            });
         }
-        assert!(pages.insert(address, Page { frame: id, rights: cap.rights & rights.0 & 3, attributes: attributes.0 }).is_none(), "a page is replaced");
+        assert!(
+            pages
+                .insert(address, Page { frame: id, rights: cap.rights & rights.0 & 3, attributes: attributes.0 })
+                .is_none(),
+            "a page is replaced"
+        );
         self.set_mapped(frame, Some((space, address)));
         Ok(())
     }
@@ -383,7 +441,9 @@ impl Kernel for FakeKernel {
         self.tick()?;
         let (cap, id) = self.frame(frame)?;
         assert!(cap.mapped.is_none() && offset + bytes.len() <= 4096);
-        let Kind::Frame { content, is_unified, .. } = &mut self.objects[id].kind else { unreachable!("checked by frame") };
+        let Kind::Frame { content, is_unified, .. } = &mut self.objects[id].kind else {
+            unreachable!("checked by frame")
+        };
         content.resize(4096, 0);
         content[offset..offset + bytes.len()].copy_from_slice(bytes);
         *is_unified = is_code;
@@ -393,7 +453,9 @@ impl Kernel for FakeKernel {
     fn configure_context(&mut self, context: CPtr, given: &SchedParameters) -> Result<(), Error> {
         self.tick()?;
         let id = self.own(context)?.object;
-        let Kind::Context { parameters } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 1 }) };
+        let Kind::Context { parameters } = &mut self.objects[id].kind else {
+            return Err(Error::InvalidCapability { number: 1 });
+        };
         *parameters = Some(*given);
         Ok(())
     }
@@ -401,7 +463,9 @@ impl Kernel for FakeKernel {
     fn configure_thread(&mut self, thread: CPtr, given: &ThreadParts) -> Result<(), Error> {
         self.tick()?;
         let id = self.own(thread)?.object;
-        let Kind::Thread { parts, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        let Kind::Thread { parts, .. } = &mut self.objects[id].kind else {
+            return Err(Error::InvalidCapability { number: 0 });
+        };
         *parts = Some(*given);
         Ok(())
     }
@@ -415,21 +479,27 @@ impl Kernel for FakeKernel {
     fn start(&mut self, thread: CPtr, given: &Registers) -> Result<(), Error> {
         self.tick()?;
         let id = self.own(thread)?.object;
-        let Kind::Thread { registers, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        let Kind::Thread { registers, .. } = &mut self.objects[id].kind else {
+            return Err(Error::InvalidCapability { number: 0 });
+        };
         *registers = Some(*given);
         Ok(())
     }
 
     fn suspend(&mut self, thread: CPtr) -> Result<(), Error> {
         let id = self.own(thread)?.object;
-        let Kind::Thread { is_stopped, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        let Kind::Thread { is_stopped, .. } = &mut self.objects[id].kind else {
+            return Err(Error::InvalidCapability { number: 0 });
+        };
         *is_stopped = true;
         Ok(())
     }
 
     fn issue_interrupt(&mut self, irq: u32, _: Trigger, to: Slot) -> Result<(), Error> {
         self.tick()?;
-        let is_used = |object: &Object| matches!(object.kind, Kind::Interrupt { irq: other, .. } if other == irq) && !object.is_dead;
+        let is_used = |object: &Object| {
+            matches!(object.kind, Kind::Interrupt { irq: other, .. } if other == irq) && !object.is_dead
+        };
         if self.objects.iter().any(is_used) {
             return Err(Error::RevokeFirst);
         }
@@ -440,7 +510,9 @@ impl Kernel for FakeKernel {
     fn connect_interrupt(&mut self, handler: CPtr, notification: CPtr) -> Result<(), Error> {
         self.tick()?;
         let (id, cap) = (self.own(handler)?.object, self.own(notification)?);
-        let Kind::Interrupt { bell, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 0 }) };
+        let Kind::Interrupt { bell, .. } = &mut self.objects[id].kind else {
+            return Err(Error::InvalidCapability { number: 0 });
+        };
         *bell = Some(cap);
         Ok(())
     }
@@ -448,7 +520,9 @@ impl Kernel for FakeKernel {
     fn allow_timer(&mut self, thread: CPtr) -> Result<(), Error> {
         self.tick()?;
         let id = self.own(thread)?.object;
-        let Kind::Thread { has_timer, .. } = &mut self.objects[id].kind else { return Err(Error::InvalidCapability { number: 1 }) };
+        let Kind::Thread { has_timer, .. } = &mut self.objects[id].kind else {
+            return Err(Error::InvalidCapability { number: 1 });
+        };
         *has_timer = true;
         Ok(())
     }
@@ -456,6 +530,12 @@ impl Kernel for FakeKernel {
     fn set_own_root(&mut self, root: CNode) -> Result<(), Error> {
         self.tick()?;
         self.root = self.own(root.0)?;
+        Ok(())
+    }
+
+    fn set_own_priority(&mut self, priority: u8) -> Result<(), Error> {
+        self.tick()?;
+        self.own_priority = priority;
         Ok(())
     }
 
@@ -486,7 +566,9 @@ pub(crate) fn program() -> Vec<u8> {
     file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
     (file[16], file[18], file[32], file[54], file[56]) = (2, 183, 64, 56, 2);
     file[24..32].copy_from_slice(&0x40_0010_u64.to_le_bytes());
-    for (flags, offset, address, length, bytes) in [(5_u32, 0x1000_u64, 0x40_0000_u64, 0x1000_u64, 0x1000_u64), (6, 0x2000, 0x40_1800, 0x900, 0x2000)] {
+    for (flags, offset, address, length, bytes) in
+        [(5_u32, 0x1000_u64, 0x40_0000_u64, 0x1000_u64, 0x1000_u64), (6, 0x2000, 0x40_1800, 0x900, 0x2000)]
+    {
         file.extend(1_u32.to_le_bytes());
         file.extend(flags.to_le_bytes());
         for value in [offset, address, address, length, bytes, 4096] {

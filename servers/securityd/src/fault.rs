@@ -36,11 +36,21 @@ impl fmt::Display for Fault {
             Some(FaultType::Vm) => memory(out, w[0], w[1], w[2] == 1, w[3]),
             Some(FaultType::Cap) => {
                 let phase = if w[2] == 1 { "receive from" } else { "send to" };
-                write!(out, "tried to {phase} the capability address {:#x}, which it does not have, at pc {:#x}", w[1], w[0])
+                write!(
+                    out,
+                    "tried to {phase} the capability address {:#x}, which it does not have, at pc {:#x}",
+                    w[1], w[0]
+                )
             }
-            Some(FaultType::UnknownSyscall) => write!(out, "made the unknown system call {} at pc {:#x}", w[12].cast_signed(), w[8]),
-            Some(FaultType::UserException) if w[3] == PANIC => write!(out, "panicked and stopped itself at pc {:#x}", w[0]),
-            Some(FaultType::UserException) => write!(out, "{} (syndrome {:#x}) at pc {:#x}", exception(w[3]), w[3], w[0]),
+            Some(FaultType::UnknownSyscall) => {
+                write!(out, "made the unknown system call {} at pc {:#x}", w[12].cast_signed(), w[8])
+            }
+            Some(FaultType::UserException) if w[3] == PANIC => {
+                write!(out, "panicked and stopped itself at pc {:#x}", w[0])
+            }
+            Some(FaultType::UserException) => {
+                write!(out, "{} (syndrome {:#x}) at pc {:#x}", exception(w[3]), w[3], w[0])
+            }
             Some(FaultType::Timeout) => write!(out, "used up its budget ({} us)", w[1]),
             _ => write!(out, "unknown fault {}", self.label),
         }
@@ -92,8 +102,14 @@ mod tests {
         );
         assert!(text(6, &[0x40, 0x40, 1, 0x8200_0006]).starts_with("executed the address 0x40, which is not mapped"));
         assert!(text(6, &[0x40_0010, 0x40_0000, 0, 0x9200_004f]).contains("which it may not"));
-        assert!(text(1, &[0x40_0010, 0x17000, 0, 4, 0x40, 0, 0x34]).starts_with("tried to send to the capability address 0x17000"));
-        assert!(text(2, &[0, 0, 0, 0, 0, 0, 0, 0, 0x40_0010, 0, 0, 0, u64::MAX - 98]).starts_with("made the unknown system call -99"));
+        assert!(
+            text(1, &[0x40_0010, 0x17000, 0, 4, 0x40, 0, 0x34])
+                .starts_with("tried to send to the capability address 0x17000")
+        );
+        assert!(
+            text(2, &[0, 0, 0, 0, 0, 0, 0, 0, 0x40_0010, 0, 0, 0, u64::MAX - 98])
+                .starts_with("made the unknown system call -99")
+        );
         assert!(text(3, &[0x40_0010, 0, 0, 0xf200_4879, 0]).starts_with("panicked"));
         assert!(text(3, &[0x40_0010, 0, 0, 0x1fe0_0000, 0]).starts_with("used a floating-point register"));
         assert!(text(3, &[0x40_0010, 0, 0, 0x6232_f801, 0]).starts_with("accessed a system register"));

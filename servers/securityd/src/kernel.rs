@@ -1,6 +1,8 @@
 //! The kernel operations that securityd needs, as a trait; the host tests put a fake behind it.
 
-use hybrid_sys::{Attributes, CNode, CNodeData, CPtr, Error, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger};
+use hybrid_sys::{
+    Attributes, CNode, CNodeData, CPtr, Error, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger,
+};
 
 /// What goes into a thread besides its registers.
 #[derive(Debug, Clone, Copy)]
@@ -24,10 +26,21 @@ pub struct ThreadParts {
 }
 
 /// Kernel operations. All errors are the kernel's.
-#[expect(clippy::missing_errors_doc, reason = "every method fails with the kernel's error of the invocation it is named after")]
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "every method fails with the kernel's error of the invocation it is named after"
+)]
 pub trait Kernel {
     /// Makes `count` objects in the slots from `offset` on of the CNode in `node` (depth 0: of its root).
-    fn retype(&mut self, untyped: CPtr, kind: ObjectType, size_bits: u8, node: Slot, offset: u64, count: u64) -> Result<(), Error>;
+    fn retype(
+        &mut self,
+        untyped: CPtr,
+        kind: ObjectType,
+        size_bits: u8,
+        node: Slot,
+        offset: u64,
+        count: u64,
+    ) -> Result<(), Error>;
     /// Copies a capability with a mask of rights.
     fn copy(&mut self, to: Slot, from: Slot, rights: Rights) -> Result<(), Error>;
     /// Copies a capability with a mask of rights and a badge, or a CNode's with a guard.
@@ -43,7 +56,14 @@ pub trait Kernel {
     /// Installs a page table.
     fn map_table(&mut self, table: CPtr, vspace: CPtr, address: u64) -> Result<(), Error>;
     /// Maps a page.
-    fn map_frame(&mut self, frame: CPtr, vspace: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Error>;
+    fn map_frame(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        address: u64,
+        rights: Rights,
+        attributes: Attributes,
+    ) -> Result<(), Error>;
     /// Removes the mapping of a frame's capability.
     fn unmap_frame(&mut self, frame: CPtr) -> Result<(), Error>;
     /// Physical address of a frame.
@@ -68,6 +88,8 @@ pub trait Kernel {
     fn allow_timer(&mut self, thread: CPtr) -> Result<(), Error>;
     /// Replaces the root of securityd's own capability space.
     fn set_own_root(&mut self, root: CNode) -> Result<(), Error>;
+    /// Sets securityd's own priority.
+    fn set_own_priority(&mut self, priority: u8) -> Result<(), Error>;
     /// Answers whoever waits on a reply object: its server died.
     fn answer_server_died(&mut self, reply: CPtr);
     /// Rings a bell.

@@ -20,7 +20,7 @@ pub mod memory;
 pub mod server;
 pub mod space;
 pub mod target;
-pub mod window;
+mod window;
 
 #[cfg(test)]
 mod fake;

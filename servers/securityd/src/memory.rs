@@ -88,7 +88,8 @@ impl Memory {
     /// # Errors
     /// Nothing is taken then, though larger chunks may have been halved.
     pub fn take<K: Kernel>(&mut self, kernel: &mut K, space: &mut Space, bits: u8) -> Result<Chunk, MemoryError> {
-        let found = (usize::from(bits)..=BITS_MAX).find(|size| self.free.get(*size).is_some_and(|chunks| !chunks.is_empty()));
+        let found =
+            (usize::from(bits)..=BITS_MAX).find(|size| self.free.get(*size).is_some_and(|chunks| !chunks.is_empty()));
         let mut chunk = found.and_then(|size| self.free.get_mut(size)?.pop()).ok_or(MemoryError::Exhausted)?;
         while chunk.bits > bits {
             match halve(kernel, space, chunk) {

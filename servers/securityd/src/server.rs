@@ -79,7 +79,9 @@ impl<K: Kernel> Server<K> {
     /// Answers a call; the badge says of which interface.
     pub fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
         let graph = Rc::clone(&self.world.graph);
-        let provided = graph.instance(layout::SECURITYD).and_then(|own| own.provides.get(usize::from(incoming.badge().interface())));
+        let provided = graph
+            .instance(layout::SECURITYD)
+            .and_then(|own| own.provides.get(usize::from(incoming.badge().interface())));
         match provided.map(|provided| provided.interface.as_str()) {
             Some(idl::access::INTERFACE) => idl::dispatch_access(self, incoming, outgoing),
             Some(idl::inspect::INTERFACE) => idl::dispatch_inspect(self, incoming, outgoing),
@@ -124,7 +126,13 @@ impl<K: Kernel> Server<K> {
 }
 
 impl<K: Kernel> idl::Access for Server<K> {
-    fn connection(&mut self, client: ClientId, protocol: idl::Protocol, transport: idl::Transport, peer: &str) -> idl::AccessConnection {
+    fn connection(
+        &mut self,
+        client: ClientId,
+        protocol: idl::Protocol,
+        transport: idl::Transport,
+        peer: &str,
+    ) -> idl::AccessConnection {
         let (protocol, transport) = (protocol.name(), transport.name());
         let decision = self.world.graph.access.connection(protocol, transport, peer);
         let (decision, limit) = self.decide(client, decision, || format!("{protocol} connection of {}", quoted(peer)));
@@ -145,8 +153,15 @@ impl<K: Kernel> idl::Access for Server<K> {
         let facts = RequestFacts { protocol: protocol.name(), transport: transport.name(), endpoint, operation, path };
         let decision = self.world.graph.access.request(&facts);
         let (decision, limit) = self.decide(client, decision, || {
-            let who = identity.map_or_else(|| quoted(peer), |identity| format!("{} as {}", quoted(peer), quoted(identity)));
-            format!("{} {} {} of endpoint {} to {who}", facts.protocol, quoted(operation), quoted(path), quoted(endpoint))
+            let who =
+                identity.map_or_else(|| quoted(peer), |identity| format!("{} as {}", quoted(peer), quoted(identity)));
+            format!(
+                "{} {} {} of endpoint {} to {who}",
+                facts.protocol,
+                quoted(operation),
+                quoted(path),
+                quoted(endpoint)
+            )
         });
         idl::AccessRequest { decision, limit }
     }
@@ -239,7 +254,11 @@ impl<K: Kernel> idl::Control for Server<K> {
             self.world.journal.write(Level::Info, at, line);
         }
         let count = u32::try_from(grants.len()).unwrap_or(u32::MAX);
-        self.world.journal.write(Level::Info, at, format!("{count} grants in all"));
+        self.world.journal.write(
+            Level::Info,
+            at,
+            format!("{count} grants in all; {} connections and requests allowed, {} denied", self.allowed, self.denied),
+        );
         count
     }
 }

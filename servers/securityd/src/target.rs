@@ -1,5 +1,4 @@
 //! The kernel behind [`Kernel`], and the loop that waits for calls, faults and bells; decides nothing.
-#![expect(unsafe_code, reason = "two calls into window.rs, each with its proof")]
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -8,8 +7,9 @@ use hybrid_capgraph::{Bundle, layout};
 use hybrid_ipc::{Incoming, Outgoing};
 use hybrid_sys::boot::Boot;
 use hybrid_sys::{
-    AsidPool, Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, IrqControl, IrqHandler, Message, MessageInfo, Notification, ObjectType, PageTable,
-    Platform, Registers, Reply, Resume, Rights, SchedContext, SchedControl, SchedParameters, Slot, Tcb, TcbSpace, Trigger, Untyped, VSpace, buffer,
+    AsidPool, Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, IrqControl, IrqHandler, Message, MessageInfo,
+    Notification, ObjectType, PageTable, Platform, Registers, Reply, Resume, Rights, SchedContext, SchedControl,
+    SchedParameters, Slot, Tcb, TcbSpace, Trigger, Untyped, VSpace, buffer,
 };
 
 use crate::install::{BootFacts, World};
@@ -39,7 +39,15 @@ impl SysKernel {
 const FIRST_SHARED: u32 = 32;
 
 impl Kernel for SysKernel {
-    fn retype(&mut self, untyped: CPtr, kind: ObjectType, size_bits: u8, node: Slot, offset: u64, count: u64) -> Result<(), Error> {
+    fn retype(
+        &mut self,
+        untyped: CPtr,
+        kind: ObjectType,
+        size_bits: u8,
+        node: Slot,
+        offset: u64,
+        count: u64,
+    ) -> Result<(), Error> {
         Untyped(untyped).retype(kind, size_bits, node.root, node.index, node.depth, offset, count)
     }
 
@@ -71,7 +79,14 @@ impl Kernel for SysKernel {
         PageTable(table).map(VSpace(vspace), address, Attributes::DATA)
     }
 
-    fn map_frame(&mut self, frame: CPtr, vspace: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Error> {
+    fn map_frame(
+        &mut self,
+        frame: CPtr,
+        vspace: CPtr,
+        address: u64,
+        rights: Rights,
+        attributes: Attributes,
+    ) -> Result<(), Error> {
         Frame(frame).map(VSpace(vspace), address, rights, attributes)
     }
 
@@ -84,14 +99,7 @@ impl Kernel for SysKernel {
     }
 
     fn fill(&mut self, frame: CPtr, offset: usize, bytes: &[u8], is_code: bool) -> Result<(), Error> {
-        let frame = Frame(frame);
-        frame.map(VSpace::at(boot::VSPACE), window::ADDRESS, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
-        // SAFETY: the frame was just mapped there, writable, and only this function uses the page.
-        unsafe { window::write(offset, bytes) };
-        if is_code {
-            frame.unify(hybrid_sys::Range { start: 0, end: PAGE as u64 })?;
-        }
-        frame.unmap()
+        window::fill(Frame(frame), offset, bytes, is_code)
     }
 
     fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error> {
@@ -101,7 +109,12 @@ impl Kernel for SysKernel {
     fn configure_thread(&mut self, thread: CPtr, parts: &ThreadParts) -> Result<(), Error> {
         let thread = Tcb(thread);
         let (address, frame) = parts.buffer;
-        let space = TcbSpace { cspace: parts.cnode, cspace_data: parts.guard, vspace: VSpace(parts.vspace), buffer: Some((address, Frame(frame))) };
+        let space = TcbSpace {
+            cspace: parts.cnode,
+            cspace_data: parts.guard,
+            vspace: VSpace(parts.vspace),
+            buffer: Some((address, Frame(frame))),
+        };
         thread.configure(&space)?;
         thread.disable_fpu()?;
         thread.bind_notification(Notification(parts.notification))?;
@@ -122,7 +135,11 @@ impl Kernel for SysKernel {
 
     fn issue_interrupt(&mut self, irq: u32, trigger: Trigger, to: Slot) -> Result<(), Error> {
         let control = IrqControl::at(boot::INTERRUPTS);
-        if irq < FIRST_SHARED { control.issue(irq.into(), to) } else { control.issue_triggered(irq.into(), trigger, to) }
+        if irq < FIRST_SHARED {
+            control.issue(irq.into(), to)
+        } else {
+            control.issue_triggered(irq.into(), trigger, to)
+        }
     }
 
     fn connect_interrupt(&mut self, handler: CPtr, notification: CPtr) -> Result<(), Error> {
@@ -138,6 +155,10 @@ impl Kernel for SysKernel {
 
     fn set_own_root(&mut self, root: CNode) -> Result<(), Error> {
         Tcb::at(boot::THREAD).set_space(CPtr::NULL, root, CNodeData(0), VSpace::at(boot::VSPACE))
+    }
+
+    fn set_own_priority(&mut self, priority: u8) -> Result<(), Error> {
+        Tcb::at(boot::THREAD).set_priority(Tcb::at(boot::THREAD), priority.into())
     }
 
     fn answer_server_died(&mut self, reply: CPtr) {
@@ -166,7 +187,9 @@ fn facts(boot: &Boot) -> BootFacts {
     let untypeds = (info.untyped.start..info.untyped.end).zip(&info.untyped_list);
     BootFacts {
         empty: (info.empty.start, info.empty.end),
-        untypeds: untypeds.map(|(cap, untyped)| (cap, untyped.paddr, untyped.size_bits, untyped.is_device != 0)).collect(),
+        untypeds: untypeds
+            .map(|(cap, untyped)| (cap, untyped.paddr, untyped.size_bits, untyped.is_device != 0))
+            .collect(),
         image_bytes: info.user_image_frames.count() * PAGE as u64,
     }
 }
@@ -185,11 +208,7 @@ fn set_up(kernel: SysKernel, boot: &Boot, bundle: &[u8]) -> Result<Server<SysKer
     let graph = bundle.graph().map_err(|error| String::from(error.text()))?;
     let mut world = World::new(kernel, graph, &facts(boot)).map_err(|error| alloc::format!("{error}"))?;
     world.install(&bundle).map_err(|error| alloc::format!("{error}"))?;
-    if let Some((address, length)) = world.log_region() {
-        // SAFETY: the installation just mapped the region there, for good; only the journal gets it.
-        let region = unsafe { window::region(address, length) };
-        region.iter().for_each(|region| world.journal.attach(region));
-    }
+    window::attach_log(&mut world);
     Ok(Server::new(world))
 }
 
@@ -208,7 +227,8 @@ fn serve(mut server: Server<SysKernel>) -> ! {
             }
             Event::Fault(instance) => {
                 let registers = received.registers;
-                let words = (0..length).map(|index| registers.get(index).copied().unwrap_or_else(|| buffer::word(index)));
+                let words =
+                    (0..length).map(|index| registers.get(index).copied().unwrap_or_else(|| buffer::word(index)));
                 server.on_fault(instance, label, words);
                 server.after_event();
                 endpoint.recv(reply)
@@ -238,4 +258,3 @@ fn give_up(mut kernel: SysKernel, reason: &str) -> ! {
     kernel.power_off();
     hybrid_rt::stop()
 }
-

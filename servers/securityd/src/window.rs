@@ -4,32 +4,41 @@
 use core::ptr::NonNull;
 
 use hybrid_ring::Region;
+use hybrid_sys::{Attributes, Error, Frame, Range, Rights, VSpace};
+
+use crate::install::World;
+use crate::kernel::boot;
+use crate::target::SysKernel;
 
 /// Where a frame is mapped while it is filled. Nothing else is ever mapped there.
-pub const ADDRESS: u64 = 0x6000_0000;
+pub(crate) const ADDRESS: usize = 0x6000_0000;
 const PAGE: usize = 4096;
 
-/// Writes into the frame that is mapped at [`ADDRESS`]. What does not fit into the page is not written.
+/// Writes into a small frame that is mapped nowhere, and leaves it so. What does not fit into the page is not written.
 ///
-/// # Safety
-/// A writable frame of 4 KiB is mapped at [`ADDRESS`], and nothing refers to that page.
-pub unsafe fn write(offset: usize, bytes: &[u8]) {
-    let length = bytes.len().min(PAGE.saturating_sub(offset));
-    let Ok(base) = usize::try_from(ADDRESS) else { return };
-    let target = core::ptr::with_exposed_provenance_mut::<u8>(base + offset.min(PAGE));
-    // SAFETY: `offset + length` is at most a page, which is mapped writable and referred to by nothing else (caller);
-    // `bytes` is memory of this program and so not that page.
+/// # Errors
+/// The kernel's; [`World::install`] made the page tables that this needs.
+pub(crate) fn fill(frame: Frame, offset: usize, bytes: &[u8], is_code: bool) -> Result<(), Error> {
+    frame.map(VSpace::at(boot::VSPACE), ADDRESS as u64, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
+    let offset = offset.min(PAGE);
+    let length = bytes.len().min(PAGE - offset);
+    let target = core::ptr::with_exposed_provenance_mut::<u8>(ADDRESS + offset);
+    // SAFETY: the frame was just mapped there, writable, and `offset + length` is at most its 4096 bytes; the page is used
+    // by this function alone, which runs on the only thread; `bytes` is memory of this program and so not that page.
     unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), target, length) };
+    if is_code {
+        frame.unify(Range { start: 0, end: PAGE as u64 })?;
+    }
+    frame.unmap()
 }
 
-/// The region that securityd shares with logd.
-///
-/// # Safety
-/// `length` bytes are mapped readable and writable at `address`, a page's start, until the program ends, and this program
-/// touches them through the returned value alone.
-#[must_use]
-pub unsafe fn region(address: u64, length: u64) -> Option<Region> {
-    let base = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(usize::try_from(address).ok()?))?;
-    // SAFETY: exactly the caller's promise; a page's start is 8-aligned.
-    Some(unsafe { Region::from_mapped(base, usize::try_from(length).ok()?) })
+/// Connects the journal with the region that securityd shares with logd.
+pub(crate) fn attach_log(world: &mut World<SysKernel>) {
+    let Some((address, length)) = world.log_region() else { return };
+    let (Ok(address), Ok(length)) = (usize::try_from(address), usize::try_from(length)) else { return };
+    let Some(base) = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) else { return };
+    // SAFETY: the installation mapped `length` bytes there, readable and writable, from a page's start; frames of regions
+    // are never unmapped; only the journal gets the region, and nothing else in this program knows the address.
+    let region = unsafe { Region::from_mapped(base, length) };
+    world.journal.attach(&region);
 }

@@ -74,7 +74,9 @@ impl AccessPolicy {
     /// May this peer connect?
     #[must_use]
     pub fn connection(&self, protocol: &str, transport: &str, peer: &str) -> Decision {
-        let matches = |rule: &&ConnectionRule| is(&rule.protocol, protocol) && is(&rule.transport, transport) && is(&rule.peer, peer);
+        let matches = |rule: &&ConnectionRule| {
+            is(&rule.protocol, protocol) && is(&rule.transport, transport) && is(&rule.peer, peer)
+        };
         self.connections.iter().find(matches).map_or(Decision::Deny, |rule| rule.decision)
     }
 
@@ -109,14 +111,21 @@ mod tests {
             path: None,
             decision: Decision::Allow,
         };
-        let secret = RequestRule { path: Some("/secret".into()), operations: Vec::new(), decision: Decision::Deny, ..read.clone() };
-        let connection = ConnectionRule { protocol: Some("Http".into()), transport: None, peer: None, decision: Decision::Limit(4) };
+        let secret = RequestRule {
+            path: Some("/secret".into()),
+            operations: Vec::new(),
+            decision: Decision::Deny,
+            ..read.clone()
+        };
+        let connection =
+            ConnectionRule { protocol: Some("Http".into()), transport: None, peer: None, decision: Decision::Limit(4) };
         AccessPolicy { connections: vec![connection], requests: vec![secret, read] }
     }
 
     #[test]
     fn request_is_decided_by_the_first_rule_that_matches_else_denied() {
-        let facts = RequestFacts { protocol: "Http", transport: "Plain", endpoint: "/", operation: "GET", path: "/api" };
+        let facts =
+            RequestFacts { protocol: "Http", transport: "Plain", endpoint: "/", operation: "GET", path: "/api" };
         let policy = policy();
         assert_eq!(policy.request(&facts), Decision::Allow);
         for other in [

@@ -36,7 +36,13 @@ pub fn bundle_for(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<Vec<u8>, 
     check_programs(graph, programs)?;
     write_bundle(graph, programs).map_err(|error: BundleError| {
         let file = format!("images/{}/system.toml", graph.product);
-        vec![Problem { file, line: 0, rule: "bad-value", message: error.text().into(), help: "use fewer or shorter names".into() }]
+        vec![Problem {
+            file,
+            line: 0,
+            rule: "bad-value",
+            message: error.text().into(),
+            help: "use fewer or shorter names".into(),
+        }]
     })
 }
 

@@ -190,6 +190,7 @@ const fn table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut index = 0;
     while index < 256 {
+        #[expect(clippy::cast_possible_truncation, reason = "the index is below 256")]
         let mut value = index as u32;
         let mut bit = 0;
         while bit < 8 {
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!(bundle.program("status"), Some(&b"elf two"[..]));
         assert_eq!(bundle.program("shell"), None);
         let start = bytes.as_ptr() as usize;
-        assert!(bundle.programs().all(|(_, program)| (program.as_ptr() as usize - start) % 4096 == 0));
+        assert!(bundle.programs().all(|(_, program)| (program.as_ptr() as usize - start).is_multiple_of(4096)));
     }
 
     #[test]

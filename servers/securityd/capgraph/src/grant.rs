@@ -151,7 +151,9 @@ impl fmt::Display for What {
             Self::Timer => write!(out, "registers=CNTP"),
             Self::Dma { bytes, address } => write!(out, "at={address:#x} rights=read,write bytes={bytes}"),
             Self::Memory { stack, heap } => write!(out, "stack={stack} heap={heap}"),
-            Self::Time { priority, budget_us, period_us } => write!(out, "priority={priority} budget_us={budget_us} period_us={period_us}"),
+            Self::Time { priority, budget_us, period_us } => {
+                write!(out, "priority={priority} budget_us={budget_us} period_us={period_us}")
+            }
             Self::Fault { badge } => write!(out, "badge={badge:#x}"),
         }
     }
@@ -183,7 +185,8 @@ impl What {
 impl fmt::Display for Grant {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let facts = self.what.to_string();
-        let head = format!("{:<10} {:<12} {:<18} {:<24} {facts}", self.holder, self.what.verb(), self.target, self.kind);
+        let head =
+            format!("{:<10} {:<12} {:<18} {:<24} {facts}", self.holder, self.what.verb(), self.target, self.kind);
         write!(out, "{}", head.trim_end())?;
         if self.reason.is_empty() { Ok(()) } else { write!(out, "  # {}", self.reason) }
     }
@@ -271,13 +274,20 @@ impl Graph {
         let mut grants = Vec::new();
         if session.has_operations {
             let badge = layout::badge(session.client, session.provided, 1);
-            grants.push(self.client_grant(session, What::Call { slot: layout::call_slot(index), rights: Rights::CALL, badge }));
+            grants.push(
+                self.client_grant(session, What::Call { slot: layout::call_slot(index), rights: Rights::CALL, badge }),
+            );
         }
         if let (true, Some(bit)) = (session.rings_server, session.server_port) {
-            grants.push(self.client_grant(session, What::Bell { slot: layout::bell_slot(index), rights: Rights::WRITE, bit }));
+            grants.push(
+                self.client_grant(session, What::Bell { slot: layout::bell_slot(index), rights: Rights::WRITE, bit }),
+            );
         }
         if let (Some(bytes), Some(port)) = (session.region, session.client_port) {
-            grants.push(self.client_grant(session, What::Region { bytes, address: layout::region_address(port), rights: Rights::READ_WRITE }));
+            grants.push(self.client_grant(
+                session,
+                What::Region { bytes, address: layout::region_address(port), rights: Rights::READ_WRITE },
+            ));
         }
         grants
     }
@@ -285,10 +295,15 @@ impl Graph {
     fn server_grants(&self, session: &Session) -> Vec<Grant> {
         let mut grants = Vec::new();
         if let (true, Some(bit), Some(port)) = (session.rings_client, session.client_port, session.server_port) {
-            grants.push(self.server_grant(session, What::Bell { slot: layout::session_slot(port), rights: Rights::WRITE, bit }));
+            grants.push(
+                self.server_grant(session, What::Bell { slot: layout::session_slot(port), rights: Rights::WRITE, bit }),
+            );
         }
         if let (Some(bytes), Some(port)) = (session.region, session.server_port) {
-            grants.push(self.server_grant(session, What::Region { bytes, address: layout::region_address(port), rights: Rights::READ_WRITE }));
+            grants.push(self.server_grant(
+                session,
+                What::Region { bytes, address: layout::region_address(port), rights: Rights::READ_WRITE },
+            ));
         }
         grants
     }
@@ -297,7 +312,13 @@ impl Graph {
 /// A line about something that only the holder has.
 #[must_use]
 pub fn own_grant(instance: &Instance, what: What) -> Grant {
-    Grant { holder: instance.name.clone(), target: instance.name.clone(), kind: String::new(), reason: String::new(), what }
+    Grant {
+        holder: instance.name.clone(),
+        target: instance.name.clone(),
+        kind: String::new(),
+        reason: String::new(),
+        what,
+    }
 }
 
 fn own_grants(instance: &Instance) -> Vec<Grant> {
@@ -315,7 +336,11 @@ fn own_grants(instance: &Instance) -> Vec<Grant> {
     }
     if instance.id != layout::SECURITYD {
         grants.push(own(What::Memory { stack: instance.stack, heap: instance.heap }));
-        grants.push(own(What::Time { priority: instance.priority, budget_us: instance.budget_us, period_us: instance.period_us }));
+        grants.push(own(What::Time {
+            priority: instance.priority,
+            budget_us: instance.budget_us,
+            period_us: instance.period_us,
+        }));
         let fault = What::Fault { badge: layout::fault_badge(instance.id) };
         grants.push(Grant { target: "securityd".into(), ..own(fault) });
     }

@@ -34,7 +34,8 @@ impl Rights {
 
 impl fmt::Display for Rights {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [(Self::READ, "read"), (Self::WRITE, "write"), (Self::GRANT, "grant"), (Self::GRANT_REPLY, "grantreply")];
+        let names =
+            [(Self::READ, "read"), (Self::WRITE, "write"), (Self::GRANT, "grant"), (Self::GRANT_REPLY, "grantreply")];
         let mut separator = "";
         for (right, name) in names {
             if self.0 & right.0 != 0 {
@@ -211,7 +212,10 @@ impl Graph {
     /// The instance with that id.
     #[must_use]
     pub fn instance(&self, id: u16) -> Option<&Instance> {
-        self.instances.binary_search_by_key(&id, |instance| instance.id).ok().and_then(|index| self.instances.get(index))
+        self.instances
+            .binary_search_by_key(&id, |instance| instance.id)
+            .ok()
+            .and_then(|index| self.instances.get(index))
     }
 
     /// The instance with that name.
@@ -250,12 +254,17 @@ impl Graph {
         let ids_ascend = self.instances.windows(2).all(|pair| pair[0].id < pair[1].id);
         let has_root = self.instances.first().is_some_and(|first| first.id == layout::SECURITYD);
         let order_is_known = self.start_order.iter().all(|id| self.instance(*id).is_some());
-        ids_ascend && has_root && order_is_known && self.instances.iter().all(|instance| self.fits(instance)) && self.sessions.iter().all(|session| self.joins(session))
+        ids_ascend
+            && has_root
+            && order_is_known
+            && self.instances.iter().all(|instance| self.fits(instance))
+            && self.sessions.iter().all(|session| self.joins(session))
     }
 
     fn fits(&self, instance: &Instance) -> bool {
         let is_own_use = |(index, used): (usize, &Use)| {
-            self.session_of(used).is_some_and(|session| session.client == instance.id && usize::from(session.client_use) == index)
+            self.session_of(used)
+                .is_some_and(|session| session.client == instance.id && usize::from(session.client_use) == index)
         };
         let is_own_session = |provided: usize, session: &u16| {
             let session = self.sessions.get(usize::from(*session));
@@ -267,7 +276,11 @@ impl Graph {
             && instance.provides.len() <= layout::PROVIDES_MAX
             && (layout::CNODE_BITS_SMALL..=layout::CNODE_BITS_LARGE).contains(&instance.cnode_bits)
             && instance.uses.iter().enumerate().all(is_own_use)
-            && instance.provides.iter().enumerate().all(|(index, provided)| provided.sessions.iter().all(|session| is_own_session(index, session)))
+            && instance
+                .provides
+                .iter()
+                .enumerate()
+                .all(|(index, provided)| provided.sessions.iter().all(|session| is_own_session(index, session)))
     }
 
     fn joins(&self, session: &Session) -> bool {
@@ -276,7 +289,10 @@ impl Graph {
         let server = self.instance(session.server);
         let needs_ports = session.region.is_some() || session.rings_client || session.rings_server;
         client.is_some()
-            && server.is_some_and(|server| server.provides.len() > usize::from(session.provided) && (!session.has_operations || server.endpoint.is_some()))
+            && server.is_some_and(|server| {
+                server.provides.len() > usize::from(session.provided)
+                    && (!session.has_operations || server.endpoint.is_some())
+            })
             && is_port(session.client_port)
             && is_port(session.server_port)
             && needs_ports == session.client_port.is_some()
@@ -309,13 +325,26 @@ pub(crate) mod tests {
             own_cnode: false,
             endpoint: Some(Endpoint { mints: false }),
             uses: vec![],
-            provides: vec![Provided { name: "power".into(), interface: "hybrid.security.Power".into(), sessions: vec![0] }],
+            provides: vec![Provided {
+                name: "power".into(),
+                interface: "hybrid.security.Power".into(),
+                sessions: vec![0],
+            }],
             devices: vec![],
             dma: vec![],
             parameters: vec![],
         };
-        let used = Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };
-        let client = Instance { id: 2, name: "shell".into(), priority: 100, endpoint: None, uses: vec![used], provides: vec![], ..root.clone() };
+        let used =
+            Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };
+        let client = Instance {
+            id: 2,
+            name: "shell".into(),
+            priority: 100,
+            endpoint: None,
+            uses: vec![used],
+            provides: vec![],
+            ..root.clone()
+        };
         let session = Session {
             client: 2,
             client_use: 0,

@@ -121,6 +121,7 @@ pub const fn bell_badge(bit: u8) -> u64 {
 }
 
 /// An index that the resolver has bounded below 256.
+#[expect(clippy::cast_possible_truncation, reason = "masked to 8 bits")]
 const fn small(index: usize) -> u32 {
     (index & 0xff) as u32
 }

@@ -34,6 +34,6 @@ pub use build::{bundle_for, check_programs};
 #[cfg(feature = "std")]
 pub use hybrid_config::{Date, Problem};
 #[cfg(feature = "std")]
-pub use query::{dot, golden, show, who, why};
+pub use query::{could_hold, dot, golden, influences, show, who, why};
 #[cfg(feature = "std")]
 pub use resolve::{InterfaceFacts, Interfaces, idl_interfaces, resolve, resolve_with};

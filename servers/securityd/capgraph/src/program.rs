@@ -112,8 +112,14 @@ impl<'a> Program<'a> {
             return Err(ProgramError::Address);
         }
         let entry = word(file, 24)?;
-        let holds_entry = |segment: &Segment<'_>| segment.is_executable && (segment.address..segment.address + segment.bytes).contains(&entry);
-        if segments.iter().any(holds_entry) && entry % 4 == 0 { Ok(Self { entry, segments }) } else { Err(ProgramError::Entry) }
+        let holds_entry = |segment: &Segment<'_>| {
+            segment.is_executable && (segment.address..segment.address + segment.bytes).contains(&entry)
+        };
+        if segments.iter().any(holds_entry) && entry % 4 == 0 {
+            Ok(Self { entry, segments })
+        } else {
+            Err(ProgramError::Entry)
+        }
     }
 
     /// Pages of all segments.

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hybrid_capgraph::{Date, Graph, InterfaceFacts, Problem, golden, resolve_with, show, who, why};
+use hybrid_capgraph::{
+    Date, Graph, InterfaceFacts, Problem, could_hold, golden, influences, resolve_with, show, who, why,
+};
 
 fn interfaces() -> BTreeMap<String, InterfaceFacts> {
     let calls = InterfaceFacts { has_operations: true, ..InterfaceFacts::default() };
@@ -66,7 +68,8 @@ fn compare(expected: &Path, actual: &str) {
 
 #[test]
 fn each_mistake_is_refused_by_its_rule_and_no_other() {
-    let mut cases: Vec<PathBuf> = fs::read_dir(here().join("cases")).unwrap().flatten().map(|entry| entry.path()).collect();
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(here().join("cases")).unwrap().flatten().map(|entry| entry.path()).collect();
     cases.sort();
     assert!(cases.len() >= 40, "only {} cases", cases.len());
     let mut wrong = Vec::new();
@@ -89,7 +92,11 @@ fn every_rule_of_the_book_has_a_case() {
     let book = fs::read_to_string(here().join("../../../../docs/capabilities.md")).unwrap();
     let list = book.split("## The rules that always hold").nth(1).unwrap().split("Calls go uphill").next().unwrap();
     let words = list.split('`').skip(1).step_by(2).filter(|word| !word.contains('/') && !word.contains("caps"));
-    let cases: Vec<String> = fs::read_dir(here().join("cases")).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    let cases: Vec<String> = fs::read_dir(here().join("cases"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
     // These two are rules about programs; their cases are in src/program.rs and below.
     for rule in words.filter(|word| !["write-xor-execute", "bad-program"].contains(word)) {
         assert!(cases.iter().any(|case| case.split("--").next() == Some(rule)), "no case for {rule}");
@@ -98,7 +105,9 @@ fn every_rule_of_the_book_has_a_case() {
 
 #[test]
 fn base_resolves_to_its_golden_text_every_time() {
-    let graph = resolve_case("base", None).map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>()).unwrap();
+    let graph = resolve_case("base", None)
+        .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>())
+        .unwrap();
     compare(&here().join("base.golden"), &golden(&graph));
     assert_eq!(Ok(graph.clone()), resolve_case("again", None));
     assert_eq!(graph.encode(), resolve_case("twice", None).unwrap().encode());
@@ -121,6 +130,9 @@ fn questions_are_answered_from_the_graph() {
     assert_eq!(who(&graph, "store.files").lines().count(), 1);
     assert!(who(&graph, "uart0").contains("console"));
     assert!(show(&graph, "one").contains("securityd.secret"));
+    assert_eq!(could_hold(&graph, "one").into_iter().collect::<Vec<_>>(), ["store.files"]);
+    assert_eq!(could_hold(&graph, "two").len(), 0);
+    assert_eq!(influences(&graph, "two").into_iter().collect::<Vec<_>>(), ["console", "one", "securityd", "store"]);
     assert!(why(&graph, "two", "console").starts_with("# two holds this"));
     assert!(why(&graph, "two", "one").contains("two -> store -> one"));
     assert!(why(&graph, "nobody", "console").contains("neither"));

@@ -16,6 +16,17 @@ const LARGE_PAGE: u64 = 2 << 20;
 /// The most that a start information may take.
 const START_INFO_MAX: u64 = 16 * PAGE;
 
+/// Two crates state the layout: what securityd does, and what components may rely on.
+const _: () = assert!(
+    layout::REGION_BASE == hybrid_start::RING_BASE
+        && layout::DEVICE_BASE == hybrid_start::DEVICE_BASE
+        && layout::DMA_BASE == hybrid_start::DMA_BASE
+        && layout::SLOT_CNODE == hybrid_start::SLOT_CNODE
+        && layout::SLOT_ENDPOINT == hybrid_start::SLOT_ENDPOINT
+        && layout::SLOT_REPLY == hybrid_start::SLOT_REPLY
+        && layout::SLOT_NOTIFICATION == hybrid_start::SLOT_NOTIFICATION
+);
+
 /// The checked program of an instance.
 pub(super) fn program_of<'a>(instance: &Instance, bundle: &Bundle<'a>) -> Result<Program<'a>, Cause> {
     let file = bundle.program(instance.program()).ok_or(Cause::NoProgram)?;
@@ -94,7 +105,13 @@ impl<K: Kernel> World<K> {
         for (page, part) in bytes.chunks(4096).enumerate() {
             let frame = CPtr(first.0 + page as u64);
             self.kernel.fill(frame, 0, part, false)?;
-            self.map(place, frame, hybrid_start::START_INFO_BASE + page as u64 * PAGE, rights(Rights::READ), Attributes::DATA)?;
+            self.map(
+                place,
+                frame,
+                hybrid_start::START_INFO_BASE + page as u64 * PAGE,
+                rights(Rights::READ),
+                Attributes::DATA,
+            )?;
         }
         Ok(length)
     }

@@ -206,7 +206,12 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn step(&mut self, instance: &Instance, step: &'static str, make: impl FnOnce(&mut Self) -> Result<(), Cause>) -> Result<(), InstallError> {
+    fn step(
+        &mut self,
+        instance: &Instance,
+        step: &'static str,
+        make: impl FnOnce(&mut Self) -> Result<(), Cause>,
+    ) -> Result<(), InstallError> {
         make(self).map_err(|cause| InstallError { instance: instance.name.clone(), step, cause })
     }
 
@@ -236,7 +241,11 @@ impl<K: Kernel> World<K> {
     pub fn bytes_of(&self, place: usize) -> u64 {
         let regions: u64 = self.live.iter().map(|live| live.region_bytes).sum();
         let Some(live) = self.live.get(place) else { return 0 };
-        if live.id == layout::SECURITYD { self.image_bytes + live.bytes().saturating_sub(regions) } else { live.bytes() }
+        if live.id == layout::SECURITYD {
+            self.image_bytes + live.bytes().saturating_sub(regions)
+        } else {
+            live.bytes()
+        }
     }
 
     /// Memory at boot and memory that nobody has, bytes.
@@ -249,7 +258,7 @@ impl<K: Kernel> World<K> {
     fn prepare_window(&mut self) -> Result<(), Cause> {
         let place = self.expect(layout::SECURITYD)?;
         let frame = self.make(place, ObjectType::SmallPage, 12, 1)?;
-        self.map(place, frame, crate::window::ADDRESS, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
+        self.map(place, frame, crate::window::ADDRESS as u64, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
         Ok(self.kernel.unmap_frame(frame)?)
     }
 
@@ -297,7 +306,14 @@ impl<K: Kernel> World<K> {
     }
 
     /// Maps a frame for an instance, making the page tables that are missing.
-    pub(crate) fn map(&mut self, place: usize, frame: CPtr, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Cause> {
+    pub(crate) fn map(
+        &mut self,
+        place: usize,
+        frame: CPtr,
+        address: u64,
+        rights: Rights,
+        attributes: Attributes,
+    ) -> Result<(), Cause> {
         let vspace = self.live.get(place).map_or(CPtr::NULL, |live| live.vspace);
         // Three levels below the root; a fourth failure is a real one.
         for _ in 0..3 {
@@ -313,7 +329,15 @@ impl<K: Kernel> World<K> {
     }
 
     /// Maps `pages` neighbouring small frames from `address` on.
-    pub(crate) fn map_all(&mut self, place: usize, first: CPtr, pages: u64, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Cause> {
+    pub(crate) fn map_all(
+        &mut self,
+        place: usize,
+        first: CPtr,
+        pages: u64,
+        address: u64,
+        rights: Rights,
+        attributes: Attributes,
+    ) -> Result<(), Cause> {
         for page in 0..pages {
             self.map(place, CPtr(first.0 + page), address + page * 4096, rights, attributes)?;
         }

@@ -52,7 +52,8 @@ impl<K: Kernel> World<K> {
         let dma_pages: u64 = instance.dma.iter().map(|dma| dma.bytes / PAGE).sum();
         let heap_pages = instance.heap / LARGE_PAGE + instance.heap % LARGE_PAGE / PAGE;
         // Every session can take two tables of its own at either end, every other range at most two.
-        let sessions = instance.uses.len() + instance.provides.iter().map(|provided| provided.sessions.len()).sum::<usize>();
+        let sessions =
+            instance.uses.len() + instance.provides.iter().map(|provided| provided.sessions.len()).sum::<usize>();
         let tables = 2 * sessions as u64 + program.pages() / 512 + heap_pages / 512 + dma_pages / 512;
         Ok(CAPS_BASE + program.pages() + instance.stack / PAGE + heap_pages + dma_pages + region_pages + tables)
     }
@@ -65,8 +66,14 @@ impl<K: Kernel> World<K> {
         live.state = State::Running;
         let (cnode, notification) = (live.cnode, live.notification);
         let guard = Space::node_guard(instance.cnode_bits);
-        self.kernel.mint(self.space.slot_of_node(OWN_NODE), self.space.slot(cnode), hybrid_sys::Rights::ALL, guard.0)?;
-        Ok(self.kernel.bind(CPtr(boot::THREAD), notification)?)
+        self.kernel.mint(
+            self.space.slot_of_node(OWN_NODE),
+            self.space.slot(cnode),
+            hybrid_sys::Rights::ALL,
+            guard.0,
+        )?;
+        self.kernel.bind(CPtr(boot::THREAD), notification)?;
+        Ok(self.kernel.set_own_priority(instance.priority)?)
     }
 
     fn fill_fixed_slots(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
@@ -74,15 +81,23 @@ impl<K: Kernel> World<K> {
         if let Some(endpoint) = instance.endpoint {
             let original = self.make(place, ObjectType::Endpoint, 4, 1)?;
             let granted = if endpoint.mints { Rights::SERVE_AND_MINT } else { Rights::READ };
-            self.give_own(place, instance, layout::SLOT_ENDPOINT, original, granted, |slot, rights| What::Endpoint { slot, rights })?;
+            self.give_own(place, instance, layout::SLOT_ENDPOINT, original, granted, |slot, rights| What::Endpoint {
+                slot,
+                rights,
+            })?;
             self.live[place].endpoint = Some(original);
             let original = self.make(place, ObjectType::Reply, 5, 1)?;
             let granted = if endpoint.mints { Rights::GRANT } else { Rights::NONE };
-            self.give_own(place, instance, layout::SLOT_REPLY, original, granted, |slot, rights| What::Reply { slot, rights })?;
+            self.give_own(place, instance, layout::SLOT_REPLY, original, granted, |slot, rights| What::Reply {
+                slot,
+                rights,
+            })?;
             self.live[place].reply = Some(original);
         }
         let notification = self.live[place].notification;
-        self.give_own(place, instance, layout::SLOT_NOTIFICATION, notification, Rights::READ, |slot, rights| What::Notification { slot, rights })?;
+        self.give_own(place, instance, layout::SLOT_NOTIFICATION, notification, Rights::READ, |slot, rights| {
+            What::Notification { slot, rights }
+        })?;
         if instance.own_cnode {
             let slot = layout::SLOT_CNODE;
             let guard = component_guard(bits);
@@ -92,7 +107,15 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn give_own(&mut self, place: usize, instance: &Instance, slot: u32, original: CPtr, granted: Rights, what: impl FnOnce(u32, Rights) -> What) -> Result<(), Cause> {
+    fn give_own(
+        &mut self,
+        place: usize,
+        instance: &Instance,
+        slot: u32,
+        original: CPtr,
+        granted: Rights,
+        what: impl FnOnce(u32, Rights) -> What,
+    ) -> Result<(), Cause> {
         let target = slot_in(self.live[place].cnode, instance.cnode_bits, slot);
         self.kernel.copy(target, self.space.slot(original), rights(granted))?;
         self.record(place, own_grant(instance, what(slot, granted)));

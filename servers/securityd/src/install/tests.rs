@@ -19,7 +19,8 @@ pub(crate) fn graph() -> Graph {
 
 pub(crate) fn bundle_of(graph: &Graph) -> Vec<u8> {
     let file = program();
-    let programs: Vec<(&str, &[u8])> = graph.instances.iter().skip(1).map(|instance| (instance.program(), file.as_slice())).collect();
+    let programs: Vec<(&str, &[u8])> =
+        graph.instances.iter().skip(1).map(|instance| (instance.program(), file.as_slice())).collect();
     write_bundle(graph, &programs).unwrap()
 }
 
@@ -40,7 +41,11 @@ fn object(world: &World<FakeKernel>, cptr: hybrid_sys::CPtr) -> Id {
 fn held(world: &World<FakeKernel>, id: u16, slot: u32) -> Cap {
     let place = world.place(id).unwrap();
     let cnode = object(world, world.live[place].cnode);
-    *world.kernel.slots(cnode).get(&u64::from(slot)).unwrap_or_else(|| panic!("instance {id} has nothing in slot {slot}"))
+    *world
+        .kernel
+        .slots(cnode)
+        .get(&u64::from(slot))
+        .unwrap_or_else(|| panic!("instance {id} has nothing in slot {slot}"))
 }
 
 #[test]
@@ -68,7 +73,11 @@ fn every_slot_of_every_component_holds_what_its_grant_says_and_no_other_is_fille
                 _ => continue,
             };
             let cap = held(&world, live.id, slot);
-            assert_eq!((world.kernel.objects[cap.object].kind.name().as_str(), cap.rights, cap.badge), (kind, u64::from(rights), badge), "{grant}");
+            assert_eq!(
+                (world.kernel.objects[cap.object].kind.name().as_str(), cap.rights, cap.badge),
+                (kind, u64::from(rights), badge),
+                "{grant}"
+            );
             slots.insert(u64::from(slot));
         }
         let cnode = object(&world, live.cnode);
@@ -95,7 +104,10 @@ fn calls_and_bells_of_each_session_reach_its_two_ends() {
         }
         if let Some(bytes) = session.region {
             let frames = |place: usize, port: Option<u8>| -> Vec<Id> {
-                let (pages, base) = (world.kernel.pages(object(&world, world.live[place].vspace)), layout::region_address(port.unwrap()));
+                let (pages, base) = (
+                    world.kernel.pages(object(&world, world.live[place].vspace)),
+                    layout::region_address(port.unwrap()),
+                );
                 (0..bytes / 4096).map(|page| pages[&(base + page * 4096)].frame).collect()
             };
             assert_eq!(frames(client, session.client_port), frames(server, session.server_port));
@@ -111,25 +123,43 @@ fn address_spaces_hold_what_the_grants_say_and_nothing_writable_is_executable() 
         let instance = world.graph.instance(live.id).unwrap();
         let pages = world.kernel.pages(object(&world, live.vspace));
         for (address, page) in pages {
-            assert!(page.rights & 1 == 0 || page.attributes & 4 != 0, "{address:#x} of {} is writable and executable", instance.name);
-            let Kind::Frame { is_device, is_unified, .. } = world.kernel.objects[page.frame].kind else { panic!("not a frame") };
+            assert!(
+                page.rights & 1 == 0 || page.attributes & 4 != 0,
+                "{address:#x} of {} is writable and executable",
+                instance.name
+            );
+            let Kind::Frame { is_device, is_unified, .. } = world.kernel.objects[page.frame].kind else {
+                panic!("not a frame")
+            };
             assert_eq!(is_device, page.attributes & 1 == 0, "only device memory is uncached");
             assert!(page.attributes & 4 != 0 || is_unified, "code at {address:#x} was not made executable");
             owners.entry(page.frame).or_default().insert(live.id);
         }
-        assert!(!pages.contains_key(&(hybrid_start::STACK_TOP - instance.stack - 4096)), "there is a page below the stack");
+        assert!(
+            !pages.contains_key(&(hybrid_start::STACK_TOP - instance.stack - 4096)),
+            "there is a page below the stack"
+        );
         assert!(pages.contains_key(&(hybrid_start::STACK_TOP - 4096)) && !pages.contains_key(&hybrid_start::STACK_TOP));
-        let heap: u64 = pages.range(hybrid_start::HEAP_BASE..layout::REGION_BASE).map(|(_, page)| match world.kernel.objects[page.frame].kind {
-            Kind::Frame { bits, .. } => 1 << bits,
-            _ => 0,
-        }).sum();
+        let heap: u64 = pages
+            .range(hybrid_start::HEAP_BASE..layout::REGION_BASE)
+            .map(|(_, page)| match world.kernel.objects[page.frame].kind {
+                Kind::Frame { bits, .. } => 1 << bits,
+                _ => 0,
+            })
+            .sum();
         assert_eq!(heap, instance.heap);
         let data = &pages[&0x40_1000];
         let Kind::Frame { content, .. } = &world.kernel.objects[data.frame].kind else { panic!("not a frame") };
         assert!(content[..0x800].iter().all(|byte| *byte == 0) && content[0x800..].iter().all(|byte| *byte == 0x22));
     }
     let shared = owners.values().filter(|owners| owners.len() > 1).count();
-    let regions: u64 = world.graph.sessions.iter().filter(|session| session.client != layout::SECURITYD).filter_map(|session| session.region).sum();
+    let regions: u64 = world
+        .graph
+        .sessions
+        .iter()
+        .filter(|session| session.client != layout::SECURITYD)
+        .filter_map(|session| session.region)
+        .sum();
     assert_eq!(shared as u64, regions / 4096, "only regions are shared");
 }
 
@@ -145,17 +175,22 @@ fn device_pages_and_dma_have_the_addresses_of_the_board() {
     let pages = world.kernel.pages(object(&world, nic.vspace));
     for page in 0..256 {
         let frame = pages[&(layout::DMA_BASE + page * 4096)].frame;
-        assert!(matches!(world.kernel.objects[frame].kind, Kind::Frame { base, .. } if base == nic.dma[0] + page * 4096));
+        assert!(
+            matches!(world.kernel.objects[frame].kind, Kind::Frame { base, .. } if base == nic.dma[0] + page * 4096)
+        );
     }
 }
 
 #[test]
 fn threads_start_with_what_the_abi_of_components_says() {
     let world = installed();
+    assert_eq!(world.kernel.own_priority, 254);
     for instance in world.graph.instances.iter().skip(1) {
         let live = &world.live[world.place(instance.id).unwrap()];
         assert_eq!(live.state, State::Running);
-        let Kind::Thread { parts: Some(parts), registers: Some(registers), has_timer, .. } = &world.kernel.objects[object(&world, live.thread)].kind else {
+        let Kind::Thread { parts: Some(parts), registers: Some(registers), has_timer, .. } =
+            &world.kernel.objects[object(&world, live.thread)].kind
+        else {
             panic!("{} was not started", instance.name)
         };
         assert_eq!((parts.priority, *has_timer), (instance.priority, instance.name == "timed"));
@@ -164,7 +199,10 @@ fn threads_start_with_what_the_abi_of_components_says() {
         let fault = world.kernel.cap_at(parts.fault).unwrap();
         assert_eq!((fault.badge, fault.rights), (layout::fault_badge(instance.id), 9));
         let pages = world.kernel.pages(object(&world, live.vspace));
-        let Kind::Frame { content, .. } = &world.kernel.objects[pages[&hybrid_start::START_INFO_BASE].frame].kind else { panic!("not a frame") };
+        let Kind::Frame { content, .. } = &world.kernel.objects[pages[&hybrid_start::START_INFO_BASE].frame].kind
+        else {
+            panic!("not a frame")
+        };
         assert_eq!(pages[&hybrid_start::START_INFO_BASE].rights, 2);
         let info = StartInfo::decode(&content[..usize::try_from(registers.read(Register::X(1))).unwrap()]).unwrap();
         assert_eq!(info, super::start_info(&world.graph, instance, &live.dma, world.boot_ns));
@@ -193,7 +231,10 @@ fn stopping_a_server_takes_it_from_its_clients_and_leaves_the_rest() {
     assert!(!world.stop(httpd, State::Killed, "again".into()));
     assert!(!world.stop(layout::SECURITYD, State::Killed, "itself".into()));
     let place = world.place(httpd).unwrap();
-    assert_eq!((world.live[place].state, world.live[place].grants.len(), world.bytes_of(place)), (State::Killed, 0, world.live[place].region_bytes));
+    assert_eq!(
+        (world.live[place].state, world.live[place].grants.len(), world.bytes_of(place)),
+        (State::Killed, 0, world.live[place].region_bytes)
+    );
 }
 
 #[test]

@@ -25,12 +25,18 @@ impl<K: Kernel> World<K> {
                 let address = layout::device_address(index);
                 self.make_device_frame(place, page, frame)?;
                 self.map(place, frame, address, rights(Rights::READ_WRITE), Attributes::DEVICE)?;
-                self.record(place, device_grant(instance, device, What::Device { page, address, rights: Rights::READ_WRITE }));
+                self.record(
+                    place,
+                    device_grant(instance, device, What::Device { page, address, rights: Rights::READ_WRITE }),
+                );
             }
             if let Some(irq) = device.irq {
                 let (slot, bit) = (layout::interrupt_slot(index), layout::interrupt_port(index));
                 self.give_interrupt(place, irq, device.trigger, slot, bit)?;
-                self.record(place, device_grant(instance, device, What::Interrupt { irq, trigger: device.trigger, slot, bit }));
+                self.record(
+                    place,
+                    device_grant(instance, device, What::Interrupt { irq, trigger: device.trigger, slot, bit }),
+                );
             }
             if device.timer_access {
                 self.kernel.allow_timer(self.live[place].thread)?;
@@ -41,7 +47,8 @@ impl<K: Kernel> World<K> {
     }
 
     fn make_device_frame(&mut self, place: usize, page: u64, frame: CPtr) -> Result<(), Cause> {
-        let node = self.live.get(place).and_then(|live| live.account.as_ref()).map(|account| account.destination(&self.space));
+        let node =
+            self.live.get(place).and_then(|live| live.account.as_ref()).map(|account| account.destination(&self.space));
         let node = node.ok_or(crate::memory::MemoryError::Slots)?;
         let offset = frame.0 & ((1 << crate::space::NODE_BITS) - 1);
         Ok(self.devices.make_page(&mut self.kernel, &mut self.space, page, node, offset)?)
@@ -81,7 +88,8 @@ impl<K: Kernel> World<K> {
         };
         let thread = live.thread;
         self.kernel.configure_thread(thread, &parts)?;
-        let time = What::Time { priority: instance.priority, budget_us: instance.budget_us, period_us: instance.period_us };
+        let time =
+            What::Time { priority: instance.priority, budget_us: instance.budget_us, period_us: instance.period_us };
         self.record(place, own_grant(instance, time));
         let registers = Registers::default()
             .with(Register::Pc, entry)
@@ -126,5 +134,10 @@ impl<K: Kernel> World<K> {
 }
 
 fn device_grant(instance: &Instance, device: &Device, what: What) -> Grant {
-    Grant { target: device.device.clone(), kind: device.compatible.clone(), reason: device.reason.clone(), ..own_grant(instance, what) }
+    Grant {
+        target: device.device.clone(),
+        kind: device.compatible.clone(),
+        reason: device.reason.clone(),
+        ..own_grant(instance, what)
+    }
 }

@@ -63,11 +63,22 @@ fn event_of_each_badge_is_told_apart() {
 }
 
 #[test]
+fn badges_of_the_graph_are_those_that_servers_read() {
+    for (client, interface, generation) in [(1, 0, 1), (4095, 31, 2), (9, 3, u16::MAX)] {
+        let badge = Badge::new(ClientId { instance: client }, interface, generation);
+        assert_eq!(hybrid_capgraph::layout::badge(client, interface, generation), badge.0);
+    }
+}
+
+#[test]
 fn requests_are_decided_by_the_policy_and_denials_stand_in_the_audit_trail() {
     let mut server = Server::new(installed());
     let ask = |server: &mut Server<FakeKernel>, operation: &str, path: &str| {
         let mut client = idl::AccessClient::new(caller(server, "httpd", "access"));
-        client.request(idl::Protocol::Http, idl::Transport::Plain, "10.0.2.2", None, "/", operation, path).unwrap().decision
+        client
+            .request(idl::Protocol::Http, idl::Transport::Plain, "10.0.2.2", None, "/", operation, path)
+            .unwrap()
+            .decision
     };
     assert_eq!(ask(&mut server, "GET", "/"), idl::Decision::Allow);
     assert_eq!(ask(&mut server, "HEAD", "/api/status"), idl::Decision::Allow);
@@ -85,7 +96,9 @@ fn denied_text_of_any_length_fits_the_audit_trail() {
     let mut server = Server::new(installed());
     let mut client = idl::AccessClient::new(caller(&mut server, "httpd", "access"));
     let path = format!("/{}", "\u{1}é".repeat(80));
-    let answer = client.request(idl::Protocol::Http, idl::Transport::Tls, "::1", Some(&"i".repeat(64)), "/", "DELETE", &path).unwrap();
+    let answer = client
+        .request(idl::Protocol::Http, idl::Transport::Tls, "::1", Some(&"i".repeat(64)), "/", "DELETE", &path)
+        .unwrap();
     assert_eq!(answer.decision, idl::Decision::Deny);
     assert!(audit_of(&server).iter().all(|line| line.len() <= crate::audit::LINE_MAX));
 }
@@ -126,7 +139,7 @@ fn inspection_tells_every_instance_and_every_grant() {
     assert_eq!(sorted(lines), sorted(expected));
     assert_eq!(client.instance(99).unwrap_err(), CallError::Domain(idl::Error::NoSuchInstance));
     assert_eq!(client.grant(99, 0).unwrap_err(), CallError::Domain(idl::Error::NoSuchInstance));
-    assert_eq!(client.grant(0, u16::MAX).unwrap().more, false);
+    assert!(!client.grant(0, u16::MAX).unwrap().more);
 }
 
 #[test]
@@ -154,7 +167,10 @@ fn operator_stops_a_component_but_not_securityd_and_not_what_does_not_exist() {
     assert_eq!(client.kill("status"), Err(CallError::Domain(idl::Error::NotAllowed)));
     let mut client = idl::InspectClient::new(caller(&mut server, "shell", "inspect"));
     let status = client.instance(7).unwrap();
-    assert_eq!((status.name.as_ref(), status.state, status.detail.as_ref()), ("status", idl::State::Killed, "stopped by shell"));
+    assert_eq!(
+        (status.name.as_ref(), status.state, status.detail.as_ref()),
+        ("status", idl::State::Killed, "stopped by shell")
+    );
     assert_eq!(status.capabilities, 0);
     let lines = audit_of(&server);
     assert!(lines.last().unwrap().contains("of status: was stopped: stopped by shell"), "{lines:?}");
@@ -177,7 +193,7 @@ fn dump_of_grants_reaches_logd_as_the_golden_text() {
         let _ = reader.records.release();
     }
     assert!(lines.remove(0).starts_with("9 components, "));
-    assert_eq!(lines.pop().unwrap(), format!("{count} grants in all"));
+    assert_eq!(lines.pop().unwrap(), format!("{count} grants in all; 0 connections and requests allowed, 0 denied"));
     let golden = hybrid_capgraph::golden(&server.world.graph);
     let (_, golden) = golden.split_once('\n').unwrap();
     assert_eq!(lines.join("\n") + "\n", golden);
@@ -211,9 +227,12 @@ fn power_off_is_recorded_and_done() {
 #[test]
 fn call_of_an_unknown_interface_or_with_garbage_is_refused() {
     let mut server = Server::new(installed());
-    for (interface, label, registers) in [(9, 1, [0; 4]), (0, 77, [0; 4]), (0, 1, [u64::MAX; 4]), (2, 1, [928, 0, 0, 0])] {
+    for (interface, label, registers) in
+        [(9, 1, [0; 4]), (0, 77, [0; 4]), (0, 1, [u64::MAX; 4]), (2, 1, [928, 0, 0, 0])]
+    {
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
-        incoming.receive(Badge::new(ClientId { instance: 9 }, interface, 1).0, label, 120, registers, None, |_| u64::MAX);
+        incoming
+            .receive(Badge::new(ClientId { instance: 9 }, interface, 1).0, label, 120, registers, None, |_| u64::MAX);
         server.on_call(&incoming, &mut outgoing);
         assert!([reply::BAD_MESSAGE, reply::UNKNOWN_OPERATION].contains(&outgoing.label()), "{interface} {label}");
     }

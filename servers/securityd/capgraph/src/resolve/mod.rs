@@ -59,7 +59,10 @@ pub(crate) struct Inputs<'a> {
 impl Inputs<'_> {
     /// Instances with their components; those whose component is unknown are left out (and reported elsewhere).
     pub(crate) fn placed(&self) -> impl Iterator<Item = (&InstanceText, &ComponentText)> {
-        self.system.instances.iter().filter_map(|instance| Some((instance, self.components.get(instance.component.get_ref())?)))
+        self.system
+            .instances
+            .iter()
+            .filter_map(|instance| Some((instance, self.components.get(instance.component.get_ref())?)))
     }
 }
 
@@ -76,7 +79,13 @@ pub fn resolve(root: &Path, product: &str, board: &str) -> Result<Graph, Vec<Pro
 ///
 /// # Errors
 /// Every problem that was found, sorted.
-pub fn resolve_with(root: &Path, product: &str, board: &str, interfaces: &dyn Interfaces, today: Date) -> Result<Graph, Vec<Problem>> {
+pub fn resolve_with(
+    root: &Path,
+    product: &str,
+    board: &str,
+    interfaces: &dyn Interfaces,
+    today: Date,
+) -> Result<Graph, Vec<Problem>> {
     let inputs = read(root, product, board, interfaces, today)?;
     let mut problems = Vec::new();
     rules::check_texts(&inputs, &mut problems);
@@ -91,7 +100,13 @@ pub fn resolve_with(root: &Path, product: &str, board: &str, interfaces: &dyn In
     }
     if problems.is_empty() && !graph.is_coherent() {
         let message = "the resolved graph does not fit together: a mistake of the resolver".into();
-        problems.push(Problem { file: inputs.system.source.file.clone(), line: 0, rule: "internal", message, help: String::new() });
+        problems.push(Problem {
+            file: inputs.system.source.file.clone(),
+            line: 0,
+            rule: "internal",
+            message,
+            help: String::new(),
+        });
     }
     if problems.is_empty() { Ok(graph) } else { Err(sorted(problems)) }
 }
@@ -102,7 +117,13 @@ fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems
 }
 
-fn read<'a>(root: &Path, product: &str, board: &str, interfaces: &'a dyn Interfaces, today: Date) -> Result<Inputs<'a>, Vec<Problem>> {
+fn read<'a>(
+    root: &Path,
+    product: &str,
+    board: &str,
+    interfaces: &'a dyn Interfaces,
+    today: Date,
+) -> Result<Inputs<'a>, Vec<Problem>> {
     let mut problems = Vec::new();
     let limits = keep(Limits::read(root).map_err(|problem| vec![problem]), &mut problems);
     let board = keep(Board::read(root, board), &mut problems);
@@ -133,10 +154,12 @@ fn version_of(root: &Path) -> String {
 }
 
 fn build(inputs: &Inputs<'_>, version: String, problems: &mut Vec<Problem>) -> Graph {
-    let mut instances: Vec<Instance> = inputs.placed().map(|(placed, component)| instance(inputs, placed, component)).collect();
+    let mut instances: Vec<Instance> =
+        inputs.placed().map(|(placed, component)| instance(inputs, placed, component)).collect();
     instances.sort_by_key(|instance| instance.id);
     instances.dedup_by_key(|instance| instance.id);
-    let access = AccessPolicy { connections: inputs.system.connections.clone(), requests: inputs.system.requests.clone() };
+    let access =
+        AccessPolicy { connections: inputs.system.connections.clone(), requests: inputs.system.requests.clone() };
     let mut graph = Graph {
         product: inputs.system.product.clone(),
         version,
@@ -170,7 +193,11 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         interface: provided.interface.get_ref().clone(),
         sessions: Vec::new(),
     });
-    let dma = component.dma.iter().map(|dma| Dma { name: dma.name.get_ref().clone(), bytes: dma.size.get_ref().0, reason: dma.reason.get_ref().clone() });
+    let dma = component.dma.iter().map(|dma| Dma {
+        name: dma.name.get_ref().clone(),
+        bytes: dma.size.get_ref().0,
+        reason: dma.reason.get_ref().clone(),
+    });
     Instance {
         id: *placed.id.get_ref(),
         name: placed.name.get_ref().clone(),

@@ -17,7 +17,8 @@ enum End {
 pub(crate) fn assign(inputs: &Inputs<'_>, graph: &mut Graph, problems: &mut Vec<Problem>) {
     let ids: Vec<(u16, usize)> = graph.instances.iter().map(|instance| (instance.id, instance.devices.len())).collect();
     for (id, devices) in ids {
-        let mut ends: Vec<(u16, End, u8, u8, usize)> = graph.sessions.iter().enumerate().filter_map(|(index, session)| end(id, index, session)).collect();
+        let mut ends: Vec<(u16, End, u8, u8, usize)> =
+            graph.sessions.iter().enumerate().filter_map(|(index, session)| end(id, index, session)).collect();
         ends.sort_unstable();
         let room = usize::from(layout::PORTS).saturating_sub(devices.min(layout::DEVICES_MAX));
         if ends.len() > room {
@@ -52,6 +53,11 @@ fn report_full(inputs: &Inputs<'_>, id: u16, wanted: usize, room: usize, problem
     let source = &inputs.system.source;
     if let Some(instance) = inputs.system.instances.iter().find(|instance| *instance.id.get_ref() == id) {
         let message = format!("`{}` has {wanted} sessions with bells, but room for {room}", instance.name.get_ref());
-        problems.push(source.problem(instance.name.span(), "notification-full", message, "split the component, or route fewer clients to it"));
+        problems.push(source.problem(
+            instance.name.span(),
+            "notification-full",
+            message,
+            "split the component, or route fewer clients to it",
+        ));
     }
 }

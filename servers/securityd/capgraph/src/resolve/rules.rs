@@ -1,6 +1,7 @@
 //! The rules that always hold, each with its own name; it changes nothing.
 
 mod holders;
+mod policy;
 mod shape;
 
 use hybrid_config::Problem;

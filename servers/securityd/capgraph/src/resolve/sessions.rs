@@ -16,7 +16,9 @@ pub(crate) fn join(inputs: &Inputs<'_>, graph: &mut Graph, problems: &mut Vec<Pr
     for (instance, component) in placed {
         check_routes(inputs, instance, component, problems);
         for (index, used) in component.uses.iter().enumerate().take(layout::USES_MAX) {
-            if let Some(session) = session(inputs, instance, index, used.name.get_ref(), used.interface.get_ref(), problems) {
+            if let Some(session) =
+                session(inputs, instance, index, used.name.get_ref(), used.interface.get_ref(), problems)
+            {
                 attach(graph, session);
             }
         }
@@ -28,7 +30,8 @@ fn check_routes(inputs: &Inputs<'_>, instance: &InstanceText, component: &Compon
     let name = instance.name.get_ref();
     for used in &component.uses {
         if !instance.routes.contains_key(used.name.get_ref()) {
-            let message = format!("`{name}` has no route for its use `{}` ({})", used.name.get_ref(), used.interface.get_ref());
+            let message =
+                format!("`{name}` has no route for its use `{}` ({})", used.name.get_ref(), used.interface.get_ref());
             let help = format!("add `{} = \"<instance>.<provided name>\"` to its routes", used.name.get_ref());
             problems.push(source.problem(instance.name.span(), "unrouted-use", message, help));
         }
@@ -36,56 +39,84 @@ fn check_routes(inputs: &Inputs<'_>, instance: &InstanceText, component: &Compon
     for (key, route) in &instance.routes {
         if !component.uses.iter().any(|used| used.name.get_ref() == key) {
             let message = format!("`{name}` routes `{key}`, but its component uses nothing of that name");
-            problems.push(source.problem(route.span(), "unused-route", message, "remove the route, or add the use to component.toml"));
+            problems.push(source.problem(
+                route.span(),
+                "unused-route",
+                message,
+                "remove the route, or add the use to component.toml",
+            ));
         }
     }
 }
 
-fn session(inputs: &Inputs<'_>, instance: &InstanceText, index: usize, used: &str, interface: &str, problems: &mut Vec<Problem>) -> Option<Session> {
-    let source = &inputs.system.source;
+fn session(
+    inputs: &Inputs<'_>,
+    instance: &InstanceText,
+    index: usize,
+    used: &str,
+    interface: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<Session> {
     let route = instance.routes.get(used)?;
-    let mut report = |rule, message: String, help: &str| problems.push(source.problem(route.span(), rule, message, help));
-    if route.get_ref().contains('*') || route.get_ref() == "any" {
-        report("wildcard-route", format!("the route of `{used}` matches more than one thing"), "name one instance and one provided interface");
-        return None;
-    }
-    let Some((server, provided)) = route.get_ref().split_once('.') else {
-        report("bad-value", format!("`{}` is no route", route.get_ref()), "write \"<instance>.<provided name>\"");
-        return None;
+    let (target, provided) = match target(inputs, instance, used, interface, route.get_ref()) {
+        Ok(found) => found,
+        Err((rule, message, help)) => {
+            problems.push(inputs.system.source.problem(route.span(), rule, message, help));
+            return None;
+        }
     };
-    let target = inputs.placed().find(|(other, _)| other.name.get_ref() == server);
-    let Some((target, component)) = target else {
-        report("unknown-instance", format!("there is no instance `{server}`"), "name an instance of this product");
-        return None;
-    };
-    let found = component.provides.iter().position(|offer| offer.name.get_ref() == provided);
-    let Some(found) = found else {
-        report("unknown-interface", format!("`{server}` provides nothing called `{provided}`"), "look at its component.toml");
-        return None;
-    };
-    let offered = component.provides[found].interface.get_ref();
-    if offered != interface {
-        report("interface-mismatch", format!("`{used}` wants {interface}, but `{}` is {offered}", route.get_ref()), "route it to the same interface");
-        return None;
-    }
-    if target.name.get_ref() == instance.name.get_ref() {
-        report("call-cycle", format!("`{server}` is routed to itself"), "a component calls its own code directly");
-        return None;
-    }
     let facts = inputs.interfaces.facts(interface)?;
-    let has_bells = facts.has_rings || facts.has_events;
     Some(Session {
         client: *instance.id.get_ref(),
         client_use: u8::try_from(index).ok()?,
         server: *target.id.get_ref(),
-        provided: u8::try_from(found).ok()?,
+        provided: u8::try_from(provided).ok()?,
         has_operations: facts.has_operations,
         region: facts.has_rings.then_some(facts.region_bytes.next_multiple_of(PAGE)),
         rings_server: facts.has_rings,
-        rings_client: has_bells,
+        rings_client: facts.has_rings || facts.has_events,
         client_port: None,
         server_port: None,
     })
+}
+
+/// Rule, message and help.
+type Refusal = (&'static str, String, &'static str);
+
+/// The instance that a route names, and the index of the provided interface; it must be the interface that is wanted.
+fn target<'a>(
+    inputs: &'a Inputs<'_>,
+    instance: &InstanceText,
+    used: &str,
+    interface: &str,
+    route: &str,
+) -> Result<(&'a InstanceText, usize), Refusal> {
+    let refuse = |rule, message: String, help| Err((rule, message, help));
+    if route.contains('*') || route == "any" {
+        let message = format!("the route of `{used}` matches more than one thing");
+        return refuse("wildcard-route", message, "name one instance and one provided interface");
+    }
+    let Some((server, provided)) = route.split_once('.') else {
+        return refuse("bad-value", format!("`{route}` is no route"), "write \"<instance>.<provided name>\"");
+    };
+    let Some((target, component)) = inputs.placed().find(|(other, _)| other.name.get_ref() == server) else {
+        let message = format!("there is no instance `{server}`");
+        return refuse("unknown-instance", message, "name an instance of this product");
+    };
+    let Some(found) = component.provides.iter().position(|offer| offer.name.get_ref() == provided) else {
+        let message = format!("`{server}` provides nothing called `{provided}`");
+        return refuse("unknown-interface", message, "look at its component.toml");
+    };
+    let offered = component.provides[found].interface.get_ref();
+    if offered != interface {
+        let message = format!("`{used}` wants {interface}, but `{route}` is {offered}");
+        return refuse("interface-mismatch", message, "route it to the same interface");
+    }
+    if target.name.get_ref() == instance.name.get_ref() {
+        let message = format!("`{server}` is routed to itself");
+        return refuse("call-cycle", message, "a component calls its own code directly");
+    }
+    Ok((target, found))
 }
 
 fn attach(graph: &mut Graph, session: Session) {
@@ -114,6 +145,8 @@ pub(crate) fn start_order(graph: &Graph) -> Vec<u16> {
         }
     }
     let mut order: Vec<_> = graph.instances.iter().collect();
-    order.sort_by_key(|instance| (instance.id != layout::SECURITYD, depth.get(&instance.id).copied(), u8::MAX - instance.priority, instance.id));
+    order.sort_by_key(|instance| {
+        (instance.id != layout::SECURITYD, depth.get(&instance.id).copied(), u8::MAX - instance.priority, instance.id)
+    });
     order.into_iter().map(|instance| instance.id).collect()
 }

@@ -110,7 +110,10 @@ pub(crate) struct ComponentText {
 }
 
 /// Every component.toml of the tree, and those of the folders that `system` names elsewhere, by folder.
-pub(crate) fn read_components(root: &Path, system: &SystemText) -> Result<BTreeMap<String, ComponentText>, Vec<Problem>> {
+pub(crate) fn read_components(
+    root: &Path,
+    system: &SystemText,
+) -> Result<BTreeMap<String, ComponentText>, Vec<Problem>> {
     let (mut components, mut problems) = (BTreeMap::new(), Vec::new());
     for folder in folders(root, system) {
         match read_component(root, &format!("{folder}/component.toml")) {
@@ -138,7 +141,12 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
     let text: ComponentFile = source.parse()?;
     let RestartPolicy::Never = text.restart.policy;
     if text.component.summary.trim().is_empty() {
-        return Err(source.problem(text.component.name.span(), "missing-reason", "the summary is empty", "say what the component is for"));
+        return Err(source.problem(
+            text.component.name.span(),
+            "missing-reason",
+            "the summary is empty",
+            "say what the component is for",
+        ));
     }
     Ok(ComponentText {
         source,
@@ -254,15 +262,30 @@ impl SystemText {
         let file: SystemFile = source.parse().map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         if file.product.name.get_ref() != product || file.product.summary.trim().is_empty() {
-            let message = format!("the product calls itself `{}`, or says nothing of itself", file.product.name.get_ref());
-            problems.push(source.problem(file.product.name.span(), "bad-value", message, format!("its folder asks for `{product}`")));
+            let message =
+                format!("the product calls itself `{}`, or says nothing of itself", file.product.name.get_ref());
+            problems.push(source.problem(
+                file.product.name.span(),
+                "bad-value",
+                message,
+                format!("its folder asks for `{product}`"),
+            ));
         }
-        let connections = file.access.connection.into_iter().filter_map(|rule| connection(&source, rule, &mut problems)).collect();
-        let requests = file.access.request.into_iter().filter_map(|rule| request(&source, rule, &mut problems)).collect();
+        let connections =
+            file.access.connection.into_iter().filter_map(|rule| connection(&source, rule, &mut problems)).collect();
+        let requests =
+            file.access.request.into_iter().filter_map(|rule| request(&source, rule, &mut problems)).collect();
         let mut instances = file.instance;
         instances.insert(0, securityd(file.securityd));
         if problems.is_empty() {
-            Ok(Self { source, product: product.to_owned(), boards: file.product.boards, instances, connections, requests })
+            Ok(Self {
+                source,
+                product: product.to_owned(),
+                boards: file.product.boards,
+                instances,
+                connections,
+                requests,
+            })
         } else {
             Err(problems)
         }
@@ -310,7 +333,13 @@ fn protocol(source: &Source, text: &Spanned<String>, problems: &mut Vec<Problem>
     None
 }
 
-fn decision(source: &Source, at: &Spanned<String>, text: DecisionText, limit: Option<u32>, problems: &mut Vec<Problem>) -> Option<Decision> {
+fn decision(
+    source: &Source,
+    at: &Spanned<String>,
+    text: DecisionText,
+    limit: Option<u32>,
+    problems: &mut Vec<Problem>,
+) -> Option<Decision> {
     match (text, limit) {
         (DecisionText::Allow, None) => Some(Decision::Allow),
         (DecisionText::Deny, None) => Some(Decision::Deny),

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hybrid_config::{Allow, Problem, Size, Subject};
+use hybrid_config::{Problem, Size};
+
+use super::policy;
 
 use crate::graph::{Graph, Instance};
 use crate::layout;
@@ -16,18 +18,18 @@ pub(crate) fn check(inputs: &Inputs<'_>, graph: &Graph, problems: &mut Vec<Probl
     check_logs(&mut found, graph);
     check_sharing(&mut found, graph);
     check_memory(&mut found, graph);
-    check_policy(&mut found, graph);
+    policy::check(&mut found, graph);
     check_separation(&mut found, graph);
 }
 
 /// Where problems go, told at the instance's line of system.toml.
-struct Found<'a, 'b> {
-    inputs: &'a Inputs<'b>,
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Found<'a, 'b> {
+    pub(super) inputs: &'a Inputs<'b>,
+    pub(super) problems: &'a mut Vec<Problem>,
 }
 
 impl Found<'_, '_> {
-    fn at(&mut self, instance: &str, rule: &'static str, message: String, help: &str) {
+    pub(super) fn at(&mut self, instance: &str, rule: &'static str, message: String, help: &str) {
         let source = &self.inputs.system.source;
         let place = self.inputs.system.instances.iter().find(|text| text.name.get_ref() == instance);
         self.problems.push(source.problem(place.map_or(0..0, |text| text.name.span()), rule, message, help));
@@ -36,10 +38,20 @@ impl Found<'_, '_> {
 
 fn check_calls(found: &mut Found<'_, '_>, graph: &Graph) {
     for session in graph.sessions.iter().filter(|session| session.has_operations) {
-        let (Some(client), Some(server)) = (graph.instance(session.client), graph.instance(session.server)) else { continue };
+        let (Some(client), Some(server)) = (graph.instance(session.client), graph.instance(session.server)) else {
+            continue;
+        };
         if server.priority < client.priority {
-            let message = format!("`{}` (priority {}) calls `{}` (priority {})", client.name, client.priority, server.name, server.priority);
-            found.at(&client.name, "downhill-call", message, "calls go uphill: raise the server's class, or use a ring");
+            let message = format!(
+                "`{}` (priority {}) calls `{}` (priority {})",
+                client.name, client.priority, server.name, server.priority
+            );
+            found.at(
+                &client.name,
+                "downhill-call",
+                message,
+                "calls go uphill: raise the server's class, or use a ring",
+            );
         }
     }
 }
@@ -61,9 +73,15 @@ fn check_cycles(found: &mut Found<'_, '_>, graph: &Graph) {
             break;
         }
     }
-    let names: Vec<&str> = calls.keys().filter_map(|id| graph.instance(*id)).map(|instance| instance.name.as_str()).collect();
+    let names: Vec<&str> =
+        calls.keys().filter_map(|id| graph.instance(*id)).map(|instance| instance.name.as_str()).collect();
     if let Some(first) = names.first() {
-        found.at(first, "call-cycle", format!("these can wait for each other: {}", names.join(", ")), "turn one of the calls into a ring");
+        found.at(
+            first,
+            "call-cycle",
+            format!("these can wait for each other: {}", names.join(", ")),
+            "turn one of the calls into a ring",
+        );
     }
 }
 
@@ -73,8 +91,19 @@ fn check_clients(found: &mut Found<'_, '_>, graph: &Graph) {
         let Some(instance) = graph.named(placed.name.get_ref()) else { continue };
         for (provided, text) in instance.provides.iter().zip(&component.provides) {
             if provided.sessions.len() > usize::from(*text.max_clients.get_ref()) {
-                let message = format!("{} clients are routed to `{}.{}`, which takes {}", provided.sessions.len(), instance.name, provided.name, text.max_clients.get_ref());
-                found.at(&instance.name, "too-many-clients", message, "raise max_clients in its component.toml if it can bear it");
+                let message = format!(
+                    "{} clients are routed to `{}.{}`, which takes {}",
+                    provided.sessions.len(),
+                    instance.name,
+                    provided.name,
+                    text.max_clients.get_ref()
+                );
+                found.at(
+                    &instance.name,
+                    "too-many-clients",
+                    message,
+                    "raise max_clients in its component.toml if it can bear it",
+                );
             }
         }
     }
@@ -86,7 +115,12 @@ fn check_logs(found: &mut Found<'_, '_>, graph: &Graph) {
         let keeps = instance.provides.iter().any(|provided| provided.interface == SINK);
         if !keeps && !instance.uses.iter().any(|used| used.name == "log" && used.interface == SINK) {
             let message = format!("`{}` cannot tell what happens", instance.name);
-            found.at(&instance.name, "missing-log", message, "add the use `log` of hybrid.log.Sink to its component.toml");
+            found.at(
+                &instance.name,
+                "missing-log",
+                message,
+                "add the use `log` of hybrid.log.Sink to its component.toml",
+            );
         }
     }
 }
@@ -101,13 +135,25 @@ fn check_sharing(found: &mut Found<'_, '_>, graph: &Graph) {
                 }
             };
             if let Some(page) = device.page {
-                share(pages.insert(page, instance.name.as_str()), "device-shared", format!("the page {page:#x} of `{}`", device.device));
+                share(
+                    pages.insert(page, instance.name.as_str()),
+                    "device-shared",
+                    format!("the page {page:#x} of `{}`", device.device),
+                );
             }
             if let Some(irq) = device.irq {
-                share(interrupts.insert(irq, instance.name.as_str()), "interrupt-shared", format!("the interrupt {irq} of `{}`", device.device));
+                share(
+                    interrupts.insert(irq, instance.name.as_str()),
+                    "interrupt-shared",
+                    format!("the interrupt {irq} of `{}`", device.device),
+                );
             }
             if device.timer_access {
-                share(timers.insert(&device.device, instance.name.as_str()), "device-shared", format!("the timer `{}`", device.device));
+                share(
+                    timers.insert(&device.device, instance.name.as_str()),
+                    "device-shared",
+                    format!("the timer `{}`", device.device),
+                );
             }
         }
     }
@@ -119,7 +165,11 @@ fn memory_of(inputs: &Inputs<'_>, instance: &Instance) -> u64 {
     if instance.id == layout::SECURITYD {
         return 0;
     }
-    instance.stack + instance.heap + instance.dma.iter().map(|dma| dma.bytes).sum::<u64>() + inputs.limits.image_max.0 + TABLES
+    instance.stack
+        + instance.heap
+        + instance.dma.iter().map(|dma| dma.bytes).sum::<u64>()
+        + inputs.limits.image_max.0
+        + TABLES
 }
 
 fn check_memory(found: &mut Found<'_, '_>, graph: &Graph) {
@@ -128,77 +178,18 @@ fn check_memory(found: &mut Found<'_, '_>, graph: &Graph) {
     let regions: u64 = graph.sessions.iter().filter_map(|session| session.region).sum();
     let sum = regions + graph.instances.iter().map(|instance| memory_of(found.inputs, instance)).sum::<u64>();
     if sum > room {
-        let largest = graph.instances.iter().max_by_key(|instance| memory_of(found.inputs, instance)).map_or("", |instance| instance.name.as_str());
+        let largest = graph
+            .instances
+            .iter()
+            .max_by_key(|instance| memory_of(found.inputs, instance))
+            .map_or("", |instance| instance.name.as_str());
         let message = format!("all instances take {}, but the smallest board leaves {}", Size(sum), Size(room));
-        found.at(largest, "memory-exceeded", message, "this instance takes the most: make heaps smaller, or drop an instance");
-    }
-}
-
-fn check_policy(found: &mut Found<'_, '_>, graph: &Graph) {
-    let inputs = found.inputs;
-    let mut used = BTreeSet::new();
-    for instance in &graph.instances {
-        for (subject, guarded, what) in subjects(inputs, instance) {
-            check_holder(found, graph, instance, &subject, &guarded, &what, &mut used);
-        }
-    }
-    for (index, allow) in inputs.policy.allows.iter().enumerate() {
-        if allow.product == graph.product && !used.contains(&index) {
-            let message = format!("`{}` does not hold what this line allows", allow.instance);
-            let help = "remove the line: an unused permission is a permission";
-            found.problems.push(Problem { file: allow.file.clone(), line: allow.line, rule: "unused-allow", message, help: help.into() });
-        }
-    }
-}
-
-/// What an instance holds, as (subject of an allow line, subject of the guard, words).
-fn subjects(inputs: &Inputs<'_>, instance: &Instance) -> Vec<(Subject, Subject, String)> {
-    let mut subjects = Vec::new();
-    for used in &instance.uses {
-        let subject = Subject::Interface(used.interface.clone());
-        subjects.push((subject.clone(), subject, used.interface.clone()));
-    }
-    for device in &instance.devices {
-        let subject = Subject::Device(device.compatible.clone());
-        subjects.push((subject.clone(), subject, format!("the device {} ({})", device.device, device.compatible)));
-    }
-    for dma in &instance.dma {
-        subjects.push((Subject::Dma(dma.name.clone()), Subject::Dma(String::new()), format!("the DMA memory {}", dma.name)));
-    }
-    for provided in &instance.provides {
-        if inputs.interfaces.facts(&provided.interface).is_some_and(|facts| facts.mints_resources || facts.takes_capabilities) {
-            let words = format!("the right to pass capabilities on by {}", provided.name);
-            subjects.push((Subject::Grant(provided.name.clone()), Subject::Grant(String::new()), words));
-        }
-    }
-    subjects
-}
-
-fn check_holder(found: &mut Found<'_, '_>, graph: &Graph, instance: &Instance, subject: &Subject, guarded: &Subject, what: &str, used: &mut BTreeSet<usize>) {
-    let policy = &found.inputs.policy;
-    let is_grant = matches!(subject, Subject::Grant(_));
-    let guard = policy.guards.iter().find(|guard| guard.subject == *guarded);
-    let covers = |allow: &&Allow| allow.product == graph.product && allow.instance == instance.name && allow.subject == *subject;
-    let allowed = policy.allows.iter().enumerate().find(|(_, allow)| covers(allow));
-    // Passing capabilities on always needs a line, whether a guard says so or not.
-    if guard.is_none() && !is_grant {
-        return;
-    }
-    match allowed {
-        None => {
-            let rule = if is_grant { "grant-without-policy" } else { "guarded" };
-            let reason = guard.map_or("it extends what others hold", |guard| guard.reason.as_str());
-            let message = format!("`{}` holds {what} without an allow line; {reason}", instance.name);
-            found.at(&instance.name, rule, message, "security adds an [[allow]] to kernel-config/policy, or the need goes");
-        }
-        Some((index, allow)) => {
-            used.insert(index);
-            if allow.expires < found.inputs.today {
-                let message = format!("what `{}` is allowed here ended on {}; {} answers for it", allow.instance, allow.expires, allow.owner);
-                let help = "decide again: a new day with a reason, or no line";
-                found.problems.push(Problem { file: allow.file.clone(), line: allow.line, rule: "expired", message, help: help.into() });
-            }
-        }
+        found.at(
+            largest,
+            "memory-exceeded",
+            message,
+            "this instance takes the most: make heaps smaller, or drop an instance",
+        );
     }
 }
 
@@ -208,7 +199,10 @@ fn check_separation(found: &mut Found<'_, '_>, graph: &Graph) {
         let holds = |interface: &str| instance.uses.iter().any(|used| used.interface == interface);
         for separate in &inputs.policy.separates {
             if holds(&separate.first) && holds(&separate.second) {
-                let message = format!("`{}` holds both {} and {}; {}", instance.name, separate.first, separate.second, separate.reason);
+                let message = format!(
+                    "`{}` holds both {} and {}; {}",
+                    instance.name, separate.first, separate.second, separate.reason
+                );
                 found.at(&instance.name, "separated", message, "put the two uses into two components");
             }
         }

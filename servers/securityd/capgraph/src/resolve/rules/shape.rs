@@ -23,7 +23,12 @@ pub(crate) fn check(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
         }
         if !ids.insert(*instance.id.get_ref()) {
             let message = format!("the id {} is taken", instance.id.get_ref());
-            problems.push(source.problem(instance.id.span(), "duplicate-id", message, "take one that was never used in this product"));
+            problems.push(source.problem(
+                instance.id.span(),
+                "duplicate-id",
+                message,
+                "take one that was never used in this product",
+            ));
         }
         check_instance(inputs, instance, problems);
     }
@@ -32,7 +37,12 @@ pub(crate) fn check(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
 fn check_board(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
     if !inputs.system.boards.contains(&inputs.board.name) {
         let message = format!("the product does not list the board `{}`", inputs.board.name);
-        problems.push(inputs.system.source.problem(0..0, "board-not-supported", message, "add it to [product] boards, or take another board"));
+        problems.push(inputs.system.source.problem(
+            0..0,
+            "board-not-supported",
+            message,
+            "add it to [product] boards, or take another board",
+        ));
     }
 }
 
@@ -45,23 +55,40 @@ fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText,
     let class = component.priority_class.get_ref();
     let is_root = folder == "servers/securityd";
     if priority(class) == 0 || (class == "security") != is_root {
-        let classes: Vec<&str> = layout::CLASSES.iter().map(|(name, _)| *name).filter(|name| *name != "security").collect();
+        let classes: Vec<&str> =
+            layout::CLASSES.iter().map(|(name, _)| *name).filter(|name| *name != "security").collect();
         let message = format!("`{class}` is not a priority class for it");
-        problems.push(source.problem(component.priority_class.span(), "bad-value", message, format!("one of {}", classes.join(", "))));
+        problems.push(source.problem(
+            component.priority_class.span(),
+            "bad-value",
+            message,
+            format!("one of {}", classes.join(", ")),
+        ));
     }
     let at_most = |size: &Spanned<Size>, most: Size, what: &str| {
         let message = format!("{what} of {} is more than {most}", size.get_ref());
-        (*size.get_ref() > most).then(|| source.problem(size.span(), "bad-value", message, "the limits are in kernel-config/limits.toml"))
+        (*size.get_ref() > most)
+            .then(|| source.problem(size.span(), "bad-value", message, "the limits are in kernel-config/limits.toml"))
     };
     problems.extend(at_most(&component.stack, inputs.limits.stack_max, "a stack"));
     problems.extend(at_most(&component.heap, inputs.limits.heap_max, "a heap"));
     if component.stack.get_ref().0 == 0 && !is_root {
-        problems.push(source.problem(component.stack.span(), "bad-value", "a thread needs a stack", "write stack = \"64 KiB\""));
+        problems.push(source.problem(
+            component.stack.span(),
+            "bad-value",
+            "a thread needs a stack",
+            "write stack = \"64 KiB\"",
+        ));
     }
     for dma in &component.dma {
         problems.extend(at_most(&dma.size, inputs.limits.dma_max, "DMA memory"));
         if dma.size.get_ref().0 == 0 {
-            problems.push(source.problem(dma.size.span(), "bad-value", "DMA memory of no size", "remove it or give it a size"));
+            problems.push(source.problem(
+                dma.size.span(),
+                "bad-value",
+                "DMA memory of no size",
+                "remove it or give it a size",
+            ));
         }
     }
     check_lists(inputs, component, problems);
@@ -74,15 +101,25 @@ fn check_lists(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Ve
         for name in list {
             check_name(inputs, source, name, problems);
             if !seen.insert(name.get_ref().as_str()) {
-                problems.push(source.problem(name.span(), "duplicate-name", format!("`{}` is declared twice", name.get_ref()), "rename or remove one"));
+                problems.push(source.problem(
+                    name.span(),
+                    "duplicate-name",
+                    format!("`{}` is declared twice", name.get_ref()),
+                    "rename or remove one",
+                ));
             }
         }
     };
     names(component.uses.iter().map(|used| &used.name).collect(), problems);
     names(component.provides.iter().map(|provided| &provided.name).collect(), problems);
-    names(component.devices.iter().map(|device| &device.name).chain(component.dma.iter().map(|dma| &dma.name)).collect(), problems);
+    names(
+        component.devices.iter().map(|device| &device.name).chain(component.dma.iter().map(|dma| &dma.name)).collect(),
+        problems,
+    );
     let reasons = component.uses.iter().map(|used| &used.reason);
-    let reasons = reasons.chain(component.devices.iter().map(|device| &device.reason)).chain(component.dma.iter().map(|dma| &dma.reason));
+    let reasons = reasons
+        .chain(component.devices.iter().map(|device| &device.reason))
+        .chain(component.dma.iter().map(|dma| &dma.reason));
     reasons.for_each(|reason| check_reason(inputs, source, reason, problems));
     let lengths = [
         (component.uses.len(), layout::USES_MAX, "uses"),
@@ -99,15 +136,29 @@ fn check_lists(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Ve
 
 fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Vec<Problem>) {
     let source = &component.source;
-    let names = component.uses.iter().map(|used| &used.interface).chain(component.provides.iter().map(|provided| &provided.interface));
+    let names = component
+        .uses
+        .iter()
+        .map(|used| &used.interface)
+        .chain(component.provides.iter().map(|provided| &provided.interface));
     for name in names {
         match inputs.interfaces.facts(name.get_ref()) {
             None => {
                 let message = format!("there is no interface `{}`", name.get_ref());
-                problems.push(source.problem(name.span(), "unknown-interface", message, "its full name is <library>.<interface>, as in ipc-idl"));
+                problems.push(source.problem(
+                    name.span(),
+                    "unknown-interface",
+                    message,
+                    "its full name is <library>.<interface>, as in ipc-idl",
+                ));
             }
             Some(facts) if facts.region_bytes > layout::REGION_STRIDE => {
-                let message = format!("the rings of `{}` take {} bytes; a region has room for {}", name.get_ref(), facts.region_bytes, layout::REGION_STRIDE);
+                let message = format!(
+                    "the rings of `{}` take {} bytes; a region has room for {}",
+                    name.get_ref(),
+                    facts.region_bytes,
+                    layout::REGION_STRIDE
+                );
                 problems.push(source.problem(name.span(), "region-too-large", message, "make its rings smaller"));
             }
             Some(_) => {}
@@ -115,15 +166,22 @@ fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &m
     }
     for provided in &component.provides {
         if !(1..=layout::CLIENTS_MAX).contains(provided.max_clients.get_ref()) {
-            let message = format!("max_clients = {} is outside of 1..={}", provided.max_clients.get_ref(), layout::CLIENTS_MAX);
-            problems.push(source.problem(provided.max_clients.span(), "bad-value", message, "give a number in that range"));
+            let message =
+                format!("max_clients = {} is outside of 1..={}", provided.max_clients.get_ref(), layout::CLIENTS_MAX);
+            problems.push(source.problem(
+                provided.max_clients.span(),
+                "bad-value",
+                message,
+                "give a number in that range",
+            ));
         }
     }
 }
 
 fn check_name(inputs: &Inputs<'_>, source: &Source, name: &Spanned<String>, problems: &mut Vec<Problem>) {
     let text = name.get_ref();
-    let is_plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_';
+    let is_plain =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_';
     if text.is_empty() || text.len() > inputs.limits.name_max || !text.chars().all(is_plain) {
         let message = format!("`{text}` is no name");
         let help = format!("use up to {} of a-z, 0-9, - and _", inputs.limits.name_max);
@@ -134,10 +192,20 @@ fn check_name(inputs: &Inputs<'_>, source: &Source, name: &Spanned<String>, prob
 fn check_reason(inputs: &Inputs<'_>, source: &Source, reason: &Spanned<String>, problems: &mut Vec<Problem>) {
     let text = reason.get_ref();
     if text.trim().is_empty() {
-        problems.push(source.problem(reason.span(), "missing-reason", "the reason is empty", "say what for, in a few words"));
+        problems.push(source.problem(
+            reason.span(),
+            "missing-reason",
+            "the reason is empty",
+            "say what for, in a few words",
+        ));
     } else if text.len() > inputs.limits.reason_max || text.contains(['\n', '\r']) {
         let message = format!("the reason has {} bytes, or more than one line", text.len());
-        problems.push(source.problem(reason.span(), "bad-value", message, format!("at most {} on one line", inputs.limits.reason_max)));
+        problems.push(source.problem(
+            reason.span(),
+            "bad-value",
+            message,
+            format!("at most {} on one line", inputs.limits.reason_max),
+        ));
     }
 }
 
@@ -148,28 +216,61 @@ fn check_instance(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut V
     let is_known = inputs.components.contains_key(instance.component.get_ref());
     if !is_known || (instance.component.get_ref() == "servers/securityd") != is_root {
         let message = format!("there is no component `{}`", instance.component.get_ref());
-        problems.push(source.problem(instance.component.span(), "unknown-component", message, "name a folder that has a component.toml"));
+        problems.push(source.problem(
+            instance.component.span(),
+            "unknown-component",
+            message,
+            "name a folder that has a component.toml",
+        ));
     }
     if *instance.id.get_ref() > layout::INSTANCE_ID_MAX || (*instance.id.get_ref() <= layout::SECURITYD && !is_root) {
         let message = format!("the id {} is outside of 2..={}", instance.id.get_ref(), layout::INSTANCE_ID_MAX);
-        problems.push(source.problem(instance.id.span(), "bad-value", message, "take one that was never used in this product"));
+        problems.push(source.problem(
+            instance.id.span(),
+            "bad-value",
+            message,
+            "take one that was never used in this product",
+        ));
     }
+    if !is_root {
+        check_time(inputs, instance, problems);
+    }
+    check_parameters(inputs, instance, problems);
+    if let Some(component) = inputs.components.get(instance.component.get_ref()) {
+        check_needs(inputs, instance, component, problems);
+    }
+}
+
+fn check_time(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut Vec<Problem>) {
+    let source = &inputs.system.source;
     let (budget, period) = (*instance.budget_us.get_ref(), *instance.period_us.get_ref());
-    if !is_root && (budget < inputs.limits.budget_min_us || budget > period || period > inputs.limits.period_max_us) {
+    if budget < inputs.limits.budget_min_us || budget > period || period > inputs.limits.period_max_us {
         let message = format!("a budget of {budget} µs in {period} µs is not possible");
-        let help = format!("{} <= budget_us <= period_us <= {}", inputs.limits.budget_min_us, inputs.limits.period_max_us);
+        let help =
+            format!("{} <= budget_us <= period_us <= {}", inputs.limits.budget_min_us, inputs.limits.period_max_us);
         problems.push(source.problem(instance.budget_us.span(), "bad-budget", message, help));
     }
+}
+
+fn check_parameters(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut Vec<Problem>) {
+    let source = &inputs.system.source;
     if instance.parameters.len() > inputs.limits.parameters_max {
-        problems.push(source.problem(instance.name.span(), "bad-value", "too many parameters", "the limit is in kernel-config/limits.toml"));
+        problems.push(source.problem(
+            instance.name.span(),
+            "bad-value",
+            "too many parameters",
+            "the limit is in kernel-config/limits.toml",
+        ));
     }
     for (key, value) in &instance.parameters {
         if key.len() + value.get_ref().len() > inputs.limits.parameter_bytes_max {
-            problems.push(source.problem(value.span(), "bad-value", format!("the parameter `{key}` is too long"), "the limit is in kernel-config/limits.toml"));
+            problems.push(source.problem(
+                value.span(),
+                "bad-value",
+                format!("the parameter `{key}` is too long"),
+                "the limit is in kernel-config/limits.toml",
+            ));
         }
-    }
-    if let Some(component) = inputs.components.get(instance.component.get_ref()) {
-        check_needs(inputs, instance, component, problems);
     }
 }
 
@@ -182,23 +283,44 @@ fn check_needs(inputs: &Inputs<'_>, instance: &InstanceText, component: &Compone
         match (given, device) {
             (None, _) => {
                 let message = format!("`{}` needs a device `{name}` ({wanted})", instance.name.get_ref());
-                problems.push(source.problem(instance.name.span(), "unknown-device", message, format!("add `{name} = \"<board device>\"` to its devices")));
+                problems.push(source.problem(
+                    instance.name.span(),
+                    "unknown-device",
+                    message,
+                    format!("add `{name} = \"<board device>\"` to its devices"),
+                ));
             }
             (Some(given), None) => {
                 let message = format!("the board `{}` has no device `{}`", inputs.board.name, given.get_ref());
-                problems.push(source.problem(given.span(), "unknown-device", message, "its devices are in kernel-config/boards"));
+                problems.push(source.problem(
+                    given.span(),
+                    "unknown-device",
+                    message,
+                    "its devices are in kernel-config/boards",
+                ));
             }
             (Some(given), Some(device)) if device.compatible != *wanted => {
                 let message = format!("`{name}` drives {wanted}, but `{}` is {}", given.get_ref(), device.compatible);
-                problems.push(source.problem(given.span(), "device-mismatch", message, "give it a device that it can drive"));
+                problems.push(source.problem(
+                    given.span(),
+                    "device-mismatch",
+                    message,
+                    "give it a device that it can drive",
+                ));
             }
             (Some(_), Some(_)) => {}
         }
     }
     for (key, value) in &instance.devices {
         if !component.devices.iter().any(|need| need.name.get_ref() == key) {
-            let message = format!("`{}` is given `{key}`, but its component needs no such device", instance.name.get_ref());
-            problems.push(source.problem(value.span(), "unused-device", message, "remove it, or add the need to component.toml"));
+            let message =
+                format!("`{}` is given `{key}`, but its component needs no such device", instance.name.get_ref());
+            problems.push(source.problem(
+                value.span(),
+                "unused-device",
+                message,
+                "remove it, or add the need to component.toml",
+            ));
         }
     }
 }
