@@ -9,13 +9,16 @@ pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
 
 /// rustc's flags for kernel and components alike; a second set would build the standard library twice.
 /// `--image-base` places components (contract of `libhybrid/rt`); the kernel brings a linker script of its own.
-const FLAGS: [&str; 6] = [
+const FLAGS: [&str; 7] = [
     "-Clinker=ld.lld",
     "-Crelocation-model=static",
     "-Clink-arg=-zmax-page-size=4096",
     "-Clink-arg=-zseparate-code",
     "-Clink-arg=--image-base=0x400000",
     "-Cforce-frame-pointers=no",
+    // Unaligned accesses are fine where this code runs: no Rust runs before the MMU is on, SCTLR_EL1.A is 0, and device
+    // registers are accessed by aligned words only. With it, copies move words instead of bytes (decision 0080).
+    "-Ctarget-feature=-strict-align",
 ];
 
 /// A Rust toolchain whose standard library can be built from source for the device.

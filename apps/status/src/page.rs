@@ -1,4 +1,4 @@
-//! The snapshot as one HTML page: readable on a phone, no script, nothing from elsewhere.
+//! The snapshot as one HTML page; no script, nothing from elsewhere.
 
 use crate::escape::push_html;
 use crate::gather::{Component, LogLine, Snapshot};
@@ -22,9 +22,11 @@ pub(crate) fn write(snapshot: &Snapshot<'_>) -> String {
         out.push_str(".</p>");
     }
     push_figures(&mut out, snapshot);
-    out.push_str("<section><h2>Components</h2><p class=\"hint\">Open one to see every capability that it holds. It holds no others.</p>");
+    out.push_str("<section><h2>Components</h2><p class=\"hint\">Open one to see every capability that it was granted; it holds no ");
+    out.push_str("others. What is granted to nobody stays with securityd, the root task.</p>");
+    let largest = snapshot.components.iter().map(|component| component.instance.memory_bytes).max().unwrap_or(0);
     for component in snapshot.components {
-        push_component(&mut out, component, snapshot.summary.memory_total);
+        push_component(&mut out, component, largest);
     }
     out.push_str("</section><section><h2>Log</h2><div class=\"log\">");
     for entry in snapshot.log {
@@ -63,15 +65,15 @@ fn push_figure(out: &mut String, name: &str, value: impl FnOnce(&mut String)) {
     out.push_str("</p></div>");
 }
 
-fn push_component(out: &mut String, component: &Component, memory_total: u64) {
+fn push_component(out: &mut String, component: &Component, largest: u64) {
     let instance = &component.instance;
     let state = state(instance.state);
     let _ = write!(out, "<details><summary><i class=\"{state}\"></i><b>");
     push_html(out, &instance.name);
     let _ = write!(out, "</b><span>{state}</span><span>");
     push_size(out, instance.memory_bytes);
-    // Whole percents of the machine's memory, at least a hair.
-    let percent = instance.memory_bytes.saturating_mul(100).checked_div(memory_total).unwrap_or(0).clamp(1, 100);
+    // Whole percents of the largest component's memory, at least a hair.
+    let percent = instance.memory_bytes.saturating_mul(100).checked_div(largest).unwrap_or(0).clamp(1, 100);
     let _ = write!(
         out,
         "</span><meter max=\"100\" value=\"{percent}\"></meter><span>{} capabilities</span></summary><p>",
@@ -146,12 +148,12 @@ header{display:flex;align-items:center;justify-content:space-between;padding-top
 h1{font-size:1.8rem;line-height:1.2}h2{font-size:1.15rem;margin-bottom:.25rem}\
 h3,header p,.hint,small{color:var(--soft);font-size:.85rem;font-weight:400}\
 a{color:var(--accent)}section{margin-top:1.5rem}\
-.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:.75rem;margin-top:0}\
+.figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin-top:0}\
 .figures div,details,.log,.problem{background:var(--card);border:1px solid var(--line);border-radius:.6rem}\
-.figures div{padding:.8rem 1rem}.figures p{font-size:1.35rem;font-weight:600}\
+.figures div{padding:.8rem 1rem}.figures p{font-size:1.35rem;font-weight:600}.figures small{display:inline-block}\
 .problem{padding:.6rem 1rem;margin-bottom:.75rem;color:var(--bad)}\
 details{margin-top:.5rem}summary{display:flex;flex-wrap:wrap;align-items:center;gap:.2rem .8rem;padding:.6rem 1rem;cursor:pointer}\
-summary b{min-width:6.5rem}summary span{color:var(--soft);font-size:.9rem;min-width:5.5rem}meter{width:5rem;flex:1 1 4rem;max-width:14rem}\
+summary::after{content:'›';margin-left:auto;color:var(--soft)}details[open] summary::after{content:'‹'}summary b{min-width:6.5rem}summary span{color:var(--soft);font-size:.9rem;min-width:5.5rem}meter{width:5rem;flex:1 1 4rem;max-width:14rem}\
 i{width:.65rem;height:.65rem;border-radius:50%;background:var(--warn)}i.running{background:var(--ok)}i.faulted,i.killed{background:var(--bad)}\
 details p{padding:0 1rem;color:var(--soft);font-size:.85rem}\
 pre{overflow-x:auto;padding:.5rem 1rem 1rem;font:.78rem/1.6 ui-monospace,monospace}\

@@ -1,4 +1,4 @@
-//! The status provider against fake servers over loopback IPC: content, caching, escaping, failing servers.
+//! The status provider against fake servers over loopback IPC.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 use crate::{FRESH_NS, Gatherer, Status};

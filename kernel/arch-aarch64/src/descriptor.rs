@@ -46,7 +46,7 @@ pub const fn is_valid(descriptor: u64) -> bool {
 
 /// Index into the table of `level` (0 to 3) for a virtual address.
 pub const fn index(virtual_address: u64, level: u32) -> usize {
-    (virtual_address >> shift(level)) as usize & 511
+    ((virtual_address >> shift(level)) & 511) as usize
 }
 
 /// Number of address bits that one entry of `level` covers.

@@ -56,7 +56,9 @@ impl fmt::Display for ElfError {
             Self::NotElf => "the file is not an ELF file",
             Self::WrongKind => "the file is not a static little-endian AArch64 executable",
             Self::Empty => "the file has nothing to load",
-            Self::BadSegment => "a segment overlaps another one, contradicts itself or lies outside of the user's addresses",
+            Self::BadSegment => {
+                "a segment overlaps another one, contradicts itself or lies outside of the user's addresses"
+            }
             Self::BadEntry => "the entry address is in no executable segment",
         })
     }
@@ -87,7 +89,9 @@ impl<'a> Executable<'a> {
     /// The loadable segments in file order.
     pub fn segments(&self) -> impl Iterator<Item = Segment<'a>> + use<'a> {
         let bytes = self.bytes;
-        self.headers.chunks_exact(usize::from(HEADER_SIZE)).filter_map(move |header| segment(bytes, header).ok().flatten())
+        self.headers
+            .chunks_exact(usize::from(HEADER_SIZE))
+            .filter_map(move |header| segment(bytes, header).ok().flatten())
     }
 
     fn check(&mut self, user_end: u64) -> Result<(), ElfError> {
@@ -111,9 +115,9 @@ impl<'a> Executable<'a> {
 
     fn overlaps_earlier(&self, index: usize, start: u64, end: u64) -> bool {
         let earlier = self.headers.chunks_exact(usize::from(HEADER_SIZE)).take(index);
-        earlier.filter_map(|header| segment(self.bytes, header).ok().flatten()).any(|other| {
-            start < other.address.saturating_add(other.size) && other.address < end
-        })
+        earlier
+            .filter_map(|header| segment(self.bytes, header).ok().flatten())
+            .any(|other| start < other.address.saturating_add(other.size) && other.address < end)
     }
 }
 
@@ -202,7 +206,10 @@ mod tests {
         let executable = Executable::try_new(&bytes, USER_END).unwrap();
         assert_eq!((executable.start, executable.end, executable.entry), (0x40_0000, 0x40_4000, 0x40_0010));
         let second = executable.segments().nth(1).unwrap();
-        assert_eq!((second.data.len(), second.size, second.is_writable, second.is_executable), (16, 0x1800, true, false));
+        assert_eq!(
+            (second.data.len(), second.size, second.is_writable, second.is_executable),
+            (16, 0x1800, true, false)
+        );
     }
 
     #[test]

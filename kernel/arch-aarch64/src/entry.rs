@@ -31,8 +31,7 @@ const SCTLR_RES1: u64 = 1 << 29 | 1 << 28 | 1 << 23 | 1 << 22 | 1 << 20 | 1 << 1
 ///
 /// M, C, I on; SA (EL1 stack alignment) on; SED; UCT, UCI (cache maintenance and CTR_EL0 from EL0), nTWI, nTWE (WFI, WFE from EL0).
 /// Clear: A, SA0 (no alignment checks), DZE (DC ZVA traps), UMA (DAIF traps), E0E, EE.
-const SCTLR_ON: u64 =
-    SCTLR_RES1 | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 12 | 1 << 8 | 1 << 3 | 1 << 2 | 1;
+const SCTLR_ON: u64 = SCTLR_RES1 | 1 << 26 | 1 << 18 | 1 << 16 | 1 << 15 | 1 << 12 | 1 << 8 | 1 << 3 | 1 << 2 | 1;
 
 /// T0SZ = T1SZ = 16 (48 bits), 4 KiB granules, tables write-back and inner shareable. IPS and AS are added at run time.
 const TCR: u64 = 16 | 1 << 8 | 1 << 10 | 3 << 12 | 16 << 16 | 1 << 24 | 1 << 26 | 3 << 28 | 2 << 30;

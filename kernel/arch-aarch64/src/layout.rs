@@ -17,7 +17,7 @@ pub const PAGE_SIZE: u64 = 4096;
 
 /// The direct map's virtual address of a physical address below [`DIRECT_SIZE`].
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits on the target; on hosts this is only computed")]
 pub const fn direct(physical: u64) -> usize {
-    // usize is 64 bits wide on the target; on the host this is only computed.
     (DIRECT_BASE | physical) as usize
 }

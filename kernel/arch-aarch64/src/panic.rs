@@ -36,8 +36,20 @@ pub(crate) fn halt() -> ! {
 }
 
 const KINDS: [&str; 16] = [
-    "synchronous, SP_EL0", "IRQ, SP_EL0", "FIQ, SP_EL0", "SError, SP_EL0",
-    "synchronous", "IRQ", "FIQ", "SError",
-    "synchronous from EL0", "IRQ from EL0", "FIQ from EL0", "SError from EL0",
-    "synchronous from AArch32", "IRQ from AArch32", "FIQ from AArch32", "SError from AArch32",
+    "synchronous, SP_EL0",
+    "IRQ, SP_EL0",
+    "FIQ, SP_EL0",
+    "SError, SP_EL0",
+    "synchronous",
+    "IRQ",
+    "FIQ",
+    "SError",
+    "synchronous from EL0",
+    "IRQ from EL0",
+    "FIQ from EL0",
+    "SError from EL0",
+    "synchronous from AArch32",
+    "IRQ from AArch32",
+    "FIQ from AArch32",
+    "SError from AArch32",
 ];

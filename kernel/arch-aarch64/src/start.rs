@@ -4,6 +4,7 @@ use hybrid_kernel_core::boot::BootParameters;
 use hybrid_kernel_core::kernel::Kernel;
 use hybrid_kernel_core::platform::PhysRange;
 
+use crate::console::{self, say};
 use crate::descriptor::KernelPage;
 use crate::device_tree::{self, DeviceTree, Machine, MachineError, REGIONS_MAX};
 use crate::elf::Executable;
@@ -13,7 +14,6 @@ use crate::kernel_map::{KernelMap, OutOfTables};
 use crate::layout::{self, PAGE_SIZE, direct};
 use crate::panic::stop;
 use crate::regions::{Full, Range, RegionSet};
-use crate::console::{self, say};
 use crate::{cache, cpu, psci, run};
 
 /// Called by entry.s with the MMU on: physical addresses of the device tree, of the image and of an empty user table.
@@ -22,7 +22,8 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     // SAFETY: called once, with what entry.s found.
     let mut map = unsafe { KernelMap::take(image) };
     let tree_bytes = read_device_tree(&mut map, device_tree);
-    let tree = DeviceTree::try_new(tree_bytes).unwrap_or_else(|error| stop(format_args!("{}", MachineError::Blob(error))));
+    let tree =
+        DeviceTree::try_new(tree_bytes).unwrap_or_else(|error| stop(format_args!("{}", MachineError::Blob(error))));
     start_console(&mut map, &tree);
     let machine = Machine::try_from_tree(&tree).unwrap_or_else(|error| stop(format_args!("{error}")));
     psci::set_conduit(machine.psci);
@@ -31,7 +32,8 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     say_hello(&machine, &gic, entry_level);
 
     let tree_range = Range::of_size(device_tree, tree_bytes.len() as u64);
-    let memory = Memory::plan(&machine, map.image(), tree_range).unwrap_or_else(|Full| stop(format_args!("memory is in too many pieces")));
+    let memory = Memory::plan(&machine, map.image(), tree_range)
+        .unwrap_or_else(|Full| stop(format_args!("memory is in too many pieces")));
     map_memory(&mut map, &memory.mapped);
     // SAFETY: `tree` and `tree_bytes` are not used below.
     unsafe { map.forget_device_tree() };
@@ -110,7 +112,8 @@ fn start_gic(map: &mut KernelMap, machine: &Machine) -> Gic {
                 let (is_own, stride) = gic::inspect_redistributor(&registers, cpu::affinity());
                 if is_own {
                     let gic = Gic::v3(distributor, registers);
-                    break gic.unwrap_or_else(|| stop(format_args!("firmware keeps the GICv3 system registers from EL1")));
+                    break gic
+                        .unwrap_or_else(|| stop(format_args!("firmware keeps the GICv3 system registers from EL1")));
                 }
                 start = match stride.map(|stride| start + stride) {
                     Some(next) if next + 0x2_0000 <= redistributors.end => next,
@@ -126,7 +129,10 @@ fn say_hello(machine: &Machine, gic: &Gic, entry_level: u64) {
     say!("HybridOS kernel {}", env!("CARGO_PKG_VERSION"));
     say!(
         "  core {:#x} (MIDR {:#010x}), 1 of {} in use, entered at EL{entry_level}, GICv{}, PSCI {}",
-        cpu::affinity() & 0xff_00ff_ffff, cpu::main_id(), machine.cpu_count.max(1), gic.version(),
+        cpu::affinity() & 0xff_00ff_ffff,
+        cpu::main_id(),
+        machine.cpu_count.max(1),
+        gic.version(),
         match machine.psci {
             Some(device_tree::PsciConduit::Hvc) => "by HVC",
             Some(device_tree::PsciConduit::Smc) => "by SMC",
@@ -188,7 +194,8 @@ fn interrupt_controller(gic: device_tree::Gic) -> [Range; 2] {
 fn map_memory(map: &mut KernelMap, mapped: &RegionSet<REGIONS_MAX>) {
     for range in mapped.as_slice() {
         // SAFETY: the direct map is empty; the kernel image, where Rust's own objects are, is not in `mapped`.
-        unsafe { map.map(layout::DIRECT_BASE + range.start, *range, KernelPage::Normal) }.unwrap_or_else(|OutOfTables| no_tables());
+        unsafe { map.map(layout::DIRECT_BASE + range.start, *range, KernelPage::Normal) }
+            .unwrap_or_else(|OutOfTables| no_tables());
     }
 }
 
@@ -200,7 +207,9 @@ struct RootTask {
 }
 
 fn load_root_task(machine: &Machine, mut free: RegionSet<REGIONS_MAX>) -> RootTask {
-    let Some(initrd) = machine.initrd else { stop(format_args!("no root task: the machine was started without an initrd")) };
+    let Some(initrd) = machine.initrd else {
+        stop(format_args!("no root task: the machine was started without an initrd"))
+    };
     if !machine.memory.contains(&initrd) {
         stop(format_args!("the initrd is not in memory"));
     }

@@ -222,23 +222,28 @@ pub enum Cap {
     Platform,
 }
 
+#[inline]
 const fn field(word: u64, shift: u32, bits: u32) -> u64 {
     (word >> shift) & !(u64::MAX << bits)
 }
 
+#[inline]
 const fn at(word0: u64) -> u64 {
     (word0 >> 16) & !15
 }
 
+#[inline]
 fn byte(word: u64) -> u8 {
     word.to_le_bytes()[0]
 }
 
+#[inline]
 fn half(word: u64) -> u16 {
     let bytes = word.to_le_bytes();
     u16::from_le_bytes([bytes[0], bytes[1]])
 }
 
+#[inline]
 fn low32(word: u64) -> u32 {
     let bytes = word.to_le_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -246,10 +251,12 @@ fn low32(word: u64) -> u32 {
 
 const VADDR_MASK: u64 = (1 << 48) - 1;
 
+#[inline]
 fn mapping_word(mapping: Option<Mapping>) -> u64 {
     mapping.map_or(0, |m| (u64::from(m.asid) << 48) | (m.vaddr & VADDR_MASK))
 }
 
+#[inline]
 fn mapping_of(word1: u64) -> Option<Mapping> {
     let asid = half(word1 >> 48);
     if asid == 0 { None } else { Some(Mapping { asid, vaddr: word1 & VADDR_MASK }) }
@@ -310,13 +317,15 @@ impl Cap {
     }
 
     /// Reads two slot words; words that no capability has give `Null`.
-    #[inline]
+    ///
+    /// Always inlined: where the caller asks for one or two types, only their tests and fields remain.
+    #[inline(always)]
     #[must_use]
     pub fn decode(word0: u64, word1: u64) -> Cap {
         Self::try_decode(word0, word1).unwrap_or(Cap::Null)
     }
 
-    #[inline]
+    #[inline(always)]
     fn try_decode(word0: u64, word1: u64) -> Option<Cap> {
         let rights = Rights(field(word0, 5, 4));
         Some(match field(word0, 0, 5) {

@@ -76,7 +76,7 @@ fn low_bits(word: u64, bits: u32) -> u64 {
 
 impl<P: Platform> Kernel<P> {
     /// Walks from `root`; gives the slot and the bits that were left over.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resolve(&self, root: Cap, address: u64, depth: u32) -> Result<(SlotRef, u32), LookupFailure> {
         let mut node = root;
         let mut left = depth;
@@ -107,7 +107,7 @@ impl<P: Platform> Kernel<P> {
             if left == 0 {
                 return Ok((slot, 0));
             }
-            node = self.cap(slot);
+            node = self.peek(slot);
             if !matches!(node, Cap::CNode { .. }) {
                 return Ok((slot, left));
             }
@@ -115,16 +115,15 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The slot that a thread names by a CPtr; leftover bits do not matter.
-    #[inline]
     pub(crate) fn lookup_slot(&self, thread: TcbRef, cptr: u64) -> Result<SlotRef, LookupFailure> {
-        let root = self.cap(thread.slot(TcbSlot::CSpace));
+        let root = self.peek(thread.slot(TcbSlot::CSpace));
         self.resolve(root, cptr, 64).map(|(slot, _)| slot)
     }
 
     /// The capability that a thread names by a CPtr.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lookup_cap(&self, thread: TcbRef, cptr: u64) -> Result<Cap, LookupFailure> {
-        self.lookup_slot(thread, cptr).map(|slot| self.cap(slot))
+        self.lookup_slot(thread, cptr).map(|slot| self.peek(slot))
     }
 
     /// CNode-style lookup: exactly `depth` bits under `root`.

@@ -11,8 +11,13 @@ use crate::platform::Platform;
 
 impl<P: Platform> Kernel<P> {
     /// The capability in a slot.
-    #[inline]
     pub(crate) fn cap(&self, slot: SlotRef) -> Cap {
+        self.peek(slot)
+    }
+
+    /// As [`Kernel::cap`], decoded in place: for callers on the way of every message that ask for few types.
+    #[inline(always)]
+    pub(crate) fn peek(&self, slot: SlotRef) -> Cap {
         let slot = self.slot(slot);
         Cap::decode(slot.word0(), slot.word1())
     }

@@ -21,7 +21,7 @@ use crate::sched::Switch;
 
 impl<P: Platform> Kernel<P> {
     /// Call on an endpoint where a receiver with a reply object waits. Gives the receiver, which runs next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fast_call(&self, thread: TcbRef) -> Option<TcbRef> {
         let tcb = self.tcb(thread);
         if MessageInfo(tcb.x::<1>()).extra_caps() != 0 || tcb.fault_kind() != 0 {
@@ -51,7 +51,7 @@ impl<P: Platform> Kernel<P> {
             }
             None => view.set_queue(EndpointState::Idle, None, None),
         }
-        self.transfer(thread, receiver, Some(endpoint), badge, false);
+        self.transfer_fast(thread, receiver, badge);
         to.set_reply(None);
         to.set_state_raw(ThreadState::Running);
         let link = self.reply(reply);
@@ -75,7 +75,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Reply to the caller that the reply object in x6 holds, then wait with it. Gives the caller, which runs next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn fast_reply_recv(&self, thread: TcbRef) -> Option<TcbRef> {
         let tcb = self.tcb(thread);
         if MessageInfo(tcb.x::<1>()).extra_caps() != 0 || tcb.fault_kind() != 0 {
@@ -127,7 +127,7 @@ impl<P: Platform> Kernel<P> {
             self.hand_over(context, thread, caller);
         }
         to.set_reply(None);
-        self.transfer(thread, caller, None, 0, false);
+        self.transfer_fast(thread, caller, 0);
         to.set_state_raw(ThreadState::Running);
         tcb.set_state_raw(ThreadState::BlockedOnReceive);
         tcb.set_reply(Some(reply));
@@ -137,7 +137,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Samples the clock. Gives the thread's context if the thread may go on with it and nothing else is due.
-    #[inline]
+    #[inline(always)]
     fn fast_start(&self, thread: TcbRef) -> Option<SchedContextRef> {
         let context = self.tcb(thread).sched_context()?;
         if self.current_context.get() != Some(context) || self.switch.get() != Switch::Stay || self.reprogram.get() {
@@ -153,7 +153,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Whether a blocked partner could go on at once: without a context of its own, or with one that has budget.
-    #[inline]
+    #[inline(always)]
     fn can_run_fast(&self, partner: TcbRef) -> bool {
         let tcb = self.tcb(partner);
         let has_time = match tcb.sched_context() {
@@ -166,8 +166,35 @@ impl<P: Platform> Kernel<P> {
         has_time && !tcb.is_release_queued() && !tcb.is_ready_queued() && tcb.yield_to().is_none()
     }
 
+    /// Moves a message without capabilities.
+    #[inline(always)]
+    fn transfer_fast(&self, from: TcbRef, to: TcbRef, badge: u64) {
+        let (source, target) = (self.tcb(from), self.tcb(to));
+        let info = MessageInfo(source.x::<1>());
+        let length = info.length();
+        if length > 4 {
+            self.transfer(from, to, None, badge, false);
+            return;
+        }
+        target.set_x::<0>(badge);
+        target.set_x::<1>(MessageInfo::new(info.label(), 0, 0, length as u64).0);
+        // Registers beyond the length keep their values.
+        if length > 0 {
+            target.set_x::<2>(source.x::<2>());
+        }
+        if length > 1 {
+            target.set_x::<3>(source.x::<3>());
+        }
+        if length > 2 {
+            target.set_x::<4>(source.x::<4>());
+        }
+        if length > 3 {
+            target.set_x::<5>(source.x::<5>());
+        }
+    }
+
     /// Moves the current context to a thread that has none.
-    #[inline]
+    #[inline(always)]
     fn hand_over(&self, context: SchedContextRef, from: TcbRef, to: TcbRef) {
         self.tcb(from).set_sched_context(None);
         self.context(context).set_thread(Some(to));
@@ -175,7 +202,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Queues a receiver: at the end if it is idle or nobody there has a lower priority, else where it belongs.
-    #[inline]
+    #[inline(always)]
     fn wait_in_line(&self, thread: TcbRef, endpoint: EndpointRef) {
         let view = self.endpoint(endpoint);
         if view.head().is_some() {
@@ -190,7 +217,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Makes the partner the current thread.
-    #[inline]
+    #[inline(always)]
     fn run_fast(&self, partner: TcbRef) -> TcbRef {
         self.current.set(Some(partner));
         self.switch_context();
@@ -203,7 +230,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// As `install_space`, for a current thread whose VSpace capability is a live one.
-    #[inline]
+    #[inline(always)]
     fn install_fast(&self, thread: TcbRef) {
         let slot = self.slot(thread.slot(TcbSlot::VSpace));
         let (word0, word1) = (slot.word0(), slot.word1());
@@ -221,7 +248,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The endpoint capability in a one-level capability space.
-    #[inline]
+    #[inline(always)]
     fn fast_endpoint(&self, thread: TcbRef, cptr: u64) -> Option<(EndpointRef, u64, Rights)> {
         match self.fast_slot(thread, cptr)? {
             (word0, word1) if word0 & TAG_MASK == tag::ENDPOINT => match Cap::decode(word0, word1) {
@@ -232,7 +259,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn fast_reply(&self, thread: TcbRef, cptr: u64) -> Option<ReplyRef> {
         match self.fast_slot(thread, cptr)? {
             (word0, word1) if word0 & TAG_MASK == tag::REPLY => match Cap::decode(word0, word1) {
@@ -244,7 +271,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The words of the slot, if the root CNode alone resolves all 64 bits.
-    #[inline]
+    #[inline(always)]
     fn fast_slot(&self, thread: TcbRef, cptr: u64) -> Option<(u64, u64)> {
         let root = self.slot(thread.slot(TcbSlot::CSpace));
         let (word0, guard) = (root.word0(), root.word1());
@@ -261,7 +288,7 @@ impl<P: Platform> Kernel<P> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn fast_slot_of(cnode: CNodeRef, cptr: u64, radix: u32) -> Option<crate::object::SlotRef> {
     slot_of(cnode, cptr & !u64::MAX.unbounded_shl(radix))
 }

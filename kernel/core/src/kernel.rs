@@ -70,6 +70,9 @@ pub struct Kernel<P: Platform> {
     pub(crate) irq_table: Cell<u64>,
     pub(crate) asid_pools: [Cell<Option<PoolRef>>; ASID_POOLS],
     pub(crate) lost_memory: Cell<u64>,
+    /// Never take the fast path: to compare.
+    #[cfg(test)]
+    pub(crate) is_slow_only: Cell<bool>,
 }
 
 impl<P: Platform> Kernel<P> {

@@ -30,7 +30,7 @@ impl<P: Platform> Kernel<P> {
     /// The thread's IPC buffer, if it may be read (or written).
     #[inline]
     pub(crate) fn buffer(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
-        match self.cap(thread.slot(TcbSlot::Buffer)) {
+        match self.peek(thread.slot(TcbSlot::Buffer)) {
             Cap::Frame { base, size, is_device: false, rights, .. } => {
                 let is_allowed = match rights {
                     VmRights::ReadWrite => true,

@@ -96,7 +96,7 @@ impl<P: Platform> Kernel<P> {
                 Err((cptr, failure)) => return self.lookup_failed(thread, cptr, failure, manner),
             }
         };
-        match self.cap(slot) {
+        match self.peek(slot) {
             Cap::Endpoint { at, badge, rights } if rights.has(Rights::WRITE) => {
                 let sender = Sender {
                     badge,

@@ -41,7 +41,7 @@ pub struct Rights {
 /// A capability that goes out with a message. There is one at most: the kernel has one receive slot per message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CapToSend {
-    /// The server's own endpoint under this badge, with Write only: a new resource object.
+    /// The server's own endpoint under this badge, to call through (Write and GrantReply): a new resource object.
     Object(Badge),
     /// A copy of the capability in `slot` with no more than `rights`.
     Copy {

@@ -1,4 +1,4 @@
-//! The provider's end of the rings: collects requests, streams answers, keeps the credits; never waits.
+//! The provider's end of the rings: requests, answers, credits; never waits.
 //!
 //! Invariants
 //! * INV-PROV-1: no more than the server's credit is sent, and no more than `ANSWERS_MAX` answers and `BODIES_MAX` body bytes are held;

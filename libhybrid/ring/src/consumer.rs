@@ -12,6 +12,8 @@ pub struct Consumer<M = Mapped> {
     /// The peer's index as last seen and found possible.
     tail: u32,
     is_corrupt: bool,
+    /// Something was taken since the last [`Self::release`].
+    has_made_room: bool,
     scratch: Vec<u8>,
 }
 
@@ -28,7 +30,7 @@ impl Consumer<Mapped> {
 impl<M: RingMemory> Consumer<M> {
     /// The reading end over any memory; zeroed.
     pub fn over(memory: M) -> Self {
-        Self { memory, head: 0, tail: 0, is_corrupt: false, scratch: Vec::new() }
+        Self { memory, head: 0, tail: 0, is_corrupt: false, has_made_room: false, scratch: Vec::new() }
     }
 
     /// The longest record that can ever come, bytes.
@@ -93,9 +95,13 @@ impl<M: RingMemory> Consumer<M> {
         Ok(Some(value))
     }
 
-    /// Call after one or more pops. True: ring the producer's bell now, it waits for room.
+    /// Call after one or more pops. True: ring the producer's bell now, it waits for room. Without a pop since the last call it is never true,
+    /// as with [`crate::Producer::publish`].
     #[must_use = "a producer that asked for room waits until its bell is rung"]
     pub fn release(&mut self) -> bool {
+        if !core::mem::take(&mut self.has_made_room) {
+            return false;
+        }
         // INV-RING-3: the head was stored before, the flag is loaded after.
         self.memory.fence();
         let is_wanted = self.memory.load(Field::SpaceWanted) != 0;
@@ -141,6 +147,7 @@ impl<M: RingMemory> Consumer<M> {
     fn advance(&mut self, span: u32) {
         self.head = self.head.wrapping_add(span);
         self.memory.store(Field::Head, self.head);
+        self.has_made_room = true;
     }
 
     /// Reads the peer's index afresh and checks it (INV-RING-1).

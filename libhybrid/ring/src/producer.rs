@@ -12,6 +12,8 @@ pub struct Producer<M = Mapped> {
     /// The peer's index as last seen and found possible.
     head: u32,
     is_corrupt: bool,
+    /// Something was written since the last [`Self::publish`].
+    has_news: bool,
     refused: u64,
     scratch: Vec<u8>,
 }
@@ -29,7 +31,7 @@ impl Producer<Mapped> {
 impl<M: RingMemory> Producer<M> {
     /// The writing end over any memory; zeroed.
     pub fn over(memory: M) -> Self {
-        Self { memory, tail: 0, head: 0, is_corrupt: false, refused: 0, scratch: Vec::new() }
+        Self { memory, tail: 0, head: 0, is_corrupt: false, has_news: false, refused: 0, scratch: Vec::new() }
     }
 
     /// The longest record that can ever fit, bytes.
@@ -80,9 +82,13 @@ impl<M: RingMemory> Producer<M> {
         Ok(())
     }
 
-    /// Call after one or more pushes. True: ring the consumer's bell now.
+    /// Call after one or more pushes. True: ring the consumer's bell now. Without a push since the last call it is never true: a consumer
+    /// that asked for its bell since then has seen all there is, and two peers that publish at every turn would wake each other for ever.
     #[must_use = "a consumer that asked for its bell sleeps until it is rung"]
     pub fn publish(&mut self) -> bool {
+        if !core::mem::take(&mut self.has_news) {
+            return false;
+        }
         // INV-RING-3: the tail was stored before, the flag is loaded after.
         self.memory.fence();
         let is_wanted = self.memory.load(Field::DataWanted) != 0;
@@ -130,6 +136,7 @@ impl<M: RingMemory> Producer<M> {
         copy_in(&self.memory, self.tail.wrapping_add(8), record);
         self.tail = self.tail.wrapping_add(span);
         self.memory.store(Field::Tail, self.tail);
+        self.has_news = true;
     }
 
     /// Bytes in use, by a fresh reading of the peer's index, which is checked (INV-RING-1).

@@ -84,6 +84,21 @@ fn ring_space_bell_is_asked_once_and_only_when_wanted() {
 }
 
 #[test]
+fn ring_peers_that_publish_without_news_let_each_other_sleep() {
+    let (_region, mut producer, mut consumer) = pair(256);
+    assert!(consumer.request_bell().unwrap());
+    assert!(!producer.publish(), "nothing was pushed");
+    producer.try_push(b"x").unwrap();
+    assert!(producer.publish());
+    while producer.try_push(b"x").is_ok() {}
+    assert!(producer.request_space(1).unwrap());
+    assert!(!consumer.release(), "nothing was taken");
+    consumer.pop(&mut [0; 8]).unwrap();
+    assert!(consumer.release());
+    assert!(!consumer.release());
+}
+
+#[test]
 fn ring_indices_wrapping_around_keep_order() {
     // 2^32 bytes would take long; start both ends just below the wrap instead, as the shared words would be.
     let (_, mut producer, mut consumer) = pair(CAPACITY);

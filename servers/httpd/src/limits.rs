@@ -33,7 +33,7 @@ pub const EXCHANGES_MAX: usize = 256;
 pub const IN_FLIGHT_MAX: usize = 64;
 /// Endpoints that one provider may register.
 pub const ENDPOINTS_PER_SESSION: usize = 8;
-/// Cancellations that may wait for room in one provider's ring; more: the provider counts as stuck.
+/// Cancellations that may wait for room in one provider's ring. A provider near that gets no requests (503).
 pub const CANCELS_MAX: usize = 256;
 /// Answer bytes that a provider may send ahead, per request, and request bytes that may be sent ahead to it (the IDL's `BODY_CREDIT`).
 pub const BODY_CREDIT: u32 = 16384;

@@ -48,6 +48,7 @@ struct Httpd {
     alarm: AlarmClient<EndpointCaller>,
     alarm_session: SessionHandle,
     is_armed: bool,
+    is_alarm_lost: bool,
     is_stack_lost: bool,
     lost: Vec<bool>,
     scratch: Vec<u8>,
@@ -62,7 +63,7 @@ impl Httpd {
             panic!("a region is not as its interface says");
         };
         Httpd {
-            server: Server::new(sessions.len()),
+            server: Server::new(sessions.iter().map(|session| session.name)),
             world: World { stack: stack_rings, providers, access: AccessClient::new(env.client("access")) },
             stack,
             lost: alloc::vec![false; sessions.len()],
@@ -70,6 +71,7 @@ impl Httpd {
             alarm: AlarmClient::new(env.client("alarm")),
             alarm_session: env.session("alarm"),
             is_armed: false,
+            is_alarm_lost: false,
             is_stack_lost: false,
             scratch: Vec::new(),
         }
@@ -89,8 +91,20 @@ impl Httpd {
                 break;
             }
         }
-        if self.server.wants_ticks() && !self.is_armed {
-            self.is_armed = self.alarm.set(now_ns().saturating_add(TICK_NS)).is_ok();
+        self.arm();
+    }
+
+    /// Asks for the next look at the deadlines, if there is anything to look at.
+    fn arm(&mut self) {
+        if self.is_armed || self.is_alarm_lost || !self.server.wants_ticks() {
+            return;
+        }
+        match self.alarm.set(now_ns().saturating_add(TICK_NS)) {
+            Ok(()) => self.is_armed = true,
+            Err(error) => {
+                log::error!("the alarm cannot be set: {error:?}; slow clients and providers are not cut off any more");
+                self.is_alarm_lost = true;
+            }
         }
     }
 

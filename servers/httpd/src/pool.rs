@@ -1,4 +1,4 @@
-//! Byte buffers that are used again, so that idle connections hold none and busy ones do not allocate.
+//! Byte buffers that are used again; idle connections hold none.
 
 use alloc::vec::Vec;
 

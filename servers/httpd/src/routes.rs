@@ -1,4 +1,4 @@
-//! Which provider serves which path: longest match on whole path segments; no access decision.
+//! Which provider serves which path; no access decision.
 
 use crate::limits::{ENDPOINTS_PER_SESSION, PATH_MAX};
 use alloc::string::String;

@@ -1,4 +1,4 @@
-//! HTTP status codes that httpd sends, with their reason phrases; no wording of bodies beyond that.
+//! HTTP status codes that httpd sends, with their reason phrases.
 
 /// A status code (RFC 9110 §15).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]

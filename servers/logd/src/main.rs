@@ -1,4 +1,4 @@
-//! Wires logd to its writers' rings, its readers' calls and the console; all logic is in the library.
+//! Wires logd to rings, calls and the console; no logic.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Prints the log to the console as far as there is room; loses nothing of the log itself.
+//! Prints the log as far as the console has room; loses nothing of it.
 
 use crate::line::{write_entry, write_gap};
 use crate::store::{Position, Store};

@@ -1,4 +1,4 @@
-//! One writer's ring, emptied into the store; a hostile writer loses its own session and nothing else.
+//! One writer's ring, emptied into the store; trusts nothing in it.
 
 use crate::store::{Source, Store};
 use alloc::string::String;

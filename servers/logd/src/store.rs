@@ -1,4 +1,4 @@
-//! The kept entries: bounded in bytes, in one sequence, fair between components; knows no rings and no clients.
+//! The kept entries, bounded and in sequence; knows no rings, no clients.
 //!
 //! Invariants
 //! * INV-LOG-1: the weight of all entries never exceeds the limit.

@@ -1,4 +1,4 @@
-//! The log against a model, hostile writers over real rings, and the printer under back-pressure.
+//! The log against a model, hostile writers, a console without room.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 use crate::{ENTRY_OVERHEAD, Logd, PIECE_MAX, Position, Printer, Store};

@@ -38,6 +38,10 @@ pub struct Netd<C: Caller> {
     alarm: AlarmClient<C>,
     /// The alarm's deadline, until it has passed.
     armed: Option<Instant>,
+    /// The alarm does not answer. The stack goes on with what bells bring; only what nobody rings for stands still.
+    is_alarm_lost: bool,
+    /// Losses that were logged.
+    told: u64,
     now: fn() -> u64,
     scratch: Vec<u8>,
 }
@@ -64,6 +68,8 @@ impl<C: Caller> Netd<C> {
             interfaces,
             alarm,
             armed: None,
+            is_alarm_lost: false,
+            told: 0,
             now,
             scratch: Vec::new(),
         }
@@ -98,6 +104,7 @@ impl<C: Caller> Netd<C> {
             can_sleep &= self.offer_again();
             if can_sleep {
                 self.set_alarm(now, poll.deadline);
+                self.tell_losses();
                 return;
             }
         }
@@ -184,17 +191,30 @@ impl<C: Caller> Netd<C> {
         self.stack.end_tcp_session(index(number));
     }
 
+    /// Powers of two only, so that a flood of losses does not become a flood of messages.
+    fn tell_losses(&mut self) {
+        let (connections, datagrams) = self.stack.refused();
+        let losses = connections + datagrams;
+        if losses != self.told && losses.is_power_of_two() {
+            self.told = losses;
+            log::warn!("no room so far: {connections} connections, {datagrams} datagrams");
+        }
+    }
+
     /// Sets the alarm if it would be late. One that is early only wakes the stack in vain.
     fn set_alarm(&mut self, now: Instant, deadline: Option<Instant>) {
         self.armed = self.armed.filter(|&armed| armed > now);
         let Some(deadline) = deadline else { return };
-        if self.armed.is_some_and(|armed| armed <= deadline) {
+        if self.is_alarm_lost || self.armed.is_some_and(|armed| armed <= deadline) {
             return;
         }
         let deadline_ns = u64::try_from(deadline.total_micros()).unwrap_or(0).saturating_mul(1000);
         match self.alarm.set(deadline_ns) {
             Ok(()) => self.armed = Some(deadline),
-            Err(error) => log::error!("the alarm cannot be set: {error:?}"),
+            Err(error) => {
+                self.is_alarm_lost = true;
+                log::error!("the alarm cannot be set: {error:?}; no retransmissions and time-outs any more");
+            }
         }
     }
 }

@@ -45,10 +45,18 @@ impl Connection {
     /// # Errors
     /// Nobody listens there.
     pub fn open(port: u16) -> Result<Self> {
+        Self::open_patiently(port, ANSWER_WITHIN)
+    }
+
+    /// As [`Connection::open`], giving up on an answer after `patience`.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub fn open_patiently(port: u16, patience: Duration) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).context("cannot connect")?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN)).context("cannot set the time-out")?;
-        stream.set_write_timeout(Some(ANSWER_WITHIN)).context("cannot set the time-out")?;
+        stream.set_read_timeout(Some(patience)).context("cannot set the time-out")?;
+        stream.set_write_timeout(Some(patience)).context("cannot set the time-out")?;
         stream.set_nodelay(true).context("cannot switch Nagle's algorithm off")?;
         Ok(Self { stream, buffer: Vec::new() })
     }
@@ -159,7 +167,15 @@ impl Connection {
 /// # Errors
 /// As [`Connection::response`].
 pub fn request(port: u16, method: &str, path: &str) -> Result<Response> {
-    let mut connection = Connection::open(port)?;
+    request_within(port, method, path, ANSWER_WITHIN)
+}
+
+/// As [`request`], giving up after `patience`.
+///
+/// # Errors
+/// As [`Connection::response`].
+pub fn request_within(port: u16, method: &str, path: &str, patience: Duration) -> Result<Response> {
+    let mut connection = Connection::open_patiently(port, patience)?;
     connection.send(format!("{method} {path} HTTP/1.1\r\nHost: device\r\nConnection: close\r\n\r\n").as_bytes())?;
     connection.response(method)
 }
@@ -170,9 +186,11 @@ pub fn request(port: u16, method: &str, path: &str) -> Result<Response> {
 /// It does not within `within`; the text says what came last.
 pub fn wait_for_page(port: u16, within: Duration) -> Result<Response> {
     let deadline = Instant::now() + within;
+    // QEMU takes a connection at once, whether the guest listens or not, and tries the guest again only after seconds:
+    // so ask anew, with more patience each time.
+    let mut patience = Duration::from_millis(300);
     loop {
-        let outcome = request(port, "GET", "/");
-        let last = match outcome {
+        let last = match request_within(port, "GET", "/", patience) {
             Ok(response) if response.status == 200 => return Ok(response),
             Ok(response) => format!("status {}", response.status),
             Err(error) => format!("{error:#}"),
@@ -180,7 +198,8 @@ pub fn wait_for_page(port: u16, within: Duration) -> Result<Response> {
         if Instant::now() >= deadline {
             bail!("GET / has no answer 200 after {} s; the last try: {last}", within.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(100));
+        patience = (patience * 5 / 4).min(ANSWER_WITHIN);
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

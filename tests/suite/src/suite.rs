@@ -9,7 +9,13 @@ use hybrid_sys::{Platform, buffer};
 use crate::tests::ALL;
 use crate::world::{Failure, Outcome, World};
 
-core::arch::global_asm!(include_str!("entry.s"), ".bss", ".balign 16", ".global START_REGISTERS", "START_REGISTERS: .skip 272");
+core::arch::global_asm!(
+    include_str!("entry.s"),
+    ".bss",
+    ".balign 16",
+    ".global START_REGISTERS",
+    "START_REGISTERS: .skip 272"
+);
 
 /// One test.
 pub(crate) type Test = (&'static str, fn(&World) -> Outcome);

@@ -7,8 +7,9 @@ use hybrid_sys::abi::object;
 use hybrid_sys::abi::register::Register;
 use hybrid_sys::boot::Boot;
 use hybrid_sys::{
-    AsidPool, Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, Notification, ObjectType, PageTable, Platform, Registers,
-    Reply, Resume, Rights, SchedContext, SchedControl, SchedParameters, Slot, Tcb, TcbSpace, Untyped, VSpace,
+    AsidPool, Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, Notification, ObjectType, PageTable,
+    Platform, Registers, Reply, Resume, Rights, SchedContext, SchedControl, SchedParameters, Slot, Tcb, TcbSpace,
+    Untyped, VSpace,
 };
 
 /// Why a test failed.
@@ -110,7 +111,8 @@ impl World {
     /// Takes the largest untyped for the tests.
     pub(crate) fn new(boot: Boot, platform: Platform) -> Self {
         let list = &boot.info.untyped_list[..boot.info.untyped.count() as usize];
-        let best = list.iter().enumerate().filter(|(_, entry)| entry.is_device == 0).max_by_key(|(_, entry)| entry.size_bits);
+        let best =
+            list.iter().enumerate().filter(|(_, entry)| entry.is_device == 0).max_by_key(|(_, entry)| entry.size_bits);
         let memory = Untyped::at(boot.info.untyped.start + best.map_or(0, |(index, _)| index as u64));
         let empty = boot.info.empty;
         Self { boot, platform, memory, fresh: Cell::new(memory), next: Cell::new(empty.start), end: empty.end }
@@ -194,7 +196,14 @@ impl World {
     }
 
     /// Maps a frame, making the tables that are missing.
-    pub(crate) fn map(&self, space: VSpace, frame: Frame, address: u64, rights: Rights, attributes: Attributes) -> Result<(), Error> {
+    pub(crate) fn map(
+        &self,
+        space: VSpace,
+        frame: Frame,
+        address: u64,
+        rights: Rights,
+        attributes: Attributes,
+    ) -> Result<(), Error> {
         for _ in 0..4 {
             match frame.map(space, address, rights, attributes) {
                 Err(Error::FailedLookup { .. }) => {
@@ -232,10 +241,18 @@ impl World {
         let place = FREE_ADDRESS + 0x1000_0000 + tcb.cptr().0 * 0x1_0000;
         self.map(space, stack, place + 0x1000, Rights::ALL, Attributes::DATA)?;
         self.map(space, buffer, place + 0x4000, Rights::ALL, Attributes::DATA)?;
-        tcb.configure(&TcbSpace { cspace: OWN, cspace_data: CNodeData(0), vspace: space, buffer: Some((place + 0x4000, buffer)) })?;
+        tcb.configure(&TcbSpace {
+            cspace: OWN,
+            cspace_data: CNodeData(0),
+            vspace: space,
+            buffer: Some((place + 0x4000, buffer)),
+        })?;
         let control = SchedControl::at(self.boot.info.sched_control.start);
         let (budget_us, period_us) = plan.time_us;
-        control.configure(context, &SchedParameters { budget_us, period_us, extra_refills: 0, badge: 0x5c, is_sporadic: false })?;
+        control.configure(
+            context,
+            &SchedParameters { budget_us, period_us, extra_refills: 0, badge: 0x5c, is_sporadic: false },
+        )?;
         let share = if plan.is_passive { CPtr::NULL } else { context.cptr() };
         tcb.set_sched_params(SELF, 254, plan.priority, share, plan.fault)?;
         let registers = Registers::default()

@@ -74,7 +74,8 @@ impl<'a> DeviceTree<'a> {
     /// The entries of the memory reservation block.
     pub fn reservations(&self) -> impl Iterator<Item = Range> + use<'a> {
         let entries = self.reservations.as_chunks::<16>().0.iter();
-        entries.map(|entry| (be64(entry, 0).unwrap_or(0), be64(entry, 8).unwrap_or(0)))
+        entries
+            .map(|entry| (be64(entry, 0).unwrap_or(0), be64(entry, 8).unwrap_or(0)))
             .take_while(|&(start, size)| (start, size) != (0, 0))
             .map(|(start, size)| Range::of_size(start, size))
     }

@@ -99,7 +99,8 @@ pub fn find_console(tree: &DeviceTree<'_>) -> Option<u64> {
     walk(tree, |visit| {
         finder.visit(visit);
         Ok::<(), Full>(())
-    }).ok()?;
+    })
+    .ok()?;
     finder.chosen.or(finder.first)
 }
 
@@ -267,7 +268,7 @@ impl<'a> Visit<'a, '_> {
         let value = self.node.property(b"reg").unwrap_or(&[]);
         let (address_cells, size_cells) = self.parents.last().map_or((0, 0), |bus| (bus.address_cells, bus.size_cells));
         let stride = address_cells + size_cells;
-        let count = if stride == 0 { 0 } else { value.len() / 4 / stride };
+        let count = (value.len() / 4).checked_div(stride).unwrap_or(0);
         (0..count).filter_map(move |index| {
             let start = cells(value, index * stride, address_cells)?;
             let size = cells(value, index * stride + address_cells, size_cells)?;

@@ -31,8 +31,8 @@ impl Builder {
     }
     fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
         self.word(3);
-        self.word(value.len() as u32);
-        let at = self.strings.len() as u32;
+        self.word(u32::try_from(value.len()).unwrap());
+        let at = u32::try_from(self.strings.len()).unwrap();
         self.word(at);
         self.strings.extend(name.as_bytes());
         self.strings.push(0);
@@ -54,7 +54,7 @@ impl Builder {
         let strings_at = structure_at + structure.len();
         let total = strings_at + self.strings.len();
         let header = [0xd00d_feed, total, structure_at, strings_at, 40, 17, 16, 0, self.strings.len(), structure.len()];
-        let mut blob: Vec<u8> = header.iter().flat_map(|&value| (value as u32).to_be_bytes()).collect();
+        let mut blob: Vec<u8> = header.iter().flat_map(|&value| u32::try_from(value).unwrap().to_be_bytes()).collect();
         blob.extend(reservations);
         blob.extend(structure);
         blob.extend(&self.strings);
@@ -71,17 +71,27 @@ fn virt() -> Builder {
     b.begin("memory@40000000").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0, 0x0800_0000]).end();
     b.begin("reserved-memory").cells("#address-cells", &[2]).cells("#size-cells", &[2]).property("ranges", b"");
     b.begin("firmware@46000000").cells("reg", &[0, 0x4600_0000, 0, 0x1800]).end().end();
-    b.begin("soc").text("compatible", "simple-bus").cells("#address-cells", &[1]).cells("#size-cells", &[1])
+    b.begin("soc")
+        .text("compatible", "simple-bus")
+        .cells("#address-cells", &[1])
+        .cells("#size-cells", &[1])
         .cells("ranges", &[0x7e00_0000, 0, 0x0900_0000, 0x0100_0000]);
     b.begin("uart@7e000000").text("compatible", "arm,pl011\0arm,primecell").cells("reg", &[0x7e00_0000, 0x1000]).end();
     b.begin("uart@7e040000").text("compatible", "arm,pl011").cells("reg", &[0x7e04_0000, 0x1000]).end().end();
-    b.begin("intc@8000000").text("compatible", "arm,cortex-a15-gic")
-        .cells("reg", &[0, 0x0800_0000, 0, 0x1_0000, 0, 0x0801_0000, 0, 0x1_0000]).end();
-    b.begin("timer").text("compatible", "arm,armv8-timer\0arm,armv7-timer")
-        .cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]).end();
+    b.begin("intc@8000000")
+        .text("compatible", "arm,cortex-a15-gic")
+        .cells("reg", &[0, 0x0800_0000, 0, 0x1_0000, 0, 0x0801_0000, 0, 0x1_0000])
+        .end();
+    b.begin("timer")
+        .text("compatible", "arm,armv8-timer\0arm,armv7-timer")
+        .cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4])
+        .end();
     b.begin("aliases").text("serial0", "/soc/uart@7e040000").end();
-    b.begin("chosen").text("stdout-path", "serial0:115200n8")
-        .cells("linux,initrd-start", &[0, 0x4400_0000]).cells("linux,initrd-end", &[0x4400_5000]).end();
+    b.begin("chosen")
+        .text("stdout-path", "serial0:115200n8")
+        .cells("linux,initrd-start", &[0, 0x4400_0000])
+        .cells("linux,initrd-end", &[0x4400_5000])
+        .end();
     b.begin("cpus").cells("#address-cells", &[1]).cells("#size-cells", &[0]);
     b.begin("cpu@0").text("device_type", "cpu").cells("reg", &[0]).end().end();
     b.end();
@@ -108,7 +118,12 @@ fn virt_machine_is_understood() {
 #[test]
 fn console_without_chosen_is_first_uart() {
     let mut b = Builder::default();
-    b.begin("").begin("pl011@9000000").text("compatible", "arm,pl011").cells("reg", &[0, 0x0900_0000, 0x1000]).end().end();
+    b.begin("")
+        .begin("pl011@9000000")
+        .text("compatible", "arm,pl011")
+        .cells("reg", &[0, 0x0900_0000, 0x1000])
+        .end()
+        .end();
     assert_eq!(machine::find_console(&DeviceTree::try_new(&b.blob()).unwrap()), Some(0x0900_0000));
 }
 

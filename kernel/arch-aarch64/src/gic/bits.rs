@@ -73,6 +73,11 @@ mod tests {
     }
 
     #[test]
+    fn route_keeps_the_affinity_only() {
+        assert_eq!(route(0x0000_0001_8002_0304), 0x0000_0001_0002_0304);
+    }
+
+    #[test]
     fn redistributor_of_a_core_is_recognised() {
         let kind = 0x0000_0103u64 << 32 | 1 << 4;
         assert!(redistributor_is_of(kind, 0x8000_0103));

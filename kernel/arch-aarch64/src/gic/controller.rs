@@ -1,8 +1,8 @@
 //! One GIC of either version behind one set of calls.
 
+use super::bits;
 use super::v2::GicV2;
 use super::v3::{self, GicV3};
-use super::bits;
 use crate::registers::Registers;
 
 /// The interrupt controller of this machine. IDs over 159 stay disabled (kernel-abi §8.1).

@@ -106,7 +106,11 @@ impl GicV3 {
     pub(super) fn mask(&self, irq: u32) {
         let (offset, bit) = bits::flag(ICENABLER, irq);
         self.bank(irq).write(offset, bit);
-        if irq < 32 { self.wait_for_redistributor() } else { self.wait_for_distributor() }
+        if irq < 32 {
+            self.wait_for_redistributor()
+        } else {
+            self.wait_for_distributor()
+        }
         cpu::dsb_sy();
     }
 

@@ -35,7 +35,7 @@ impl<P: Platform> Kernel<P> {
     /// Makes the current thread's address space the machine's; keeps the old one when idle and it still lives.
     pub(crate) fn install_space(&self) {
         let wanted = match self.current.get() {
-            Some(thread) => match self.cap(thread.slot(TcbSlot::VSpace)) {
+            Some(thread) => match self.peek(thread.slot(TcbSlot::VSpace)) {
                 Cap::VSpace { at, asid } if asid != 0 && self.space_of_asid(asid) == Some(at) => {
                     Some((at.paddr(), asid))
                 }

@@ -1,4 +1,4 @@
-//! Request heads (RFC 9112 §3, §5, §6): finding their end, parsing, checking; no dispatch, no body.
+//! Request heads (RFC 9112 §3, §5, §6): their end, their meaning; no body.
 
 use super::body::{Framing, is_token};
 use super::target::{self, Target};

@@ -1,4 +1,4 @@
-//! HTTP/1.1 and 1.0 as a state machine of one connection (RFC 9112); no I/O, no time, no routing.
+//! HTTP/1.1 and 1.0 on one connection (RFC 9112); no I/O, no routing.
 //!
 //! Invariants
 //! * INV-H1-1: one request is open at a time; the next head is not looked at before the open one is answered and its body is used up. So

@@ -1,4 +1,4 @@
-//! The request target: its form, its path decoded and normalised, its query; no routing.
+//! The request target: its form, its path normalised, its query; no routing.
 
 use crate::limits::{PATH_MAX, QUERY_MAX};
 use crate::status::Status;

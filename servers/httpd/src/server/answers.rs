@@ -76,7 +76,7 @@ impl<E: ProtocolEngine> Server<E> {
         }
         if let Some(why) = failure {
             if self.sessions[session].note_fault() {
-                log::warn!("provider {session}, request {request:#x}: {why}");
+                log::warn!("{}, request {request:#x}: {why}", self.sessions[session].name);
             }
             if !connection.engine.answer_error(Status::BadGateway, false, &mut connection.out) {
                 return self.abort(key, connection, outside);
@@ -151,7 +151,7 @@ impl<E: ProtocolEngine> Server<E> {
         state.is_lost = true;
         state.cancels.clear();
         state.blocked.clear();
-        log::error!("provider {session} broke its session: it is given up");
+        log::error!("{} broke its session: it gets no more requests", state.name);
         self.fail_all(session, Status::BadGateway, outside);
     }
 

@@ -71,7 +71,7 @@ impl<E: ProtocolEngine> Server<E> {
         } else if !state.is_stalled && state.is_silent(now) {
             state.is_stalled = true;
             state.blocked.clear();
-            log::warn!("provider {session} does not take its requests: they are refused until it does");
+            log::warn!("{} does not take its requests: they are refused until it does", state.name);
             self.fail_all(session, Status::ServiceUnavailable, outside);
         }
     }

@@ -1,9 +1,10 @@
 //! One request at a provider, and one provider's session: their bounds and states.
 
 use crate::engine::Stream;
-use crate::limits::{BODY_CREDIT, IN_FLIGHT_MAX, STALL_NS};
+use crate::limits::{BODY_CREDIT, CANCELS_MAX, IN_FLIGHT_MAX, STALL_NS};
 use crate::slots::Key;
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// A request that a provider has and has not answered completely.
@@ -39,6 +40,8 @@ impl Exchange {
 /// One provider as httpd sees it.
 #[derive(Debug, Default)]
 pub(super) struct Session {
+    /// What securityd calls it.
+    pub(super) name: String,
     /// Requests that it has.
     pub(super) in_flight: usize,
     /// Connections whose request waits for room here, first come first.
@@ -61,12 +64,18 @@ pub(super) struct Session {
 const LOGGED_FAULTS: u32 = 8;
 
 impl Session {
+    pub(super) fn new(name: &str) -> Self {
+        Session { name: name.into(), ..Session::default() }
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.in_flight < IN_FLIGHT_MAX
     }
 
+    /// Whether it gets further requests. Each one that it has may end as a cancellation that waits for room; none of those may be lost, or it
+    /// would keep what belongs to a dead request for ever. So it gets no more while that could go beyond `CANCELS_MAX`.
     pub(super) fn is_usable(&self) -> bool {
-        !self.is_stalled && !self.is_lost
+        !self.is_stalled && !self.is_lost && self.cancels.len() < CANCELS_MAX - IN_FLIGHT_MAX
     }
 
     /// Remembers a connection that found the ring full; once.

@@ -67,14 +67,14 @@ pub struct Counts {
 }
 
 impl<E: ProtocolEngine> Server<E> {
-    /// httpd with so many possible providers.
-    pub fn new(sessions: usize) -> Self {
+    /// httpd with these possible providers; the names are for the log.
+    pub fn new<'a>(providers: impl IntoIterator<Item = &'a str>) -> Self {
         let limit = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         Server {
             connections: Slots::new(limit(CONNECTIONS_MAX)),
             numbers: BTreeMap::new(),
             exchanges: Slots::new(limit(EXCHANGES_MAX)),
-            sessions: (0..sessions).map(|_| Session::default()).collect(),
+            sessions: providers.into_iter().map(Session::new).collect(),
             routes: Routes::default(),
             head: Head::default(),
             pool: Pool::default(),

@@ -5,7 +5,7 @@ use super::connection::Connection;
 use super::exchange::Exchange;
 use crate::engine::{ProtocolEngine, Step};
 use crate::http1::{Head, Method};
-use crate::limits::{CANCELS_MAX, FORWARDED_MAX, OUTPUT_PAUSE};
+use crate::limits::{FORWARDED_MAX, OUTPUT_PAUSE};
 use crate::outside::{Asked, Outside, Refusal, Verdict};
 use crate::slots::Key;
 use crate::status::Status;
@@ -226,16 +226,10 @@ impl<E: ProtocolEngine> Server<E> {
             session.silent_since = None;
         }
         let must_tell = (is_unfinished || !state.is_body_done) && !session.is_lost;
-        if !must_tell
-            || (session.cancels.is_empty() && outside.provider(state.session, &Request::Cancelled(exchange)).is_ok())
-        {
-            return;
-        }
-        if session.cancels.len() < CANCELS_MAX {
+        let cancelled = Request::Cancelled(exchange);
+        if must_tell && !(session.cancels.is_empty() && outside.provider(state.session, &cancelled).is_ok()) {
+            // Never more than `CANCELS_MAX`: see `Session::is_usable`.
             session.cancels.push_back(exchange);
-        } else if session.note_fault() {
-            session.is_stalled = true;
-            log::error!("provider {} reads nothing: it is given up", state.session);
         }
     }
 }

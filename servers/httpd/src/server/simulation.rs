@@ -105,7 +105,7 @@ pub(super) struct Simulation {
 impl Simulation {
     /// Two providers: 0 at "/", 1 at "/lamp".
     pub(super) fn new() -> Self {
-        let mut server = Server::new(2);
+        let mut server = Server::new(["status", "lamp"]);
         server.register(0, "/").expect("free");
         server.register(1, "/lamp").expect("free");
         let world = World {

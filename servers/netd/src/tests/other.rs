@@ -34,7 +34,7 @@ fn address(world: &World) -> Option<IpCidr> {
 }
 
 /// Answers one DHCP request, if one came.
-fn serve_dhcp(world: &mut World, server: SocketHandle) {
+fn serve_dhcp(world: &mut World, server: SocketHandle, lease: u32) {
     let Some((bytes, _)) = received(world, server) else { return };
     let packet = DhcpPacket::new_checked(&bytes[..]).expect("a DHCP packet");
     let request = DhcpRepr::parse(&packet).expect("a DHCP packet");
@@ -61,7 +61,7 @@ fn serve_dhcp(world: &mut World, server: SocketHandle) {
         parameter_request_list: None,
         dns_servers: Some([Ipv4Address::new(10, 0, 0, 9)].into_iter().collect()),
         max_size: None,
-        lease_duration: Some(20),
+        lease_duration: Some(lease),
         renew_duration: None,
         rebind_duration: None,
         additional_options: &[],
@@ -77,7 +77,7 @@ fn dhcp_server_answers_address_router_and_names_are_taken() {
     let mut world = World::with(Parameters::default());
     let server = peer_udp(&mut world, 67);
     world.until("lease", SECOND * 10, |world| {
-        serve_dhcp(world, server);
+        serve_dhcp(world, server, 20);
         address(world).is_some()
     });
     let configuration = world.stack.configuration();
@@ -87,7 +87,7 @@ fn dhcp_server_answers_address_router_and_names_are_taken() {
     assert_eq!(configuration.dns, [IpAddress::v4(10, 0, 0, 9)]);
     // The lease is renewed while the server is there, and given up when it is gone.
     world.until("renewals", SECOND * 60, |world| {
-        serve_dhcp(world, server);
+        serve_dhcp(world, server, 20);
         world.now > Instant::from_secs(40)
     });
     assert!(world.stack.configuration().is_dhcp);
@@ -107,7 +107,7 @@ fn dhcp_silence_fallback_then_dhcp_wins() {
     assert!(!world.stack.configuration().is_dhcp);
     let server = peer_udp(&mut world, 67);
     world.until("lease", SECOND * 20, |world| {
-        serve_dhcp(world, server);
+        serve_dhcp(world, server, 20);
         world.stack.configuration().is_dhcp
     });
     assert_eq!(address(&world), Some(IpCidr::new(OFFERED.into(), 24)));
@@ -324,4 +324,19 @@ fn router_advertisement_gives_address_and_route() {
     assert!(world.stack.configuration().addresses.contains(&expected), "an advertisement cannot shorten a short life");
     world.run(SECOND * 20);
     assert!(!world.stack.configuration().addresses.contains(&expected));
+}
+
+#[test]
+fn idle_stack_with_a_lease_sleeps() {
+    let mut world = World::with(Parameters::default());
+    let server = peer_udp(&mut world, 67);
+    world.until("lease", SECOND * 10, |world| {
+        serve_dhcp(world, server, 86400);
+        world.stack.configuration().is_dhcp
+    });
+    world.run(SECOND * 20);
+    let before = world.polls;
+    world.run(SECOND * 100);
+    // The world itself polls twenty times a second.
+    assert!(world.polls - before < 100 * 21, "{} polls, deadline {:?} at {}", world.polls - before, world.deadline, world.now);
 }

@@ -270,3 +270,16 @@ fn resolver_literal_is_answered_by_the_event() {
     assert_eq!(client.pull_resolved(), Ok(None));
     assert_eq!(client.resolve("no such name!"), Err(CallError::Domain(idl::Error::BadAddress)));
 }
+
+#[test]
+fn alarm_that_died_is_not_asked_again() {
+    let mut world = world(3);
+    world.timed.kill();
+    for _ in 0..3 {
+        CLOCK.set(CLOCK.get() + 10_000_000_000);
+        world.turn();
+    }
+    world.driver.received.push(&arp_request()).expect("room");
+    world.turn();
+    assert!(world.sent().contains(&EthernetProtocol::Arp), "what bells bring is still served");
+}

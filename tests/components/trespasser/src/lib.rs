@@ -7,6 +7,8 @@
 pub enum Deed {
     /// Invoke slots that were not given.
     Capability,
+    /// Invoke a slot outside its own capability space.
+    Beyond,
     /// Read a foreign address.
     Read(usize),
     /// Write to an address that must not be writable.
@@ -16,11 +18,12 @@ pub enum Deed {
 }
 
 impl Deed {
-    /// The deed that a parameter names: `capability`, `read 0x30000000`, `write 0x400000`, `syscall`.
+    /// The deed that a parameter names: `capability`, `beyond`, `read 0x30000000`, `write 0x400000`, `syscall`.
     pub fn parse(text: &str) -> Option<Self> {
         let address = |digits: &str| usize::from_str_radix(digits, 16).ok();
         match text.split_once(" 0x") {
             None if text == "capability" => Some(Self::Capability),
+            None if text == "beyond" => Some(Self::Beyond),
             None if text == "syscall" => Some(Self::Syscall),
             Some(("read", digits)) => address(digits).map(Self::Read),
             Some(("write", digits)) => address(digits).map(Self::Write),
@@ -36,6 +39,7 @@ mod tests {
     #[test]
     fn parse_knows_every_deed() {
         assert_eq!(Deed::parse("capability"), Some(Deed::Capability));
+        assert_eq!(Deed::parse("beyond"), Some(Deed::Beyond));
         assert_eq!(Deed::parse("read 0xffff000000000000"), Some(Deed::Read(0xffff_0000_0000_0000)));
         assert_eq!(Deed::parse("write 0x400000"), Some(Deed::Write(0x40_0000)));
         assert_eq!(Deed::parse("syscall"), Some(Deed::Syscall));

@@ -4,6 +4,7 @@ use crate::hardware::Hardware;
 use crate::http;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
+use std::time::Duration;
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
@@ -23,7 +24,11 @@ pub(super) fn all() -> Vec<Scenario> {
 fn kill_httpd(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     stage.command("kill httpd", "httpd is stopped")?;
-    ensure!(http::request(stage.port, "GET", "/").is_err(), "httpd is stopped, yet the page is answered");
+    let patience = Duration::from_secs(5);
+    ensure!(
+        http::request_within(stage.port, "GET", "/", patience).is_err(),
+        "httpd is stopped, yet the page is answered"
+    );
     still_running(stage, "httpd")?;
     stage.command("net", "connections")?;
     stage.compare_grants(|line| !is_of(line, "httpd"))?;
@@ -69,7 +74,8 @@ fn is_of(line: &str, name: &str) -> bool {
 }
 
 /// The trespassers whose deed is a fault.
-const FAULTY: [&str; 4] = ["trespasser-kernel", "trespasser-device", "trespasser-code", "trespasser-syscall"];
+const FAULTY: [&str; 5] =
+    ["trespasser-beyond", "trespasser-kernel", "trespasser-device", "trespasser-code", "trespasser-syscall"];
 
 fn trespassers(stage: &mut Stage) -> Result<()> {
     let console = stage.console();
@@ -86,7 +92,7 @@ fn trespassers(stage: &mut Stage) -> Result<()> {
     let processes = stage.command("ps", "of memory are free")?;
     ensure!(
         processes.matches("faulted").count() == FAULTY.len(),
-        "not exactly four components have faulted:\n{processes}"
+        "not exactly five components have faulted:\n{processes}"
     );
     let capability = processes.lines().find(|line| line.contains("trespasser-capability"));
     ensure!(

@@ -23,15 +23,14 @@ pub(super) fn all() -> Vec<Scenario> {
 
 fn load(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
-    let url = format!("http://127.0.0.1:{}/nope", stage.port);
-    let url_page = format!("http://127.0.0.1:{}/", stage.port);
+    let url = format!("http://127.0.0.1:{}/", stage.port);
     // Once beforehand, so that buffers which are kept for later are there.
-    load::for_seconds(&url_page, CONNECTIONS, 5)?;
+    load::for_seconds(&url, CONNECTIONS, 5)?;
     let before = settled_memory(stage)?;
     let start = Instant::now();
     let mut requests = 0;
     while requests < REQUESTS {
-        let report = load::for_seconds(&url_page, CONNECTIONS, RUN_SECONDS)?;
+        let report = load::for_seconds(&url, CONNECTIONS, RUN_SECONDS)?;
         ensure!(
             report.errors == 0,
             "{} of {} requests failed: {report:?}",
@@ -41,7 +40,6 @@ fn load(stage: &mut Stage) -> Result<()> {
         requests += report.requests;
         ensure!(start.elapsed() < AT_MOST, "only {requests} requests in {} s", start.elapsed().as_secs());
     }
-    let _ = url;
     let after = settled_memory(stage)?;
     ensure!(before == after, "memory before and after {requests} requests differs:\n{before:#}\n{after:#}");
     ensure!(http::request(stage.port, "GET", "/")?.status == 200, "the page is gone");

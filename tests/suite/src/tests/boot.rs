@@ -35,16 +35,22 @@ fn boot_info_is_consistent(world: &World) -> Outcome {
     check!(info.untyped.end < info.empty.start && info.empty.end == 4096);
     check!(info.ipc_buffer + 4096 == start_register(0));
     check!(info.extra_bi_pages.count() == info.extra_len.div_ceil(4096));
-    check!(info.untyped_list[info.untyped.count() as usize..].iter().all(|entry| entry.paddr == 0 && entry.size_bits == 0));
+    check!(
+        info.untyped_list[info.untyped.count() as usize..].iter().all(|entry| entry.paddr == 0 && entry.size_bits == 0)
+    );
     Ok(())
 }
 
 fn extra_blocks_hold_device_tree_and_platform(world: &World) -> Outcome {
-    let Some(tree) = world.boot.device_tree() else { return Err(crate::world::Failure::Check("a device tree", line!())) };
+    let Some(tree) = world.boot.device_tree() else {
+        return Err(crate::world::Failure::Check("a device tree", line!()));
+    };
     check!(tree[..4] == [0xd0, 0x0d, 0xfe, 0xed]);
     let size = u32::from_be_bytes([tree[4], tree[5], tree[6], tree[7]]) as usize;
     check!(size <= tree.len() && tree.len() < size + 16);
-    check!(world.platform.cptr().0 >= world.boot.info.untyped.end && world.platform.cptr().0 < world.boot.info.empty.start);
+    check!(
+        world.platform.cptr().0 >= world.boot.info.untyped.end && world.platform.cptr().0 < world.boot.info.empty.start
+    );
     Ok(())
 }
 
@@ -62,7 +68,10 @@ fn untypeds_are_disjoint_aligned_and_without_gic(world: &World) -> Outcome {
             check!(entry.paddr + size <= other.paddr || other.paddr + other_size <= entry.paddr);
         }
     }
-    check!(list.iter().any(|entry| entry.is_device == 1 && (entry.paddr..entry.paddr + (1 << entry.size_bits)).contains(&UART)));
+    check!(
+        list.iter()
+            .any(|entry| entry.is_device == 1 && (entry.paddr..entry.paddr + (1 << entry.size_bits)).contains(&UART))
+    );
     Ok(())
 }
 
@@ -80,16 +89,36 @@ fn memory_is_nearly_all_untyped(world: &World) -> Outcome {
 fn devices_around_gicv2_are_cut_as_specified(world: &World) -> Outcome {
     // Kernel ABI §10.6, measured; a GICv3 leaves other holes.
     let expected = [
-        (0, 27), (0x800_1000, 12), (0x800_2000, 13), (0x800_4000, 14), (0x800_8000, 15), (0x801_1000, 12), (0x801_2000, 13),
-        (0x801_4000, 14), (0x801_8000, 15), (0x802_0000, 17), (0x804_0000, 18), (0x808_0000, 19), (0x810_0000, 20),
-        (0x820_0000, 21), (0x840_0000, 22), (0x880_0000, 23), (0x900_0000, 24), (0xa00_0000, 25), (0xc00_0000, 26),
-        (0x1000_0000, 28), (0x2000_0000, 29),
+        (0, 27),
+        (0x800_1000, 12),
+        (0x800_2000, 13),
+        (0x800_4000, 14),
+        (0x800_8000, 15),
+        (0x801_1000, 12),
+        (0x801_2000, 13),
+        (0x801_4000, 14),
+        (0x801_8000, 15),
+        (0x802_0000, 17),
+        (0x804_0000, 18),
+        (0x808_0000, 19),
+        (0x810_0000, 20),
+        (0x820_0000, 21),
+        (0x840_0000, 22),
+        (0x880_0000, 23),
+        (0x900_0000, 24),
+        (0xa00_0000, 25),
+        (0xc00_0000, 26),
+        (0x1000_0000, 28),
+        (0x2000_0000, 29),
     ];
     let list = &world.boot.info.untyped_list;
     let is_v2 = list[1].paddr == 0x800_1000;
     let is_v3 = list[1].paddr == 0x801_0000;
     check!(is_v2 || is_v3);
-    check!(!is_v2 || list.iter().zip(expected).all(|(entry, (paddr, bits))| (entry.paddr, entry.size_bits) == (paddr, bits)));
+    check!(
+        !is_v2
+            || list.iter().zip(expected).all(|(entry, (paddr, bits))| (entry.paddr, entry.size_bits) == (paddr, bits))
+    );
     Ok(())
 }
 

@@ -33,7 +33,9 @@ fn timer(world: &World, badge: u64) -> Result<(IrqHandler, Notification), Error>
 fn arm(microseconds: u64) {
     let ticks = hybrid_sys::count_per_second() * microseconds / 1_000_000;
     // SAFETY: the EL1 physical timer is this thread's by Platform.allow_timer.
-    unsafe { asm!("msr cntp_tval_el0, {}", "msr cntp_ctl_el0, {}", "isb", in(reg) ticks, in(reg) 1u64, options(nomem, nostack)) };
+    unsafe {
+        asm!("msr cntp_tval_el0, {}", "msr cntp_ctl_el0, {}", "isb", in(reg) ticks, in(reg) 1u64, options(nomem, nostack))
+    };
 }
 
 fn disarm() {
@@ -80,7 +82,10 @@ fn c138_handler_issue_checks_its_numbers(world: &World) -> Outcome {
     CONTROL.issue(40, world.at(slot))?;
     check!(CONTROL.issue(40, world.at(world.slot())) == Err(Error::RevokeFirst));
     check!(CONTROL.issue(41, world.at(slot)) == Err(Error::DeleteFirst));
-    check!(IrqHandler::at(slot).set_notification(Notification(world.endpoint()?.cptr())) == Err(Error::InvalidCapability { number: 0 }));
+    check!(
+        IrqHandler::at(slot).set_notification(Notification(world.endpoint()?.cptr()))
+            == Err(Error::InvalidCapability { number: 0 })
+    );
     world.at(slot).delete()?;
     CONTROL.issue(40, world.at(slot))?;
     Ok(())

@@ -18,7 +18,6 @@ pub(super) const TESTS: &[Test] = tests![
     c052_own_endpoint_is_unwrapped,
     c061_passive_server_runs_on_the_callers_time,
     c077_bound_notification_and_messages_are_told_apart,
-    zz_measure,
 ];
 
 /// Slots a helper thread needs: endpoint, reply, and more by test; set before it starts.
@@ -153,7 +152,8 @@ extern "C" fn send_capabilities(_: u64) {
 
 fn c051_capability_needs_grant(world: &World) -> Outcome {
     let (endpoint, frame) = (world.endpoint()?, world.frame()?);
-    for (rights, info, arrives) in [(Rights::ALL, 0x7083, true), (Rights::WRITE.or(Rights::GRANT_REPLY), 0x7003, false)] {
+    for (rights, info, arrives) in [(Rights::ALL, 0x7083, true), (Rights::WRITE.or(Rights::GRANT_REPLY), 0x7003, false)]
+    {
         let place = world.slot();
         set_slots(&[world.mint(endpoint, rights, 1)?, frame.cptr().0, 1]);
         buffer::set_receive_slot(OWN.cptr(), place, 64);
@@ -170,7 +170,9 @@ fn c052_own_endpoint_is_unwrapped(world: &World) -> Outcome {
     let (endpoint, frame) = (world.endpoint()?, world.frame()?);
     let (sender, passed) = (world.mint(endpoint, Rights::ALL, 1)?, world.mint(endpoint, Rights::ALL, 0x99)?);
     // Values of kernel ABI appendix C: E, F and F, E with a receive slot.
-    for (caps, info, badge) in [([passed, frame.cptr().0], 0x7303, (0, 0x99)), ([frame.cptr().0, passed], 0x7503, (1, 0x99))] {
+    for (caps, info, badge) in
+        [([passed, frame.cptr().0], 0x7303, (0, 0x99)), ([frame.cptr().0, passed], 0x7503, (1, 0x99))]
+    {
         let place = world.slot();
         set_slots(&[sender, caps[0], caps[1]]);
         buffer::set_receive_slot(OWN.cptr(), place, 64);
@@ -225,45 +227,5 @@ fn c077_bound_notification_and_messages_are_told_apart(world: &World) -> Outcome
     }
     SELF.set_priority(SELF, 255)?;
     check!(RESULT.load(Ordering::Relaxed) == 0x303);
-    Ok(())
-}
-
-extern "C" fn echo_short(_: u64) {
-    let (endpoint, reply) = (Endpoint::at(slot(0)), Reply::at(slot(1)));
-    let mut received = endpoint.recv(reply);
-    loop {
-        received = endpoint.reply_recv(reply, &Message { info: received.info, registers: received.registers });
-    }
-}
-
-fn zz_measure(world: &World) -> Outcome {
-    for passive in [false, true] {
-    let (endpoint, reply) = (world.endpoint()?, world.reply()?);
-    set_slots(&[endpoint.cptr().0, reply.cptr().0]);
-    let space = Some(world.address_space()?);
-    let server = world.start(&Plan { space, ..Plan::new(echo_short, 0, 255) })?;
-    server.tcb.disable_fpu()?;
-    SELF.disable_fpu()?;
-    let m = Message::new(5, &[1, 2]);
-    let _ = endpoint.call(&m);
-    if passive { server.context.unbind()?; }
-    let start = hybrid_sys::count_virtual();
-    for _ in 0..1000 { let _ = endpoint.call(&m); }
-    let mut per = (hybrid_sys::count_virtual() - start) * 16 / 1000;
-    while per > 0 { world.platform.put_char(b'0' + (per % 10) as u8)?; per /= 10; }
-    world.platform.put_char(b' ')?;
-    let start = hybrid_sys::count_virtual();
-    for _ in 0..1000 { hybrid_sys::yield_now(); }
-    let mut per = (hybrid_sys::count_virtual() - start) * 16 / 1000;
-    while per > 0 { world.platform.put_char(b'0' + (per % 10) as u8)?; per /= 10; }
-    world.platform.put_char(b' ')?;
-    let n = world.notification()?;
-    let start = hybrid_sys::count_virtual();
-    for _ in 0..1000 { let _ = n.poll(); }
-    let mut per = (hybrid_sys::count_virtual() - start) * 16 / 1000;
-    while per > 0 { world.platform.put_char(b'0' + (per % 10) as u8)?; per /= 10; }
-    world.platform.put_char(b' ')?;
-    }
-    SELF.set_flags(1, 0)?;
     Ok(())
 }

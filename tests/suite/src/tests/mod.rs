@@ -16,8 +16,18 @@ use crate::suite::Test;
 
 /// Every group, in the order in which they run: each builds on what the ones before have shown.
 pub(crate) const ALL: &[&[Test]] = &[
-    boot::TESTS, untyped::TESTS, cspace::TESTS, syscall::TESTS, notification::TESTS, thread::TESTS, ipc::TESTS, space::TESTS,
-    fault::TESTS, schedule::TESTS, interrupt::TESTS, random::TESTS,
+    boot::TESTS,
+    untyped::TESTS,
+    cspace::TESTS,
+    syscall::TESTS,
+    notification::TESTS,
+    thread::TESTS,
+    ipc::TESTS,
+    space::TESTS,
+    fault::TESTS,
+    schedule::TESTS,
+    interrupt::TESTS,
+    random::TESTS,
 ];
 
 /// A list of tests with their names.

@@ -8,11 +8,8 @@ use super::tests;
 use crate::suite::Test;
 use crate::world::{Outcome, Plan, SELF, World};
 
-pub(super) const TESTS: &[Test] = tests![
-    c080_badges_are_ored,
-    c081_signal_wakes_the_highest_waiter,
-    c083_bind_refuses_what_it_must,
-];
+pub(super) const TESTS: &[Test] =
+    tests![c080_badges_are_ored, c081_signal_wakes_the_highest_waiter, c083_bind_refuses_what_it_must,];
 
 fn c080_badges_are_ored(world: &World) -> Outcome {
     let notification = world.notification()?;

@@ -3,9 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hybrid_sys::abi::syscall;
-use hybrid_sys::{
-    CNode, CNodeData, CPtr, IrqControl, ObjectType, Rights, SchedControl,
-};
+use hybrid_sys::{CNode, CNodeData, CPtr, IrqControl, ObjectType, Rights, SchedControl};
 
 use super::tests;
 use crate::suite::Test;
@@ -85,9 +83,21 @@ fn fill(world: &World, space: CNode) -> Outcome {
     let place = |slot| space.slot(slot, 6);
     let memory = hybrid_sys::Untyped::at(world.make(ObjectType::Untyped, 18)?);
     let kinds = [
-        (ObjectType::Untyped, 12), (ObjectType::Untyped, 14), (ObjectType::Tcb, 0), (ObjectType::Endpoint, 0), (ObjectType::Notification, 0),
-        (ObjectType::CapTable, 3), (ObjectType::SchedContext, 8), (ObjectType::Reply, 0), (ObjectType::VSpace, 0), (ObjectType::SmallPage, 0),
-        (ObjectType::PageTable, 0), (ObjectType::PageTable, 0), (ObjectType::PageTable, 0), (ObjectType::Tcb, 0), (ObjectType::Reply, 0),
+        (ObjectType::Untyped, 12),
+        (ObjectType::Untyped, 14),
+        (ObjectType::Tcb, 0),
+        (ObjectType::Endpoint, 0),
+        (ObjectType::Notification, 0),
+        (ObjectType::CapTable, 3),
+        (ObjectType::SchedContext, 8),
+        (ObjectType::Reply, 0),
+        (ObjectType::VSpace, 0),
+        (ObjectType::SmallPage, 0),
+        (ObjectType::PageTable, 0),
+        (ObjectType::PageTable, 0),
+        (ObjectType::PageTable, 0),
+        (ObjectType::Tcb, 0),
+        (ObjectType::Reply, 0),
     ];
     for (slot, (kind, bits)) in (1..).zip(kinds) {
         memory.retype_into(kind, bits, space, slot)?;
@@ -112,7 +122,11 @@ fn random_calls_harm_nobody(world: &World) -> Outcome {
         let cnode = CNode::at(world.make(ObjectType::CapTable, 6)?);
         fill(world, cnode)?;
         let address_space = world.address_space()?;
-        let thread = world.thread(&Plan { space: Some(address_space), time_us: (1_000, 1_000), ..Plan::new(call_at_random, 0, 254) })?;
+        let thread = world.thread(&Plan {
+            space: Some(address_space),
+            time_us: (1_000, 1_000),
+            ..Plan::new(call_at_random, 0, 254)
+        })?;
         let own_space = world.slot();
         world.at(own_space).mint_cnode_from(world.at(cnode.cptr().0), CNodeData::new(0, 58))?;
         thread.tcb.set_space(CPtr::NULL, CNode::at(own_space), CNodeData(0), address_space)?;
@@ -135,7 +149,13 @@ fn restart_until_done(world: &World, thread: Thread) -> Outcome {
     let first = thread.tcb.read_registers(hybrid_sys::Suspend::No, 36)?;
     let control = SchedControl::at(world.boot.info.sched_control.start);
     for _ in 0..RESTARTS {
-        let again = hybrid_sys::SchedParameters { budget_us: 1_000, period_us: 1_000, extra_refills: 0, badge: 0, is_sporadic: false };
+        let again = hybrid_sys::SchedParameters {
+            budget_us: 1_000,
+            period_us: 1_000,
+            extra_refills: 0,
+            badge: 0,
+            is_sporadic: false,
+        };
         control.configure(thread.context, &again)?;
         thread.tcb.suspend()?;
         // The component may have undone these: whether they succeed does not matter.

@@ -134,7 +134,9 @@ fn c114_timeout_faults_come_again_and_again(world: &World) -> Outcome {
     thread.tcb.resume()?;
     for _ in 0..20 {
         let fault = endpoint.recv(reply);
-        check!(fault.badge == 0x71 && fault.info.label() == 5 && fault.info.length() == 2 && fault.registers[0] == 0x5c);
+        check!(
+            fault.badge == 0x71 && fault.info.label() == 5 && fault.info.length() == 2 && fault.registers[0] == 0x5c
+        );
         reply.send(&Message::default());
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! Address spaces (conformance 117 to 128).
 
-use hybrid_sys::{AsidControl, AsidPool, Attributes, Error, Frame, LookupFailure, ObjectType, PageTable, Range, Rights, Untyped, VSpace};
+use hybrid_sys::{
+    AsidControl, AsidPool, Attributes, Error, Frame, LookupFailure, ObjectType, PageTable, Range, Rights, Untyped,
+    VSpace,
+};
 
 use super::tests;
 use crate::suite::Test;
@@ -48,7 +51,9 @@ fn missing_tables_are_reported_by_level(world: &World) -> Outcome {
     frame.map(space, 0x1000_0000, Rights::ALL, Attributes::DATA)?;
     check!(frame.map(space, 0x1000_1000, Rights::ALL, Attributes::DATA) == Err(Error::InvalidArgument { index: 0 }));
     check!(frame.map(space, 0x1000_0001, Rights::ALL, Attributes::DATA) == Err(Error::Alignment));
-    check!(world.frame()?.map(space, 1 << 47, Rights::ALL, Attributes::DATA) == Err(Error::InvalidArgument { index: 0 }));
+    check!(
+        world.frame()?.map(space, 1 << 47, Rights::ALL, Attributes::DATA) == Err(Error::InvalidArgument { index: 0 })
+    );
     check!(world.frame()?.map(space, (1 << 47) - 4096, Rights::ALL, Attributes::DATA) == missing(39));
     Ok(())
 }
@@ -87,7 +92,9 @@ fn c119_new_asid_pool_works(world: &World) -> Outcome {
     AsidPool::at(pool).assign(space)?;
     world.map(space, world.frame()?, FREE_ADDRESS, Rights::ALL, Attributes::DATA)?;
     let wrong = Untyped::at(world.make(ObjectType::Untyped, 13)?);
-    check!(AsidControl::at(5).make_pool(wrong, OWN.own_slot(world.slot())) == Err(Error::InvalidCapability { number: 1 }));
+    check!(
+        AsidControl::at(5).make_pool(wrong, OWN.own_slot(world.slot())) == Err(Error::InvalidCapability { number: 1 })
+    );
     Ok(())
 }
 
@@ -99,7 +106,10 @@ fn c121_large_and_small_pages(world: &World) -> Outcome {
     large.map(SPACE, large_at, Rights::ALL, Attributes::DATA)?;
     write(large_at + 0x1f_fff8, 99);
     write(FREE_ADDRESS, 98);
-    check!(large.map(SPACE, large_at + 0x20_0000, Rights::ALL, Attributes::DATA) == Err(Error::InvalidArgument { index: 0 }));
+    check!(
+        large.map(SPACE, large_at + 0x20_0000, Rights::ALL, Attributes::DATA)
+            == Err(Error::InvalidArgument { index: 0 })
+    );
     check!(read(large_at + 0x1f_fff8) == 99);
     large.unmap()?;
     large.map(SPACE, large_at, Rights::READ, Attributes::DATA)?;

@@ -92,7 +92,11 @@ fn c004_reply_recv_with_null_reply_takes_the_signal(world: &World) -> Outcome {
 fn c005_send_recv_signals_and_waits(world: &World) -> Outcome {
     let notification = world.notification()?;
     let badged = world.mint(notification, hybrid_sys::Rights::ALL, 9)?;
-    let received = hybrid_sys::Endpoint(notification.cptr()).send_recv(CPtr(badged), hybrid_sys::Reply::at(0), &Message::default());
+    let received = hybrid_sys::Endpoint(notification.cptr()).send_recv(
+        CPtr(badged),
+        hybrid_sys::Reply::at(0),
+        &Message::default(),
+    );
     check!(received.badge == 9);
     check!(notification.signal_wait(hybrid_sys::Notification::at(badged)) == 9);
     Ok(())

@@ -250,4 +250,3 @@ unsafe extern "C" {
     fn probe_float_zero() -> u64;
     fn probe_float();
 }
-

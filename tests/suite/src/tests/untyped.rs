@@ -124,7 +124,9 @@ fn c039_hundreds_of_objects_come_and_go(world: &World) -> Outcome {
     let memory = Untyped::at(world.make(ObjectType::Untyped, 16)?);
     let slot = world.slot();
     for _ in 0..200 {
-        for (kind, bits) in [(ObjectType::Tcb, 0), (ObjectType::SchedContext, 8), (ObjectType::CapTable, 4), (ObjectType::VSpace, 0)] {
+        for (kind, bits) in
+            [(ObjectType::Tcb, 0), (ObjectType::SchedContext, 8), (ObjectType::CapTable, 4), (ObjectType::VSpace, 0)]
+        {
             memory.retype_into(kind, bits, OWN, slot)?;
             world.at(slot).delete()?;
         }
