@@ -129,7 +129,7 @@ fn help<W: Wires>(index: usize, out: &mut String) -> Step<W> {
 fn processes<W: Wires>(clients: &mut Clients<W>, index: u16, out: &mut String) -> Result<Step<W>, String> {
     let summary = clients.inspect.summary().map_err(because("securityd"))?;
     if index == 0 {
-        line(out, "name             state     gen  prio   memory KiB  caps  why it stopped");
+        line(out, "name             state     gen  prio   memory KiB  heap KiB  caps  why it stopped");
     }
     if index >= summary.instances {
         let (free, total) = (summary.memory_free / 1024, summary.memory_total / 1024);
@@ -149,9 +149,9 @@ fn process(instance: &Instance<'_>) -> String {
         State::Killed => "killed",
     };
     let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
-    let (memory, caps) = (instance.memory_bytes / 1024, instance.capabilities);
+    let (memory, heap, caps) = (instance.memory_bytes / 1024, instance.heap_bytes / 1024, instance.capabilities);
     format!(
-        "{name:<16} {state:<9} {:>3}  {:>4}  {memory:>11}  {caps:>4}  {detail}",
+        "{name:<16} {state:<9} {:>3}  {:>4}  {memory:>11}  {heap:>8}  {caps:>4}  {detail}",
         instance.generation, instance.priority
     )
     .trim_end()

@@ -40,6 +40,7 @@ impl Inspect for FakeInspect {
             generation: 1,
             priority: 100,
             memory_bytes: 4096,
+            heap_bytes: 2048,
             capabilities: 2,
             detail: "".into(),
         })
@@ -210,7 +211,7 @@ fn start_prints_a_prompt() {
 #[test]
 fn ps_lists_every_instance_with_names_that_cannot_steer_the_terminal() {
     let text = Desk::new().type_line("ps");
-    assert!(text.contains("httpd            running     1   100            4     2"), "{text}");
+    assert!(text.contains("httpd            running     1   100            4         2     2"), "{text}");
     assert!(text.contains("evil\\x1b[2J"), "{text}");
     assert!(!text.contains('\u{1b}'));
     assert!(text.contains("512 of 1024 KiB"), "{text}");

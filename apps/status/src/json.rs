@@ -31,6 +31,12 @@ pub(crate) fn write(snapshot: &Snapshot<'_>) -> String {
         out.push(':');
         push_decimal(out, component.instance.memory_bytes);
     });
+    out.push_str("},\"heap_in_use\":{");
+    push_list(&mut out, snapshot.components.iter(), |out, component| {
+        push_json(out, &component.instance.name);
+        out.push(':');
+        push_decimal(out, component.instance.heap_bytes);
+    });
     out.push_str("}},\"components\":[");
     push_list(&mut out, snapshot.components.iter(), push_component);
     out.push_str("],\"log\":[");

@@ -80,7 +80,8 @@ fn push_component(out: &mut String, component: &Component, largest: u64) {
         instance.capabilities
     );
     push_html(out, &instance.component);
-    let _ = write!(out, " · generation {} · priority {}", instance.generation, instance.priority);
+    let _ = write!(out, " · generation {} · priority {} · heap in use ", instance.generation, instance.priority);
+    push_size(out, instance.heap_bytes);
     if !instance.detail.is_empty() {
         out.push_str(" · <em>");
         push_html(out, &instance.detail);
@@ -150,7 +151,7 @@ h3,header p,.hint,small{color:var(--soft);font-size:.85rem;font-weight:400}\
 a{color:var(--accent)}section{margin-top:1.5rem}\
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(9.5rem,1fr));gap:.75rem;margin-top:0}\
 .figures div,details,.log,.problem{background:var(--card);border:1px solid var(--line);border-radius:.6rem}\
-.figures div{padding:.8rem 1rem}.figures p{font-size:1.35rem;font-weight:600}.figures small{display:inline-block}\
+.figures div{padding:.8rem 1rem}.figures p{font-size:1.35rem;font-weight:600}.figures small{display:inline-block;margin-left:.35rem}\
 .problem{padding:.6rem 1rem;margin-bottom:.75rem;color:var(--bad)}\
 details{margin-top:.5rem}summary{display:flex;flex-wrap:wrap;align-items:center;gap:.2rem .8rem;padding:.6rem 1rem;cursor:pointer}\
 summary::after{content:'›';margin-left:auto;color:var(--soft)}details[open] summary::after{content:'‹'}summary b{min-width:6.5rem}summary span{color:var(--soft);font-size:.9rem;min-width:5.5rem}meter{width:5rem;flex:1 1 4rem;max-width:14rem}\

@@ -59,6 +59,7 @@ impl Inspect for Security {
             generation: self.generation,
             priority: 150,
             memory_bytes: 9 << 20,
+            heap_bytes: 3 << 20,
             capabilities: 3,
             detail: "".into(),
         })
@@ -223,6 +224,7 @@ fn json_has_the_documented_shape() {
         (Some(3_600_000), Some(9), true)
     );
     assert_eq!(json["memory"]["components"]["httpd"].as_u64(), Some(9 << 20));
+    assert_eq!(json["memory"]["heap_in_use"]["httpd"].as_u64(), Some(3 << 20));
     assert_eq!(json["memory"]["total_bytes"].as_u64(), Some(512 << 20));
     let broken = &json["components"][2];
     assert_eq!((broken["name"].as_str(), broken["state"].as_str()), (Some("broken"), Some("faulted")));

@@ -8,6 +8,7 @@ pub mod descriptor;
 pub mod device_tree;
 pub mod elf;
 pub mod layout;
+pub mod memory;
 pub mod regions;
 
 #[cfg(target_os = "none")]

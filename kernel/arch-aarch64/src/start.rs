@@ -12,6 +12,7 @@ use crate::gic::{self, Gic};
 use crate::hardware::Hardware;
 use crate::kernel_map::{KernelMap, OutOfTables};
 use crate::layout::{self, PAGE_SIZE, direct};
+use crate::memory::MemoryPlan;
 use crate::panic::stop;
 use crate::regions::{Full, Range, RegionSet};
 use crate::{cache, cpu, psci, run};
@@ -32,13 +33,16 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     say_hello(&machine, &gic, entry_level);
 
     let tree_range = Range::of_size(device_tree, tree_bytes.len() as u64);
-    let memory = Memory::plan(&machine, map.image(), tree_range)
+    let memory = MemoryPlan::new(&machine, map.image(), tree_range)
         .unwrap_or_else(|Full| stop(format_args!("memory is in too many pieces")));
+    if !memory.mapped.contains(&tree_range) {
+        stop(format_args!("the device tree is not in memory"));
+    }
     map_memory(&mut map, &memory.mapped);
     // SAFETY: `tree` and `tree_bytes` are not used below.
     unsafe { map.forget_device_tree() };
 
-    let image = load_root_task(&machine, memory.free.clone());
+    let image = load_root_task(&machine, &memory);
     // SAFETY: all of `mapped` is in the direct map now and holds no Rust object; `empty_space` is from entry.s.
     let hardware = unsafe { Hardware::start(gic, memory.mapped, empty_space) };
     // SAFETY: called once.
@@ -142,55 +146,6 @@ fn say_hello(machine: &Machine, gic: &Gic, entry_level: u64) {
     say!("  memory {} MiB in {pieces} piece{}", machine.memory.size() >> 20, if pieces == 1 { "" } else { "s" });
 }
 
-/// What becomes of the machine's memory.
-struct Memory {
-    /// What the direct map covers.
-    mapped: RegionSet<REGIONS_MAX>,
-    /// What nothing uses yet.
-    free: RegionSet<REGIONS_MAX>,
-    /// What user space never gets: firmware's parts, the kernel, the device tree, the interrupt controller.
-    reserved: RegionSet<REGIONS_MAX>,
-}
-
-impl Memory {
-    fn plan(machine: &Machine, image: Range, tree: Range) -> Result<Self, Full> {
-        let tree = tree.grown_to_pages();
-        let initrd = machine.initrd.unwrap_or_default().grown_to_pages();
-        let mut reserved = machine.reserved.clone();
-        // Some firmware lists these two as reserved; the kernel reads both, and frees the second.
-        reserved.remove(initrd)?;
-        reserved.remove(tree)?;
-        let mut mapped = machine.memory.clone();
-        mapped.remove(Range { start: layout::DIRECT_SIZE, end: u64::MAX })?;
-        for range in reserved.as_slice() {
-            mapped.remove(*range)?;
-        }
-        mapped.remove(image)?;
-        let mut free = mapped.clone();
-        free.remove(initrd)?;
-        free.remove(tree)?;
-        reserved.insert(image)?;
-        reserved.insert(tree)?;
-        for range in interrupt_controller(machine.gic) {
-            reserved.insert(range)?;
-        }
-        Ok(Self { mapped, free, reserved })
-    }
-}
-
-/// The register pages that user space never gets (kernel-abi §10.6).
-fn interrupt_controller(gic: device_tree::Gic) -> [Range; 2] {
-    match gic {
-        device_tree::Gic::V2 { distributor, cpu_interface } => {
-            [Range::of_size(distributor.start, PAGE_SIZE), Range::of_size(cpu_interface.start, PAGE_SIZE)]
-        }
-        device_tree::Gic::V3 { distributor, redistributors } => {
-            let count = redistributors.size().min(8 * 0x2_0000);
-            [Range::of_size(distributor.start, 0x1_0000), Range::of_size(redistributors.start, count)]
-        }
-    }
-}
-
 fn map_memory(map: &mut KernelMap, mapped: &RegionSet<REGIONS_MAX>) {
     for range in mapped.as_slice() {
         // SAFETY: the direct map is empty; the kernel image, where Rust's own objects are, is not in `mapped`.
@@ -206,12 +161,12 @@ struct RootTask {
     entry: u64,
 }
 
-fn load_root_task(machine: &Machine, mut free: RegionSet<REGIONS_MAX>) -> RootTask {
+fn load_root_task(machine: &Machine, memory: &MemoryPlan) -> RootTask {
     let Some(initrd) = machine.initrd else {
         stop(format_args!("no root task: the machine was started without an initrd"))
     };
-    if !machine.memory.contains(&initrd) {
-        stop(format_args!("the initrd is not in memory"));
+    if !memory.mapped.contains(&initrd) {
+        stop(format_args!("the initrd is not in memory, or not in a part that can be used"));
     }
     let bytes = core::ptr::with_exposed_provenance(direct(initrd.start));
     // SAFETY: in the direct map, and nobody writes there before user space runs.
@@ -219,7 +174,7 @@ fn load_root_task(machine: &Machine, mut free: RegionSet<REGIONS_MAX>) -> RootTa
     let file = Executable::try_new(bytes, hybrid_abi::vm::USER_TOP + 1);
     let file = file.unwrap_or_else(|error| stop(format_args!("the initrd is no root task: {error}")));
     let size = file.end - file.start;
-    let Some(start) = free.take_from_end(size, PAGE_SIZE) else {
+    let Some(start) = memory.free.clone().take_from_end(size, PAGE_SIZE) else {
         stop(format_args!("the root task needs {} KiB in one piece, and there is no such piece", size >> 10))
     };
     // SAFETY: `start` was free memory of that size in the direct map, and is nobody else's now.

@@ -73,6 +73,9 @@ pub struct Kernel<P: Platform> {
     /// Never take the fast path: to compare.
     #[cfg(test)]
     pub(crate) is_slow_only: Cell<bool>,
+    /// How often the fast path was taken.
+    #[cfg(test)]
+    pub(crate) fast_count: Cell<u64>,
 }
 
 impl<P: Platform> Kernel<P> {
@@ -99,6 +102,8 @@ impl<P: Platform> Kernel<P> {
             asid_pools: [const { Cell::new(None) }; ASID_POOLS],
             #[cfg(test)]
             is_slow_only: Cell::new(false),
+            #[cfg(test)]
+            fast_count: Cell::new(0),
             lost_memory: Cell::new(0),
         }
     }
@@ -122,6 +127,8 @@ impl<P: Platform> Kernel<P> {
     pub fn handle_syscall(&self) -> Option<TcbRef> {
         if let Some(thread) = self.current.get() {
             if let Some(next) = self.fast(thread) {
+                #[cfg(test)]
+                self.fast_count.set(self.fast_count.get() + 1);
                 return Some(next);
             }
             self.syscall(thread);

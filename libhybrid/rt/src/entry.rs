@@ -123,9 +123,9 @@ impl<const BYTES: usize> RootMemory<BYTES> {
 #[cfg(target_os = "none")]
 mod target {
     use super::RootMemory;
-    use crate::{Env, env, heap, logger, panic, slots};
+    use crate::{Env, env, gauge, heap, logger, panic, slots};
     use alloc::boxed::Box;
-    use hybrid_start::{StartError, StartInfo};
+    use hybrid_start::{HEAP_GAUGE_OFFSET, StartError, StartInfo};
     use hybrid_sys::boot::Boot;
     use hybrid_sys::{breakpoint, buffer};
 
@@ -133,12 +133,14 @@ mod target {
     ///
     /// # Safety
     /// 1. `start` and `len` are of the start information, mapped readable and constant until the program ends.
-    /// 2. `ipc_buffer` is the address of the thread's IPC buffer.
+    /// 2. `ipc_buffer` is the address of the thread's IPC buffer, which has a page of its own.
     /// 3. The spans in the start information are mapped as it says. 4. It is called once.
     #[doc(hidden)]
     pub unsafe fn component_entry(start: usize, len: usize, ipc_buffer: usize, main: fn(Env) -> !) -> ! {
         // SAFETY: 2.
         unsafe { buffer::set_address(ipc_buffer) };
+        // SAFETY: 2; the word lies in that page, above the buffer, and only the gauge knows it.
+        unsafe { gauge::set_address(ipc_buffer + HEAP_GAUGE_OFFSET as usize) };
         let bytes = core::ptr::with_exposed_provenance::<u8>(start);
         // SAFETY: 1.
         let bytes = unsafe { core::slice::from_raw_parts(bytes, len) };

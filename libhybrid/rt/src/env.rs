@@ -214,6 +214,7 @@ impl Env {
     /// Waits for bells and interrupts, and returns their bits: for components that serve no calls and have a loop of their own.
     #[must_use]
     pub fn wait(&self) -> u64 {
+        crate::gauge::publish();
         self.notification().wait() & !crate::bell::BELL_MARK
     }
 

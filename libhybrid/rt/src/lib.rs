@@ -22,6 +22,7 @@ mod bell;
 mod caller;
 mod entry;
 mod env;
+mod gauge;
 #[cfg(target_os = "none")]
 mod heap;
 mod logger;
@@ -41,5 +42,6 @@ pub use entry::{RootMemory, stop};
 #[doc(hidden)]
 pub use entry::{component_entry, root_entry};
 pub use env::{Env, SessionHandle};
+pub use gauge::heap_in_use;
 pub use serve::{Component, serve_endpoint};
 pub use time::now_ns;

@@ -50,6 +50,7 @@ impl Server {
 
     /// Sends the answer that is owed, waits for one event and hands it to the component.
     pub(crate) fn turn(&mut self, port: &mut impl Port, component: &mut impl Component) {
+        crate::gauge::publish();
         let event = if self.owes_answer {
             port.answer_and_receive(&self.outgoing, &mut self.incoming)
         } else {

@@ -60,9 +60,7 @@ pub(crate) fn command<'a>(command: &'a idl::TcpCommand<'a>) -> Command<'a> {
         idl::TcpCommand::Finish(connection) => Command::Finish { connection: *connection },
         idl::TcpCommand::Abort(connection) => Command::Abort { connection: *connection },
         idl::TcpCommand::Credit(body) => Command::Credit { connection: body.connection, bytes: body.bytes },
-        idl::TcpCommand::Connect(body) => {
-            Command::Connect { connection: body.connection, peer: endpoint(body.peer) }
-        }
+        idl::TcpCommand::Connect(body) => Command::Connect { connection: body.connection, peer: endpoint(body.peer) },
     }
 }
 

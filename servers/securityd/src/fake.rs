@@ -450,6 +450,15 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn read_word(&mut self, frame: CPtr, offset: usize) -> Result<u64, Error> {
+        self.tick()?;
+        let (cap, id) = self.frame(frame)?;
+        assert!(cap.mapped.is_none(), "one capability maps one place");
+        let Kind::Frame { content, .. } = &self.objects[id].kind else { unreachable!("checked by frame") };
+        let bytes = content.get(offset..offset + 8).map_or([0; 8], |word| word.try_into().expect("eight bytes"));
+        Ok(u64::from_le_bytes(bytes))
+    }
+
     fn configure_context(&mut self, context: CPtr, given: &SchedParameters) -> Result<(), Error> {
         self.tick()?;
         let id = self.own(context)?.object;

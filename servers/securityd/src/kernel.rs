@@ -70,6 +70,8 @@ pub trait Kernel {
     fn frame_address(&mut self, frame: CPtr) -> Result<u64, Error>;
     /// Writes `bytes` at `offset` of a small frame that is mapped nowhere, and leaves it so. `is_code`: it will be executed.
     fn fill(&mut self, frame: CPtr, offset: usize, bytes: &[u8], is_code: bool) -> Result<(), Error>;
+    /// Reads the word at `offset` of a small frame through a capability that is mapped nowhere, and leaves it so.
+    fn read_word(&mut self, frame: CPtr, offset: usize) -> Result<u64, Error>;
     /// Gives a scheduling context its parameters.
     fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error>;
     /// Gives a new thread everything but its registers. It may not use FP registers, and controls no priority.

@@ -192,6 +192,7 @@ impl<K: Kernel> idl::Inspect for Server<K> {
 
     fn instance(&mut self, _: ClientId, index: u16) -> Result<idl::Instance<'_>, idl::Error> {
         let place = usize::from(index);
+        let heap_bytes = self.world.heap_in_use(place);
         let live = self.world.live.get(place).ok_or(idl::Error::NoSuchInstance)?;
         let instance = self.world.graph.instance(live.id).ok_or(idl::Error::NoSuchInstance)?;
         Ok(idl::Instance {
@@ -207,6 +208,7 @@ impl<K: Kernel> idl::Inspect for Server<K> {
             generation: 1,
             priority: instance.priority,
             memory_bytes: self.world.bytes_of(place),
+            heap_bytes,
             capabilities: u16::try_from(live.grants.len()).unwrap_or(u16::MAX),
             detail: short(&live.detail, TEXT_MAX),
         })

@@ -102,6 +102,10 @@ impl Kernel for SysKernel {
         window::fill(Frame(frame), offset, bytes, is_code)
     }
 
+    fn read_word(&mut self, frame: CPtr, offset: usize) -> Result<u64, Error> {
+        window::read_word(Frame(frame), offset)
+    }
+
     fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error> {
         self.sched_control.configure(SchedContext(context), parameters)
     }

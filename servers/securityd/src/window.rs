@@ -32,6 +32,24 @@ pub(crate) fn fill(frame: Frame, offset: usize, bytes: &[u8], is_code: bool) -> 
     frame.unmap()
 }
 
+/// Reads the word at `offset` of a small frame through a capability that is mapped nowhere, and leaves it so. The word may
+/// change at any time: its owner runs. An offset that is not of a word in the page reads as 0.
+///
+/// # Errors
+/// As [`fill`].
+pub(crate) fn read_word(frame: Frame, offset: usize) -> Result<u64, Error> {
+    if !offset.is_multiple_of(8) || offset >= PAGE {
+        return Ok(0);
+    }
+    frame.map(VSpace::at(boot::VSPACE), ADDRESS as u64, Rights::READ, Attributes::DATA)?;
+    let word = core::ptr::with_exposed_provenance::<u64>(ADDRESS + offset);
+    // SAFETY: the frame was just mapped there, readable; the offset is of an aligned word in it; a volatile read of a word
+    // needs nothing of whoever else writes it.
+    let value = unsafe { word.read_volatile() };
+    frame.unmap()?;
+    Ok(value)
+}
+
 /// Connects the journal with the region that securityd shares with logd.
 pub(crate) fn attach_log(world: &mut World<SysKernel>) {
     let Some((address, length)) = world.log_region() else { return };

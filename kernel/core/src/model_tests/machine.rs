@@ -59,6 +59,12 @@ impl Machine {
         PhysRange { start: RAM_START, end: RAM_START + self.memory.len() as u64 * 8 }
     }
 
+    /// First address at which the memory of two machines differs.
+    pub(crate) fn difference(&self, other: &Self) -> Option<u64> {
+        let at = self.memory.iter().zip(&other.memory).position(|(a, b)| a != b)?;
+        Some(RAM_START + at as u64 * 8)
+    }
+
     fn log(&self, effect: Effect) {
         self.effects.borrow_mut().push(effect);
     }

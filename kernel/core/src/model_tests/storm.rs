@@ -19,6 +19,8 @@ use crate::model_tests::world::{CNODE, Thread, World};
 enum Event {
     /// The current thread does an IPC call: call, dest, source, reply, message info bits.
     Ipc { call: Syscall, dest: usize, source: usize, reply: usize, length: u64, caps: u64 },
+    /// An IPC call as clients and servers do it: endpoint 0 or 1, reply object 0…2.
+    Talk { call: Syscall, endpoint: usize, badge: usize, reply: usize, length: u64 },
     /// The current thread invokes an object: object, label, words, capabilities.
     Invoke { object: usize, label: u64, words: [u64; 6], caps: [usize; 3] },
     /// A sensible control call on thread, scheduling context or slot number `object`.
@@ -35,6 +37,10 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         10 => (calls, object.clone(), object.clone(), object.clone(), 0..8u64, 0..4u64)
             .prop_map(|(call, dest, source, reply, length, caps)| Event::Ipc { call, dest, source, reply, length, caps }),
+        20 => (
+            prop::sample::select(vec![Syscall::Call, Syscall::Call, Syscall::ReplyRecv, Syscall::ReplyRecv, Syscall::Recv]),
+            0..2usize, 0..3usize, 0..3usize, 0..8u64,
+        ).prop_map(|(call, endpoint, badge, reply, length)| Event::Talk { call, endpoint, badge, reply, length }),
         4 => (object.clone(), 0..60u64, prop::array::uniform6(word), prop::array::uniform3(object.clone()))
             .prop_map(|(object, label, words, caps)| Event::Invoke { object, label, words, caps }),
         8 => (0..12u8, object.clone(), object, 0..260u64)
@@ -44,6 +50,9 @@ fn event() -> impl Strategy<Value = Event> {
         4 => prop_oneof![0..3000u64, 0..800_000u64].prop_map(Event::Time),
     ]
 }
+
+/// Index of the first reply object in `Storm::slots`: after two endpoints with four and two notifications with three.
+const FIRST_REPLY: usize = 14;
 
 struct Storm {
     w: World,
@@ -118,6 +127,14 @@ impl Storm {
                 tcb.set_x::<8>(self.slot(*dest));
                 w.svc(call.number());
             }
+            Event::Talk { call, endpoint, badge, reply, length } => {
+                self.put(MessageInfo::new(5, 0, 0, *length), &[9, 8, 7, 6, 5, 4, 3], [0; 3]);
+                let tcb = w.k.tcb(w.current());
+                let badge = if *call == Syscall::Call { *badge } else { 0 };
+                tcb.set_x::<0>(self.slots[endpoint * 4 + badge]);
+                tcb.set_x::<6>(self.slots[FIRST_REPLY + reply]);
+                w.svc(call.number());
+            }
             Event::Invoke { object, label, words, caps } => {
                 let words = words.map(|word| if (60..64).contains(&word) { self.slot(word as usize) } else { word });
                 self.put(MessageInfo::new(*label, 0, 3, 6), &words, *caps);
@@ -180,8 +197,18 @@ impl Storm {
     }
 }
 
+/// Everything that the kernel keeps outside objects, and what it told the machine.
+fn machine_state(w: &World) -> impl PartialEq + std::fmt::Debug {
+    let k = &w.k;
+    (
+        (k.current.get(), k.current_context.get(), k.switch.get(), k.now.get(), k.consumed.get()),
+        (k.reprogram.get(), k.release_head.get(), k.space_changed.get(), k.installed_space.get(), k.ready.highest()),
+        (k.platform.clock.get(), k.platform.deadline.get(), k.platform.space.get()),
+    )
+}
+
 proptest! {
-    #![proptest_config(cases(64))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn invariants_hold_whatever_threads_do(events in prop::collection::vec(event(), 1..150)) {
@@ -190,6 +217,46 @@ proptest! {
         for event in &events {
             storm.run(event);
             check(&storm.w.k);
+        }
+    }
+
+    #[test]
+    fn fast_path_leaves_the_same_state_as_the_slow_path(events in prop::collection::vec(event(), 1..200)) {
+        let (fast, slow) = (Storm::new(), Storm::new());
+        slow.w.k.is_slow_only.set(true);
+        for event in &events {
+            fast.run(event);
+            slow.run(event);
+            prop_assert_eq!(machine_state(&fast.w), machine_state(&slow.w), "after {:?}", event);
+            prop_assert_eq!(fast.w.k.platform.difference(&slow.w.k.platform), None, "after {:?}", event);
+        }
+    }
+}
+
+/// The comparison above means something: a client and a server take the fast path both ways, with their own time
+/// and on the client's.
+#[test]
+fn fast_path_is_taken_by_client_and_server() {
+    for is_passive in [false, true] {
+        let mut w = World::new(1 << 20);
+        let (endpoint, reply) = (w.make(T::Endpoint, 0), w.make(T::Reply, 0));
+        let (server, client) = (w.thread(210), w.thread(200));
+        w.ok(1, l::TCB_SET_PRIORITY, &[100], &[1]);
+        w.start(server);
+        w.receive(Syscall::Recv, endpoint, reply);
+        if is_passive {
+            w.ok(server.context, l::SCHED_CONTEXT_UNBIND, &[], &[]);
+        }
+        w.start(client);
+        let before = w.k.fast_count.get();
+        for round in 1..=10 {
+            w.send(Syscall::Call, endpoint, 1, &[round], &[]);
+            assert_eq!(w.current(), server.at);
+            w.put_message(MessageInfo::new(2, 0, 0, 1), &[round], &[]);
+            w.receive(Syscall::ReplyRecv, endpoint, reply);
+            assert_eq!((w.current(), w.message(client.at).2), (client.at, vec![round]));
+            check(&w.k);
+            assert_eq!(w.k.fast_count.get(), before + 2 * round);
         }
     }
 }

@@ -338,5 +338,11 @@ fn idle_stack_with_a_lease_sleeps() {
     let before = world.polls;
     world.run(SECOND * 100);
     // The world itself polls twenty times a second.
-    assert!(world.polls - before < 100 * 21, "{} polls, deadline {:?} at {}", world.polls - before, world.deadline, world.now);
+    assert!(
+        world.polls - before < 100 * 21,
+        "{} polls, deadline {:?} at {}",
+        world.polls - before,
+        world.deadline,
+        world.now
+    );
 }

@@ -58,6 +58,8 @@ pub struct Live {
     pub(crate) notification: CPtr,
     pub(crate) vspace: CPtr,
     pub(crate) thread: CPtr,
+    /// Unmapped capability of the page with its IPC buffer, for reading the gauge in it.
+    pub(crate) gauge: CPtr,
     pub(crate) registers: Registers,
     pub(crate) dma: Vec<u64>,
 }
@@ -245,6 +247,17 @@ impl<K: Kernel> World<K> {
             self.image_bytes + live.bytes().saturating_sub(regions)
         } else {
             live.bytes()
+        }
+    }
+
+    /// Bytes of its heap that an instance says it uses; 0 if it does not run. Nothing may be decided by it.
+    pub fn heap_in_use(&mut self, place: usize) -> u64 {
+        match self.live.get(place) {
+            Some(live) if live.id == layout::SECURITYD => hybrid_rt::heap_in_use(),
+            Some(live) if live.state == State::Running => {
+                self.kernel.read_word(live.gauge, hybrid_start::HEAP_GAUGE_OFFSET as usize).unwrap_or(0)
+            }
+            _ => 0,
         }
     }
 

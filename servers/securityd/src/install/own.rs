@@ -143,6 +143,7 @@ fn blank(instance: &Instance, account: Account) -> Live {
         notification: CPtr::NULL,
         vspace: CPtr::NULL,
         thread: CPtr::NULL,
+        gauge: CPtr::NULL,
         registers: hybrid_sys::Registers::default(),
         dma: alloc::vec::Vec::new(),
     }

@@ -73,6 +73,9 @@ impl<K: Kernel> World<K> {
         let length = self.make_start_info(place, instance)?;
         let buffer = self.make(place, ObjectType::SmallPage, 12, 1)?;
         self.map(place, buffer, hybrid_start::IPC_BUFFER_ADDRESS, rights(Rights::READ_WRITE), Attributes::DATA)?;
+        let gauge = self.take_slot(place)?;
+        self.kernel.copy(self.space.slot(gauge), self.space.slot(buffer), rights(Rights::READ))?;
+        self.live[place].gauge = gauge;
         let context = self.make_context(place, instance)?;
         let fault = self.make_fault_handler(place, instance)?;
         let live = &self.live[place];

@@ -13,6 +13,8 @@ const REQUESTS: u64 = 100_000;
 const CONNECTIONS: u32 = 200;
 /// One run of the generator; runs are repeated until there were enough requests.
 const RUN_SECONDS: u32 = 20;
+/// What a heap may hold more after the requests, bytes.
+const HEAP_SLACK: u64 = 32 * 1024;
 /// An emulated machine on a slow host answers 100 requests a second or more.
 const AT_MOST: Duration = Duration::from_secs(1000);
 
@@ -41,9 +43,26 @@ fn load(stage: &mut Stage) -> Result<()> {
         ensure!(start.elapsed() < AT_MOST, "only {requests} requests in {} s", start.elapsed().as_secs());
     }
     let after = settled_memory(stage)?;
-    ensure!(before == after, "memory before and after {requests} requests differs:\n{before:#}\n{after:#}");
+    ensure!(
+        before["components"] == after["components"] && before["free_bytes"] == after["free_bytes"],
+        "memory before and after {requests} requests differs:\n{before:#}\n{after:#}"
+    );
+    no_leak(&before["heap_in_use"], &after["heap_in_use"])?;
     ensure!(http::request(stage.port, "GET", "/")?.status == 200, "the page is gone");
     stage.finish()
+}
+
+/// Every component's heap holds what it held before, but for the length of texts that are kept (the log, a rendered page):
+/// a leak of one byte in three requests would show.
+fn no_leak(before: &Value, after: &Value) -> Result<()> {
+    let before = before.as_object().context("/api/status tells no heap_in_use")?;
+    ensure!(before.values().any(|bytes| bytes.as_u64() > Some(0)), "no component tells its use of the heap");
+    for (name, bytes) in before {
+        let was = bytes.as_u64().with_context(|| format!("heap_in_use of {name} is no number"))?;
+        let is = after[name].as_u64().with_context(|| format!("{name} tells no heap_in_use any more"))?;
+        ensure!(is <= was + HEAP_SLACK, "the heap of {name} grew from {was} to {is} bytes");
+    }
+    Ok(())
 }
 
 /// The memory figures of /api/status, read when connections of a load have ended.
