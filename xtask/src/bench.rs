@@ -155,10 +155,16 @@ fn seconds(image: &Path, load_seconds: u32) -> Result<Vec<Number>> {
 fn memory(status: &str) -> Result<Vec<Number>> {
     let status: serde_json::Value = serde_json::from_str(status).context("/api/status is not JSON")?;
     let mut numbers = Vec::new();
-    if let Some(memory) = status["memory"].as_object() {
-        for (name, value) in memory.iter().filter(|(_, value)| value.is_u64()) {
-            numbers.push(Number { what: format!("memory: {name}"), value: format!("{value} bytes") });
-        }
+    let kib =
+        |value: &serde_json::Value| value.as_u64().map_or_else(String::new, |bytes| format!("{} KiB", bytes / 1024));
+    let memory = &status["memory"];
+    for key in ["total_bytes", "free_bytes"] {
+        numbers.push(Number { what: format!("memory: {}", key.trim_end_matches("_bytes")), value: kib(&memory[key]) });
+    }
+    let components = memory["components"].as_object().context("/api/status has no memory per component")?;
+    for (name, granted) in components {
+        let value = format!("{}, {} of its heap in use", kib(granted), kib(&memory["heap_in_use"][name]));
+        numbers.push(Number { what: format!("memory: {name}"), value });
     }
     Ok(numbers)
 }

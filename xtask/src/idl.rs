@@ -18,6 +18,8 @@ enum Task {
     Check,
     /// Write the golden summaries: one line per element of every interface
     Bless,
+    /// Print a page about every interface, as Markdown
+    Doc,
 }
 
 impl Idl {
@@ -31,6 +33,10 @@ impl Idl {
                 let problems = problems();
                 problems.iter().for_each(|problem| eprintln!("error: {problem}"));
                 Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+            Task::Doc => {
+                print!("{}", hybrid_idlc::document(&texts())?);
+                Ok(ExitCode::SUCCESS)
             }
             Task::Bless => {
                 for library in hybrid_idlc::bless(&texts())? {

@@ -62,6 +62,7 @@ impl MachineOptions {
             smp: self.smp,
             counts_instructions: self.icount,
             http_port: None,
+            has_open_cable: false,
             gdb_port: None,
         }
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// Options of `cargo xtask test`.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// `host`, `scenarios`, or names (or parts of names) of scenarios; nothing: all
+    /// `host`, `fuzz`, `scenarios`, or names (or parts of names) of scenarios; nothing: all
     names: Vec<String>,
     /// Only list the scenarios
     #[arg(long)]
@@ -46,6 +46,9 @@ impl Test {
         if self.names.is_empty() || self.names.iter().any(|name| name == "host") {
             outcomes.push(host()?);
         }
+        if self.names.is_empty() || self.names.iter().any(|name| name == "fuzz") {
+            outcomes.push(fuzz()?);
+        }
         let mut images = HashMap::new();
         for scenario in &scenarios {
             outcomes.push(play(scenario, &mut images)?);
@@ -56,7 +59,7 @@ impl Test {
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let mut all = cases::all();
         let names: Vec<&String> =
-            self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "scenarios")).collect();
+            self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios")).collect();
         if let Some(name) = names.iter().find(|name| !all.iter().any(|scenario| scenario.name.contains(name.as_str())))
         {
             bail!("there is no scenario {name:?}; `cargo xtask test --list` lists them");
@@ -94,6 +97,28 @@ fn host() -> Result<Outcome> {
         step.done();
     }
     Ok(Outcome { name: "host".into(), took: start.elapsed(), failure })
+}
+
+/// A minute of hostile bytes to everything that decodes bytes.
+fn fuzz() -> Result<Outcome> {
+    let step = Step::start("test fuzz: hostile bytes to everything that takes bytes, one minute");
+    let start = Instant::now();
+    let mut command = Command::new(cargo::host_cargo());
+    command.current_dir(folders::checkout()).args([
+        "run",
+        "--quiet",
+        "--package",
+        "hybrid-fuzz",
+        "--",
+        "--seconds",
+        "10",
+    ]);
+    let ran = step.command("test-fuzz", &mut command);
+    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-fuzz.log")));
+    if failure.is_none() {
+        step.done();
+    }
+    Ok(Outcome { name: "fuzz".into(), took: start.elapsed(), failure })
 }
 
 /// Plays one scenario; its image is built once.

@@ -6,7 +6,7 @@ use libhybrid::drv::Irq;
 use libhybrid::interfaces::net::link::{LinkRings, dispatch_link};
 use libhybrid::ipc::{Incoming, Outgoing};
 use libhybrid::{Bell, Component, Env, log};
-use net_virtio::{Counters, Driver, Nic, find, install};
+use net_virtio::{Driver, Nic, find, install};
 use virtio_drivers::transport::mmio::MmioTransport;
 
 libhybrid::component!(run);
@@ -15,17 +15,19 @@ struct NetVirtio {
     driver: Driver<Nic<MmioTransport<'static>>>,
     irq: Irq,
     bell: Bell,
-    told: Counters,
+    /// Losses that were logged.
+    told: u64,
 }
 
 impl NetVirtio {
     fn turn(&mut self) {
         self.bell.ring_if(self.driver.turn().rings_client);
         let counters = self.driver.counters();
-        // Powers of two only, so that a flood of losses does not become a flood of messages.
-        if counters != self.told && (counters.dropped + counters.malformed + counters.refused).is_power_of_two() {
+        let losses = counters.dropped + counters.malformed + counters.refused;
+        // Only when they have doubled, so that a flood of losses does not become a flood of messages.
+        if losses > self.told && losses >= self.told.saturating_mul(2) {
             log::warn!("so far: {counters:?}");
-            self.told = counters;
+            self.told = losses;
         }
     }
 }
@@ -62,8 +64,7 @@ fn run(env: Env) -> ! {
     let session = env.provided("link").into_iter().next();
     let bell = session.as_ref().map_or_else(Bell::default, |session| session.bell);
     let rings = session.and_then(|session| LinkRings::server(session.region()).ok());
-    let mut component =
-        NetVirtio { driver: Driver::new(nic, rings), irq: env.irq("nic"), bell, told: Counters::default() };
+    let mut component = NetVirtio { driver: Driver::new(nic, rings), irq: env.irq("nic"), bell, told: 0 };
     component.turn();
     if component.irq.ack().is_err() {
         log::error!("interrupt {} cannot be acknowledged", component.irq.number());

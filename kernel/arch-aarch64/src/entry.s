@@ -22,20 +22,32 @@ primary_entry:
     mov     x20, x0
     mrs     x21, CurrentEL
     lsr     x21, x21, #2
-    ldr     x0, =SCTLR_OFF
-    msr     sctlr_el1, x0
-    isb
+    ldr     x19, =SCTLR_OFF
     cmp     x21, #2
     b.eq    leave_el2
     cmp     x21, #1
-    b.eq    at_el1
+    b.ne    stop
+    msr     sctlr_el1, x19
+    isb
+    b       at_el1
 stop:
     wfe
     b       stop
 
 leave_el2:
-    mov     x0, #(1 << 31)              // HCR_EL2.RW: EL1 is AArch64, nothing trapped
-    msr     hcr_el2, x0
+    mov     x0, #(1 << 31)              // HCR_EL2: RW (EL1 is AArch64), E2H off, nothing trapped …
+    mrs     x1, id_aa64isar1_el1        // … pointer authentication neither, where there is any (APA, API, GPA, GPI, APA3, GPA3)
+    ldr     x2, =0xff000ff0
+    tst     x1, x2
+    b.ne    0f
+    mrs     x1, S3_0_C0_C6_2            // ID_AA64ISAR2_EL1
+    tst     x1, #0xff00
+    b.eq    1f
+0:  orr     x0, x0, #(1 << 41)          // API
+    orr     x0, x0, #(1 << 40)          // APK
+1:  msr     hcr_el2, x0
+    isb
+    msr     sctlr_el1, x19
     mrs     x0, midr_el1
     msr     vpidr_el2, x0
     mrs     x0, mpidr_el1
@@ -227,12 +239,46 @@ high_entry:
 
     .ltorg
 
-// What a stray HVC meets when this kernel was entered at EL2: an error, back to the caller.
+// What is left at EL2 when this kernel was entered there. A stray HVC gets an error back. Anything else that still traps to EL2 is
+// handed to EL1 as an undefined instruction, with the registers as they were.
     .section .text.el2_vectors, "ax"
     .balign 2048
 el2_vectors:
-    .rept   16
+    .rept   8
     .balign 128
-    mov     x0, #-1
-    eret
+    b       stop
     .endr
+    .balign 128
+    b       el2_synchronous
+    .rept   7
+    .balign 128
+    b       stop
+    .endr
+
+el2_synchronous:
+    msr     tpidr_el2, x0
+    mrs     x0, esr_el2
+    lsr     x0, x0, #26
+    cmp     x0, #0x16                   // HVC from AArch64
+    b.eq    1f
+    mov     sp, x1                      // EL2 has no stack: its SP is as good a place as any
+    mrs     x0, elr_el2
+    msr     elr_el1, x0
+    mrs     x0, spsr_el2
+    msr     spsr_el1, x0
+    mov     x1, #0x400                  // vector offset: from EL0, or from EL1 itself
+    tst     x0, #0xc
+    b.eq    0f
+    mov     x1, #0x200
+0:  mrs     x0, vbar_el1
+    add     x0, x0, x1
+    msr     elr_el2, x0
+    mov     x0, #0x3c5
+    msr     spsr_el2, x0
+    mov     x0, #0x02000000             // ESR: unknown reason, 32-bit instruction
+    msr     esr_el1, x0
+    mov     x1, sp
+    mrs     x0, tpidr_el2
+    eret
+1:  mov     x0, #-1
+    eret

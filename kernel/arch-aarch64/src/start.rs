@@ -93,8 +93,8 @@ fn check_processor() {
     if features >> 4 & 0xf != 2 {
         stop(format_args!("this processor has no 16-bit ASIDs"));
     }
-    if cpu::counter_frequency() < 1000 {
-        stop(format_args!("firmware did not set the counter's frequency (CNTFRQ_EL0)"));
+    if cpu::counter_frequency() < COUNTER_HZ_MIN {
+        stop(format_args!("firmware did not set the counter's frequency to 1 MHz or more (CNTFRQ_EL0)"));
     }
 }
 
@@ -239,3 +239,5 @@ fn no_tables() -> ! {
 }
 
 const DEVICE_TREE_WINDOW: u64 = 0x20_0000;
+/// The smallest budget, 20 µs, must be some ticks.
+const COUNTER_HZ_MIN: u64 = 1_000_000;

@@ -115,7 +115,29 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The slot that a thread names by a CPtr; leftover bits do not matter.
+    #[inline]
     pub(crate) fn lookup_slot(&self, thread: TcbRef, cptr: u64) -> Result<SlotRef, LookupFailure> {
+        match self.only_level(thread, cptr) {
+            Some(slot) => Ok(slot),
+            None => self.lookup_slot_in_levels(thread, cptr),
+        }
+    }
+
+    /// The slot, if the root CNode alone resolves all 64 bits: the usual case, worth a shortcut.
+    #[inline(always)]
+    pub(crate) fn only_level(&self, thread: TcbRef, cptr: u64) -> Option<SlotRef> {
+        let Cap::CNode { at, radix, guard_size, guard } = self.peek(thread.slot(TcbSlot::CSpace)) else { return None };
+        let radix = u32::from(radix);
+        let is_whole = guard_size != 0 && radix.wrapping_add(u32::from(guard_size)) == 64;
+        if is_whole && cptr >> (radix & 63) == guard {
+            slot_of(at, cptr & !(u64::MAX << (radix & 63)))
+        } else {
+            None
+        }
+    }
+
+    #[inline(never)]
+    fn lookup_slot_in_levels(&self, thread: TcbRef, cptr: u64) -> Result<SlotRef, LookupFailure> {
         let root = self.peek(thread.slot(TcbSlot::CSpace));
         self.resolve(root, cptr, 64).map(|(slot, _)| slot)
     }

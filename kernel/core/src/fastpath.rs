@@ -6,15 +6,13 @@
 //! The usual way: one-level capability space, no extra capabilities, no fault, partner waiting and with budget (its own or ours),
 //! nobody else to be preferred, nothing due in the release queue.
 
-use hybrid_abi::cap_tag as tag;
 use hybrid_abi::message::MessageInfo;
 use hybrid_abi::rights::Rights;
 
 use crate::cap::Cap;
-use crate::cspace::slot_of;
 use crate::kernel::Kernel;
 use crate::object::{
-    CNodeRef, EndpointRef, EndpointState, NotificationState, ReplyRef, SchedContextRef, TcbRef, TcbSlot, ThreadState,
+    EndpointRef, EndpointState, NotificationState, ReplyRef, SchedContextRef, TcbRef, ThreadState,
 };
 use crate::platform::Platform;
 use crate::sched::Switch;
@@ -225,73 +223,24 @@ impl<P: Platform> Kernel<P> {
             self.program_timer();
         }
         self.space_changed.set(false);
-        self.install_fast(partner);
+        self.install_space();
         partner
-    }
-
-    /// As `install_space`, for a current thread whose VSpace capability is a live one.
-    #[inline(always)]
-    fn install_fast(&self, thread: TcbRef) {
-        let slot = self.slot(thread.slot(TcbSlot::VSpace));
-        let (word0, word1) = (slot.word0(), slot.word1());
-        if word0 & TAG_MASK == tag::VSPACE
-            && let Cap::VSpace { at, asid: asid @ 1.. } = Cap::decode(word0, word1)
-            && self.space_of_asid(asid) == Some(at)
-        {
-            let wanted = Some((at.paddr(), asid));
-            if self.installed_space.replace(wanted) != wanted {
-                self.platform.set_address_space(wanted);
-            }
-        } else {
-            self.install_space();
-        }
     }
 
     /// The endpoint capability in a one-level capability space.
     #[inline(always)]
     fn fast_endpoint(&self, thread: TcbRef, cptr: u64) -> Option<(EndpointRef, u64, Rights)> {
-        match self.fast_slot(thread, cptr)? {
-            (word0, word1) if word0 & TAG_MASK == tag::ENDPOINT => match Cap::decode(word0, word1) {
-                Cap::Endpoint { at, badge, rights } => Some((at, badge, rights)),
-                _ => None,
-            },
+        match self.peek(self.only_level(thread, cptr)?) {
+            Cap::Endpoint { at, badge, rights } => Some((at, badge, rights)),
             _ => None,
         }
     }
 
     #[inline(always)]
     fn fast_reply(&self, thread: TcbRef, cptr: u64) -> Option<ReplyRef> {
-        match self.fast_slot(thread, cptr)? {
-            (word0, word1) if word0 & TAG_MASK == tag::REPLY => match Cap::decode(word0, word1) {
-                Cap::Reply { at, .. } => Some(at),
-                _ => None,
-            },
+        match self.peek(self.only_level(thread, cptr)?) {
+            Cap::Reply { at, .. } => Some(at),
             _ => None,
         }
     }
-
-    /// The words of the slot, if the root CNode alone resolves all 64 bits.
-    #[inline(always)]
-    fn fast_slot(&self, thread: TcbRef, cptr: u64) -> Option<(u64, u64)> {
-        let root = self.slot(thread.slot(TcbSlot::CSpace));
-        let (word0, guard) = (root.word0(), root.word1());
-        if word0 & TAG_MASK != tag::CNODE {
-            return None;
-        }
-        let Cap::CNode { at, radix, guard_size, .. } = Cap::decode(word0, guard) else { return None };
-        let radix = u32::from(radix);
-        if radix.wrapping_add(u32::from(guard_size)) != 64 || guard_size == 0 || cptr.unbounded_shr(radix) != guard {
-            return None;
-        }
-        let slot = self.slot(fast_slot_of(at, cptr, radix)?);
-        Some((slot.word0(), slot.word1()))
-    }
 }
-
-#[inline(always)]
-fn fast_slot_of(cnode: CNodeRef, cptr: u64, radix: u32) -> Option<crate::object::SlotRef> {
-    slot_of(cnode, cptr & !u64::MAX.unbounded_shl(radix))
-}
-
-/// The bits of a capability's first word that hold its tag.
-const TAG_MASK: u64 = 31;

@@ -138,6 +138,8 @@ impl<P: Platform> Kernel<P> {
 
     /// The last handler capability of an interrupt is deleted.
     pub(crate) fn destroy_irq_handler(&self, irq: u32) {
+        // Held or not: an interrupt that stayed active in the controller would never reach the next handler.
+        self.platform.release_irq(irq);
         self.platform.mask_irq(irq);
         self.set_irq_use(irq, IrqUse::Inactive);
         if let Some(slot) = self.irq_slot(irq) {

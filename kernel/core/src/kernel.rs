@@ -182,6 +182,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Chooses, switches and programs; the tail of every entry.
+    #[inline]
     pub(crate) fn leave(&self) -> Option<TcbRef> {
         self.schedule();
         self.activate();

@@ -149,7 +149,7 @@ impl<P: Platform> Kernel<P> {
         let mut used = memory.watermark;
         while used > 0 {
             let from = used.wrapping_sub(1) & !(RESET_BYTES.wrapping_sub(1));
-            self.platform.zero(memory.base.wrapping_add(from), used.wrapping_sub(from));
+            self.zero_and_clean(memory.base.wrapping_add(from), used.wrapping_sub(from));
             used = from;
             self.set_cap(slot, memory.cap(used));
             self.preemption_point(RESET_UNITS)?;
@@ -161,18 +161,26 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn consume_untyped(&self, slot: SlotRef) {
         if let Cap::Untyped { base, bits, is_device, .. } = self.cap(slot) {
             let memory = Memory { base, bits, is_device, watermark: 0 };
-            self.platform.zero(base, memory.bytes());
+            self.zero_and_clean(base, memory.bytes());
             self.set_cap(slot, memory.cap(memory.bytes()));
         }
     }
 
+    /// INV-UNTYPED-1: memory above a watermark is zero, in RAM too: it was cleaned here, chunk by chunk, and nobody can
+    /// reach it before it is handed out. So new frames and tables are seen as zeros by uncached observers as well.
+    fn zero_and_clean(&self, at: u64, bytes: u64) {
+        self.platform.zero(at, bytes);
+        self.platform.maintain_cache(CacheOperation::Clean, at, bytes);
+    }
+
     /// The capability of a new object in zeroed memory, initialised where zero is not right.
     fn new_object(&self, request: &Request, at: u64, is_device: bool) -> Option<Cap> {
-        let frame = |size: FrameSize| {
-            if !is_device {
-                self.platform.maintain_cache(CacheOperation::Clean, at, size.bytes());
-            }
-            Cap::Frame { base: at, size, is_device, rights: VmRights::ReadWrite, mapping: None }
+        let frame = |size: FrameSize| Cap::Frame {
+            base: at,
+            size,
+            is_device,
+            rights: VmRights::ReadWrite,
+            mapping: None,
         };
         let bits = u8::try_from(request.bits).unwrap_or(0);
         Some(match request.kind {
@@ -195,14 +203,8 @@ impl<P: Platform> Kernel<P> {
             ObjectType::SmallPage => frame(FrameSize::Small),
             ObjectType::LargePage => frame(FrameSize::Large),
             ObjectType::HugePage => frame(FrameSize::Huge),
-            ObjectType::VSpace => {
-                self.platform.maintain_cache(CacheOperation::Clean, at, 4096);
-                Cap::VSpace { at: TableRef::new(at)?, asid: 0 }
-            }
-            ObjectType::PageTable => {
-                self.platform.maintain_cache(CacheOperation::Clean, at, 4096);
-                Cap::PageTable { at: TableRef::new(at)?, mapping: None }
-            }
+            ObjectType::VSpace => Cap::VSpace { at: TableRef::new(at)?, asid: 0 },
+            ObjectType::PageTable => Cap::PageTable { at: TableRef::new(at)?, mapping: None },
         })
     }
 }

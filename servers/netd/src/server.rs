@@ -191,11 +191,11 @@ impl<C: Caller> Netd<C> {
         self.stack.end_tcp_session(index(number));
     }
 
-    /// Powers of two only, so that a flood of losses does not become a flood of messages.
+    /// Only when they have doubled, so that a flood of losses does not become a flood of messages.
     fn tell_losses(&mut self) {
         let (connections, datagrams) = self.stack.refused();
         let losses = connections + datagrams;
-        if losses != self.told && losses.is_power_of_two() {
+        if losses > self.told && losses >= self.told.saturating_mul(2) {
             self.told = losses;
             log::warn!("no room so far: {connections} connections, {datagrams} datagrams");
         }

@@ -1,28 +1,17 @@
-//! Hostile bytes to everything that decodes bytes; on the host, without a fuzzer.
+//! Hostile bytes to everything that parses or obeys bytes; on the host.
+//!
+//! A target is a function that takes any bytes: [`targets::ALL`] lists them. A finding is a panic, a stack overflow, or an
+//! input that takes longer than [`TIME_MAX`]. The functions know no fuzzer; this crate brings a small one that needs nothing
+//! but stable Rust, and `cargo-fuzz/` points a real one at them.
 #![forbid(unsafe_code)]
 
 pub mod bytes;
+pub mod corpus;
+pub mod driver;
+pub mod input;
 pub mod targets;
 
-use bytes::Source;
-use std::time::{Duration, Instant};
-use targets::Target;
+use std::time::Duration;
 
-/// Feeds a target for some time. Returns how many inputs it took.
-///
-/// # Panics
-/// When the target does: that is the finding. The seed repeats it.
-pub fn feed(target: &Target, seed: u64, time: Duration) -> u64 {
-    let mut source = Source::new(seed);
-    let seeds = (target.samples)();
-    let deadline = Instant::now() + time;
-    let mut count = 0;
-    while Instant::now() < deadline {
-        for _ in 0..64 {
-            let input = source.input(&seeds);
-            (target.take)(&input);
-            count += 1;
-        }
-    }
-    count
-}
+/// The longest that one input may take, debug build on a slow machine.
+pub const TIME_MAX: Duration = Duration::from_secs(10);

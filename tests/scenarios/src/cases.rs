@@ -1,5 +1,6 @@
 //! The list of all scenarios; each subject is a file.
 mod boot;
+mod cable;
 mod console;
 mod faults;
 mod load;
@@ -12,7 +13,7 @@ use anyhow::Result;
 
 /// Every scenario, in the order in which they are played: cheap ones first.
 pub fn all() -> Vec<Scenario> {
-    [suite::all(), boot::all(), console::all(), requests::all(), faults::all(), load::all()]
+    [suite::all(), boot::all(), console::all(), requests::all(), cable::all(), faults::all(), load::all()]
         .into_iter()
         .flatten()
         .collect()

@@ -24,6 +24,8 @@ pub struct Hardware {
     pub counts_instructions: bool,
     /// Host port, on 127.0.0.1 only, that leads to the guest's port 80; none: no network card.
     pub http_port: Option<u16>,
+    /// The network card's cable ends at that port: whoever connects to it sends and receives raw frames, and there is no other network.
+    pub has_open_cable: bool,
     /// Wait for a debugger on this port of 127.0.0.1.
     pub gdb_port: Option<u16>,
 }
@@ -38,6 +40,7 @@ impl Default for Hardware {
             smp: 1,
             counts_instructions: false,
             http_port: None,
+            has_open_cable: false,
             gdb_port: None,
         }
     }
@@ -80,7 +83,12 @@ impl Hardware {
         if let Some(port) = self.http_port {
             // Bus 0 lies alone on its page: eight virtio-mmio slots share one, and a page has one holder.
             add(&["-global", "virtio-mmio.force-legacy=false"]);
-            add(&["-netdev", &format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80")]);
+            let network = if self.has_open_cable {
+                format!("socket,id=net0,listen=127.0.0.1:{port}")
+            } else {
+                format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80")
+            };
+            add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
         }
         arguments.extend(["-kernel".into(), image.kernel.clone().into()]);
@@ -109,6 +117,12 @@ mod tests {
         let text = line(&Hardware { http_port: Some(8080), ..Hardware::default() });
         assert!(text.contains("hostfwd=tcp:127.0.0.1:8080-:80"), "{text}");
         assert!(text.contains("bus=virtio-mmio-bus.0"), "{text}");
+    }
+
+    #[test]
+    fn arguments_with_open_cable_have_no_other_network() {
+        let text = line(&Hardware { http_port: Some(8080), has_open_cable: true, ..Hardware::default() });
+        assert!(text.contains("socket,id=net0,listen=127.0.0.1:8080") && !text.contains("hostfwd"), "{text}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! scenarios, one subject a file. `cargo xtask test` builds the images and plays [`cases::all`] one after the other.
 #![forbid(unsafe_code)]
 
+pub mod cable;
 pub mod cases;
 pub mod console;
 pub mod hardware;

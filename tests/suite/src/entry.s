@@ -143,7 +143,7 @@ probe_exclusive:
     ret
 
 // Executes exactly one unusual instruction each; the label after it is where a handler may continue.
-    .global probe_undefined, probe_break, probe_svc_undefined, probe_float, probe_physical_counter, probe_hvc, probe_read, probe_write
+    .global probe_pointer_authentication, probe_undefined, probe_break, probe_svc_undefined, probe_float, probe_physical_counter, probe_hvc, probe_read, probe_write
 probe_undefined:
     .inst   0x00000000
     ret
@@ -152,6 +152,9 @@ probe_break:
     ret
 probe_hvc:
     hvc     #0
+    ret
+probe_pointer_authentication:
+    .inst   0x9ac03020                  // pacga x0, x1, x0
     ret
 probe_physical_counter:
     mrs     x0, cntpct_el0

@@ -26,7 +26,16 @@ const LAYERS: [Layer; 12] = [
     Layer { folder: "apps", below: &["libhybrid", "libhybrid/interfaces"] },
     Layer {
         folder: "tests",
-        below: &["libhybrid", "libhybrid/interfaces", "kernel/abi", "kernel", "servers", "servers/securityd/capgraph", "drivers", "apps"],
+        below: &[
+            "libhybrid",
+            "libhybrid/interfaces",
+            "kernel/abi",
+            "kernel",
+            "servers",
+            "servers/securityd/capgraph",
+            "drivers",
+            "apps",
+        ],
     },
     Layer { folder: "xtask", below: &["ipc-idl", "kernel-config", "servers/securityd/capgraph", "tests"] },
 ];

@@ -85,6 +85,12 @@ impl<'a> DeviceTree<'a> {
         Nodes { tree: *self, position: 0, depth: 0 }
     }
 
+    /// A property's name; the bound keeps a walk linear whatever the strings block holds.
+    fn name(&self, offset: usize) -> Option<&'a [u8]> {
+        let rest = self.strings.get(offset..)?;
+        text_at(rest.get(..NAME_MAX).unwrap_or(rest), 0)
+    }
+
     fn token(&self, position: usize) -> Option<(Token<'a>, usize)> {
         let after = position.checked_add(4)?;
         match be32(self.structure, position)? {
@@ -96,7 +102,7 @@ impl<'a> DeviceTree<'a> {
             TOKEN_END_NODE => Some((Token::End, after)),
             TOKEN_PROPERTY => {
                 let size = usize_of(be32(self.structure, after)?);
-                let name = text_at(self.strings, usize_of(be32(self.structure, after.checked_add(4)?)?))?;
+                let name = self.name(usize_of(be32(self.structure, after.checked_add(4)?)?))?;
                 let start = after.checked_add(8)?;
                 let end = start.checked_add(size)?;
                 Some((Token::Property(name, self.structure.get(start..end)?), aligned(end)?))
@@ -224,6 +230,8 @@ const HEADER_SIZE: u32 = 40;
 const SIZE_MAX: u32 = 2 << 20; // Linux arm64 boot protocol: at most 2 MiB
 const VERSION_MIN: usize = 17;
 const VERSION_MAX: usize = 17;
+/// The specification allows 31 characters (§2.2.4); real trees have longer ones.
+const NAME_MAX: usize = 64;
 const TOKEN_BEGIN_NODE: u32 = 1;
 const TOKEN_END_NODE: u32 = 2;
 const TOKEN_PROPERTY: u32 = 3;

@@ -79,6 +79,11 @@ impl GicV3 {
         let irq = u32::try_from(cpu::icc_acknowledge() & 0xff_ffff).ok()?;
         // GICv3 §4.1.1: the acknowledge must be visible before the handler's accesses.
         cpu::dsb_sy();
+        if irq >= LPI_FIRST {
+            // Nobody asked for it; unended, it would keep all others of its priority away. LPIs are never active.
+            cpu::icc_end(u64::from(irq));
+            cpu::isb();
+        }
         (irq < SPECIAL_FIRST).then_some(irq)
     }
 
@@ -153,6 +158,7 @@ pub(super) const REDISTRIBUTOR_TYPE: usize = 0x08;
 const POLLS_MAX: u32 = 1_000_000;
 const IRQ_COUNT: u32 = 160;
 const SPECIAL_FIRST: u32 = 1020;
+const LPI_FIRST: u32 = 8192;
 const PRIORITY: u32 = 0xa0a0_a0a0;
 const CTLR: usize = 0x000;
 const GICD_TYPER: usize = 0x004;

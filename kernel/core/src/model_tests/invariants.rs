@@ -13,7 +13,7 @@ use crate::object::{
     TcbRef, ThreadState,
 };
 
-/// All slots that exist, by walking from the interrupt table and the current thread's spaces along derivation lists.
+/// All slots that exist, by walking from the interrupt table and the root CNode along derivation lists.
 struct Reach<'k> {
     k: &'k Kernel<Machine>,
     slots: BTreeSet<SlotRef>,
@@ -54,9 +54,7 @@ impl Reach<'_> {
 pub(crate) fn occupied(k: &Kernel<Machine>) -> Vec<SlotRef> {
     let mut reach = Reach { k, slots: BTreeSet::new(), pending: Vec::new() };
     reach.add_table(k.irq_table.get(), MAX_IRQ + 1);
-    if let Some(thread) = k.current_thread() {
-        (0..5).for_each(|n| reach.add(thread.slot_at(n).unwrap()));
-    }
+    reach.add_table(k.platform.root_cnode.get(), 1 << hybrid_abi::limits::ROOT_CNODE_BITS);
     reach.run();
     reach.slots.into_iter().collect()
 }

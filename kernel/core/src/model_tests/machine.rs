@@ -35,6 +35,8 @@ pub(crate) struct Machine {
     pub(crate) masked: RefCell<BTreeSet<u32>>,
     /// Preemption points until an interrupt is pending; `None`: never.
     pub(crate) countdown: Cell<Option<u32>>,
+    /// The root CNode's address, for the invariants: it stays even when every capability to it is gone.
+    pub(crate) root_cnode: Cell<u64>,
     /// How often preemption points asked.
     pub(crate) asked: Cell<u32>,
 }
@@ -51,6 +53,7 @@ impl Machine {
             effects: RefCell::new(Vec::new()),
             masked: RefCell::new(BTreeSet::new()),
             countdown: Cell::new(None),
+            root_cnode: Cell::new(0),
             asked: Cell::new(0),
         }
     }

@@ -13,7 +13,7 @@ use crate::boot::BootParameters;
 use crate::cap::Cap;
 use crate::kernel::Kernel;
 use crate::model_tests::machine::{Machine, RAM_START};
-use crate::object::{SlotRef, TcbRef, TcbSlot, context};
+use crate::object::{CNodeRef, SlotRef, TcbRef, TcbSlot, context};
 use crate::platform::{PhysRange, Platform};
 
 pub(crate) const CNODE: u64 = 2;
@@ -63,7 +63,9 @@ impl World {
             device_top: 1 << 40,
         };
         let root = k.boot(&parameters).unwrap().unwrap();
-        let Cap::Frame { base, .. } = k.cap(slot_in_root(&k, root, 9)) else { panic!("no boot info") };
+        let Cap::CNode { at, .. } = k.cap(root.slot(TcbSlot::CSpace)) else { panic!("no root CNode") };
+        k.platform.root_cnode.set(at.paddr());
+        let Cap::Frame { base, .. } = k.cap(slot_in_root(&k, 9)) else { panic!("no boot info") };
         let world = Self { k, root, boot_info: base, preempt_every: Cell::new(None), next_slot: 0 };
         let next_slot = world.info(word::EMPTY);
         Self { next_slot, ..world }
@@ -88,7 +90,7 @@ impl World {
     }
 
     pub(crate) fn slot(&self, index: u64) -> SlotRef {
-        slot_in_root(&self.k, self.root, index)
+        slot_in_root(&self.k, index)
     }
 
     pub(crate) fn cap(&self, index: u64) -> Cap {
@@ -274,7 +276,6 @@ impl Thread {
     }
 }
 
-fn slot_in_root(k: &Kernel<Machine>, root: TcbRef, index: u64) -> SlotRef {
-    let Cap::CNode { at, .. } = k.cap(root.slot(TcbSlot::CSpace)) else { panic!("no root CNode") };
-    crate::cspace::slot_of(at, index).unwrap()
+fn slot_in_root(k: &Kernel<Machine>, index: u64) -> SlotRef {
+    crate::cspace::slot_of(CNodeRef::new(k.platform.root_cnode.get()).unwrap(), index).unwrap()
 }

@@ -85,7 +85,16 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Chooses the next thread and accounts for the last one.
+    #[inline]
     pub(crate) fn schedule(&self) {
+        // The usual end of a call that blocks nobody: the same thread goes on, on the same context.
+        if self.switch.get() == Switch::Stay && self.release_head.get().is_none() && !self.reprogram.get() {
+            return;
+        }
+        self.schedule_changes();
+    }
+
+    fn schedule_changes(&self) {
         self.awaken();
         let switch = self.switch.get();
         if switch != Switch::Stay {

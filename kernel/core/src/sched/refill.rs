@@ -8,7 +8,10 @@ use crate::object::{Refill, SchedContextRef, TcbRef};
 use crate::platform::Platform;
 
 /// Rounds of the whole budget that are charged one refill at a time before the rest is done by division.
-const MAX_ROUNDS: u64 = 64;
+const MAX_ROUNDS: u64 = 4;
+/// Refills that a context really uses, however large it is: bounds the loops here. More would not change what a thread
+/// gets, only when exactly.
+const MAX_REFILLS: u64 = 1024;
 
 impl<P: Platform> Kernel<P> {
     fn queue(&self, context: SchedContextRef) -> (u64, u64) {
@@ -52,7 +55,7 @@ impl<P: Platform> Kernel<P> {
         let view = self.context(context);
         view.set_budget(budget);
         view.set_period(period);
-        view.set_max_refills(max_refills);
+        view.set_max_refills(max_refills.min(MAX_REFILLS));
         self.set_queue(context, 0, 1);
         let head = self.refill(context, 0);
         head.set_start(self.now.get());

@@ -77,7 +77,9 @@ pub const fn leaf(paddr: u64, level: Level, rights: VmRights, attributes: u64) -
     } else {
         ATTR_INDEX_DEVICE << 2
     };
-    let execute = if attributes & ATTR_EXECUTE_NEVER != 0 { USER_EXECUTE_NEVER } else { 0 };
+    // Without EL0 access (AP[1] = 0) a page would still be executable at EL0: kernel-only must say so.
+    let is_executable = attributes & ATTR_EXECUTE_NEVER == 0 && !matches!(rights, VmRights::KernelOnly);
+    let execute = if is_executable { 0 } else { USER_EXECUTE_NEVER };
     let kind = if level == LAST_LEVEL { TABLE_OR_PAGE } else { 0 };
     (paddr & ADDRESS)
         | execute
@@ -134,7 +136,8 @@ mod tests {
         assert_eq!(page, 0x4000_1000 | (1 << 53) | (1 << 11) | (1 << 10) | (3 << 8) | (1 << 6) | (4 << 2) | 3);
         let device = leaf(0x900_0000, 3, VmRights::ReadOnly, ATTR_EXECUTE_NEVER);
         assert_eq!(device, 0x900_0000 | (3 << 53) | (1 << 11) | (1 << 10) | (3 << 6) | 3);
-        assert_eq!(leaf(0x20_0000, 2, VmRights::KernelOnly, ATTR_CACHEABLE) & 0xc3, 1);
+        let hidden = leaf(0x20_0000, 2, VmRights::KernelOnly, ATTR_CACHEABLE);
+        assert_eq!((hidden & 0xc3, hidden & USER_EXECUTE_NEVER), (1, USER_EXECUTE_NEVER));
     }
 
     #[test]

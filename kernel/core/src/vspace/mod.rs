@@ -33,6 +33,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Makes the current thread's address space the machine's; keeps the old one when idle and it still lives.
+    #[inline]
     pub(crate) fn install_space(&self) {
         let wanted = match self.current.get() {
             Some(thread) => match self.peek(thread.slot(TcbSlot::VSpace)) {

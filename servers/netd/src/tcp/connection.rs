@@ -77,6 +77,9 @@ impl Connection {
         let mut socket =
             Socket::new(SocketBuffer::new(vec![0; RECEIVE_CREDIT]), SocketBuffer::new(vec![0; SEND_CREDIT]));
         socket.set_nagle_enabled(false);
+        // Before the socket is opened: set on an open one, the first probe goes out at once.
+        socket.set_timeout(Some(DEAD_AFTER));
+        socket.set_keep_alive(Some(KEEP_ALIVE));
         let mut sockets = SocketSet::new(vec![]);
         let handle = sockets.add(socket);
         Self {
@@ -114,8 +117,6 @@ impl Connection {
         // A fresh entry of the set also forgets which neighbour the old connection was waiting for.
         let socket = self.sockets.remove(self.handle);
         if let smoltcp::socket::Socket::Tcp(mut socket) = socket {
-            socket.set_timeout(None);
-            socket.set_keep_alive(None);
             socket.set_congestion_control(CongestionControl::Reno);
             self.handle = self.sockets.add(socket);
         }
@@ -280,8 +281,6 @@ impl Connection {
         self.is_told = true;
         self.send_credit = send_credit;
         self.give_up_at = None;
-        self.socket().set_timeout(Some(DEAD_AFTER));
-        self.socket().set_keep_alive(Some(KEEP_ALIVE));
         service.is_told_now = true;
         true
     }

@@ -357,3 +357,20 @@ fn neighbor_that_becomes_known_wakes_all_that_wait() {
         world.clients.connections.values().filter(|known| known.is_open).count() == 20
     });
 }
+
+#[test]
+fn short_exchange_sends_no_needless_segments() {
+    let mut world = World::new();
+    world.stack.listen(0, 80, 4).expect("free port");
+    let peer = world.peer_connect(80, 20000);
+    world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
+    let connection = world.clients.accepted[0].1;
+    let before = world.to_peer.carried;
+    world.peer_tcp(peer).send_slice(b"request").expect("open");
+    world.until("request", SECOND, |world| world.known(0, connection).data == b"request");
+    world.give_back(0, connection);
+    world.send(0, connection, b"answer");
+    world.command(0, Command::Finish { connection });
+    world.run(Duration::from_millis(100));
+    assert_eq!(world.to_peer.carried - before, 1, "answer, acknowledgement and end in one segment");
+}

@@ -15,16 +15,19 @@ pub enum Deed {
     Write(usize),
     /// Make an unknown system call.
     Syscall,
+    /// Panic, as a component with a bug does.
+    Panic,
 }
 
 impl Deed {
-    /// The deed that a parameter names: `capability`, `beyond`, `read 0x30000000`, `write 0x400000`, `syscall`.
+    /// The deed that a parameter names: `capability`, `beyond`, `read 0x30000000`, `write 0x400000`, `syscall`, `panic`.
     pub fn parse(text: &str) -> Option<Self> {
         let address = |digits: &str| usize::from_str_radix(digits, 16).ok();
         match text.split_once(" 0x") {
             None if text == "capability" => Some(Self::Capability),
             None if text == "beyond" => Some(Self::Beyond),
             None if text == "syscall" => Some(Self::Syscall),
+            None if text == "panic" => Some(Self::Panic),
             Some(("read", digits)) => address(digits).map(Self::Read),
             Some(("write", digits)) => address(digits).map(Self::Write),
             _ => None,
@@ -43,6 +46,7 @@ mod tests {
         assert_eq!(Deed::parse("read 0xffff000000000000"), Some(Deed::Read(0xffff_0000_0000_0000)));
         assert_eq!(Deed::parse("write 0x400000"), Some(Deed::Write(0x40_0000)));
         assert_eq!(Deed::parse("syscall"), Some(Deed::Syscall));
+        assert_eq!(Deed::parse("panic"), Some(Deed::Panic));
     }
 
     #[test]

@@ -26,6 +26,7 @@ fn run(env: Env) -> ! {
             unknown_syscall();
             log::error!("BROKE OUT: an unknown system call returned");
         }
+        Some(Deed::Panic) => panic!("on purpose"),
         None => log::error!("the parameter `deed` names no deed"),
     }
     loop {

@@ -74,8 +74,14 @@ fn is_of(line: &str, name: &str) -> bool {
 }
 
 /// The trespassers whose deed is a fault.
-const FAULTY: [&str; 5] =
-    ["trespasser-beyond", "trespasser-kernel", "trespasser-device", "trespasser-code", "trespasser-syscall"];
+const FAULTY: [&str; 6] = [
+    "trespasser-beyond",
+    "trespasser-kernel",
+    "trespasser-device",
+    "trespasser-code",
+    "trespasser-syscall",
+    "trespasser-panic",
+];
 
 fn trespassers(stage: &mut Stage) -> Result<()> {
     let console = stage.console();
@@ -92,8 +98,10 @@ fn trespassers(stage: &mut Stage) -> Result<()> {
     let processes = stage.command("ps", "of memory are free")?;
     ensure!(
         processes.matches("faulted").count() == FAULTY.len(),
-        "not exactly five components have faulted:\n{processes}"
+        "not exactly {} components have faulted:\n{processes}",
+        FAULTY.len()
     );
+    ensure!(text.contains("panic: ") && text.contains("on purpose"), "the panic left no message:\n{text}");
     let capability = processes.lines().find(|line| line.contains("trespasser-capability"));
     ensure!(
         capability.is_some_and(|line| line.contains("running")),

@@ -3,12 +3,14 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hybrid_sys::abi::register::Register;
-use hybrid_sys::{CPtr, Endpoint, Error, Message, MessageInfo, Received, Reply, Resume, Rights, Suspend, buffer};
+use hybrid_sys::{
+    Attributes, CPtr, Endpoint, Error, Message, MessageInfo, Received, Reply, Resume, Rights, Suspend, buffer,
+};
 
 use super::tests;
 use super::thread::let_run;
 use crate::suite::Test;
-use crate::world::{FREE_ADDRESS, Outcome, Plan, SELF, Thread, World};
+use crate::world::{FREE_ADDRESS, Outcome, Plan, SELF, SPACE, Thread, World};
 
 pub(super) const TESTS: &[Test] = tests![
     c011_undefined_number_faults_with_registers,
@@ -20,7 +22,9 @@ pub(super) const TESTS: &[Test] = tests![
     c112_handler_without_rights_is_refused,
     c113_without_handler_the_thread_stops,
     c116_capability_faults_carry_the_lookup,
+    c128_rights_bound_every_kind_of_access,
     kernel_addresses_fault_like_any_other,
+    pointer_authentication_runs_or_is_undefined,
 ];
 
 static RESULT: AtomicU64 = AtomicU64::new(0);
@@ -34,6 +38,7 @@ extern "C" fn probe(argument: u64) {
         4 => probe_hvc,
         5 => probe_physical_counter,
         6 => probe_svc_undefined,
+        8 => probe_pointer_authentication,
         // SAFETY: it faults at once, which is what is tested; any address is a valid function pointer but 0.
         _ => unsafe { core::mem::transmute::<usize, extern "C" fn(u64)>((argument & ADDRESS) as usize) },
     };
@@ -166,6 +171,47 @@ fn c111_exceptions_carry_their_number(world: &World) -> Outcome {
     Ok(())
 }
 
+fn c128_rights_bound_every_kind_of_access(world: &World) -> Outcome {
+    let frame = world.frame()?;
+    world.map(SPACE, frame, FREE_ADDRESS, Rights::ALL, Attributes::DATA)?;
+    // The page holds `ret`, so that executing it succeeds where it is allowed.
+    // SAFETY: just mapped, and only this test uses it.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u32>(FREE_ADDRESS as usize).write_volatile(0xd65f_03c0) };
+    frame.unify(hybrid_sys::Range { start: 0, end: 4 })?;
+    // Rights and attributes, then whether reading, writing, executing faults.
+    let cases = [
+        (Rights::ALL, Attributes::CODE, [false, false, false]),
+        (Rights::ALL, Attributes::DATA, [false, false, true]),
+        (Rights::READ, Attributes::CODE, [false, true, false]),
+        (Rights::WRITE, Attributes::CODE, [true, true, true]),
+        (Rights::NONE, Attributes::CODE, [true, true, true]),
+    ];
+    for (rights, attributes, faults) in cases {
+        for (kind, expected) in [1, 0, 7].into_iter().zip([faults[1], faults[0], faults[2]]) {
+            frame.map(SPACE, FREE_ADDRESS, Rights::ALL, Attributes::DATA)?;
+            // SAFETY: as above.
+            unsafe { core::ptr::with_exposed_provenance_mut::<u32>(FREE_ADDRESS as usize).write_volatile(0xd65f_03c0) };
+            frame.map(SPACE, FREE_ADDRESS, rights, attributes)?;
+            let (_, endpoint, reply) = faulting(world, kind, FREE_ADDRESS, false)?;
+            let_run(world, 1)?;
+            let has_faulted = endpoint.try_recv(reply).badge == 0xfa;
+            check!(has_faulted == expected && (RESULT.load(Ordering::Relaxed) == 0) == expected);
+        }
+    }
+    Ok(())
+}
+
+/// On a core without it the instruction is undefined; with it it must not trap to a level that nobody is at.
+fn pointer_authentication_runs_or_is_undefined(world: &World) -> Outcome {
+    let (_, endpoint, reply) = faulting(world, 8, 0, false)?;
+    let_run(world, 1)?;
+    let fault = endpoint.try_recv(reply);
+    let has_run = RESULT.load(Ordering::Relaxed) == 1;
+    check!(has_run != (fault.badge == 0xfa));
+    check!(has_run || (fault.info.label() == 3 && fault.registers[3] == 0x0200_0000));
+    Ok(())
+}
+
 fn c112_handler_without_rights_is_refused(world: &World) -> Outcome {
     let endpoint = world.endpoint()?;
     let thread = world.thread(&Plan::new(probe, 0, 254))?;
@@ -216,6 +262,7 @@ unsafe extern "C" {
     safe fn probe_undefined(_: u64);
     safe fn probe_break(_: u64);
     safe fn probe_hvc(_: u64);
+    safe fn probe_pointer_authentication(_: u64);
     safe fn probe_physical_counter(_: u64);
     safe fn probe_svc_undefined(_: u64);
 }

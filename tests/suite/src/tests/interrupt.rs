@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = tests![
     c139_long_revocation_is_preempted,
     c140_no_interrupt_between_delivery_and_ack,
     timer_access_ends_when_denied,
+    c138_new_handler_fires_although_the_old_one_never_acknowledged,
 ];
 
 const CONTROL: IrqControl = IrqControl::at(4);
@@ -88,6 +89,27 @@ fn c138_handler_issue_checks_its_numbers(world: &World) -> Outcome {
     );
     world.at(slot).delete()?;
     CONTROL.issue(40, world.at(slot))?;
+    Ok(())
+}
+
+fn c138_new_handler_fires_although_the_old_one_never_acknowledged(world: &World) -> Outcome {
+    let (handler, notification) = timer(world, 0x10)?;
+    arm(100);
+    check!(notification.wait() == 0x10);
+    disarm();
+    world.at(handler.cptr().0).delete()?;
+    let slot = world.slot();
+    CONTROL.issue_triggered(TIMER, Trigger::Level, world.at(slot))?;
+    IrqHandler::at(slot).set_notification(Notification::at(world.mint(notification, Rights::ALL, 0x20)?))?;
+    arm(100);
+    let end = hybrid_sys::count_virtual() + hybrid_sys::count_per_second();
+    let mut signals = 0;
+    while signals == 0 && hybrid_sys::count_virtual() < end {
+        signals = notification.poll();
+    }
+    disarm();
+    world.platform.deny_timer(SELF)?;
+    check!(signals == 0x20);
     Ok(())
 }
 

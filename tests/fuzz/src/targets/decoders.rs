@@ -1,0 +1,177 @@
+//! Binary formats: messages, start information, bundle, graph.
+
+use crate::corpus::checkout;
+use hybrid_capgraph::{Bundle, Graph};
+use hybrid_interfaces::log::{Level, Record};
+use hybrid_interfaces::provider::{Chunk, CreditBody, Protocol, Request, RequestHead, Requester, Response, Verb};
+use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
+use std::sync::OnceLock;
+
+/// Messages, records and answers of every interface: what decodes encodes to the same bytes.
+pub fn target_idl_decode(data: &[u8]) {
+    hybrid_interfaces::fuzz_decode(data);
+}
+
+/// Random values of every type make the round trip.
+pub fn target_idl_values(data: &[u8]) {
+    let seed = data.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    hybrid_interfaces::fuzz_values(seed);
+}
+
+/// A start information; what decodes encodes again.
+pub fn target_start_info(data: &[u8]) {
+    if let Ok(info) = StartInfo::decode(data) {
+        let again = info.encode_to_vec().expect("what was decoded can be encoded");
+        assert_eq!(StartInfo::decode(&again).as_ref(), Ok(&info));
+        let _ = (info.use_named("log"), info.provided_named("sink"), info.parameter("address"));
+    }
+}
+
+/// A bundle, as it is and with its checksum put right.
+pub fn target_bundle(data: &[u8]) {
+    read_bundle(data);
+    let mut data = data.to_vec();
+    put_checksum_right(&mut data);
+    read_bundle(&data);
+}
+
+fn read_bundle(data: &[u8]) {
+    let Ok(bundle) = Bundle::parse(data) else { return };
+    for (name, program) in bundle.programs() {
+        assert!(program.len() <= data.len() && bundle.program(name).is_some());
+    }
+    if let Ok(graph) = bundle.graph() {
+        ask(&graph);
+    }
+}
+
+/// The sum is over bytes 12.. of the length at byte 24, and stands at byte 8.
+fn put_checksum_right(data: &mut [u8]) {
+    let length = data.get(24..32).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let Some(body) = usize::try_from(length).ok().and_then(|length| data.get(12..length)) else { return };
+    let sum = !body.iter().fold(!0_u32, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { 0xedb8_8320 ^ (sum >> 1) } else { sum >> 1 })
+    });
+    data[8..12].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// A graph: whatever decodes is coherent, and every question about it has an answer.
+pub fn target_graph(data: &[u8]) {
+    if let Ok(graph) = Graph::decode(data) {
+        ask(&graph);
+    }
+}
+
+fn ask(graph: &Graph) {
+    assert!(graph.is_coherent());
+    let _ = (hybrid_capgraph::golden(graph), hybrid_capgraph::dot(graph), hybrid_capgraph::who(graph, "dma"));
+    for instance in graph.instances.iter().take(4) {
+        let _ = hybrid_capgraph::show(graph, &instance.name);
+        let _ = hybrid_capgraph::why(graph, &instance.name, "securityd");
+    }
+    let again = graph.encode().expect("what was decoded can be encoded");
+    assert_eq!(Graph::decode(&again).as_ref(), Ok(graph));
+}
+
+pub(super) fn is_start_info(data: &[u8]) -> bool {
+    StartInfo::decode(data).is_ok()
+}
+
+pub(super) fn is_bundle(data: &[u8]) -> bool {
+    Bundle::parse(data).is_ok_and(|bundle| bundle.graph().is_ok())
+}
+
+pub(super) fn is_graph(data: &[u8]) -> bool {
+    Graph::decode(data).is_ok()
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    (0..4_u64).map(|seed| seed.to_le_bytes().to_vec()).collect()
+}
+
+/// Some encoded records.
+pub(super) fn messages() -> Vec<Vec<u8>> {
+    let record = Record {
+        level: Level::Warn,
+        at_ns: 1_234_567,
+        dropped_before: 3,
+        target: "httpd::server".into(),
+        text: "no provider serves /lamp".into(),
+    };
+    let mut list = vec![vec![0; Record::MAX_ENCODED]];
+    let length = record.encode(&mut list[0]).unwrap_or(0);
+    list[0].truncate(length);
+    list.extend(requests().iter().map(|request| {
+        let mut bytes = vec![0; Request::MAX_ENCODED];
+        let length = request.encode(&mut bytes).unwrap_or(0);
+        bytes.truncate(length);
+        bytes
+    }));
+    list.push(encoded_response(&Response::Body(Chunk { request: 7, data: b"hello".into(), is_last: true })));
+    list
+}
+
+pub(super) fn encoded_response(response: &Response<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; Response::MAX_ENCODED];
+    let length = response.encode(&mut bytes).unwrap_or(0);
+    bytes.truncate(length);
+    bytes
+}
+
+/// What a protocol server says to a provider.
+pub(super) fn requests() -> [Request<'static>; 5] {
+    let requester =
+        || Requester { protocol: Protocol::Http, address: "10.0.2.2".into(), is_encrypted: false, identity: None };
+    let head = |request, verb, has_body| RequestHead {
+        request,
+        verb,
+        path: "/api/status".into(),
+        query: "a=b".into(),
+        requester: requester(),
+        metadata: Vec::new(),
+        has_body,
+    };
+    [
+        Request::Head(head(1, Verb::Read, false)),
+        Request::Head(head(2, Verb::Create, true)),
+        Request::Body(Chunk { request: 2, data: b"hello".into(), is_last: true }),
+        Request::Credit(CreditBody { request: 1, bytes: 100 }),
+        Request::Cancelled(2),
+    ]
+}
+
+pub(super) fn start_infos() -> Vec<Vec<u8>> {
+    let span = Span { addr: 0x2000_0000, len: 0x3000 };
+    let session = Session { client: 4, client_name: "shell".into(), region: Some(span), bell_out: Some(9), bell_bit: Some(3) };
+    let used = |number: u32| Use { name: format!("use{number}"), slot: Some(number), ..Use::default() };
+    let info = StartInfo {
+        abi: hybrid_start::ABI,
+        name: "httpd".into(),
+        uses: (0..5).map(used).collect(),
+        provides: vec![Provided { name: "sink".into(), sessions: vec![session], ..Provided::default() }],
+        devices: vec![Device { name: "uart".into(), mmio: span, irq_slot: Some(12), ..Device::default() }],
+        dma: vec![Dma { name: "buffers".into(), span, paddr: 0x4800_0000 }],
+        parameters: vec![("address".into(), "10.0.2.15/24".into())],
+        ..StartInfo::default()
+    };
+    [info, StartInfo { abi: hybrid_start::ABI, ..StartInfo::default() }]
+        .iter()
+        .filter_map(|info| info.encode_to_vec().ok())
+        .collect()
+}
+
+/// The gateway's own graph; without it (a broken text) the smoke test says that there is no sample.
+fn gateway() -> Option<&'static Graph> {
+    static GRAPH: OnceLock<Option<Graph>> = OnceLock::new();
+    GRAPH.get_or_init(|| hybrid_capgraph::resolve(&checkout(), "gateway", "qemu-virt").ok()).as_ref()
+}
+
+pub(super) fn graphs() -> Vec<Vec<u8>> {
+    gateway().and_then(|graph| graph.encode().ok()).into_iter().collect()
+}
+
+pub(super) fn bundles() -> Vec<Vec<u8>> {
+    let elf = super::images::elf();
+    let programs: [(&str, &[u8]); 2] = [("one", &elf), ("two", b"no program")];
+    gateway().and_then(|graph| hybrid_capgraph::write_bundle(graph, &programs).ok()).into_iter().collect()
+}

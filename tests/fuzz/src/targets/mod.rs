@@ -1,0 +1,80 @@
+//! The targets: what takes bytes from outside, and good bytes to begin with.
+
+mod decoders;
+mod http;
+mod images;
+mod kernel;
+mod log;
+mod net;
+mod nic;
+mod provider;
+mod ring;
+mod terminal;
+mod texts;
+
+pub use decoders::{target_bundle, target_graph, target_idl_decode, target_idl_values, target_start_info};
+pub use http::{target_http1, target_httpd};
+pub use images::{target_device_tree, target_kernel_elf, target_program};
+pub use kernel::target_kernel;
+pub use log::target_logd;
+pub use net::{target_netd, target_netd_parameters};
+pub use nic::target_nic;
+pub use provider::target_provider;
+pub use ring::target_ring;
+pub use terminal::target_terminal;
+pub use texts::{target_idl_text, target_resolver};
+
+/// One target.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it feeds, and what it checks beyond "no panic".
+    pub about: &'static str,
+    /// Takes any bytes.
+    pub take: fn(&[u8]),
+    /// Good inputs, made by code; more may be in `corpus/<name>/`.
+    pub samples: fn() -> Vec<Vec<u8>>,
+    /// Whether an input is a good one, for targets that can tell.
+    pub accepts: Option<fn(&[u8]) -> bool>,
+}
+
+/// The target of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Target> {
+    ALL.iter().find(|target| target.name == name)
+}
+
+const fn target(
+    name: &'static str,
+    about: &'static str,
+    take: fn(&[u8]),
+    samples: fn() -> Vec<Vec<u8>>,
+    accepts: Option<fn(&[u8]) -> bool>,
+) -> Target {
+    Target { name, about, take, samples, accepts }
+}
+
+/// All targets.
+pub static ALL: [Target; 20] = [
+    target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
+    target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),
+    target("idl-text", "texts for the IDL compiler", target_idl_text, texts::idl_texts, None),
+    target("start-info", "a component's start information", target_start_info, decoders::start_infos, Some(decoders::is_start_info)),
+    target("bundle", "securityd's bundle, checksum put right", target_bundle, decoders::bundles, Some(decoders::is_bundle)),
+    target("graph", "the capability graph, and every question about it", target_graph, decoders::graphs, Some(decoders::is_graph)),
+    target("program", "securityd's check of ELF files (INV-PROGRAM-1)", target_program, images::programs, Some(images::is_program)),
+    target("kernel-elf", "the kernel's check of the root task", target_kernel_elf, images::programs, Some(images::is_executable)),
+    target("device-tree", "the kernel's reading of the machine", target_device_tree, images::device_trees, Some(images::is_machine)),
+    target("resolver", "component, system, policy, board and limit texts", target_resolver, texts::resolver_texts, Some(texts::is_resolved)),
+    target("kernel", "system calls, faults, interrupts and time", target_kernel, kernel::samples, None),
+    target("ring", "a ring whose peer writes anything", target_ring, ring::samples, None),
+    target("http1", "an HTTP connection; any split gives the same", target_http1, http::requests, None),
+    target("httpd", "httpd between clients and providers that lie", target_httpd, http::conversations, None),
+    target("netd", "frames, and clients that break rules", target_netd, net::samples, None),
+    target("netd-parameters", "netd's parameters", target_netd_parameters, net::parameters, Some(net::are_parameters)),
+    target("nic", "a network device that lies", target_nic, nic::samples, None),
+    target("logd", "writers that break their rings; lines stay lines", target_logd, log::samples, None),
+    target("provider", "a protocol server that lies to a provider", target_provider, provider::samples, None),
+    target("terminal", "keys, commands and quoting of the shell", target_terminal, terminal::samples, None),
+];
