@@ -110,8 +110,8 @@ fn fuzz() -> Result<Outcome> {
         "--package",
         "hybrid-fuzz",
         "--",
-        "--seconds",
-        "10",
+        "--total",
+        "60",
     ]);
     let ran = step.command("test-fuzz", &mut command);
     let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-fuzz.log")));

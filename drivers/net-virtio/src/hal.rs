@@ -29,6 +29,12 @@ pub fn install(region: DmaRegion) -> bool {
     is_first
 }
 
+/// Gives the driver other DMA memory, with nothing allocated. For fuzz targets: one process, many drivers, each after the last one is gone.
+#[cfg(feature = "fuzz")]
+pub fn install_again(region: DmaRegion) {
+    *POOL.lock() = Some(DmaPool::new(region));
+}
+
 /// Zeroed DMA memory of whole pages.
 pub(crate) fn allocate(bytes: usize) -> Option<DmaRegion> {
     let mut pool = POOL.lock();

@@ -13,5 +13,7 @@ mod ring;
 mod tests;
 
 pub use driver::{Counters, Driver, Frames, Take, Turn};
+#[cfg(feature = "fuzz")]
+pub use hal::install_again;
 pub use hal::{find, install};
 pub use nic::{Broken, Nic, StartError};

@@ -117,4 +117,5 @@ pub const fn sched_context_refills(bits: u32) -> u64 {
     }
 }
 
-const _: () = assert!(sched_context_refills(7) == 2 && sched_context_refills(8) == 10 && sched_context_refills(12) == 250);
+const _: () =
+    assert!(sched_context_refills(7) == 2 && sched_context_refills(8) == 10 && sched_context_refills(12) == 250);

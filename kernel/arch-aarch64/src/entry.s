@@ -273,8 +273,12 @@ el2_synchronous:
 0:  mrs     x0, vbar_el1
     add     x0, x0, x1
     msr     elr_el2, x0
-    mov     x0, #0x3c5
-    msr     spsr_el2, x0
+    mov     x0, #0x3c5                  // EL1h, DAIF masked, and PAN where it exists, as after a real exception
+    mrs     x1, id_aa64mmfr1_el1
+    tst     x1, #(0xf << 20)
+    b.eq    0f
+    orr     x0, x0, #(1 << 22)
+0:  msr     spsr_el2, x0
     mov     x0, #0x02000000             // ESR: unknown reason, 32-bit instruction
     msr     esr_el1, x0
     mov     x1, sp

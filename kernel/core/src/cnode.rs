@@ -88,7 +88,8 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::DeleteFirst);
         }
         let (source_cap, pivot_cap) = (self.cap(source), self.cap(pivot));
-        let missing = |is_source, bits_left| Error::FailedLookup { is_source, failure: LookupFailure::Missing { bits_left } };
+        let missing =
+            |is_source, bits_left| Error::FailedLookup { is_source, failure: LookupFailure::Missing { bits_left } };
         if source_cap == Cap::Null {
             return Err(missing(true, source_depth));
         }

@@ -2,7 +2,7 @@
 
 use hybrid_abi::error::LookupFailureType;
 
-use crate::cap::Cap;
+use crate::cap::{CNode, Cap};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
 use crate::object::{CNodeRef, SlotRef, TcbRef, TcbSlot};
@@ -76,14 +76,11 @@ fn low_bits(word: u64, bits: u32) -> u64 {
 
 impl<P: Platform> Kernel<P> {
     /// Walks from `root`; gives the slot and the bits that were left over.
-    #[inline(always)]
-    pub(crate) fn resolve(&self, root: Cap, address: u64, depth: u32) -> Result<(SlotRef, u32), LookupFailure> {
-        let mut node = root;
+    fn resolve(&self, root: Option<CNode>, address: u64, depth: u32) -> Result<(SlotRef, u32), LookupFailure> {
+        let mut node = root.ok_or(LookupFailure::InvalidRoot)?;
         let mut left = depth;
         loop {
-            let Cap::CNode { at, radix, guard_size, guard } = node else {
-                return Err(LookupFailure::InvalidRoot);
-            };
+            let CNode { at, radix, guard_size, guard } = node;
             let (radix, guard_size) = (u32::from(radix), u32::from(guard_size));
             let level = radix.wrapping_add(guard_size);
             let found = if guard_size > left || guard_size == 0 {
@@ -107,9 +104,9 @@ impl<P: Platform> Kernel<P> {
             if left == 0 {
                 return Ok((slot, 0));
             }
-            node = self.peek(slot);
-            if !matches!(node, Cap::CNode { .. }) {
-                return Ok((slot, left));
+            match self.words(slot).cnode() {
+                Some(next) => node = next,
+                None => return Ok((slot, left)),
             }
         }
     }
@@ -126,40 +123,35 @@ impl<P: Platform> Kernel<P> {
     /// The slot, if the root CNode alone resolves all 64 bits: the usual case, worth a shortcut.
     #[inline(always)]
     pub(crate) fn only_level(&self, thread: TcbRef, cptr: u64) -> Option<SlotRef> {
-        let Cap::CNode { at, radix, guard_size, guard } = self.peek(thread.slot(TcbSlot::CSpace)) else { return None };
+        let CNode { at, radix, guard_size, guard } = self.words(thread.slot(TcbSlot::CSpace)).cnode()?;
         let radix = u32::from(radix);
         let is_whole = guard_size != 0 && radix.wrapping_add(u32::from(guard_size)) == 64;
-        if is_whole && cptr >> (radix & 63) == guard {
-            slot_of(at, cptr & !(u64::MAX << (radix & 63)))
-        } else {
-            None
-        }
+        if is_whole && cptr >> (radix & 63) == guard { slot_of(at, cptr & !(u64::MAX << (radix & 63))) } else { None }
     }
 
     #[inline(never)]
     fn lookup_slot_in_levels(&self, thread: TcbRef, cptr: u64) -> Result<SlotRef, LookupFailure> {
-        let root = self.peek(thread.slot(TcbSlot::CSpace));
+        let root = self.words(thread.slot(TcbSlot::CSpace)).cnode();
         self.resolve(root, cptr, 64).map(|(slot, _)| slot)
     }
 
     /// The capability that a thread names by a CPtr.
-    #[inline(always)]
     pub(crate) fn lookup_cap(&self, thread: TcbRef, cptr: u64) -> Result<Cap, LookupFailure> {
-        self.lookup_slot(thread, cptr).map(|slot| self.peek(slot))
+        self.lookup_slot(thread, cptr).map(|slot| self.cap(slot))
     }
 
     /// CNode-style lookup: exactly `depth` bits under `root`.
     pub(crate) fn lookup_exact(&self, root: Cap, index: u64, depth: u64, side: Side) -> Result<SlotRef, Error> {
         let is_source = side == Side::Source;
         let fail = |failure| Error::FailedLookup { is_source, failure };
-        if !matches!(root, Cap::CNode { .. }) {
+        let Cap::CNode { at, radix, guard_size, guard } = root else {
             return Err(fail(LookupFailure::InvalidRoot));
-        }
+        };
         let bits = match u32::try_from(depth) {
             Ok(bits @ 1..=64) => bits,
             _ => return Err(Error::Range { min: 1, max: 64 }),
         };
-        match self.resolve(root, index, bits) {
+        match self.resolve(Some(CNode { at, radix, guard_size, guard }), index, bits) {
             Ok((slot, 0)) => Ok(slot),
             Ok((_, left)) => Err(fail(LookupFailure::Depth { bits_left: u64::from(left), bits_found: 0 })),
             Err(failure) => Err(fail(failure)),

@@ -3,7 +3,7 @@
 //! INV-CDT-1: `next` and `prev` of neighbours agree; an empty slot has no neighbours and no flags.
 //! INV-CDT-2: the children of a slot are the maximal run of slots directly after it that it parents.
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Words};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
 use crate::object::{MdbNode, SlotRef};
@@ -12,14 +12,15 @@ use crate::platform::Platform;
 impl<P: Platform> Kernel<P> {
     /// The capability in a slot.
     pub(crate) fn cap(&self, slot: SlotRef) -> Cap {
-        self.peek(slot)
+        let Words(word0, word1) = self.words(slot);
+        Cap::decode(word0, word1)
     }
 
-    /// As [`Kernel::cap`], decoded in place: for callers on the way of every message that ask for few types.
+    /// Its two words, to be read as one wanted type.
     #[inline(always)]
-    pub(crate) fn peek(&self, slot: SlotRef) -> Cap {
+    pub(crate) fn words(&self, slot: SlotRef) -> Words {
         let slot = self.slot(slot);
-        Cap::decode(slot.word0(), slot.word1())
+        Words(slot.word0(), slot.word1())
     }
 
     /// Replaces the capability, not the slot's place in the tree.
@@ -98,7 +99,8 @@ impl<P: Platform> Kernel<P> {
         if a == b {
             return;
         }
-        let replace = |slot: Option<SlotRef>, from: SlotRef, to: SlotRef| if slot == Some(from) { Some(to) } else { slot };
+        let replace =
+            |slot: Option<SlotRef>, from: SlotRef, to: SlotRef| if slot == Some(from) { Some(to) } else { slot };
         let (node_a, next_a) = (self.slot(a).node(), self.slot(a).next());
         let (node_b, next_b) = (self.slot(b).node(), self.slot(b).next());
         self.set_cap(a, cap_for_a);

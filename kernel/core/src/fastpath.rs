@@ -1,7 +1,7 @@
 //! Call and ReplyRecv on their usual way, without detours; everything else falls back.
 //!
 //! INV-FAST-1: each of the two either gives `None` and has only sampled the clock, or leaves exactly the state that the ordinary
-//! way (`syscall`, then `leave`) leaves, clock and deadline included. Tested by `model_tests::fast` on random threads.
+//! way (`syscall`, then `leave`) leaves, clock and deadline included. Tested by `model_tests::storm` on random threads.
 //!
 //! The usual way: one-level capability space, no extra capabilities, no fault, partner waiting and with budget (its own or ours),
 //! nobody else to be preferred, nothing due in the release queue.
@@ -9,11 +9,8 @@
 use hybrid_abi::message::MessageInfo;
 use hybrid_abi::rights::Rights;
 
-use crate::cap::Cap;
 use crate::kernel::Kernel;
-use crate::object::{
-    EndpointRef, EndpointState, NotificationState, ReplyRef, SchedContextRef, TcbRef, ThreadState,
-};
+use crate::object::{EndpointRef, EndpointState, NotificationState, ReplyRef, SchedContextRef, TcbRef, ThreadState};
 use crate::platform::Platform;
 use crate::sched::Switch;
 
@@ -230,17 +227,11 @@ impl<P: Platform> Kernel<P> {
     /// The endpoint capability in a one-level capability space.
     #[inline(always)]
     fn fast_endpoint(&self, thread: TcbRef, cptr: u64) -> Option<(EndpointRef, u64, Rights)> {
-        match self.peek(self.only_level(thread, cptr)?) {
-            Cap::Endpoint { at, badge, rights } => Some((at, badge, rights)),
-            _ => None,
-        }
+        self.words(self.only_level(thread, cptr)?).endpoint()
     }
 
     #[inline(always)]
     fn fast_reply(&self, thread: TcbRef, cptr: u64) -> Option<ReplyRef> {
-        match self.peek(self.only_level(thread, cptr)?) {
-            Cap::Reply { at, .. } => Some(at),
-            _ => None,
-        }
+        self.words(self.only_level(thread, cptr)?).reply().map(|(reply, _)| reply)
     }
 }

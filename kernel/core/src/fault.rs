@@ -1,8 +1,6 @@
 //! Faults: storing, delivering, and answering them (kernel-abi §4.10).
 
-use hybrid_abi::fault::{
-    FaultType, TIMEOUT_REPLY_LENGTH, UNKNOWN_SYSCALL_REPLY_LENGTH, USER_EXCEPTION_REPLY_LENGTH,
-};
+use hybrid_abi::fault::{FaultType, TIMEOUT_REPLY_LENGTH, UNKNOWN_SYSCALL_REPLY_LENGTH, USER_EXCEPTION_REPLY_LENGTH};
 use hybrid_abi::message::MessageInfo;
 use hybrid_abi::register::{ORDER, SPSR_USER_BITS, SPSR_USER_MASK};
 use hybrid_abi::rights::Rights;

@@ -6,7 +6,7 @@ use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::register::{COUNT, ORDER, Register};
 
-use crate::cap::{Cap, VmRights};
+use crate::cap::{Cap, Frame, VmRights};
 use crate::cspace::Side;
 use crate::kernel::Kernel;
 use crate::object::{EndpointRef, SlotRef, TcbRef, TcbSlot, context};
@@ -30,20 +30,19 @@ impl<P: Platform> Kernel<P> {
     /// The thread's IPC buffer, if it may be read (or written).
     #[inline]
     pub(crate) fn buffer(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
-        match self.peek(thread.slot(TcbSlot::Buffer)) {
-            Cap::Frame { base, size, is_device: false, rights, .. } => {
-                let is_allowed = match rights {
-                    VmRights::ReadWrite => true,
-                    VmRights::ReadOnly => !for_writing,
-                    VmRights::KernelOnly => false,
-                };
-                let offset = self.tcb(thread).buffer_address() & size.bytes().wrapping_sub(1);
-                // The address is 1024-aligned (checked when it was set) and frames are at least 4 KiB,
-                // so the whole buffer is inside the frame.
-                if is_allowed { Some(self.platform.words(base.wrapping_add(offset))) } else { None }
-            }
-            _ => None,
+        let Frame { base, size, is_device, rights } = self.words(thread.slot(TcbSlot::Buffer)).frame()?;
+        let is_allowed = match rights {
+            VmRights::ReadWrite => true,
+            VmRights::ReadOnly => !for_writing,
+            VmRights::KernelOnly => false,
+        };
+        if is_device || !is_allowed {
+            return None;
         }
+        // The address is 1024-aligned (checked when it was set) and frames are at least 4 KiB, so the whole buffer is
+        // inside the frame.
+        let offset = self.tcb(thread).buffer_address() & size.bytes().wrapping_sub(1);
+        Some(self.platform.words(base.wrapping_add(offset)))
     }
 
     /// Writes words as MR0…; gives how many fit.
@@ -126,10 +125,11 @@ impl<P: Platform> Kernel<P> {
         let (Some(from), Some(to)) = (self.buffer(sender, false), self.buffer(receiver, true)) else {
             return REGISTER_WORDS;
         };
-        let skip = ipc_buffer::MESSAGE.wrapping_add(REGISTER_WORDS);
-        let count = length.wrapping_sub(REGISTER_WORDS);
-        for (source, target) in from.iter().zip(to).skip(skip).take(count) {
-            target.set(source.get());
+        let words = ipc_buffer::MESSAGE.wrapping_add(REGISTER_WORDS)..ipc_buffer::MESSAGE.wrapping_add(length);
+        if let (Some(from), Some(to)) = (from.get(words.clone()), to.get(words)) {
+            for (source, target) in from.iter().zip(to) {
+                target.set(source.get());
+            }
         }
         length
     }

@@ -4,13 +4,12 @@ use hybrid_abi::message::MessageInfo;
 use hybrid_abi::rights::Rights;
 use hybrid_abi::syscall::Syscall;
 
-use crate::cap::Cap;
 use crate::cspace::LookupFailure;
 use crate::endpoint::Sender;
 use crate::fault::Fault;
 use crate::invocation::{Error, Manner};
 use crate::kernel::Kernel;
-use crate::object::{ReplyRef, TcbRef, ThreadState};
+use crate::object::{ReplyRef, TcbRef};
 use crate::platform::Platform;
 
 const SEND: Manner = Manner { is_blocking: true, is_call: false, may_donate: false, is_first_phase: false };
@@ -96,46 +95,47 @@ impl<P: Platform> Kernel<P> {
                 Err((cptr, failure)) => return self.lookup_failed(thread, cptr, failure, manner),
             }
         };
-        match self.peek(slot) {
-            Cap::Endpoint { at, badge, rights } if rights.has(Rights::WRITE) => {
-                let sender = Sender {
-                    badge,
-                    can_grant: rights.has(Rights::GRANT),
-                    can_grant_reply: rights.has(Rights::GRANT_REPLY),
-                    is_call: manner.is_call,
-                };
-                tcb.set_state_raw(ThreadState::Running);
+        let words = self.words(slot);
+        if let Some((at, badge, rights)) = words.endpoint() {
+            let sender = Sender {
+                badge,
+                can_grant: rights.has(Rights::GRANT),
+                can_grant_reply: rights.has(Rights::GRANT_REPLY),
+                is_call: manner.is_call,
+            };
+            if rights.has(Rights::WRITE) {
                 self.send(thread, at, sender, manner.is_blocking, manner.may_donate);
+            } else {
+                self.refuse(thread, manner);
             }
-            Cap::Notification { at, badge, rights } if rights.has(Rights::WRITE) => {
+        } else if let Some((at, badge, rights)) = words.notification() {
+            if rights.has(Rights::WRITE) {
                 self.signal(at, badge);
-                if manner.is_call {
-                    self.answer_nothing(thread);
-                }
+                self.answer_nothing(thread, manner);
+            } else {
+                self.refuse(thread, manner);
             }
-            Cap::Reply { at, can_grant } => {
-                self.reply_through(thread, at, can_grant);
-                if manner.is_call && self.tcb(thread).state() == ThreadState::Running {
-                    self.answer_nothing(thread);
-                }
-            }
-            Cap::Endpoint { .. } | Cap::Notification { .. } => {
-                if manner.is_call {
-                    self.answer_error(thread, Error::InvalidCapability(0));
-                }
-            }
-            cap => {
-                if !self.invoke_object(thread, slot, cap, caps, manner) {
-                    return Progress::Preempted;
-                }
-            }
+        } else if let Some((at, can_grant)) = words.reply() {
+            self.reply_through(thread, at, can_grant);
+            self.answer_nothing(thread, manner);
+        } else if !self.invoke_object(thread, slot, self.cap(slot), caps, manner) {
+            return Progress::Preempted;
         }
         Progress::Done
     }
 
-    fn answer_nothing(&self, thread: TcbRef) {
-        self.tcb(thread).set_x::<0>(0);
-        self.tcb(thread).set_x::<1>(0);
+    /// The empty answer of a Call that has no other.
+    fn answer_nothing(&self, thread: TcbRef, manner: Manner) {
+        if manner.is_call {
+            self.tcb(thread).set_x::<0>(0);
+            self.tcb(thread).set_x::<1>(0);
+        }
+    }
+
+    fn refuse(&self, thread: TcbRef, manner: Manner) {
+        if manner.is_call {
+            self.answer_error(thread, Error::InvalidCapability(0));
+        }
     }
 
     fn lookup_failed(&self, thread: TcbRef, address: u64, failure: LookupFailure, manner: Manner) -> Progress {
@@ -150,39 +150,38 @@ impl<P: Platform> Kernel<P> {
         let source = self.tcb(thread).x::<0>();
         let fault = |address, failure| Fault::Cap { address, in_receive: true, failure };
         let missing = fault(source, LookupFailure::Missing { bits_left: 0 });
-        match self.lookup_cap(thread, source) {
-            Err(failure) => self.deliver_fault(thread, fault(source, failure)),
-            Ok(Cap::Endpoint { at, rights, .. }) if rights.has(Rights::READ) => {
-                let reply = if takes_reply {
-                    match self.lookup_reply(thread) {
-                        Ok(reply) => Some(reply),
-                        Err((address, failure)) => {
-                            self.deliver_fault(thread, fault(address, failure));
-                            return;
-                        }
-                    }
-                } else {
-                    None
-                };
-                self.receive_message(thread, at, is_blocking, reply);
+        let words = match self.lookup_slot(thread, source) {
+            Ok(slot) => self.words(slot),
+            Err(failure) => {
+                self.deliver_fault(thread, fault(source, failure));
+                return;
             }
-            Ok(Cap::Notification { at, rights, .. }) if rights.has(Rights::READ) => {
-                let bound = self.notification(at).bound_thread();
-                if bound.is_some_and(|bound| bound != thread) {
-                    self.deliver_fault(thread, missing);
-                } else {
-                    self.receive_signal(thread, at, is_blocking);
-                }
+        };
+        if let Some((at, _, rights)) = words.endpoint()
+            && rights.has(Rights::READ)
+        {
+            let reply = if takes_reply { self.lookup_reply(thread).map(Some) } else { Ok(None) };
+            match reply {
+                Ok(reply) => self.receive_message(thread, at, is_blocking, reply),
+                Err((address, failure)) => self.deliver_fault(thread, fault(address, failure)),
             }
-            Ok(_) => self.deliver_fault(thread, missing),
+        } else if let Some((at, _, rights)) = words.notification()
+            && rights.has(Rights::READ)
+            && self.notification(at).bound_thread().is_none_or(|bound| bound == thread)
+        {
+            self.receive_signal(thread, at, is_blocking);
+        } else {
+            self.deliver_fault(thread, missing);
         }
     }
 
     fn lookup_reply(&self, thread: TcbRef) -> Result<ReplyRef, (u64, LookupFailure)> {
         let cptr = self.tcb(thread).x::<6>();
-        match self.lookup_cap(thread, cptr) {
-            Ok(Cap::Reply { at, .. }) => Ok(at),
-            Ok(_) => Err((cptr, LookupFailure::Missing { bits_left: 0 })),
+        match self.lookup_slot(thread, cptr) {
+            Ok(slot) => {
+                let missing = (cptr, LookupFailure::Missing { bits_left: 0 });
+                self.words(slot).reply().map(|(reply, _)| reply).ok_or(missing)
+            }
             Err(failure) => Err((cptr, failure)),
         }
     }

@@ -113,8 +113,7 @@ impl<P: Platform> Kernel<P> {
         let root = self.cap(invocation.cap_slot(1)?);
         let (index, depth, offset, count) =
             (invocation.word(2), invocation.word(3), invocation.word(4), invocation.word(5));
-        let node =
-            if depth == 0 { root } else { self.cap(self.lookup_exact(root, index, depth, Side::Target)?) };
+        let node = if depth == 0 { root } else { self.cap(self.lookup_exact(root, index, depth, Side::Target)?) };
         let Cap::CNode { at: cnode, radix, .. } = node else {
             let failure = LookupFailure::Missing { bits_left: depth };
             return Err(Error::FailedLookup { is_source: false, failure });
@@ -175,13 +174,8 @@ impl<P: Platform> Kernel<P> {
 
     /// The capability of a new object in zeroed memory, initialised where zero is not right.
     fn new_object(&self, request: &Request, at: u64, is_device: bool) -> Option<Cap> {
-        let frame = |size: FrameSize| Cap::Frame {
-            base: at,
-            size,
-            is_device,
-            rights: VmRights::ReadWrite,
-            mapping: None,
-        };
+        let frame =
+            |size: FrameSize| Cap::Frame { base: at, size, is_device, rights: VmRights::ReadWrite, mapping: None };
         let bits = u8::try_from(request.bits).unwrap_or(0);
         Some(match request.kind {
             ObjectType::Untyped => Cap::Untyped { base: at, bits, is_device, watermark: 0 },

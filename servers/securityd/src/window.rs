@@ -1,4 +1,5 @@
-//! The only memory that securityd touches besides its own: a page mapped for a moment, and its log ring. All `unsafe` is here.
+//! The only memory that securityd touches besides its own: a page mapped for a moment, and its log ring.
+//! All of the `unsafe` for that is here.
 #![expect(unsafe_code, reason = "memory that was mapped at run time has no safe name")]
 
 use core::ptr::NonNull;

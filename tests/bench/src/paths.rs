@@ -26,6 +26,7 @@ const TIMER_IRQ: u64 = 30;
 pub(crate) fn measure_all(boot: Boot, platform: Platform, out: &mut Output) -> Result<(), Error> {
     let mut world = World::new(boot);
     SELF.set_priority(SELF, CALLER.into())?;
+    SELF.disable_fpu()?;
     start();
     let mut tell = |name: &str, instructions: u32| out.line(&format!("bench: {name} {instructions}"));
     tell("null-syscall", average(|| Endpoint::at(0).try_send(&Message::default())));

@@ -129,6 +129,8 @@ impl World {
             SchedParameters { budget_us: TIME_US, period_us: TIME_US, extra_refills: 0, badge: 0, is_sporadic: false };
         control.configure(context, &time)?;
         tcb.set_sched_params(SELF, 254, priority, context.cptr(), CPtr::NULL)?;
+        // As securityd does for every component: no FP registers to move.
+        tcb.disable_fpu()?;
         let registers = Registers::default()
             .with(Register::Pc, body as *const () as u64)
             .with(Register::Sp, place + 0x5000)

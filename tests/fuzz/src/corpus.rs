@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The checkout.
 #[must_use]
 pub fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Every file of `corpus/<target>/`, by name: seeds, and inputs that once were findings.

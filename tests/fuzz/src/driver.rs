@@ -60,6 +60,7 @@ pub fn feed(target: &Target, seed: u64, bounds: Bounds) -> Result<u64, Finding> 
         let input = sample.cloned().unwrap_or_else(|| source.input(&samples));
         last.keep(&input);
         if let Err(what) = take(target, &input) {
+            last.forget();
             let small = shrink(target, input);
             return Err(keep(target, &small, what));
         }
@@ -109,9 +110,9 @@ fn shrink(target: &Target, mut input: Vec<u8>) -> Vec<u8> {
 /// Writes a finding.
 fn keep(target: &Target, input: &[u8], what: String) -> Finding {
     // FNV-1a: the same input gets the same name.
-    let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = input
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let file = findings().join(format!("{}-{hash:016x}", target.name));
     let written = fs::create_dir_all(findings()).and_then(|()| fs::write(&file, input));
     let what = written.err().map_or(what.clone(), |error| format!("{what} (and the input cannot be kept: {error})"));
@@ -138,7 +139,8 @@ impl Last {
     /// Best effort: without the file, the seed still makes the same inputs.
     fn keep(&mut self, input: &[u8]) {
         if let Some((file, _)) = &mut self.0 {
-            let _is_kept = file.rewind().and_then(|()| file.write_all(input)).and_then(|()| file.set_len(input.len() as u64));
+            let _is_kept =
+                file.rewind().and_then(|()| file.write_all(input)).and_then(|()| file.set_len(input.len() as u64));
         }
     }
 

@@ -3,7 +3,7 @@
 
 use hybrid_fuzz::driver::{self, Bounds};
 use hybrid_fuzz::targets::{self, Target};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
@@ -92,7 +92,7 @@ impl Wish {
         if failures.is_empty() { Ok(()) } else { Err(format!("findings in: {}", failures.join(", "))) }
     }
 
-    fn replay(&self, file: &PathBuf) -> Result<(), String> {
+    fn replay(&self, file: &Path) -> Result<(), String> {
         let [target] = self.targets[..] else { return Err("say which target the file is for".into()) };
         let input = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
         driver::take(target, &input)?;
@@ -101,7 +101,7 @@ impl Wish {
     }
 
     /// The samples as files, one folder per target, as fuzzers want them.
-    fn write_seeds(&self, folder: &PathBuf) -> Result<(), String> {
+    fn write_seeds(&self, folder: &Path) -> Result<(), String> {
         for target in &self.targets {
             let place = folder.join(target.name);
             std::fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;

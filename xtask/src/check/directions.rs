@@ -27,6 +27,7 @@ const LAYERS: [Layer; 12] = [
     Layer {
         folder: "tests",
         below: &[
+            "ipc-idl",
             "libhybrid",
             "libhybrid/interfaces",
             "kernel/abi",

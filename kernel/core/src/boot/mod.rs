@@ -173,8 +173,12 @@ impl<P: Platform> Kernel<P> {
         let first = slots.next;
         for page in 0..layout.extra_pages {
             let offset = page.wrapping_mul(PAGE);
-            let cap =
-                self.map_boot_frame(objects.root, objects.extra.wrapping_add(offset), layout.extra.wrapping_add(offset), false);
+            let cap = self.map_boot_frame(
+                objects.root,
+                objects.extra.wrapping_add(offset),
+                layout.extra.wrapping_add(offset),
+                false,
+            );
             self.insert_root(slots.take()?, cap);
         }
         let extra_pages = region(first, slots.next);
@@ -229,7 +233,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn start_clock(&self) {
-        self.min_budget.set(self.ticks(MIN_BUDGET_US));
+        self.min_budget.set(self.ticks(MIN_BUDGET_US).max(1));
         self.now.set(self.platform.now());
         self.set_irq_use(u32::try_from(TIMER_IRQ).unwrap_or(0), IrqUse::Reserved);
         self.platform.unmask_irq(u32::try_from(TIMER_IRQ).unwrap_or(0));

@@ -37,7 +37,8 @@ enum Command {
 }
 
 fn at() -> impl Strategy<Value = At> {
-    (0..WINDOW, prop_oneof![3 => Just(None), 2 => (0..4u64).prop_map(Some)]).prop_map(|(outer, inner)| At { outer, inner })
+    (0..WINDOW, prop_oneof![3 => Just(None), 2 => (0..4u64).prop_map(Some)])
+        .prop_map(|(outer, inner)| At { outer, inner })
 }
 
 fn kind() -> impl Strategy<Value = (ObjectType, u64)> {
@@ -122,8 +123,11 @@ impl Pair {
                 let (caps, offset) = if cnode == CNODE { (CNODE, index) } else { (cnode, place.index) };
                 let slots = self.slots_of(place.container);
                 let words = [kind.number(), *size, 0, 0, offset, *count];
-                let is_cnode = matches!(self.model.cap_at(source), Some(Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Reply { .. }));
-                if is_cnode || matches!(self.model.cap_at(source), Some(Cap::Endpoint { .. } | Cap::Notification { .. })) {
+                let is_cnode =
+                    matches!(self.model.cap_at(source), Some(Cap::CNode { .. } | Cap::Tcb { .. } | Cap::Reply { .. }));
+                if is_cnode
+                    || matches!(self.model.cap_at(source), Some(Cap::Endpoint { .. } | Cap::Notification { .. }))
+                {
                     return None;
                 }
                 let kernel = self.w.call(source.index, l::UNTYPED_RETYPE, &words, &[caps]);
@@ -216,12 +220,15 @@ impl Pair {
             while let Some(child) = next
                 && self.w.k.is_parent_of(*slot, child)
             {
-                found.insert(nodes.get(&child).copied().unwrap_or_else(|| panic!("unknown child {:?}", self.w.k.cap(child))));
+                found.insert(
+                    nodes.get(&child).copied().unwrap_or_else(|| panic!("unknown child {:?}", self.w.k.cap(child))),
+                );
                 next = self.w.k.slot(child).next();
             }
             assert_eq!(found, self.model.descendants(*node), "descendants of {:?}", self.model.entries[node]);
             let object = self.model.entries[node].cap.memory();
-            let is_other = |other: Node, cap: Cap| other != *node && !matches!(cap, Cap::Untyped { .. }) && cap.memory() == object;
+            let is_other =
+                |other: Node, cap: Cap| other != *node && !matches!(cap, Cap::Untyped { .. }) && cap.memory() == object;
             let is_last = !self.model.entries.iter().any(|(other, entry)| is_other(*other, entry.cap));
             if !matches!(self.model.entries[node].cap, Cap::Untyped { .. }) {
                 assert_eq!(self.w.k.is_final(*slot), is_last);
@@ -231,8 +238,12 @@ impl Pair {
         let memory = self.model.entries.values().next().and_then(|entry| entry.cap.memory());
         if let Some((base, _)) = memory.filter(|memory| memory.1 == 16) {
             for slot in occupied(&self.w.k) {
-                let is_inside =
-                    self.w.k.cap(slot).memory().is_some_and(|(at, bits)| at >= base && at + (1 << bits) <= base + (1 << 16));
+                let is_inside = self
+                    .w
+                    .k
+                    .cap(slot)
+                    .memory()
+                    .is_some_and(|(at, bits)| at >= base && at + (1 << bits) <= base + (1 << 16));
                 assert!(!is_inside || nodes.contains_key(&slot), "unknown capability {:?}", self.w.k.cap(slot));
             }
         }

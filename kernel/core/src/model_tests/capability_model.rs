@@ -328,9 +328,7 @@ fn fresh(kind: ObjectType, size: u64, at: u64) -> Cap {
     match kind {
         ObjectType::Untyped => Cap::Untyped { base: at, bits, is_device: false, watermark: 0 },
         ObjectType::SchedContext => Cap::SchedContext { at: SchedContextRef::new(at).unwrap(), bits },
-        ObjectType::CapTable => {
-            Cap::CNode { at: CNodeRef::new(at).unwrap(), radix: bits, guard_size: 0, guard: 0 }
-        }
+        ObjectType::CapTable => Cap::CNode { at: CNodeRef::new(at).unwrap(), radix: bits, guard_size: 0, guard: 0 },
         ObjectType::Tcb => Cap::Tcb { at: TcbRef::new(at).unwrap() },
         ObjectType::Endpoint => Cap::Endpoint { at: EndpointRef::new(at).unwrap(), badge: 0, rights: Rights(15) },
         ObjectType::Notification => {

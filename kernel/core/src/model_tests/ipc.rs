@@ -364,7 +364,10 @@ fn faults_reach_the_handler_with_the_specified_words() {
     recv(&w, 3, &[pc, 0, 0x140, 0xf200_0003, 0]);
     answer(&w, 0, &[0x7000, 0x8000, u64::MAX]);
     let tcb = w.k.tcb(thread.at);
-    assert_eq!((tcb.pc(), tcb.context_word(context::SP), tcb.context_word(context::SPSR)), (0x7000, 0x8000, 0xf000_0140));
+    assert_eq!(
+        (tcb.pc(), tcb.context_word(context::SP), tcb.context_word(context::SPSR)),
+        (0x7000, 0x8000, 0xf000_0140)
+    );
     // Capability fault of a send: guard mismatch.
     w.send(Syscall::Send, 0x17000, 0, &[], &[]);
     recv(&w, 1, &[0x7000, 0x17000, 0, 4, 0x40, 0, 0x34]);

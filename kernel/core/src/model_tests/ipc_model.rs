@@ -1,4 +1,4 @@
-//! The abstract model of threads, messages and scheduling contexts: vectors and options, read from kernel-abi chapter 4.
+//! The abstract model of threads, messages and contexts: vectors and options.
 //!
 //! It knows no time (all contexts are round-robin), no ready queues and no choice of the next thread: the test takes that from
 //! the kernel and checks that it is a best one. Objects have small numbers.

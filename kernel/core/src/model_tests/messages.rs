@@ -74,21 +74,23 @@ fn command() -> impl Strategy<Value = Command> {
         ]
     };
     let sends = prop::sample::select(vec![Syscall::Send, Syscall::NbSend, Syscall::Call, Syscall::Call]);
-    let receives = prop::sample::select(vec![Syscall::Recv, Syscall::Recv, Syscall::NbRecv, Syscall::Wait, Syscall::NbWait]);
-    let both = prop::sample::select(vec![Syscall::ReplyRecv, Syscall::ReplyRecv, Syscall::NbSendRecv, Syscall::NbSendWait]);
+    let receives =
+        prop::sample::select(vec![Syscall::Recv, Syscall::Recv, Syscall::NbRecv, Syscall::Wait, Syscall::NbWait]);
+    let both =
+        prop::sample::select(vec![Syscall::ReplyRecv, Syscall::ReplyRecv, Syscall::NbSendRecv, Syscall::NbSendWait]);
     prop_oneof![
         16 => (sends, dest()).prop_map(|(call, dest)| Command::Send(call, dest)),
         12 => (receives, source(), 0..REPLIES).prop_map(|(call, source, reply)| Command::Receive(call, source, reply)),
         10 => (both, dest(), source(), 0..REPLIES).prop_map(|(call, d, s, r)| Command::TwoPhases(call, d, s, r)),
         2 => (1..9u64).prop_map(Command::Fault),
-        3 => Just(Command::Interrupt),
-        2 => Just(Command::Yield),
-        3 => (0..THREADS).prop_map(Command::Suspend),
+        6 => Just(Command::Interrupt),
+        3 => Just(Command::Yield),
+        1 => (0..THREADS).prop_map(Command::Suspend),
         12 => (0..THREADS).prop_map(Command::Resume),
         4 => (0..THREADS, 50..55u8).prop_map(|(t, p)| Command::Priority(t, p)),
         3 => (0..CONTEXTS, 0..THREADS).prop_map(|(c, t)| Command::Bind(c, t)),
         2 => (0..CONTEXTS, 0..NOTIFICATIONS).prop_map(|(c, n)| Command::BindToNotification(c, n)),
-        2 => (0..CONTEXTS).prop_map(Command::Unbind),
+        3 => (0..CONTEXTS).prop_map(Command::Unbind),
         2 => (0..THREADS, 0..NOTIFICATIONS).prop_map(|(t, n)| Command::BindNotification(t, n)),
         1 => (0..THREADS).prop_map(Command::UnbindNotification),
         1 => (0..ENDPOINTS, 0..4usize).prop_map(|(e, c)| Command::CancelSends(e, c)),
@@ -372,8 +374,7 @@ impl Pair {
                 self.model.set_priority(other, priority);
             }
             Command::Bind(c, other) if self.contexts[c].is_alive => {
-                let allowed =
-                    self.model.contexts[c].thread.is_none() && self.model.threads[other].context.is_none();
+                let allowed = self.model.contexts[c].thread.is_none() && self.model.threads[other].context.is_none();
                 self.invoke(t, self.contexts[c].caps[0], l::SCHED_CONTEXT_BIND, &[], self.threads[other].slot, allowed);
                 if allowed {
                     self.model.contexts[c].thread = Some(other);
@@ -381,8 +382,8 @@ impl Pair {
                 }
             }
             Command::BindToNotification(c, n) if self.contexts[c].is_alive && self.notifications[n].is_alive => {
-                let allowed = self.model.contexts[c].notification.is_none()
-                    && self.model.notifications[n].context.is_none();
+                let allowed =
+                    self.model.contexts[c].notification.is_none() && self.model.notifications[n].context.is_none();
                 let cap = self.notifications[n].caps[0];
                 self.invoke(t, self.contexts[c].caps[0], l::SCHED_CONTEXT_BIND, &[], cap, allowed);
                 if allowed {
@@ -542,13 +543,39 @@ impl Pair {
     }
 }
 
+/// Brings the passive threads 3 and 4 into a wait on borrowed time, as servers start, then lets the others run.
+fn prelude() -> impl Strategy<Value = Vec<Command>> {
+    let wait = || {
+        prop_oneof![
+            3 => (0..ENDPOINTS).prop_map(Source::Endpoint),
+            1 => (0..NOTIFICATIONS).prop_map(Source::Notification),
+        ]
+    };
+    (wait(), wait(), prop::option::of(0..NOTIFICATIONS), prop::option::of(0..NOTIFICATIONS)).prop_map(
+        |(first, second, lender, bound)| {
+            let mut commands = Vec::new();
+            for (thread, source, reply) in [(3, first, 0), (4, second, 1)] {
+                commands.extend(bound.filter(|_| thread == 3).map(|n| Command::BindNotification(3, n)));
+                commands.extend([Command::Bind(3, thread), Command::Resume(thread)]);
+                commands.extend([Command::Receive(Syscall::Recv, source, reply), Command::Unbind(3)]);
+            }
+            commands.extend(lender.map(|n| Command::BindToNotification(3, n)));
+            commands.extend([Command::Resume(1), Command::Resume(2)]);
+            commands
+        },
+    )
+}
+
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(400))]
 
     #[test]
-    fn random_messages_agree_with_the_model(commands in prop::collection::vec(command(), 1..150)) {
+    fn random_messages_agree_with_the_model(
+        start in prelude(),
+        commands in prop::collection::vec(command(), 1..120),
+    ) {
         let mut pair = Pair::new();
-        for command in &commands {
+        for command in start.iter().chain(&commands) {
             pair.run(command);
             pair.compare();
             check(&pair.w.k);

@@ -8,6 +8,8 @@ mod ipc;
 mod ipc_model;
 mod machine;
 mod messages;
+mod scheduling;
+mod spaces;
 mod storm;
 mod vectors;
 mod world;

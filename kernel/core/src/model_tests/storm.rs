@@ -18,13 +18,36 @@ use crate::model_tests::world::{CNODE, Thread, World};
 #[derive(Clone, Debug)]
 enum Event {
     /// The current thread does an IPC call: call, dest, source, reply, message info bits.
-    Ipc { call: Syscall, dest: usize, source: usize, reply: usize, length: u64, caps: u64 },
+    Ipc {
+        call: Syscall,
+        dest: usize,
+        source: usize,
+        reply: usize,
+        length: u64,
+        caps: u64,
+    },
     /// An IPC call as clients and servers do it: endpoint 0 or 1, reply object 0…2.
-    Talk { call: Syscall, endpoint: usize, badge: usize, reply: usize, length: u64 },
+    Talk {
+        call: Syscall,
+        endpoint: usize,
+        badge: usize,
+        reply: usize,
+        length: u64,
+    },
     /// The current thread invokes an object: object, label, words, capabilities.
-    Invoke { object: usize, label: u64, words: [u64; 6], caps: [usize; 3] },
+    Invoke {
+        object: usize,
+        label: u64,
+        words: [u64; 6],
+        caps: [usize; 3],
+    },
     /// A sensible control call on thread, scheduling context or slot number `object`.
-    Control { kind: u8, object: usize, other: usize, value: u64 },
+    Control {
+        kind: u8,
+        object: usize,
+        other: usize,
+        value: u64,
+    },
     Fault,
     Interrupt(u32),
     Time(u64),
@@ -136,7 +159,9 @@ impl Storm {
                 w.svc(call.number());
             }
             Event::Invoke { object, label, words, caps } => {
-                let words = words.map(|word| if (60..64).contains(&word) { self.slot(word as usize) } else { word });
+                let words = words.map(|word| {
+                    if (60..64).contains(&word) { self.slot(usize::try_from(word).unwrap_or(0)) } else { word }
+                });
                 self.put(MessageInfo::new(*label, 0, 3, 6), &words, *caps);
                 w.k.tcb(w.current()).set_x::<0>(self.slot(*object));
                 w.svc(Syscall::Call.number());
@@ -159,9 +184,9 @@ impl Storm {
             7 => (self.w.info(word::SCHED_CONTROL), l::SCHED_CONTROL_CONFIGURE_FLAGS, &budget, context),
             8 => (context, l::SCHED_CONTEXT_BIND, &[], self.slot(8 + other % 6)),
             9 => (thread, l::TCB_BIND_NOTIFICATION, &[], self.slot(8 + other % 6)),
-            10 if value % 4 == 0 => (CNODE, l::CNODE_DELETE, &[self.slot(other), 64], 0),
+            10 if value.is_multiple_of(4) => (CNODE, l::CNODE_DELETE, &[self.slot(other), 64], 0),
             10 => (CNODE, l::CNODE_CANCEL_BADGED_SENDS, &[self.slot(other % 8), 64], 0),
-            _ if value % 8 == 0 => (CNODE, l::CNODE_REVOKE, &[self.slot(other), 64], 0),
+            _ if value.is_multiple_of(8) => (CNODE, l::CNODE_REVOKE, &[self.slot(other), 64], 0),
             _ => (thread, l::TCB_UNBIND_NOTIFICATION, &[], 0),
         };
         let is_root_slot = label == l::CNODE_DELETE && [CNODE, 1].contains(&words[0]);

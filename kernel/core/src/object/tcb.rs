@@ -320,5 +320,6 @@ impl<'m> Tcb<'m> {
 const _: () = assert!(Tcb::WORDS * 8 == 1 << hybrid_abi::object::TCB_BITS);
 const _: () = assert!((FIRST_SLOT_WORD * 8).is_multiple_of(32));
 const _: () = assert!(FIRST_SLOT_WORD + TCB_SLOTS * 4 <= 92);
-const _: () = assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= TCB_WORDS);
+const _: () =
+    assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= TCB_WORDS);
 const _: () = assert!(context::WORDS <= 40);

@@ -124,10 +124,8 @@ impl<P: Platform> Kernel<P> {
 
     /// A blocked thread can only be given a context that has budget now.
     pub(crate) fn ensure_can_take_context(&self, thread: TcbRef, context: SchedContextRef) -> Result<(), Error> {
-        let is_blocked = !matches!(
-            self.tcb(thread).state(),
-            ThreadState::Inactive | ThreadState::Running | ThreadState::Restart
-        );
+        let is_blocked =
+            !matches!(self.tcb(thread).state(), ThreadState::Inactive | ThreadState::Running | ThreadState::Restart);
         let is_usable = self.context(context).is_active() && self.has_budget(context);
         if is_blocked && !is_usable { Err(Error::IllegalOperation) } else { Ok(()) }
     }

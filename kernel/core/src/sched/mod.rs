@@ -165,9 +165,10 @@ impl<P: Platform> Kernel<P> {
     }
 
     pub(crate) fn program_timer(&self) {
-        let budget_end = self.current_context.get().map_or(u64::MAX, |context| {
-            self.now.get().saturating_add(self.head_refill(context).amount())
-        });
+        let budget_end = self
+            .current_context
+            .get()
+            .map_or(u64::MAX, |context| self.now.get().saturating_add(self.head_refill(context).amount()));
         let release = self.release_head.get().map_or(u64::MAX, |thread| self.release_time(thread));
         self.platform.set_deadline(budget_end.min(release));
     }

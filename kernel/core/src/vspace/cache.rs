@@ -40,8 +40,7 @@ impl<P: Platform> Kernel<P> {
         if start >= size.bytes() || end > size.bytes() {
             return Err(Error::InvalidArgument(0).into());
         }
-        let (_, rights) =
-            self.mapped_frame(root, mapping.vaddr, base, size).ok_or(Error::InvalidCapability(0))?;
+        let (_, rights) = self.mapped_frame(root, mapping.vaddr, base, size).ok_or(Error::InvalidCapability(0))?;
         self.maintain(operation, rights, base.wrapping_add(start), end.wrapping_sub(start))
     }
 

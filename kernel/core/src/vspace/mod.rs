@@ -36,15 +36,15 @@ impl<P: Platform> Kernel<P> {
     #[inline]
     pub(crate) fn install_space(&self) {
         let wanted = match self.current.get() {
-            Some(thread) => match self.peek(thread.slot(TcbSlot::VSpace)) {
-                Cap::VSpace { at, asid } if asid != 0 && self.space_of_asid(asid) == Some(at) => {
-                    Some((at.paddr(), asid))
-                }
-                _ => None,
-            },
-            None => self.installed_space.get().filter(|(root, asid)| {
-                self.space_of_asid(*asid).is_some_and(|live| live.paddr() == *root)
-            }),
+            Some(thread) => self
+                .words(thread.slot(TcbSlot::VSpace))
+                .vspace()
+                .filter(|(at, asid)| *asid != 0 && self.space_of_asid(*asid) == Some(*at))
+                .map(|(at, asid)| (at.paddr(), asid)),
+            None => self
+                .installed_space
+                .get()
+                .filter(|(root, asid)| self.space_of_asid(*asid).is_some_and(|live| live.paddr() == *root)),
         };
         if self.installed_space.replace(wanted) != wanted {
             self.platform.set_address_space(wanted);

@@ -197,9 +197,9 @@ impl ProtocolEngine for Http1 {
             self.keep_alive = false;
         }
         push_head(out, answer.status, answer.media_type, delimiter, self.future(), fields);
-        let has_content = answer.has_body && !matches!(delimiter, Delimiter::Nothing | Delimiter::Length(0));
         self.output = Output::Content { delimiter, is_dropped: self.method == Method::Head };
-        if !has_content {
+        // A body that was announced is waited for even where its length is 0: its giver ends it, and until then the request is open for both.
+        if !answer.has_body {
             self.complete();
         }
         Ok(())

@@ -232,6 +232,23 @@ fn provider_that_breaks_a_rule_loses_that_request_only() {
 }
 
 #[test]
+fn announced_empty_body_keeps_the_request_open_until_its_end() {
+    for (request_line, length) in [("GET / HTTP/1.1", Some(0)), ("HEAD / HTTP/1.1", Some(0))] {
+        let mut s = Simulation::new();
+        let client = s.connect();
+        s.send(client, &format!("{request_line}\r\nHost: h\r\n\r\n"));
+        s.get(client, "/next");
+        let first = s.take_head(0).request;
+        s.respond_head(0, first, length, true);
+        assert_eq!((s.take(0), s.server.counts().exchanges), (None, 1), "the next request waits");
+        s.respond_body(0, first, b"", true);
+        let second = s.take_head(0).request;
+        s.respond_text(0, second, "ok");
+        assert_eq!((s.statuses(client).len(), s.server.counts().exchanges), (2, 0));
+    }
+}
+
+#[test]
 fn provider_cannot_touch_requests_of_another() {
     let mut sim = Simulation::new();
     let client = sim.connect();

@@ -254,9 +254,10 @@ impl<K: Kernel> World<K> {
     pub fn heap_in_use(&mut self, place: usize) -> u64 {
         match self.live.get(place) {
             Some(live) if live.id == layout::SECURITYD => hybrid_rt::heap_in_use(),
-            Some(live) if live.state == State::Running => {
-                self.kernel.read_word(live.gauge, hybrid_start::HEAP_GAUGE_OFFSET as usize).unwrap_or(0)
-            }
+            Some(live) if live.state == State::Running => self
+                .kernel
+                .read_word(live.gauge, usize::try_from(hybrid_start::HEAP_GAUGE_OFFSET).unwrap_or(0))
+                .unwrap_or(0),
             _ => 0,
         }
     }

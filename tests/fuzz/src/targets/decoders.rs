@@ -142,7 +142,8 @@ pub(super) fn requests() -> [Request<'static>; 5] {
 
 pub(super) fn start_infos() -> Vec<Vec<u8>> {
     let span = Span { addr: 0x2000_0000, len: 0x3000 };
-    let session = Session { client: 4, client_name: "shell".into(), region: Some(span), bell_out: Some(9), bell_bit: Some(3) };
+    let session =
+        Session { client: 4, client_name: "shell".into(), region: Some(span), bell_out: Some(9), bell_bit: Some(3) };
     let used = |number: u32| Use { name: format!("use{number}"), slot: Some(number), ..Use::default() };
     let info = StartInfo {
         abi: hybrid_start::ABI,

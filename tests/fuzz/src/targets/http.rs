@@ -78,7 +78,12 @@ fn drive(engine: &mut Http1, head: &mut Head, outcomes: &mut Outcomes) {
                 assert!(length <= 1000 && (length > 0 || is_last));
                 engine.take_body(length, is_last);
                 if is_last {
-                    answer(engine, stream, outcomes.requests.last().map_or(1, |text| text.len() % 2), &mut outcomes.written);
+                    answer(
+                        engine,
+                        stream,
+                        outcomes.requests.last().map_or(1, |text| text.len() % 2),
+                        &mut outcomes.written,
+                    );
                 }
             }
         }
@@ -101,8 +106,8 @@ pub(super) fn requests() -> Vec<Vec<u8>> {
         b"POST /x HTTP/1.1\r\nHost: device\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello",
         b"POST /xy HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n0\r\nX: y\r\n\r\nGET /yz HTTP/1.1\r\nHost: d\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: device\r\n\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /%41 HTTP/1.0\r\n\r\n",
-        b"GET http://device:80/abc;d?e#f HTTP/1.1\r\nHost: device:80\r\nAccept: */*\r\nX-Long:   a b  \r\n\r\n",
-        b"PUT /xx HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabcDELETE /xy HTTP/1.1\r\nHost: d\r\nConnection: keep-alive, x\r\n\r\n",
+        b"GET http://device:80/abc;d?e HTTP/1.1\r\nHost: device:80\r\nAccept: */*\r\nX-Long:   a b  \r\n\r\n",
+        b"PUT /xx HTTP/1.1\r\nHost: d\r\nContent-Length: 3\r\n\r\nabcDELETE /xy HTTP/1.1\r\nHost: d\r\nConnection: keep-alive, x\r\n\r\n",
     ]
     .map(<[u8]>::to_vec)
     .into()
@@ -130,6 +135,8 @@ struct World {
     tcp_room: usize,
     provider_room: usize,
     verdict: u8,
+    /// Bytes for clients so far.
+    sent: usize,
 }
 
 impl Outside for World {
@@ -141,6 +148,7 @@ impl Outside for World {
                 assert!(!client.is_over && data.data.len() <= CHUNK_MAX, "nothing after the end");
                 let length = u32::try_from(data.data.len()).unwrap_or(u32::MAX);
                 client.send_credit = client.send_credit.checked_sub(length).expect("within the credit");
+                self.sent += data.data.len();
             }
             TcpCommand::Finish(number) | TcpCommand::Abort(number) => {
                 self.clients.get_mut(number).expect("a known connection").is_over = true;
@@ -179,6 +187,11 @@ impl Outside for World {
 
 /// httpd with clients that send anything, two providers that answer anything, full rings and passing time.
 pub fn target_httpd(data: &[u8]) {
+    let _bytes = run(data);
+}
+
+/// Bytes that clients got.
+fn run(data: &[u8]) -> usize {
     let mut input = Input::new(data);
     let mut server: Server = Server::new(["status", "lamp"]);
     server.register(0, "/").expect("free");
@@ -214,6 +227,7 @@ pub fn target_httpd(data: &[u8]) {
         server.settle(now, &mut world);
     }
     end(&mut server, &mut world, now);
+    world.sent
 }
 
 fn event(server: &mut Server, world: &mut World, event: TcpEvent<'_>, now: u64) {
@@ -297,7 +311,24 @@ pub(super) fn conversations() -> Vec<Vec<u8>> {
     let post = b"POST /lamp/x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello";
     let deliver = |text: &[u8]| [&[3, 0, u8::try_from(text.len()).unwrap_or(0)], text].concat();
     let read = [&[0, 255, 0][..], &deliver(get), &[15, 0, 0, 0, 5, 15, 11, 0, 0, 5], b"hello", &[12]].concat();
-    let write = [&[0, 255, 1][..], &deliver(post), &[143, 0, 0, 0, 3, 143, 11, 0, 0, 3], b"abc", &[31, 200, 11]].concat();
+    let write =
+        [&[0, 255, 1][..], &deliver(post), &[143, 0, 0, 0, 3, 143, 11, 0, 0, 3], b"abc", &[31, 200, 11]].concat();
     let full = [&[24, 0, 25, 0, 0, 2, 0][..], &deliver(get), &deliver(get), &[26, 31, 255, 13, 40, 28, 0]].concat();
     vec![read, write, full]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{conversations, converse, requests, run};
+
+    #[test]
+    fn samples_reach_answers() {
+        let sent: Vec<usize> = conversations().iter().map(|sample| run(sample)).collect();
+        assert!(sent.iter().all(|sent| *sent > 80), "{sent:?}");
+        for sample in requests() {
+            let written = String::from_utf8_lossy(&converse(&sample, |_| usize::MAX).written).into_owned();
+            let is_good = written.starts_with("HTTP/1.1 ") && !written.contains(" 400 ");
+            assert!(is_good, "{}\n{written}", String::from_utf8_lossy(&sample));
+        }
+    }
 }

@@ -2,12 +2,13 @@
 
 use crate::input::Input;
 use netd::{
-    Clients, Command, EthernetAddress, Event, FIRST_CLIENT_CONNECTION, FRAME_MAX, FRAME_SENT_MAX, Frames, Instant, IpAddress,
-    IpEndpoint, Parameters, SessionCounts, Stack,
+    Clients, Command, EthernetAddress, Event, FIRST_CLIENT_CONNECTION, FRAME_MAX, FRAME_SENT_MAX, Frames, Instant,
+    IpAddress, IpEndpoint, Parameters, SessionCounts, Stack,
 };
 use smoltcp::time::Duration;
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, Icmpv4Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, UdpPacket,
+    EthernetFrame, EthernetProtocol, Icmpv4Packet, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber,
+    UdpPacket,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,6 +20,41 @@ const SESSIONS: SessionCounts = SessionCounts { tcp: 2, udp: 2, resolver: 2 };
 struct Driver {
     received: VecDeque<Vec<u8>>,
     room: usize,
+    heard: Heard,
+}
+
+/// What a peer knows from the stack's own frames: without it, random frames would never get past the first step.
+#[derive(Clone, Copy, Default)]
+struct Heard {
+    /// What acknowledges the last segment.
+    ack: u32,
+    /// Ports and numbers of the last two queries for a name, the older one first: one name is asked for twice.
+    queries: [(u16, [u8; 2]); 2],
+}
+
+impl Heard {
+    fn listen(&mut self, frame: &[u8]) {
+        let Ok(packet) = EthernetFrame::new_checked(frame).and_then(|frame| Ipv4Packet::new_checked(frame.payload()))
+        else {
+            return;
+        };
+        match packet.next_header() {
+            IpProtocol::Tcp => {
+                if let Ok(segment) = TcpPacket::new_checked(packet.payload()) {
+                    let end = segment.seq_number() + segment.segment_len();
+                    self.ack = end.0.cast_unsigned();
+                }
+            }
+            IpProtocol::Udp => {
+                if let Ok(datagram) = UdpPacket::new_checked(packet.payload())
+                    && let (53, Some(number)) = (datagram.dst_port(), datagram.payload().first_chunk())
+                {
+                    self.queries = [self.queries[1], (datagram.src_port(), *number)];
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl Frames for Driver {
@@ -35,6 +71,7 @@ impl Frames for Driver {
     fn transmit(&mut self, frame: &[u8]) {
         assert!((14..=FRAME_SENT_MAX).contains(&frame.len()));
         self.room = self.room.checked_sub(1).expect("sent without asking for room");
+        self.heard.listen(frame);
     }
 }
 
@@ -45,6 +82,7 @@ struct Listeners {
     /// Bytes delivered and not given back, of each open connection.
     open: BTreeMap<(usize, u32), u32>,
     newest: u32,
+    reached: [usize; 3],
 }
 
 impl Clients for Listeners {
@@ -55,6 +93,7 @@ impl Clients for Listeners {
         match event {
             Event::Accepted { connection, .. } | Event::Connected { connection, .. } => {
                 self.newest = connection;
+                self.reached[0] += 1;
                 assert!(self.open.insert((session, connection), 0).is_none(), "a number is used twice");
             }
             Event::Data { connection, data } => {
@@ -62,6 +101,7 @@ impl Clients for Listeners {
                 assert!((1..=2048).contains(&data.len()));
                 *ungiven += u32::try_from(data.len()).unwrap_or(u32::MAX);
                 assert!(*ungiven <= 8192, "INV-TCP-1");
+                self.reached[1] += data.len();
             }
             Event::PeerFinished { connection } | Event::Credit { connection, .. } => {
                 assert!(self.open.contains_key(&(session, connection)), "an event outside of a connection's life");
@@ -78,17 +118,25 @@ impl Clients for Listeners {
 
     fn resolved(&mut self, session: usize) {
         assert!(session < SESSIONS.resolver);
+        self.reached[2] += 1;
     }
 }
 
 /// Frames (with checksums put right, or not), commands and calls from two clients, and time.
 pub fn target_netd(data: &[u8]) {
+    let _reached = run(data);
+}
+
+/// Connections that were accepted, bytes and answers that came.
+fn run(data: &[u8]) -> [usize; 3] {
     let mut input = Input::new(data);
-    let parameters = |name: &str| (name == "address").then_some("10.0.0.1/24").or((name == "dns").then_some("10.0.0.2"));
+    let parameters =
+        |name: &str| (name == "address").then_some("10.0.0.1/24").or((name == "dns").then_some("10.0.0.2"));
     let parameters = Parameters::read(|name| if name == "dhcp_patience_ms" { Some("0") } else { parameters(name) });
     let mut now = Instant::from_millis(0);
     let mut stack = Stack::new(EthernetAddress(MAC), parameters.expect("good ones"), SESSIONS, 7 << 40, now);
-    let (mut driver, mut clients) = (Driver { room: 64, ..Driver::default() }, Listeners { room: 64, ..Listeners::default() });
+    let (mut driver, mut clients) =
+        (Driver { room: 64, ..Driver::default() }, Listeners { room: 64, ..Listeners::default() });
     stack.listen(0, 80, 8).expect("a free port");
     stack.bind(0, 53).expect("a free port");
     now += Duration::from_millis(10);
@@ -96,7 +144,10 @@ pub fn target_netd(data: &[u8]) {
     while let Some(step) = input.byte() {
         let session = u16::from(step >> 7);
         match step & 31 {
-            0..=11 => driver.received.push_back(frame(step, &mut input)),
+            0..=11 => {
+                let frame = frame(step, &mut input, &mut driver.heard);
+                driver.received.push_back(frame);
+            }
             12..=17 => command(&mut stack, &mut clients, session, now, &mut input),
             18 => _ = stack.listen(session, u16::from(input.any()), u16::from(input.any())),
             19 => _ = stack.unlisten(session, u16::from(input.any() % 10)),
@@ -119,6 +170,7 @@ pub fn target_netd(data: &[u8]) {
     }
     let _ = (stack.configuration(), stack.traffic(), stack.refused());
     assert!(stack.connection_count() <= netd::CONNECTIONS_MAX);
+    clients.reached
 }
 
 fn command(stack: &mut Stack, clients: &mut Listeners, session: u16, now: Instant, input: &mut Input<'_>) {
@@ -147,43 +199,58 @@ fn command(stack: &mut Stack, clients: &mut Listeners, session: u16, now: Instan
     stack.command(session, command, now);
 }
 
-/// A frame: as it is, or addressed to us and with its checksums put right.
-fn frame(step: u8, input: &mut Input<'_>) -> Vec<u8> {
+/// A frame: as it is, or addressed to us and with its checksums put right; also with the numbers that only a peer on the link knows.
+fn frame(step: u8, input: &mut Input<'_>, heard: &mut Heard) -> Vec<u8> {
     let mut frame = input.piece(FRAME_MAX).to_vec();
     if step & 64 == 0 && frame.len() >= 14 {
         frame[..6].copy_from_slice(&MAC);
-        put_checksums_right(&mut frame);
+        put_right(&mut frame, (step & 32 == 0).then_some(heard));
     }
     frame
 }
 
-fn put_checksums_right(frame: &mut [u8]) {
+fn put_right(frame: &mut [u8], heard: Option<&mut Heard>) {
     let Ok(mut ethernet) = EthernetFrame::new_checked(frame) else { return };
     match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => {
             let Ok(mut packet) = Ipv4Packet::new_checked(ethernet.payload_mut()) else { return };
             packet.fill_checksum();
             let (from, to) = (packet.src_addr().into(), packet.dst_addr().into());
-            put_transport_right(packet.next_header(), from, to, packet.payload_mut());
+            put_transport_right(packet.next_header(), from, to, packet.payload_mut(), heard);
         }
         EthernetProtocol::Ipv6 => {
             let Ok(mut packet) = Ipv6Packet::new_checked(ethernet.payload_mut()) else { return };
             let (from, to) = (packet.src_addr().into(), packet.dst_addr().into());
-            put_transport_right(packet.next_header(), from, to, packet.payload_mut());
+            put_transport_right(packet.next_header(), from, to, packet.payload_mut(), heard);
         }
         _ => {}
     }
 }
 
-fn put_transport_right(protocol: IpProtocol, from: IpAddress, to: IpAddress, payload: &mut [u8]) {
+fn put_transport_right(
+    protocol: IpProtocol,
+    from: IpAddress,
+    to: IpAddress,
+    payload: &mut [u8],
+    heard: Option<&mut Heard>,
+) {
     match protocol {
         IpProtocol::Tcp => {
             if let Ok(mut segment) = TcpPacket::new_checked(payload) {
+                if let Some(heard) = heard.filter(|_| segment.ack()) {
+                    segment.set_ack_number(TcpSeqNumber(heard.ack.cast_signed()));
+                }
                 segment.fill_checksum(&from, &to);
             }
         }
         IpProtocol::Udp => {
             if let Ok(mut datagram) = UdpPacket::new_checked(payload) {
+                if let Some(heard) = heard.filter(|_| datagram.src_port() == 53) {
+                    heard.queries.swap(0, 1);
+                    let (port, number) = heard.queries[1];
+                    datagram.set_dst_port(port);
+                    datagram.payload_mut().iter_mut().zip(number).for_each(|(to, from)| *to = from);
+                }
                 datagram.fill_checksum(&from, &to);
             }
         }
@@ -226,13 +293,38 @@ fn ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 
 pub(super) fn samples() -> Vec<Vec<u8>> {
     let send = |frame: &[u8]| [&[0, 0, u8::try_from(frame.len()).unwrap_or(0)], frame].concat();
-    let arp = [&MAC[..], &PEER, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &PEER, &[10, 0, 0, 2], &[0; 6], &[10, 0, 0, 1]].concat();
-    let syn = ipv4(6, &[&[0x4e, 0x20, 0, 80, 0, 0, 0, 9, 0, 0, 0, 0, 0x60, 2, 4, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4][..]].concat());
-    let text = ipv4(6, &[&[0x4e, 0x20, 0, 80, 0, 0, 0, 10, 0, 0, 0, 0, 0x50, 0x18, 4, 0, 0, 0, 0, 0][..], b"hello"].concat());
+    let arp =
+        [&MAC[..], &PEER, &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &PEER, &[10, 0, 0, 2], &[0; 6], &[10, 0, 0, 1]].concat();
+    let syn =
+        ipv4(6, &[&[0x4e, 0x20, 0, 80, 0, 0, 0, 9, 0, 0, 0, 0, 0x60, 2, 4, 0, 0, 0, 0, 0, 2, 4, 5, 0xb4][..]].concat());
+    let text =
+        ipv4(6, &[&[0x4e, 0x20, 0, 80, 0, 0, 0, 10, 0, 0, 0, 0, 0x50, 0x18, 4, 0, 0, 0, 0, 0][..], b"hello"].concat());
     let ping = ipv4(1, &[8, 0, 0, 0, 0, 1, 0, 1, 1, 2, 3, 4]);
-    let dns = ipv4(17, &[&[0, 53, 0, 53, 0, 24, 0, 0, 0, 1, 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0][..]].concat());
+    let dns = [&[0, 53, 0, 53, 0, 27, 0, 0, 0, 1, 0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0][..], &[1, b'a', 0]].concat();
+    let answer = |kind: u8| {
+        let kind = [0, kind, 0, 1];
+        send(&ipv4(17, &[&dns[..], &kind].concat()))
+    };
     let wait = [29, 20];
     let server = [&send(&arp)[..], &wait, &send(&syn), &wait, &send(&text), &send(&ping), &[12, 3, 31, 255]].concat();
-    let client = [&send(&arp)[..], &[12, 7, 1, 2, 80, 29, 50, 23, 0, 1, b'a'], &send(&dns), &[24, 22, 2, 9, 0, 0, 2, 1, 2]].concat();
+    let client = [
+        &send(&arp)[..],
+        &[12, 7, 1, 2, 80, 29, 50, 23, 0, 1, b'a'],
+        &answer(1),
+        &answer(28),
+        &[24, 22, 2, 9, 0, 0, 2, 1, 2],
+    ]
+    .concat();
     vec![server, client]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{run, samples};
+
+    #[test]
+    fn samples_reach_connections_their_data_and_answers_to_queries() {
+        let reached: Vec<[usize; 3]> = samples().iter().map(|sample| run(sample)).collect();
+        assert!((0..3).all(|what| reached.iter().any(|reached| reached[what] > 0)), "{reached:?}");
+    }
 }

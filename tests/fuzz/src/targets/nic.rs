@@ -83,7 +83,7 @@ struct Device {
 
 impl Device {
     fn put(&self, address: u64, bytes: &[u8]) {
-        let offset = usize::try_from(address - BASE).unwrap_or(usize::MAX);
+        let offset = usize::try_from(address - self.memory.paddr()).unwrap_or(usize::MAX);
         // Beyond the driver's memory there is nothing to write to.
         let _is_inside = self.memory.write(offset, bytes);
     }
@@ -91,7 +91,10 @@ impl Device {
     /// Says that a buffer was used; the index moves by `step`, which is 1 for an honest device.
     fn complete(&mut self, queue: usize, token: u32, length: u32, step: u16) {
         let [_, _, area] = self.registers.borrow().queues[queue];
-        self.put(area + 4 + 8 * u64::from(self.used[queue] % 128), &[token.to_le_bytes(), length.to_le_bytes()].concat());
+        self.put(
+            area + 4 + 8 * u64::from(self.used[queue] % 128),
+            &[token.to_le_bytes(), length.to_le_bytes()].concat(),
+        );
         self.used[queue] = self.used[queue].wrapping_add(step);
         self.put(area + 2, &self.used[queue].to_le_bytes());
     }
@@ -107,6 +110,11 @@ impl Device {
 /// A device that completes what it likes with lengths that it likes, and a client that sends frames. The driver gives it up or goes on; what the
 /// client gets are frames of lengths that frames have.
 pub fn target_nic(data: &[u8]) {
+    let _frames = run(data);
+}
+
+/// Frames that reached the client.
+fn run(data: &[u8]) -> usize {
     // One DMA pool for the process, so one input at a time.
     static MEMORY_IN_USE: OnceLock<Mutex<DmaRegion>> = OnceLock::new();
     let memory = MEMORY_IN_USE.get_or_init(|| {
@@ -125,16 +133,19 @@ pub fn target_nic(data: &[u8]) {
     let mut client = LinkRings::client(&region).expect("fits");
     let mut device = Device { registers, memory, used: [0; 2] };
     let mut input = Input::new(data);
+    let mut frames = 0;
     while let Some(step) = input.byte() {
-        act(step, &mut input, &mut device, &mut client, &region);
+        frames += act(step, &mut input, &mut device, &mut client, &region);
         if step & 128 == 0 {
             driver.interrupted();
         }
         let _rings_client = driver.turn();
     }
+    frames
 }
 
-fn act(step: u8, input: &mut Input<'_>, device: &mut Device, client: &mut LinkClientRings, region: &Region) {
+fn act(step: u8, input: &mut Input<'_>, device: &mut Device, client: &mut LinkClientRings, region: &Region) -> usize {
+    let mut frames = 0;
     match step & 15 {
         // The driver lends its buffers in the order of the tokens, and again in the order in which they come back.
         0..=3 => device.complete(0, u32::from(device.used[0] % 128), u32::from(input.any()) + 12, 1),
@@ -154,14 +165,26 @@ fn act(step: u8, input: &mut Input<'_>, device: &mut Device, client: &mut LinkCl
             let mut scratch = Vec::new();
             while let Ok(Some(frame)) = client.received.pop(&mut scratch) {
                 assert!((1..=1536).contains(&frame.len()));
+                frames += 1;
             }
         }
         _ => _ = client.transmit.push(input.piece(1536)),
     }
+    frames
 }
 
 pub(super) fn samples() -> Vec<Vec<u8>> {
     let honest = [&[0, 100, 1, 60, 12, 0, 20][..], &[7; 20], &[5, 0, 11, 9, 0, 200, 11]].concat();
     let hostile = vec![4, 200, 255, 255, 0, 0, 0, 0, 0, 0, 7, 0, 3, 9, 8, 0, 2, 0, 2, 0, 4, 1, 2, 3, 4, 0, 5, 11];
     vec![honest, hostile]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{run, samples};
+
+    #[test]
+    fn samples_reach_the_client() {
+        assert!(samples().iter().any(|sample| run(sample) > 0));
+    }
 }

@@ -77,7 +77,10 @@ fn check_pop(model: &mut Option<VecDeque<Vec<u8>>>, popped: Result<Option<usize>
 }
 
 pub(super) fn samples() -> Vec<Vec<u8>> {
-    let honest = [&[0, 0, 5][..], b"hello", &[8, 3, 1, 0, 7, 1, 0, 0, 7, 0, 0, 6, 0, 200, 3, 0, 16, 3, 0, 16, 8]].concat();
-    let hostile = [&[0, 0, 4][..], b"data", &[9, 0, 0, 3, 3, 1, 0, 9, 0, 16, 255, 139, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 9]].concat();
+    let honest =
+        [&[0, 0, 5][..], b"hello", &[8, 3, 1, 0, 7, 1, 0, 0, 7, 0, 0, 6, 0, 200, 3, 0, 16, 3, 0, 16, 8]].concat();
+    let hostile =
+        [&[0, 0, 4][..], b"data", &[9, 0, 0, 3, 3, 1, 0, 9, 0, 16, 255, 139, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 3, 0, 9]]
+            .concat();
     vec![honest, hostile]
 }

@@ -32,7 +32,10 @@ fn is_line(line: &str) {
 }
 
 pub(super) fn samples() -> Vec<Vec<u8>> {
-    [&b"ps\rlog 5\rkill httpd\rcaps netd\r\n\x1b[A\x1b[A\x1b[B\r"[..], b"net\x7f\x08\x15help\r\x03off \x1b[1;5C\x1bOA\r"]
-        .map(<[u8]>::to_vec)
-        .into()
+    [
+        &b"ps\rlog 5\rkill httpd\rcaps netd\r\n\x1b[A\x1b[A\x1b[B\r"[..],
+        b"net\x7f\x08\x15help\r\x03off \x1b[1;5C\x1bOA\r",
+    ]
+    .map(<[u8]>::to_vec)
+    .into()
 }

@@ -1,6 +1,7 @@
 //! Texts that people write: IDL, and everything that the resolver reads.
 
 use crate::corpus::{checkout, files};
+use crate::driver::findings;
 use hybrid_capgraph::{Date, Graph, InterfaceFacts, Problem, golden, resolve_with};
 use hybrid_idlc::{Source, compile};
 use std::collections::BTreeMap;
@@ -23,7 +24,10 @@ pub fn target_idl_text(data: &[u8]) {
 pub(super) fn idl_texts() -> Vec<Vec<u8>> {
     let folders = ["compiler/tests/accept", "compiler/tests/reject", "log", "net", "provider", "security"];
     let paths = folders.iter().flat_map(|folder| files(&checkout().join("ipc-idl").join(folder)));
-    paths.filter(|path| path.extension().is_some_and(|end| end == "idl")).filter_map(|path| fs::read(path).ok()).collect()
+    paths
+        .filter(|path| path.extension().is_some_and(|end| end == "idl"))
+        .filter_map(|path| fs::read(path).ok())
+        .collect()
 }
 
 /// A tree of texts with one of them replaced: the first byte says which, the rest is the text. What resolves is coherent.
@@ -77,12 +81,19 @@ fn tree_files() -> &'static [PathBuf] {
     })
 }
 
+/// In a folder of this process; those of processes that are gone are removed.
 fn copy_of_base() -> PathBuf {
-    let root = std::env::temp_dir().join(format!("hybrid-fuzz-{}", std::process::id()));
+    let trees = findings().join("trees");
+    for entry in fs::read_dir(&trees).into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            let _is_removed = fs::remove_dir_all(entry.path());
+        }
+    }
+    let root = trees.join(std::process::id().to_string());
     for file in tree_files() {
         let to = root.join(file);
         let folder = to.parent().expect("a file is in a folder");
-        fs::create_dir_all(folder).expect("the folder for temporary files is writable");
+        fs::create_dir_all(folder).expect("the folder for findings is writable");
         fs::copy(base().join(file), to).expect("the base tree is readable");
     }
     root

@@ -3,13 +3,16 @@
 //! Encoding of word 0: bits 0–4 tag, bits 5–19 small fields, bits 20–63 = address bits 4–47 (objects are
 //! 16-byte aligned below 2^48). Untyped memory keeps its watermark there and its base in word 1.
 
+mod words;
+
 use hybrid_abi::cap_tag as tag;
 use hybrid_abi::object as size;
 use hybrid_abi::rights::Rights;
 
-use crate::object::{
-    CNodeRef, EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, TableRef, TcbRef,
-};
+use crate::object::{CNodeRef, EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, TableRef, TcbRef};
+
+pub(crate) use words::{CNode, Frame, Words};
+use words::{at, byte, field, half, low32};
 
 /// Where a frame or table is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,33 +225,6 @@ pub enum Cap {
     Platform,
 }
 
-#[inline]
-const fn field(word: u64, shift: u32, bits: u32) -> u64 {
-    (word >> shift) & !(u64::MAX << bits)
-}
-
-#[inline]
-const fn at(word0: u64) -> u64 {
-    (word0 >> 16) & !15
-}
-
-#[inline]
-fn byte(word: u64) -> u8 {
-    word.to_le_bytes()[0]
-}
-
-#[inline]
-fn half(word: u64) -> u16 {
-    let bytes = word.to_le_bytes();
-    u16::from_le_bytes([bytes[0], bytes[1]])
-}
-
-#[inline]
-fn low32(word: u64) -> u32 {
-    let bytes = word.to_le_bytes();
-    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
-}
-
 const VADDR_MASK: u64 = (1 << 48) - 1;
 
 #[inline]
@@ -296,10 +272,7 @@ impl Cap {
                     VmRights::ReadOnly => 1,
                     VmRights::ReadWrite => 2,
                 };
-                (
-                    word(tag::FRAME, size | (rights << 2) | (u64::from(is_device) << 4), base),
-                    mapping_word(mapping),
-                )
+                (word(tag::FRAME, size | (rights << 2) | (u64::from(is_device) << 4), base), mapping_word(mapping))
             }
             Cap::PageTable { at, mapping } => (word(tag::PAGE_TABLE, 0, at.paddr()), mapping_word(mapping)),
             Cap::VSpace { at, asid } => (word(tag::VSPACE, 0, at.paddr()), u64::from(asid)),
@@ -317,27 +290,30 @@ impl Cap {
     }
 
     /// Reads two slot words; words that no capability has give `Null`.
-    ///
-    /// Always inlined: where the caller asks for one or two types, only their tests and fields remain.
-    #[inline(always)]
     #[must_use]
     pub fn decode(word0: u64, word1: u64) -> Cap {
         Self::try_decode(word0, word1).unwrap_or(Cap::Null)
     }
 
-    #[inline(always)]
+    #[inline]
     fn try_decode(word0: u64, word1: u64) -> Option<Cap> {
-        let rights = Rights(field(word0, 5, 4));
         Some(match field(word0, 0, 5) {
-            tag::ENDPOINT => Cap::Endpoint { at: EndpointRef::new(at(word0))?, badge: word1, rights },
-            tag::NOTIFICATION => Cap::Notification { at: NotificationRef::new(at(word0))?, badge: word1, rights },
-            tag::REPLY => Cap::Reply { at: ReplyRef::new(at(word0))?, can_grant: field(word0, 5, 1) != 0 },
-            tag::CNODE => Cap::CNode {
-                at: CNodeRef::new(at(word0))?,
-                radix: byte(field(word0, 5, 6)),
-                guard_size: byte(field(word0, 11, 6)),
-                guard: word1,
-            },
+            tag::ENDPOINT => {
+                let (at, badge, rights) = Words(word0, word1).endpoint()?;
+                Cap::Endpoint { at, badge, rights }
+            }
+            tag::NOTIFICATION => {
+                let (at, badge, rights) = Words(word0, word1).notification()?;
+                Cap::Notification { at, badge, rights }
+            }
+            tag::REPLY => {
+                let (at, can_grant) = Words(word0, word1).reply()?;
+                Cap::Reply { at, can_grant }
+            }
+            tag::CNODE => {
+                let CNode { at, radix, guard_size, guard } = Words(word0, word1).cnode()?;
+                Cap::CNode { at, radix, guard_size, guard }
+            }
             tag::UNTYPED => Cap::Untyped {
                 base: word1,
                 bits: byte(field(word0, 6, 6)),
@@ -353,23 +329,15 @@ impl Cap {
             tag::IRQ_HANDLER => Cap::IrqHandler { irq: low32(word1) },
             tag::SGI_SIGNAL => Cap::SgiSignal { sgi: byte(word1), target: low32(word1 >> 32) },
             tag::DOMAIN => Cap::Domain,
-            tag::FRAME => Cap::Frame {
-                base: at(word0),
-                size: match field(word0, 5, 2) {
-                    0 => FrameSize::Small,
-                    1 => FrameSize::Large,
-                    _ => FrameSize::Huge,
-                },
-                is_device: field(word0, 9, 1) != 0,
-                rights: match field(word0, 7, 2) {
-                    0 => VmRights::KernelOnly,
-                    1 => VmRights::ReadOnly,
-                    _ => VmRights::ReadWrite,
-                },
-                mapping: mapping_of(word1),
-            },
+            tag::FRAME => {
+                let Frame { base, size, is_device, rights } = Words(word0, word1).frame()?;
+                Cap::Frame { base, size, is_device, rights, mapping: mapping_of(word1) }
+            }
             tag::PAGE_TABLE => Cap::PageTable { at: TableRef::new(at(word0))?, mapping: mapping_of(word1) },
-            tag::VSPACE => Cap::VSpace { at: TableRef::new(at(word0))?, asid: half(word1) },
+            tag::VSPACE => {
+                let (at, asid) = Words(word0, word1).vspace()?;
+                Cap::VSpace { at, asid }
+            }
             tag::ASID_CONTROL => Cap::AsidControl,
             tag::ASID_POOL => Cap::AsidPool { at: PoolRef::new(at(word0))?, index: byte(word1) },
             tag::ZOMBIE => Cap::Zombie {
@@ -452,10 +420,9 @@ impl Cap {
     pub fn is_same_object(self, other: Cap) -> bool {
         match (self, other) {
             (Cap::Untyped { .. } | Cap::IrqControl | Cap::SgiSignal { .. }, _) => false,
-            (
-                Cap::Frame { base: a, size: s, is_device: d, .. },
-                Cap::Frame { base: b, size: t, is_device: e, .. },
-            ) => a == b && s == t && d == e,
+            (Cap::Frame { base: a, size: s, is_device: d, .. }, Cap::Frame { base: b, size: t, is_device: e, .. }) => {
+                a == b && s == t && d == e
+            }
             _ => self.covers(other),
         }
     }
