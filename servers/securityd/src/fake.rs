@@ -61,6 +61,7 @@ pub(crate) struct FakeKernel {
     pub(crate) died_answers: Vec<Id>,
     pub(crate) signals: Vec<u64>,
     pub(crate) is_off: bool,
+    pub(crate) now_ns: u64,
     pub(crate) own_priority: u8,
     /// Operations left until one fails; `None`: never.
     pub(crate) fuse: Option<usize>,
@@ -80,6 +81,7 @@ impl FakeKernel {
             died_answers: Vec::new(),
             signals: Vec::new(),
             is_off: false,
+            now_ns: 1_000_000,
             own_priority: 255,
             fuse: None,
             operations: 0,
@@ -565,7 +567,7 @@ impl Kernel for FakeKernel {
     }
 
     fn now_ns(&mut self) -> u64 {
-        1_000_000
+        self.now_ns
     }
 }
 

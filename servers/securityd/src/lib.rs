@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod account;
 pub mod audit;
+pub mod denials;
 pub mod devices;
 pub mod fault;
 pub mod install;

@@ -1,5 +1,6 @@
 //! The program: the embedded bundle and the entry; everything else is in the library.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
 #![cfg_attr(not(target_os = "none"), allow(dead_code, reason = "on a host the program only says what it is"))]
 
 use hybrid_sys::boot::Boot;

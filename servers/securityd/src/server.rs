@@ -10,6 +10,7 @@ use hybrid_interfaces::security as idl;
 use hybrid_ipc::{ClientId, Incoming, Outgoing};
 
 use crate::audit::cut;
+use crate::denials::Denials;
 use crate::fault::Fault;
 use crate::install::{State, World};
 use crate::journal::Level;
@@ -49,13 +50,22 @@ pub struct Server<K> {
     pub world: World<K>,
     allowed: u64,
     denied: u64,
+    connections: Denials,
+    requests: Denials,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Connection,
+    Request,
 }
 
 impl<K: Kernel> Server<K> {
     /// After the installation.
     #[must_use]
     pub const fn new(world: World<K>) -> Self {
-        Self { world, allowed: 0, denied: 0 }
+        Self { world, allowed: 0, denied: 0, connections: Denials::new(), requests: Denials::new() }
     }
 
     /// How many connections and requests were allowed and denied.
@@ -66,6 +76,9 @@ impl<K: Kernel> Server<K> {
 
     /// Sends what was logged meanwhile.
     pub fn after_event(&mut self) {
+        let now = self.world.kernel.now_ns();
+        self.tell_untold(Kind::Connection, now);
+        self.tell_untold(Kind::Request, now);
         self.world.flush_journal();
     }
 
@@ -92,8 +105,29 @@ impl<K: Kernel> Server<K> {
         }
     }
 
-    /// Counts a decision; denials stand in the audit trail and in the log.
-    fn decide(&mut self, client: ClientId, decision: Decision, what: impl FnOnce() -> String) -> (idl::Decision, u32) {
+    const fn denials(&mut self, kind: Kind) -> &mut Denials {
+        match kind {
+            Kind::Connection => &mut self.connections,
+            Kind::Request => &mut self.requests,
+        }
+    }
+
+    /// Logs how many denials were not logged by themselves, when their window is over.
+    fn tell_untold(&mut self, kind: Kind, now: u64) {
+        if let Some(untold) = self.denials(kind).untold(now) {
+            let what = if kind == Kind::Connection { "connections" } else { "requests" };
+            self.world.journal.write(Level::Warn, now, format!("denied {untold} more {what}, see the audit trail"));
+        }
+    }
+
+    /// Counts a decision; denials stand in the audit trail and, unless there are too many, one by one in the log.
+    fn decide(
+        &mut self,
+        client: ClientId,
+        decision: Decision,
+        kind: Kind,
+        what: impl FnOnce() -> String,
+    ) -> (idl::Decision, u32) {
         if decision != Decision::Deny {
             self.allowed += 1;
             return match decision {
@@ -104,8 +138,11 @@ impl<K: Kernel> Server<K> {
         self.denied += 1;
         let line = format!("denied {} (asked by {})", what(), self.name_of(client));
         let at = self.world.kernel.now_ns();
-        self.world.journal.write(Level::Warn, at, line.clone());
-        self.world.audit.record(line);
+        self.tell_untold(kind, at);
+        if self.denials(kind).count(at) {
+            self.world.journal.write(Level::Warn, at, line.clone());
+        }
+        self.world.audit.record_denial(line);
         (idl::Decision::Deny, 0)
     }
 
@@ -135,7 +172,8 @@ impl<K: Kernel> idl::Access for Server<K> {
     ) -> idl::AccessConnection {
         let (protocol, transport) = (protocol.name(), transport.name());
         let decision = self.world.graph.access.connection(protocol, transport, peer);
-        let (decision, limit) = self.decide(client, decision, || format!("{protocol} connection of {}", quoted(peer)));
+        let (decision, limit) =
+            self.decide(client, decision, Kind::Connection, || format!("{protocol} connection of {}", quoted(peer)));
         idl::AccessConnection { decision, limit }
     }
 
@@ -152,7 +190,7 @@ impl<K: Kernel> idl::Access for Server<K> {
     ) -> idl::AccessRequest {
         let facts = RequestFacts { protocol: protocol.name(), transport: transport.name(), endpoint, operation, path };
         let decision = self.world.graph.access.request(&facts);
-        let (decision, limit) = self.decide(client, decision, || {
+        let (decision, limit) = self.decide(client, decision, Kind::Request, || {
             let who =
                 identity.map_or_else(|| quoted(peer), |identity| format!("{} as {}", quoted(peer), quoted(identity)));
             format!(

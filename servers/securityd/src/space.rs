@@ -16,6 +16,9 @@ const ROOT_BITS: u8 = 8;
 const GUARD_BITS: u8 = 64 - ROOT_BITS - NODE_BITS;
 const NODES: u64 = 1 << ROOT_BITS;
 
+/// What the resolver promises for each instance fits into a node.
+const _: () = assert!(hybrid_capgraph::layout::MADE_MAX == 1 << NODE_BITS);
+
 /// Node of securityd's own slots.
 pub const OWN_NODE: u64 = 1;
 

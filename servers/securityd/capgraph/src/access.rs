@@ -40,7 +40,7 @@ pub struct RequestRule {
     pub endpoint: Option<String>,
     /// Any of them, if there are any.
     pub operations: Vec<String>,
-    /// What the path starts with.
+    /// What the path is, or is below of, by whole segments: "/api" is for "/api" and "/api/x", not for "/apikeys".
     pub path: Option<String>,
     /// The answer.
     pub decision: Decision,
@@ -88,7 +88,7 @@ impl AccessPolicy {
                 && is(&rule.transport, facts.transport)
                 && is(&rule.endpoint, facts.endpoint)
                 && (rule.operations.is_empty() || rule.operations.iter().any(|operation| operation == facts.operation))
-                && rule.path.as_deref().is_none_or(|path| facts.path.starts_with(path))
+                && rule.path.as_deref().is_none_or(|path| is_below(facts.path, path))
         };
         self.requests.iter().find(matches).map_or(Decision::Deny, |rule| rule.decision)
     }
@@ -96,6 +96,12 @@ impl AccessPolicy {
 
 fn is(wanted: &Option<String>, given: &str) -> bool {
     wanted.as_deref().is_none_or(|wanted| wanted == given)
+}
+
+/// Whether `path` is `base` or below it, by whole segments. A slash at the end of `base` says nothing.
+fn is_below(path: &str, base: &str) -> bool {
+    let base = base.strip_suffix('/').unwrap_or(base);
+    path.strip_prefix(base).is_some_and(|rest| base.is_empty() || rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -137,6 +143,40 @@ mod tests {
             assert_eq!(policy.request(&other), Decision::Deny, "{other:?}");
         }
         assert_eq!(AccessPolicy::default().request(&facts), Decision::Deny);
+    }
+
+    #[test]
+    fn path_of_a_rule_is_matched_by_whole_segments() {
+        let facts = |path| RequestFacts { protocol: "Http", transport: "Plain", endpoint: "/", operation: "GET", path };
+        let rules = |base: &str, decision| {
+            let mut policy = policy();
+            policy.requests.truncate(1);
+            policy.requests[0].path = Some(base.into());
+            policy.requests[0].decision = decision;
+            policy
+        };
+        for base in ["/api", "/api/"] {
+            for (path, expected) in [
+                ("/api", Decision::Allow),
+                ("/api/", Decision::Allow),
+                ("/api/keys", Decision::Allow),
+                ("/apikeys", Decision::Deny),
+                ("/ap", Decision::Deny),
+                ("/x/api", Decision::Deny),
+                ("", Decision::Deny),
+            ] {
+                assert_eq!(rules(base, Decision::Allow).request(&facts(path)), expected, "{base} {path}");
+            }
+        }
+        for path in ["", "/", "/api", "x"] {
+            assert_eq!(rules("/", Decision::Allow).request(&facts(path)), Decision::Allow, "{path}");
+        }
+        // A rule that denies "/secret/" denies "/secret" too, and nothing that is merely spelled alike.
+        let mut policy = policy();
+        policy.requests[0].path = Some("/secret/".into());
+        assert_eq!(policy.request(&facts("/secret")), Decision::Deny);
+        assert_eq!(policy.request(&facts("/secret/x")), Decision::Deny);
+        assert_eq!(policy.request(&facts("/secrets")), Decision::Allow);
     }
 
     #[test]

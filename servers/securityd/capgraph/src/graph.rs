@@ -230,6 +230,28 @@ impl Graph {
         self.sessions.get(usize::from(used.session))
     }
 
+    /// Slots that securityd needs for what it makes for `instance`, whose program has so many pages. At most
+    /// [`layout::MADE_MAX`] in a graph that the resolver accepts.
+    #[must_use]
+    pub fn slots_for(&self, instance: &Instance, program_pages: u64) -> u64 {
+        const PAGE: u64 = 4096;
+        const LARGE_PAGE: u64 = 2 << 20;
+        /// Besides pages and tables.
+        const BASE: u64 = 64;
+        let pages = |session: &Session| session.region.unwrap_or(0) / PAGE;
+        let served = instance.provides.iter().flat_map(|provided| &provided.sessions);
+        let served: Vec<&Session> = served.filter_map(|session| self.sessions.get(usize::from(*session))).collect();
+        // securityd has the originals of all regions besides.
+        let originals = if instance.id == layout::SECURITYD { self.sessions.iter().map(pages).sum() } else { 0 };
+        let regions: u64 = served.iter().map(|session| pages(session)).sum();
+        let dma = instance.dma.iter().map(|dma| dma.bytes / PAGE).sum::<u64>();
+        let heap = instance.heap / LARGE_PAGE + instance.heap % LARGE_PAGE / PAGE;
+        // Every session can take two tables of its own at either end, every other range at most two.
+        let sessions = (instance.uses.len() + served.len()) as u64;
+        let tables = 2 * sessions + program_pages / 512 + heap / 512 + dma / 512;
+        BASE + program_pages + instance.stack / PAGE + heap + dma + regions + originals + tables
+    }
+
     /// Reads what [`Graph::encode`] wrote.
     ///
     /// # Errors

@@ -32,6 +32,9 @@ pub const INSTANCE_ID_MAX: u16 = 4095;
 /// securityd's instance id.
 pub const SECURITYD: u16 = 1;
 
+/// Slots that securityd has for what it makes for one instance: pages, page tables and the rest.
+pub const MADE_MAX: u64 = 4096;
+
 /// Bits of a CNode with no room for received capabilities.
 pub const CNODE_BITS_SMALL: u8 = 7;
 /// Bits of a CNode with the free slots.

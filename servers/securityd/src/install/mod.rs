@@ -46,7 +46,7 @@ pub struct Live {
     pub state: State,
     /// Why it stopped; empty while it runs.
     pub detail: String,
-    /// What it was granted and still holds.
+    /// What it holds: what it was granted, less the calls and bells to others that stopped; empty once it stopped.
     pub grants: Vec<Grant>,
     /// Bytes of the regions that it shares as a client.
     pub region_bytes: u64,
@@ -254,10 +254,9 @@ impl<K: Kernel> World<K> {
     pub fn heap_in_use(&mut self, place: usize) -> u64 {
         match self.live.get(place) {
             Some(live) if live.id == layout::SECURITYD => hybrid_rt::heap_in_use(),
-            Some(live) if live.state == State::Running => self
-                .kernel
-                .read_word(live.gauge, usize::try_from(hybrid_start::HEAP_GAUGE_OFFSET).unwrap_or(0))
-                .unwrap_or(0),
+            Some(live) if live.state == State::Running => {
+                self.kernel.read_word(live.gauge, hybrid_start::HEAP_GAUGE_OFFSET).unwrap_or(0)
+            }
             _ => 0,
         }
     }

@@ -9,13 +9,6 @@ use crate::account::{Account, slot_in};
 use crate::kernel::{Kernel, boot};
 use crate::space::{OWN_NODE, Space};
 
-/// Capabilities of an instance besides pages and tables.
-const CAPS_BASE: u64 = 64;
-/// Capabilities of securityd itself: its originals, and the pages of every session.
-const CAPS_OF_SECURITYD: u64 = 4096;
-const LARGE_PAGE: u64 = 2 << 20;
-const PAGE: u64 = 4096;
-
 impl<K: Kernel> World<K> {
     /// Makes an instance's own objects; nothing of others yet.
     pub(super) fn make_objects(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
@@ -25,7 +18,11 @@ impl<K: Kernel> World<K> {
             let node = self.space.take_node().map_err(crate::memory::MemoryError::from)?;
             debug_assert_eq!(node, OWN_NODE);
         }
-        let caps = if is_own { CAPS_OF_SECURITYD } else { self.caps_of(instance, bundle)? };
+        let caps = if is_own {
+            layout::MADE_MAX
+        } else {
+            self.graph.slots_for(instance, program_of(instance, bundle)?.pages())
+        };
         let account = Account::open(&mut self.kernel, &mut self.space, &mut self.memory, caps)?;
         let place = self.live.len();
         self.live.push(blank(instance, account));
@@ -41,21 +38,6 @@ impl<K: Kernel> World<K> {
             self.live[place].vspace = vspace;
         }
         self.fill_fixed_slots(place, instance)
-    }
-
-    /// Pages, tables and the rest, from above.
-    fn caps_of(&self, instance: &Instance, bundle: &Bundle<'_>) -> Result<u64, Cause> {
-        let program = program_of(instance, bundle)?;
-        let served = instance.provides.iter().flat_map(|provided| &provided.sessions);
-        let regions = served.filter_map(|session| self.graph.sessions.get(usize::from(*session))?.region);
-        let region_pages: u64 = regions.map(|bytes| bytes / PAGE).sum();
-        let dma_pages: u64 = instance.dma.iter().map(|dma| dma.bytes / PAGE).sum();
-        let heap_pages = instance.heap / LARGE_PAGE + instance.heap % LARGE_PAGE / PAGE;
-        // Every session can take two tables of its own at either end, every other range at most two.
-        let sessions =
-            instance.uses.len() + instance.provides.iter().map(|provided| provided.sessions.len()).sum::<usize>();
-        let tables = 2 * sessions as u64 + program.pages() / 512 + heap_pages / 512 + dma_pages / 512;
-        Ok(CAPS_BASE + program.pages() + instance.stack / PAGE + heap_pages + dma_pages + region_pages + tables)
     }
 
     /// securityd's own slots become node 1, and its thread is woken by its notification.

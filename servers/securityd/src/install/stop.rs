@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 
-use hybrid_capgraph::layout;
+use hybrid_capgraph::{Grant, What, layout};
 
 use super::{State, World};
 use crate::journal::Level;
@@ -30,6 +30,10 @@ impl<K: Kernel> World<K> {
         }
         let graph = Rc::clone(&self.graph);
         let name = graph.instance(id).map_or("?", |instance| instance.name.as_str());
+        let lost = self.forget_grants_to(name);
+        if lost > 0 {
+            self.audit.record(format!("revoked {lost} calls and bells of others to {name}"));
+        }
         let live = &mut self.live[place];
         let count = live.grants.len();
         live.grants.clear();
@@ -40,5 +44,20 @@ impl<K: Kernel> World<K> {
         let at = self.kernel.now_ns();
         self.journal.write(Level::Error, at, format!("{name} {verb}: {detail}"));
         has_stopped
+    }
+
+    /// What others held to the endpoint and the notification of `name` vanished with them; regions are securityd's and stay. How many.
+    fn forget_grants_to(&mut self, name: &str) -> usize {
+        let is_gone = |grant: &Grant| {
+            let target = grant.target.split('.').next();
+            matches!(grant.what, What::Call { .. } | What::Bell { .. }) && target == Some(name)
+        };
+        let mut lost = 0;
+        for live in &mut self.live {
+            let before = live.grants.len();
+            live.grants.retain(|grant| !is_gone(grant));
+            lost += before - live.grants.len();
+        }
+        lost
     }
 }

@@ -54,7 +54,8 @@ impl<K: Kernel> World<K> {
         Ok(self.devices.make_page(&mut self.kernel, &mut self.space, page, node, offset)?)
     }
 
-    /// The handler is issued to securityd, connected, and then copied to the driver, which can only acknowledge it.
+    /// The handler is issued to securityd, connected, and then copied to the driver, which acknowledges with it. The ABI has no handler that
+    /// can do only that: a driver can also disconnect its own interrupt, or connect it with a bell that it may ring anyway.
     fn give_interrupt(&mut self, place: usize, irq: u32, trigger: Trigger, slot: u32, bit: u8) -> Result<(), Cause> {
         let (handler, bell) = (self.take_slot(place)?, self.take_slot(place)?);
         let trigger = if trigger == Trigger::Edge { hybrid_sys::Trigger::Edge } else { hybrid_sys::Trigger::Level };

@@ -92,6 +92,33 @@ fn requests_are_decided_by_the_policy_and_denials_stand_in_the_audit_trail() {
 }
 
 #[test]
+fn flood_of_denials_pushes_no_grant_and_no_fault_out_of_the_trail_and_gives_few_log_lines() {
+    const FLOOD: usize = 3000;
+    let mut server = Server::new(installed());
+    let events = |server: &Server<FakeKernel>| {
+        audit_of(server).into_iter().filter(|line| !line.starts_with("denied ")).collect::<Vec<_>>()
+    };
+    let status = server.world.graph.named("status").unwrap().id;
+    server.on_fault(status, 6, [0x40_0010, 0xdead_0000, 0, 0x9200_0046].into_iter());
+    let (before, waiting) = (events(&server), server.world.journal.waiting());
+    for _ in 0..FLOOD {
+        let mut client = idl::AccessClient::new(caller(&mut server, "httpd", "access"));
+        let answer = client.request(idl::Protocol::Http, idl::Transport::Plain, "10.0.2.2", None, "/", "POST", "/");
+        assert_eq!(answer.unwrap().decision, idl::Decision::Deny);
+        server.after_event();
+    }
+    assert_eq!(events(&server), before);
+    assert_eq!(audit_of(&server).len(), before.len() + crate::audit::DENIALS_MAX);
+    assert_eq!(server.decisions(), (0, FLOOD as u64));
+    let one_by_one = crate::denials::LINES_MAX as usize;
+    assert_eq!(server.world.journal.waiting(), waiting + one_by_one);
+    server.world.kernel.now_ns += 1_000_000_000;
+    server.after_event();
+    server.after_event();
+    assert_eq!(server.world.journal.waiting(), waiting + one_by_one + 1, "one line sums up the rest");
+}
+
+#[test]
 fn denied_text_of_any_length_fits_the_audit_trail() {
     let mut server = Server::new(installed());
     let mut client = idl::AccessClient::new(caller(&mut server, "httpd", "access"));
@@ -213,7 +240,35 @@ fn fault_ends_the_instance_and_is_told_with_name_address_and_reason() {
     for instance in [0, 1, id, 4000] {
         server.on_fault(instance, 1, core::iter::empty());
     }
-    assert_eq!(audit_of(&server).iter().filter(|line| line.starts_with("revoked")).count(), 1);
+    assert_eq!(audit_of(&server).iter().filter(|line| line.contains(" of httpd: faulted")).count(), 1);
+}
+
+#[test]
+fn grants_to_a_stopped_component_are_no_longer_listed_but_for_the_shared_regions() {
+    let mut server = Server::new(installed());
+    let of_others = |server: &Server<FakeKernel>| -> Vec<String> {
+        let grants = server.world.live.iter().flat_map(|live| &live.grants);
+        grants.filter(|grant| grant.holder != "httpd").map(ToString::to_string).collect()
+    };
+    let before = of_others(&server);
+    let mut client = idl::ControlClient::new(caller(&mut server, "shell", "control"));
+    assert_eq!(client.kill("httpd"), Ok(()));
+    let after = of_others(&server);
+    let gone: Vec<&String> = before.iter().filter(|line| !after.contains(line)).collect();
+    let words = |line: &str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+    let mut lost: Vec<String> = gone.iter().map(|line| words(line)).collect();
+    lost.sort();
+    let expected = [
+        "logd bell httpd.log",
+        "netd bell httpd.tcp",
+        "status bell httpd.providers",
+        "status call httpd.providers",
+        "timed bell httpd.alarm",
+    ];
+    assert_eq!(lost, expected);
+    assert!(after.iter().any(|line| words(line) == "status region httpd.providers"));
+    let lines = audit_of(&server);
+    assert_eq!(lines[lines.len() - 2], "revoked 5 calls and bells of others to httpd");
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub(crate) fn check(inputs: &Inputs<'_>, graph: &Graph, problems: &mut Vec<Probl
     check_logs(&mut found, graph);
     check_sharing(&mut found, graph);
     check_memory(&mut found, graph);
+    check_slots(&mut found, graph);
     policy::check(&mut found, graph);
     check_separation(&mut found, graph);
 }
@@ -190,6 +191,28 @@ fn check_memory(found: &mut Found<'_, '_>, graph: &Graph) {
             message,
             "this instance takes the most: make heaps smaller, or drop an instance",
         );
+    }
+}
+
+/// With programs at their largest: a graph that is accepted can be installed, whatever is compiled.
+fn check_slots(found: &mut Found<'_, '_>, graph: &Graph) {
+    let largest = found.inputs.limits.image_max.0.div_ceil(4096);
+    for instance in &graph.instances {
+        let program_pages = if instance.id == layout::SECURITYD { 0 } else { largest };
+        let needed = graph.slots_for(instance, program_pages);
+        if needed > layout::MADE_MAX {
+            let message = format!(
+                "`{}` can need {needed} pages, page tables and other objects; securityd has slots for {}",
+                instance.name,
+                layout::MADE_MAX
+            );
+            found.at(
+                &instance.name,
+                "slots-exceeded",
+                message,
+                "one for each 4 KiB of program, stack, DMA memory and regions that it serves: make these smaller",
+            );
+        }
     }
 }
 
