@@ -1,8 +1,9 @@
 //! The provider's end of the rings: requests, answers, credits; never waits.
 //!
 //! Invariants
-//! * INV-PROV-1: no more than the server's credit is sent, and no more than `ANSWERS_MAX` answers and `BODIES_MAX` body bytes are held;
-//!   when there are more, requests stay in the ring.
+//! * INV-PROV-1: no more than the server's credit is sent, and no more than `ANSWERS_MAX` answers (and one refusal more) and `BODIES_MAX`
+//!   body bytes are held. Requests beyond that are refused as `Unavailable`; while the server has no room even for refusals, they stay
+//!   in the ring. What comes for answers that wait for credit is always taken, else they would wait for ever.
 //! * INV-PROV-2: every request that was taken out of the ring gets exactly one answer, unless it is cancelled.
 
 use crate::{Provider, Request, Responder};
@@ -15,7 +16,7 @@ use hybrid_interfaces::provider::{
 };
 use hybrid_ring::RingError;
 
-/// Answers that may be unfinished; as long as there are so many, no further request is taken.
+/// Answers that may be unfinished; as long as there are so many, further requests are refused.
 const ANSWERS_MAX: usize = 128;
 /// Body bytes of all requests that are being collected.
 const BODIES_MAX: usize = 128 * 1024;
@@ -92,8 +93,9 @@ impl<P: Provider> Serving<P> {
     /// `Lost`; do not call again.
     pub fn on_bell(&mut self) -> Result<bool, Lost> {
         loop {
-            self.send().map_err(|_| Lost)?;
-            if self.answers.len() >= ANSWERS_MAX {
+            let has_room = self.send().map_err(|_| Lost)?;
+            if !has_room && self.answers.len() >= ANSWERS_MAX {
+                // The server rings when it has taken something; then it goes on.
                 break;
             }
             let mut scratch = core::mem::take(&mut self.scratch);
@@ -126,6 +128,9 @@ impl<P: Provider> Serving<P> {
     }
 
     fn handle(&mut self, head: &RequestHead<'_>, body: &[u8]) {
+        if self.answers.len() >= ANSWERS_MAX {
+            return self.refuse(head.request, head.verb, Outcome::Unavailable);
+        }
         let mut content = Responder::default();
         self.provider.handle(&Request::new(head, body), &mut content);
         self.answer(head.request, head.verb, content);
@@ -148,11 +153,10 @@ impl<P: Provider> Serving<P> {
     }
 
     fn collect(&mut self, head: RequestHead<'_>) {
-        let is_refused = self.collecting.len() >= COLLECTING_MAX;
-        if is_refused {
+        if self.collecting.len() >= COLLECTING_MAX || self.answers.len() >= ANSWERS_MAX {
             self.refuse(head.request, head.verb, Outcome::Unavailable);
         } else {
-            self.collecting.push(Collecting { head: head.into_owned(), body: Vec::new(), is_refused });
+            self.collecting.push(Collecting { head: head.into_owned(), body: Vec::new(), is_refused: false });
         }
     }
 
@@ -191,18 +195,21 @@ impl<P: Provider> Serving<P> {
     /// Remembers credit; it goes out with the next `send`.
     fn give_back(&mut self, chunk: &Chunk<'_>) {
         let bytes = u32::try_from(chunk.data.len()).unwrap_or(0);
+        if bytes == 0 {
+            return;
+        }
         match self.credits.iter_mut().find(|credit| credit.request == chunk.request) {
             Some(credit) => credit.bytes = credit.bytes.saturating_add(bytes),
             None => self.credits.push(CreditBody { request: chunk.request, bytes }),
         }
     }
 
-    /// Sends what credit and room allow.
-    fn send(&mut self) -> Result<(), RingError> {
+    /// Sends what credit and room allow. False: there is more, and no room.
+    fn send(&mut self) -> Result<bool, RingError> {
         while let Some(credit) = self.credits.first() {
             let credit = Response::Credit(CreditBody { request: credit.request, bytes: credit.bytes });
             if !push(&mut self.rings, &credit)? {
-                return Ok(());
+                return Ok(false);
             }
             self.credits.remove(0);
         }
@@ -213,10 +220,10 @@ impl<P: Provider> Serving<P> {
                     self.answers.remove(place);
                 }
                 Progress::NoCredit => place += 1,
-                Progress::NoRoom => return Ok(()),
+                Progress::NoRoom => return Ok(false),
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -137,7 +137,7 @@ impl Server {
                     *left += credit.bytes;
                     assert!(*left <= BODY_CREDIT as u32, "no more than was taken");
                 }
-                Response::Aborted(_) => panic!("the helper never gives up"),
+                Response::Aborted(_) => panic!("hybrid-provider never gives up"),
             }
         }
     }
@@ -209,6 +209,37 @@ fn cancelled_requests_are_forgotten() {
     serving.on_bell().expect("sound");
     assert!(serving.is_idle());
     assert_eq!(server.rings.responses.pop(&mut server.scratch), Ok(None));
+}
+
+#[test]
+fn credit_and_cancellations_are_taken_at_the_bound_of_answers() {
+    let (mut server, mut serving) = Server::pair();
+    let large = BODY_CREDIT + 1;
+    for request in 1..=200 {
+        while !server.head(request, Verb::Read, &format!("/big/{large}"), false) {
+            serving.on_bell().expect("sound");
+            server.take(1000, false);
+        }
+    }
+    for _ in 0..400 {
+        serving.on_bell().expect("sound");
+        server.take(1000, false);
+    }
+    assert_eq!(server.open.len(), 128, "all wait for credit");
+    assert_eq!(server.done.len(), 72);
+    assert!(server.done.values().all(|seen| seen.outcome == Some(Outcome::Unavailable)), "nothing stays in the ring");
+    for request in 1..=64 {
+        server.rings.requests.push(&Message::Credit(CreditBody { request, bytes: 1 })).expect("room");
+        server.open.get_mut(&request).expect("open").credit += 1;
+        server.rings.requests.push(&Message::Cancelled(request + 64)).expect("room");
+        server.open.remove(&(request + 64));
+    }
+    for _ in 0..10 {
+        serving.on_bell().expect("sound");
+        server.take(1000, false);
+    }
+    assert!(server.open.is_empty() && serving.is_idle());
+    assert!((1..=64).all(|request| server.done[&request].body == pattern(large)));
 }
 
 #[test]

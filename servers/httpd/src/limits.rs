@@ -25,8 +25,14 @@ pub const LEADING_LINES_MAX: u8 = 2;
 /// While so many bytes of answers wait to be sent, no further request of the connection is begun.
 pub const OUTPUT_PAUSE: usize = 4096;
 
-/// Connections at a time. One more takes the place of an idle one, or is reset.
-pub const CONNECTIONS_MAX: usize = 512;
+/// Connections at a time. One more takes the place of an idle one, or is reset. Fewer than a session's share at the stack (512), so that
+/// httpd decides which connection goes and not the stack.
+pub const CONNECTIONS_MAX: usize = 448;
+/// Connections of one peer at a time: one address, or one IPv6 network of 64 bits. One more takes the place of an idle one of the same
+/// peer, or is reset.
+pub const PEER_CONNECTIONS_MAX: usize = 320;
+/// Resets that may wait for room in the stack's ring: one for each connection that the stack can have.
+pub const ABORTS_MAX: usize = 512;
 /// Requests at providers at a time, over all connections.
 pub const EXCHANGES_MAX: usize = 256;
 /// Requests at one provider at a time; further ones wait, at most `QUEUE_NS`.
@@ -61,5 +67,5 @@ pub const LINGER_NS: u64 = 30 * SECOND;
 pub const QUEUE_NS: u64 = 5 * SECOND;
 /// How long a provider may leave its ring unread before it counts as stalled. Then: 503.
 pub const STALL_NS: u64 = 5 * SECOND;
-/// How long a provider may take for the next piece of an answer. Then: 504.
+/// How long a provider may take for the next piece of an answer, or of the request's body. Then: 504.
 pub const PROVIDER_NS: u64 = 30 * SECOND;

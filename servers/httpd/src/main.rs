@@ -38,6 +38,8 @@ struct World {
     stack: TcpClientRings,
     providers: Vec<HostServerRings>,
     access: AccessClient<EndpointCaller>,
+    /// Access decisions that could not be had.
+    undecided: u32,
 }
 
 struct Httpd {
@@ -64,7 +66,12 @@ impl Httpd {
         };
         Httpd {
             server: Server::new(sessions.iter().map(|session| session.name)),
-            world: World { stack: stack_rings, providers, access: AccessClient::new(env.client("access")) },
+            world: World {
+                stack: stack_rings,
+                providers,
+                access: AccessClient::new(env.client("access")),
+                undecided: 0,
+            },
             stack,
             lost: alloc::vec![false; sessions.len()],
             sessions,
@@ -147,7 +154,7 @@ impl Httpd {
 
     /// Asks all peers for their bells; false if one has said something meanwhile.
     fn may_sleep(&mut self) -> bool {
-        let is_quiet = self.is_stack_lost || self.world.stack.events.request_bell().unwrap_or(true);
+        let is_quiet = self.is_stack_lost || self.world.stack.events.request_bell().unwrap_or(false);
         let rings = self.world.providers.iter_mut().zip(&self.lost).filter(|(_, is_lost)| !**is_lost);
         rings.fold(is_quiet, |is_quiet, (rings, _)| rings.responses.request_bell().unwrap_or(false) && is_quiet)
     }
@@ -197,7 +204,7 @@ impl Outside for World {
         let room = libhybrid::interfaces::net::stack::CHUNK_MAX + 64;
         let commands = &mut self.stack.commands;
         match commands.push(command) {
-            Err(RingError::Full) if has_room(commands.ring(), room) => commands.push(command).map_err(refusal),
+            Err(RingError::Full) if has_room(commands.ring(), room)? => commands.push(command).map_err(refusal),
             pushed => pushed.map_err(refusal),
         }
     }
@@ -209,7 +216,7 @@ impl Outside for World {
         };
         let requests = &mut self.providers[session].requests;
         match requests.push(request) {
-            Err(RingError::Full) if has_room(requests.ring(), room) => requests.push(request).map_err(refusal),
+            Err(RingError::Full) if has_room(requests.ring(), room)? => requests.push(request).map_err(refusal),
             pushed => pushed.map_err(refusal),
         }
     }
@@ -221,19 +228,32 @@ impl Outside for World {
 
     fn decide_connection(&mut self, peer: &str) -> Verdict {
         let decided = self.access.connection(Protocol::Http, Transport::Plain, peer);
-        decided.map_or(Verdict::Deny, |answer| verdict(answer.decision, answer.limit))
+        self.judge(decided.map(|answer| verdict(answer.decision, answer.limit)))
     }
 
     fn decide_request(&mut self, asked: &Asked<'_>) -> Verdict {
         let Asked { peer, endpoint, operation, path } = *asked;
         let decided = self.access.request(Protocol::Http, Transport::Plain, peer, None, endpoint, operation, path);
-        decided.map_or(Verdict::Deny, |answer| verdict(answer.decision, answer.limit))
+        self.judge(decided.map(|answer| verdict(answer.decision, answer.limit)))
+    }
+}
+
+impl World {
+    /// Who cannot be asked allows nothing; the log says so at the first failure, the second, the fourth, …
+    fn judge<E: core::fmt::Debug>(&mut self, decided: Result<Verdict, E>) -> Verdict {
+        decided.unwrap_or_else(|error| {
+            self.undecided = self.undecided.saturating_add(1);
+            if self.undecided.is_power_of_two() {
+                log::error!("no access decision, so denied: {error:?} ({} times)", self.undecided);
+            }
+            Verdict::Deny
+        })
     }
 }
 
 /// Asks for a bell when there is room; true if there is room now.
-fn has_room(ring: &mut Producer, len: usize) -> bool {
-    ring.request_space(len).is_ok_and(|must_wait| !must_wait)
+fn has_room(ring: &mut Producer, len: usize) -> Result<bool, Refusal> {
+    ring.request_space(len).map(|must_wait| !must_wait).map_err(refusal)
 }
 
 fn refusal(error: RingError) -> Refusal {

@@ -123,7 +123,7 @@ impl TcpSession {
                 self.has_news = true;
                 true
             }
-            // A corrupt ring is found, and ends the session, when the commands are looked at.
+            // A corrupt ring is found, and ends the session, when room is asked for (`has_room_again`).
             Err(_) => {
                 self.is_full = true;
                 false

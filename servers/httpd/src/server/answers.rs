@@ -45,7 +45,13 @@ impl<E: ProtocolEngine> Server<E> {
         };
         let Some(mut connection) = self.connections.lend(key) else { return };
         connection.with_out(&mut self.pool);
-        connection.answered = connection.answered.saturating_add(1);
+        // What renews the provider's time: a piece of the answer, or of the body taken, and not words without content.
+        connection.answered = connection.answered.saturating_add(match &response {
+            Response::Head(_) => 1,
+            Response::Body(chunk) => chunk.data.len(),
+            Response::Credit(credit) => credit.bytes as usize,
+            Response::Aborted(_) => 0,
+        });
         let effect = match response {
             Response::Head(head) => self.on_head(&mut connection, &head),
             Response::Body(chunk) => self.on_chunk(&mut connection, &chunk),
@@ -119,6 +125,9 @@ impl<E: ProtocolEngine> Server<E> {
 
     fn on_body_credit(&mut self, credit: &CreditBody) -> Effect {
         let Some(exchange) = self.exchanges.find(credit.request) else { return Effect::Open };
+        if credit.bytes == 0 {
+            return Effect::Broken("credit of nothing");
+        }
         match exchange.body_credit.checked_add(credit.bytes).filter(|&sum| sum <= BODY_CREDIT) {
             Some(sum) => {
                 exchange.body_credit = sum;
@@ -132,7 +141,8 @@ impl<E: ProtocolEngine> Server<E> {
     pub fn on_provider_room(&mut self, session: usize, outside: &mut impl Outside) {
         let Some(state) = self.sessions.get_mut(session) else { return };
         while let Some(&request) = state.cancels.front() {
-            if outside.provider(session, &Request::Cancelled(request)).is_err() {
+            if let Err(refusal) = outside.provider(session, &Request::Cancelled(request)) {
+                state.refused(refusal);
                 break;
             }
             state.cancels.pop_front();
@@ -149,6 +159,7 @@ impl<E: ProtocolEngine> Server<E> {
     pub fn on_provider_lost(&mut self, session: usize, outside: &mut impl Outside) {
         let Some(state) = self.sessions.get_mut(session).filter(|state| !state.is_lost) else { return };
         state.is_lost = true;
+        state.is_broken = false;
         state.cancels.clear();
         state.blocked.clear();
         log::error!("{} broke its session: it gets no more requests", state.name);

@@ -7,7 +7,7 @@ use crate::slots::Key;
 use crate::verbs::address_text;
 use alloc::string::String;
 use alloc::vec::Vec;
-use hybrid_interfaces::net::stack::AcceptedBody;
+use hybrid_interfaces::net::stack::{AcceptedBody, Address};
 
 /// What a connection is waiting for; each kind has its own patience.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +52,17 @@ pub(super) struct Clock {
     pub(super) deadline: u64,
 }
 
+/// The address, or the network of an IPv6 address: its host part is the peer's to choose.
+pub(super) fn origin(address: &Address) -> Address {
+    match *address {
+        Address::V6(mut bytes) => {
+            bytes[8..].fill(0);
+            Address::V6(bytes)
+        }
+        Address::V4(bytes) => Address::V4(bytes),
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Connection<E> {
@@ -59,6 +70,8 @@ pub(super) struct Connection<E> {
     pub(super) number: u32,
     /// The peer's address.
     pub(super) peer: String,
+    /// What counts as one peer when connections are counted.
+    pub(super) origin: Address,
     /// How many requests the peer may have open.
     pub(super) limit: Option<u32>,
     pub(super) engine: E,
@@ -93,6 +106,7 @@ impl<E: ProtocolEngine> Connection<E> {
         Connection {
             number: accepted.connection,
             peer: address_text(&accepted.peer.address),
+            origin: origin(&accepted.peer.address),
             limit: None,
             engine: E::default(),
             out: Vec::new(),
@@ -121,6 +135,11 @@ impl<E: ProtocolEngine> Connection<E> {
     /// Nothing is lost but the connection if it ends now.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.clock.wait, Wait::First | Wait::Next | Wait::Linger) && self.pending() == 0 && !self.is_dirty
+    }
+
+    /// Since when an idle connection has been waiting.
+    pub(super) fn idle_since(&self) -> u64 {
+        self.clock.deadline.saturating_sub(self.clock.wait.patience())
     }
 
     /// Makes sure that there is a buffer to write into.

@@ -2,6 +2,7 @@
 
 use crate::engine::Stream;
 use crate::limits::{BODY_CREDIT, CANCELS_MAX, IN_FLIGHT_MAX, STALL_NS};
+use crate::outside::Refusal;
 use crate::slots::Key;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -54,6 +55,8 @@ pub(super) struct Session {
     pub(super) silent_since: Option<u64>,
     /// It leaves its ring unread: it gets nothing until it reads again.
     pub(super) is_stalled: bool,
+    /// It was found to have broken its session: `settle` ends that.
+    pub(super) is_broken: bool,
     /// It broke its session: it gets nothing any more.
     pub(super) is_lost: bool,
     /// Faults that were logged; the log is not its to flood.
@@ -75,7 +78,12 @@ impl Session {
     /// Whether it gets further requests. Each one that it has may end as a cancellation that waits for room; none of those may be lost, or it
     /// would keep what belongs to a dead request for ever. So it gets no more while that could go beyond `CANCELS_MAX`.
     pub(super) fn is_usable(&self) -> bool {
-        !self.is_stalled && !self.is_lost && self.cancels.len() < CANCELS_MAX - IN_FLIGHT_MAX
+        !self.is_stalled && !self.is_broken && !self.is_lost && self.cancels.len() < CANCELS_MAX - IN_FLIGHT_MAX
+    }
+
+    /// Looks at how something was not said.
+    pub(super) fn refused(&mut self, refusal: Refusal) {
+        self.is_broken |= refusal == Refusal::Corrupt;
     }
 
     /// Remembers a connection that found the ring full; once.

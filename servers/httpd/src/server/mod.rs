@@ -15,6 +15,8 @@ mod requests;
 mod settle;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod simulation;
@@ -23,8 +25,8 @@ mod tests;
 
 use crate::engine::ProtocolEngine;
 use crate::http1::{Head, Http1};
-use crate::limits::{CONNECTIONS_MAX, EXCHANGES_MAX};
-use crate::outside::{Outside, Verdict};
+use crate::limits::{ABORTS_MAX, CONNECTIONS_MAX, EXCHANGES_MAX, PEER_CONNECTIONS_MAX};
+use crate::outside::{Outside, Refusal, Verdict};
 use crate::pool::Pool;
 use crate::routes::Routes;
 use crate::slots::{Key, Slots};
@@ -33,7 +35,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use connection::Connection;
 use exchange::{Exchange, Session};
-use hybrid_interfaces::net::stack::{AcceptedBody, CreditBody, TcpCommand, TcpEvent};
+use hybrid_interfaces::net::stack::{AcceptedBody, Address, CreditBody, TcpCommand, TcpEvent};
 use hybrid_interfaces::provider::Error;
 
 /// The state of httpd.
@@ -51,6 +53,10 @@ pub struct Server<E = Http1> {
     dirty: VecDeque<Key>,
     /// Connections that found the stack's ring full.
     stalled: Vec<Key>,
+    /// The stack's numbers of connections that were forgotten here, and whose resets found no room yet.
+    aborts: VecDeque<u32>,
+    /// Requests that were refused since their peer had too many open.
+    limited: u32,
 }
 
 /// How much of everything there is now.
@@ -80,6 +86,8 @@ impl<E: ProtocolEngine> Server<E> {
             pool: Pool::default(),
             dirty: VecDeque::new(),
             stalled: Vec::new(),
+            aborts: VecDeque::new(),
+            limited: 0,
         }
     }
 
@@ -147,6 +155,7 @@ impl<E: ProtocolEngine> Server<E> {
             && self.numbers.is_empty()
             && self.dirty.is_empty()
             && self.stalled.is_empty()
+            && self.aborts.is_empty()
             && self
                 .sessions
                 .iter()
@@ -162,8 +171,8 @@ impl<E: ProtocolEngine> Server<E> {
             Verdict::Limit(_) | Verdict::Deny => return self.refuse(accepted.connection, outside),
         };
         connection.limit = limit;
-        if self.connections.is_full() {
-            self.evict(outside);
+        if !self.make_room(connection.origin, outside) {
+            return self.refuse(accepted.connection, outside);
         }
         match self.connections.insert(Box::new(connection)) {
             Ok(key) => {
@@ -173,24 +182,53 @@ impl<E: ProtocolEngine> Server<E> {
         }
     }
 
-    /// Resets a connection that is in no table. If even that finds no room, the stack's own timers end it.
+    /// Resets a connection that is in no table, now or once there is room.
     fn refuse(&mut self, number: u32, outside: &mut impl Outside) {
-        if outside.tcp(&TcpCommand::Abort(number)).is_err() {
+        self.aborts.push_back(number);
+        self.send_aborts(outside);
+        if self.aborts.len() > ABORTS_MAX {
+            // A stack that keeps its word has no more connections than that.
+            self.aborts.pop_back();
             log::warn!("no room to reset connection {number}");
         }
     }
 
-    /// Resets the idle connection that has waited longest, to make room for another.
-    fn evict(&mut self, outside: &mut impl Outside) {
-        let idle = self.connections.iter().filter(|(_, connection)| connection.is_idle());
-        if let Some(key) = idle.min_by_key(|(_, connection)| connection.clock.deadline).map(|(key, _)| key)
-            && let Some(connection) = self.connections.lend(key)
-        {
-            self.abort(key, connection, outside);
+    /// Says the resets that wait for room.
+    fn send_aborts(&mut self, outside: &mut impl Outside) {
+        while let Some(&number) = self.aborts.front() {
+            match outside.tcp(&TcpCommand::Abort(number)) {
+                Ok(()) => self.aborts.pop_front(),
+                Err(Refusal::Full) => return,
+                // There is nobody to say it to.
+                Err(Refusal::Corrupt) => return self.aborts.clear(),
+            };
         }
     }
 
+    /// Makes room for a connection of that peer, at the cost of an idle one if need be. False: there is none.
+    fn make_room(&mut self, origin: Address, outside: &mut impl Outside) -> bool {
+        if self.connections.iter().filter(|(_, other)| other.origin == origin).count() >= PEER_CONNECTIONS_MAX {
+            return self.evict(Some(origin), outside);
+        }
+        !self.connections.is_full() || self.evict(None, outside)
+    }
+
+    /// Resets the idle connection that has waited longest, of all or of one peer. False: none is idle.
+    fn evict(&mut self, origin: Option<Address>, outside: &mut impl Outside) -> bool {
+        let is_meant = |other: &Connection<E>| other.is_idle() && origin.is_none_or(|origin| other.origin == origin);
+        let idle = self.connections.iter().filter(|(_, connection)| is_meant(connection));
+        if let Some(key) = idle.min_by_key(|(_, connection)| connection.idle_since()).map(|(key, _)| key)
+            && let Some(connection) = self.connections.lend(key)
+        {
+            self.abort(key, connection, outside);
+            return true;
+        }
+        false
+    }
+
     fn on_closed(&mut self, number: u32, outside: &mut impl Outside) {
+        // The stack may use the number again.
+        self.aborts.retain(|&waiting| waiting != number);
         if let Some(&key) = self.numbers.get(&number)
             && let Some(connection) = self.connections.lend(key)
         {
@@ -233,6 +271,7 @@ impl<E: ProtocolEngine> Server<E> {
 
     /// The stack's session is lost: all connections are.
     pub fn on_stack_lost(&mut self, outside: &mut impl Outside) {
+        self.aborts.clear();
         let keys: Vec<Key> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
             if let Some(connection) = self.connections.lend(key) {

@@ -122,6 +122,10 @@ impl<E: ProtocolEngine> Server<E> {
                 self.exchanges.len() >= limit as usize && self.open_requests(&connection.peer) >= limit as usize
             };
             if limit.is_some_and(is_beyond) {
+                self.limited = self.limited.saturating_add(1);
+                if self.limited.is_power_of_two() {
+                    log::warn!("{} has too many open requests ({} refused since start)", connection.peer, self.limited);
+                }
                 return Err(Status::TooManyRequests);
             }
             connection.is_allowed = true;
@@ -156,7 +160,7 @@ impl<E: ProtocolEngine> Server<E> {
             Err(refusal) => {
                 self.exchanges.remove(request);
                 if refusal == Refusal::Corrupt {
-                    self.sessions[index].is_lost = true;
+                    self.sessions[index].refused(refusal);
                     return Err(Status::BadGateway);
                 }
                 self.sessions[index].told(now);
@@ -198,7 +202,7 @@ impl<E: ProtocolEngine> Server<E> {
                 true
             }
             Err(refusal) => {
-                session.is_lost |= refusal == Refusal::Corrupt;
+                session.refused(refusal);
                 session.block(key);
                 false
             }
@@ -225,12 +229,18 @@ impl<E: ProtocolEngine> Server<E> {
         if session.in_flight == 0 {
             session.silent_since = None;
         }
-        let must_tell = (is_unfinished || !state.is_body_done) && !session.is_lost;
-        let cancelled = Request::Cancelled(exchange);
-        if must_tell && !(session.cancels.is_empty() && outside.provider(state.session, &cancelled).is_ok()) {
-            // Never more than `CANCELS_MAX`: see `Session::is_usable`.
-            session.cancels.push_back(exchange);
+        let is_over = !is_unfinished && state.is_body_done;
+        if is_over || session.is_lost {
+            return;
         }
+        if session.cancels.is_empty() {
+            match outside.provider(state.session, &Request::Cancelled(exchange)) {
+                Ok(()) => return,
+                Err(refusal) => session.refused(refusal),
+            }
+        }
+        // Never more than `CANCELS_MAX`: see `Session::is_usable`.
+        session.cancels.push_back(exchange);
     }
 }
 

@@ -17,6 +17,7 @@ const COMPACT_AT: usize = 8192;
 impl<E: ProtocolEngine> Server<E> {
     /// Does everything that can be done now. Call it once after the events of a wake-up.
     pub fn settle(&mut self, now: u64, outside: &mut impl Outside) {
+        self.send_aborts(outside);
         for key in core::mem::take(&mut self.stalled) {
             if let Some(connection) = self.connections.find(key) {
                 Self::mark(&mut self.dirty, key, connection);
@@ -30,6 +31,11 @@ impl<E: ProtocolEngine> Server<E> {
             }
             for session in 0..self.sessions.len() {
                 self.admit(session, now, outside);
+            }
+            for session in 0..self.sessions.len() {
+                if self.sessions[session].is_broken {
+                    self.on_provider_lost(session, outside);
+                }
             }
             if self.dirty.is_empty() {
                 return;
@@ -109,10 +115,12 @@ impl<E: ProtocolEngine> Server<E> {
             return;
         }
         let credit = Request::Credit(CreditBody { request: exchange, bytes: state.answer_used });
-        if outside.provider(state.session, &credit).is_ok() {
-            state.answer_credit += core::mem::take(&mut state.answer_used);
-        } else {
-            self.sessions[state.session].block(key);
+        match outside.provider(state.session, &credit) {
+            Ok(()) => state.answer_credit += core::mem::take(&mut state.answer_used),
+            Err(refusal) => {
+                self.sessions[state.session].refused(refusal);
+                self.sessions[state.session].block(key);
+            }
         }
     }
 

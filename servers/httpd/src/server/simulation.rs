@@ -31,6 +31,8 @@ pub(super) struct World {
     /// Messages that fit into a provider's ring, and commands into the stack's.
     pub(super) inbox_room: usize,
     pub(super) tcp_room: usize,
+    /// The provider whose ring of requests is broken.
+    pub(super) broken: Option<usize>,
     pub(super) asked: Vec<String>,
     pub(super) verdict: Verdict,
     pub(super) connection_verdict: Verdict,
@@ -67,6 +69,9 @@ impl Outside for World {
     }
 
     fn provider(&mut self, session: usize, request: &Request<'_>) -> Result<(), Refusal> {
+        if self.broken == Some(session) {
+            return Err(Refusal::Corrupt);
+        }
         if self.inboxes[session].len() >= self.inbox_room {
             return Err(Refusal::Full);
         }
@@ -113,6 +118,7 @@ impl Simulation {
             inboxes: vec![VecDeque::new(), VecDeque::new()],
             inbox_room: usize::MAX,
             tcp_room: usize::MAX,
+            broken: None,
             asked: Vec::new(),
             verdict: Verdict::Allow,
             connection_verdict: Verdict::Allow,
@@ -126,10 +132,14 @@ impl Simulation {
     }
 
     pub(super) fn connect_with(&mut self, send_credit: u32) -> u32 {
+        self.connect_from(Address::V4([10, 0, 2, 2]), send_credit)
+    }
+
+    pub(super) fn connect_from(&mut self, address: Address, send_credit: u32) -> u32 {
         let number = self.next;
         self.next += 1;
         self.world.clients.insert(number, Client { send_credit, ..Client::default() });
-        let peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 4000 };
+        let peer = Peer { address, port: 4000 };
         let accepted = AcceptedBody { connection: number, listener: 0, peer, send_credit };
         self.server.on_tcp(TcpEvent::Accepted(accepted), self.now, &mut self.world);
         self.settle();

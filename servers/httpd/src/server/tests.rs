@@ -1,7 +1,7 @@
 //! httpd in its simulated world: failing providers, slow clients, no leaks.
 
 use super::simulation::{EchoProvider, Simulation};
-use crate::limits::{BODY_CREDIT, CONNECTIONS_MAX, IN_FLIGHT_MAX};
+use crate::limits::{BODY_CREDIT, IN_FLIGHT_MAX};
 use crate::outside::Verdict;
 use crate::server::Counts;
 use hybrid_interfaces::provider::{
@@ -428,32 +428,6 @@ fn half_closed_clients_get_their_answers() {
         sim.close(client);
     }
     assert_eq!(sim.server.counts(), Counts::default());
-}
-
-#[test]
-fn connections_beyond_the_table_take_the_place_of_idle_ones() {
-    let mut sim = Simulation::new();
-    let clients: Vec<u32> = (0..CONNECTIONS_MAX).map(|_| sim.connect()).collect();
-    sim.get(clients[0], "/");
-    let more = sim.connect();
-    assert_eq!(sim.server.counts().connections, CONNECTIONS_MAX);
-    assert!(!sim.world.clients[&clients[0]].is_aborted);
-    assert_eq!(clients.iter().filter(|client| sim.world.clients[client].is_aborted).count(), 1);
-    sim.get(more, "/");
-    EchoProvider::new(0).work(&mut sim);
-    assert_eq!(sim.statuses(more), ["200"]);
-}
-
-#[test]
-fn busy_table_refuses_the_next_connection() {
-    let mut sim = Simulation::new();
-    for _ in 0..CONNECTIONS_MAX {
-        let client = sim.connect();
-        sim.send(client, "GET / HT");
-    }
-    let more = sim.connect();
-    assert!(sim.world.clients[&more].is_aborted);
-    assert_eq!(sim.server.counts().connections, CONNECTIONS_MAX);
 }
 
 #[test]

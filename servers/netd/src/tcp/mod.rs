@@ -29,6 +29,9 @@ pub const LISTENERS_MAX: usize = 8;
 pub const BACKLOG_MAX: u16 = 128;
 /// An incoming connection that is not open by then is forgotten.
 const OPEN_WITHIN: Duration = Duration::from_secs(5);
+/// So long an incoming connection keeps its place when others want it: a round trip on a near network. The ones of an honest burst
+/// are not thrown out by each other, and a backlog of 128 takes 6400 forged SYNs a second before it turns others away.
+const KEEP_OPENING: Duration = Duration::from_millis(20);
 /// A connection of the client's own that is not open by then has failed.
 const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 /// After `Finish`, the peer has so long to take the rest and to end its direction.
@@ -43,8 +46,8 @@ struct Listener {
     id: u16,
     port: u16,
     backlog: u16,
-    /// Connections that came in and were not yet told.
-    pending: u16,
+    /// Connections that came in and were not yet told, the oldest first; at most `backlog`.
+    pending: VecDeque<u16>,
 }
 
 #[derive(Default)]
@@ -76,7 +79,7 @@ pub(crate) struct Tcp {
     /// Connections that one session may have.
     share: usize,
     next_port: u16,
-    /// SYNs for which there was no room.
+    /// SYNs for which there was no room, and connections that lost their place to a later SYN before they were open.
     pub(crate) turned_away: u64,
 }
 
@@ -115,7 +118,7 @@ impl Tcp {
             id = id.wrapping_add(1);
         }
         state.next_listener = id;
-        self.listeners.push(Listener { session, id, port, backlog, pending: 0 });
+        self.listeners.push(Listener { session, id, port, backlog, pending: VecDeque::new() });
         Ok(id)
     }
 
@@ -248,15 +251,15 @@ impl Tcp {
         if !segment.is_open {
             return Destination::Nobody;
         }
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.port == segment.tuple.local.port)
-        else {
+        let Some(place) = self.listeners.iter().position(|listener| listener.port == segment.tuple.local.port) else {
             return Destination::Nobody;
         };
-        let session = &mut self.sessions[usize::from(listener.session)];
-        if listener.pending >= listener.backlog || session.open_count >= self.share {
+        if !self.make_room(place, now) {
             self.turned_away += 1;
             return Destination::Nowhere;
         }
+        let listener = &mut self.listeners[place];
+        let session = &mut self.sessions[usize::from(listener.session)];
         let owner = Owner {
             session: listener.session,
             id: next_connection(session, listener.session, &self.table),
@@ -267,10 +270,31 @@ impl Tcp {
             return Destination::Nowhere;
         };
         session.open_count += 1;
-        listener.pending += 1;
+        listener.pending.push_back(index);
         self.table.at(index).listen(segment.tuple.local.port);
         self.table.set_tuple(index, segment.tuple);
         Destination::Connection(index)
+    }
+
+    /// Whether a connection may come in by a listener. If its backlog or its session's share is full, the oldest of its connections
+    /// whose peer has not answered for `KEEP_OPENING` loses its place without a word: honest peers answer within a round trip, forged
+    /// ones never, so that a flood of SYNs does not close the port.
+    fn make_room(&mut self, place: usize, now: Instant) -> bool {
+        let listener = &self.listeners[place];
+        let is_full = listener.pending.len() >= usize::from(listener.backlog);
+        if !is_full && self.sessions[usize::from(listener.session)].open_count < self.share {
+            return true;
+        }
+        let table = &mut self.table;
+        let oldest = listener.pending.iter().copied().find(|&index| table.at(index).state() == State::SynReceived);
+        let Some(oldest) = oldest else { return false };
+        let until = now + (OPEN_WITHIN - KEEP_OPENING);
+        if table.at(oldest).give_up_at.is_none_or(|give_up_at| give_up_at > until) {
+            return false;
+        }
+        self.turned_away += 1;
+        self.forget_untold(oldest);
+        true
     }
 
     /// A neighbour may have become known.
@@ -356,7 +380,7 @@ impl Tcp {
     fn account(&mut self, index: u16, service: Service) {
         let Some(owner) = self.table.at(index).owner else { return };
         if service.is_told_now {
-            self.settle_pending(owner);
+            self.settle_pending(owner, index);
         }
         let Some(session) = self.sessions.get_mut(usize::from(owner.session)) else { return };
         if service.is_blocked && !self.table.at(index).is_blocked {
@@ -370,7 +394,7 @@ impl Tcp {
             }
             session.open_count = session.open_count.saturating_sub(1);
             if !self.table.at(index).is_told {
-                self.settle_pending(owner);
+                self.settle_pending(owner, index);
             }
             self.table.disown(index);
             self.table.at(index).give_up_at = None;
@@ -395,19 +419,19 @@ impl Tcp {
         }
     }
 
-    fn settle_pending(&mut self, owner: Owner) {
+    fn settle_pending(&mut self, owner: Owner, index: u16) {
         let listener = self
             .listeners
             .iter_mut()
             .find(|listener| listener.session == owner.session && Some(listener.id) == owner.listener);
         if let Some(listener) = listener {
-            listener.pending = listener.pending.saturating_sub(1);
+            listener.pending.retain(|&pending| pending != index);
         }
     }
 
     fn forget_untold(&mut self, index: u16) {
         if let Some(owner) = self.table.at(index).owner {
-            self.settle_pending(owner);
+            self.settle_pending(owner, index);
             if let Some(session) = self.sessions.get_mut(usize::from(owner.session)) {
                 session.open_count = session.open_count.saturating_sub(1);
                 session.blocked.retain(|&blocked| blocked != index);
@@ -433,6 +457,11 @@ impl Tcp {
         for (number, session) in self.sessions.iter().enumerate() {
             let number = u16::try_from(number).expect("few sessions");
             assert_eq!(session.open_count, self.table.of_session(number).len(), "open_count");
+        }
+        for listener in &self.listeners {
+            assert!(listener.pending.len() <= usize::from(listener.backlog), "backlog");
+            let owned = self.table.of_session(listener.session);
+            assert!(listener.pending.iter().all(|index| owned.contains(index)), "pending");
         }
     }
 }

@@ -5,8 +5,8 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::Duration;
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet, Ipv4Repr, TcpControl, TcpPacket, TcpRepr,
-    TcpSeqNumber,
+    EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Address, Ipv4Packet, Ipv4Repr, TcpControl,
+    TcpPacket, TcpRepr, TcpSeqNumber,
 };
 use std::vec;
 use std::vec::Vec;
@@ -25,6 +25,16 @@ fn opened() -> (World, u32, smoltcp::iface::SocketHandle) {
 }
 
 fn segment(source_port: u16, control: TcpControl, ack: Option<u32>, payload: &[u8]) -> Vec<u8> {
+    segment_from(PEER_ADDRESS, source_port, control, ack, payload)
+}
+
+fn segment_from(
+    source: Ipv4Address,
+    source_port: u16,
+    control: TcpControl,
+    ack: Option<u32>,
+    payload: &[u8],
+) -> Vec<u8> {
     let checksums = ChecksumCapabilities::default();
     let tcp = TcpRepr {
         src_port: source_port,
@@ -41,7 +51,7 @@ fn segment(source_port: u16, control: TcpControl, ack: Option<u32>, payload: &[u
         payload,
     };
     let ip = Ipv4Repr {
-        src_addr: PEER_ADDRESS,
+        src_addr: source,
         dst_addr: ADDRESS,
         next_header: IpProtocol::Tcp,
         payload_len: tcp.buffer_len(),
@@ -54,7 +64,7 @@ fn segment(source_port: u16, control: TcpControl, ack: Option<u32>, payload: &[u
     let mut packet = Ipv4Packet::new_unchecked(frame.payload_mut());
     ip.emit(&mut packet, &checksums);
     let mut segment = TcpPacket::new_unchecked(packet.payload_mut());
-    tcp.emit(&mut segment, &PEER_ADDRESS.into(), &ADDRESS.into(), &checksums);
+    tcp.emit(&mut segment, &source.into(), &ADDRESS.into(), &checksums);
     bytes
 }
 
@@ -182,6 +192,50 @@ fn syn_flood_is_bounded_and_forgotten() {
     assert_eq!(world.stack.connection_count(), 1);
     world.peer_connect(80, 20001);
     world.until("accept", SECOND * 10, |world| world.clients.accepted.len() == 2);
+}
+
+#[test]
+fn syn_flood_does_not_keep_an_honest_peer_out() {
+    let mut world = World::new();
+    world.stack.listen(0, 80, 128).expect("free port");
+    let mut forged = 0_u16;
+    let mut flood = |world: &mut World| {
+        for _ in 0..5 {
+            forged += 1;
+            // A host that does not exist: it neither answers nor resets.
+            let source = Ipv4Address::new(192, 0, 2, 9);
+            world.driver.received.push_back(segment_from(source, 10000 + forged, TcpControl::Syn, None, &[]));
+        }
+        world.step(Duration::from_millis(1));
+    };
+    for _ in 0..100 {
+        flood(&mut world);
+    }
+    assert_eq!(world.stack.connection_count(), 128, "the flood has the whole backlog");
+    let peer = world.peer_connect(80, 20001);
+    for _ in 0..100 {
+        flood(&mut world);
+    }
+    assert_eq!(world.clients.accepted.len(), 1, "5,000 forged SYNs a second");
+    assert_eq!(world.peer_tcp(peer).state(), State::Established);
+    assert!(world.stack.connection_count() <= 1 + 128);
+    world.run(SECOND * 6);
+    assert_eq!(world.stack.connection_count(), 1);
+}
+
+#[test]
+fn open_connections_never_lose_their_place_to_a_syn() {
+    let mut world = World::new();
+    world.stack.listen(0, 80, 16).expect("free port");
+    let first = world.peer_connect(80, 20001);
+    world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
+    for port in 0..2000 {
+        let source = Ipv4Address::new(192, 0, 2, 9);
+        world.driver.received.push_back(segment_from(source, 30000 + port, TcpControl::Syn, None, &[]));
+    }
+    world.run(SECOND);
+    assert_eq!(world.stack.connection_count(), 1 + 16);
+    assert_eq!(world.peer_tcp(first).state(), State::Established);
 }
 
 #[test]
