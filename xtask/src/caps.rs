@@ -63,6 +63,9 @@ impl Caps {
             Task::Check => {
                 let problems = problems()?;
                 problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+                if problems.is_empty() {
+                    println!("all products resolve, and their golden files are current");
+                }
                 return Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
             Task::Golden { write: false } => print!("{}", hybrid_capgraph::golden(&graph()?)),

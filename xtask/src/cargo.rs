@@ -70,6 +70,26 @@ impl Toolchain {
 
     /// `cargo build` for the device; packages are still to be named.
     pub(crate) fn build(&self) -> Command {
+        self.command("build")
+    }
+
+    /// `cargo clippy` for the device; packages are still to be named.
+    pub(crate) fn clippy(&self) -> Command {
+        // cargo takes the first cargo-clippy of PATH, which must be this toolchain's.
+        let folder = self.cargo.parent().map(Path::to_path_buf);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = folder.into_iter().chain(std::env::split_paths(&path));
+        let mut command = self.command("clippy");
+        command.env("PATH", std::env::join_paths(folders).unwrap_or(path));
+        command
+    }
+
+    /// Whether this toolchain has clippy, or gets it from rustup rather than from a package of Debian's.
+    pub(crate) fn has_clippy(&self) -> bool {
+        !self.cargo.starts_with("/usr/bin") || self.cargo.with_file_name("cargo-clippy").exists()
+    }
+
+    fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.cargo);
         for variable in
             ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTDOC", "LD_LIBRARY_PATH"]
@@ -94,7 +114,7 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", folders::target())
             .env("CARGO_TERM_PROGRESS_WHEN", "always")
             .env("CARGO_TERM_PROGRESS_WIDTH", "60")
-            .args(["build", "--release", "--target", TARGET])
+            .args([verb, "--release", "--target", TARGET])
             .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
         command
     }
@@ -105,7 +125,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
     folders::target().join(TARGET).join("release").join(name)
 }
 
-/// The workspace as `cargo metadata` describes it; with the registry's crates only if `with_dependencies`.
+/// The workspace as `cargo metadata` describes it; with the registry's crates only for `Dependencies::With`.
 ///
 /// # Errors
 /// A manifest is broken or cargo is missing.

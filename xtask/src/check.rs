@@ -5,18 +5,19 @@ mod texts;
 mod tree;
 mod unsafe_code;
 
-use crate::cargo::{self, Dependencies};
+use crate::cargo::{self, Dependencies, Toolchain};
 use crate::folders;
 use crate::progress::Step;
-use crate::{caps, idl};
+use crate::{caps, idl, product};
 use anyhow::{Result, bail};
 use clap::Args;
+use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 
 /// Options of `cargo xtask check`.
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Only these checks
+    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, clippy, device-clippy
     names: Vec<String>,
 }
 
@@ -26,7 +27,7 @@ struct Rule {
     find: fn() -> Result<Vec<String>>,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule { name: "format", find: format },
     Rule { name: "taglines", find: || Ok(texts::taglines(&tree::files()?)) },
     Rule { name: "sizes", find: || Ok(texts::sizes(&tree::files()?)) },
@@ -36,6 +37,7 @@ const RULES: [Rule; 9] = [
     Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?) },
     Rule { name: "goldens", find: goldens },
     Rule { name: "clippy", find: clippy },
+    Rule { name: "device-clippy", find: device_clippy },
 ];
 
 impl Check {
@@ -82,8 +84,35 @@ fn format() -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// What only exists on the device: system calls, registers, `main` functions of components and root tasks.
+fn device_clippy() -> Result<Vec<String>> {
+    let toolchain = Toolchain::find()?;
+    let mut command = toolchain.clippy();
+    command.arg("--keep-going");
+    for package in device_packages()? {
+        command.args(["--package", &package]);
+    }
+    command.args(["--", "--deny", "warnings"]);
+    lint("clippy, for the device", command)
+}
+
+/// The kernel, securityd, the components of all products, and the root tasks of tests.
+fn device_packages() -> Result<BTreeSet<String>> {
+    let mut packages: BTreeSet<String> =
+        ["hybrid-kernel", "hybrid-kernel-arch", "hybrid-sys", "hybrid-rt", "hybrid-ring", "hybrid-drv"]
+            .into_iter()
+            .chain(["hybrid-suite", "hybrid-bench", "securityd"])
+            .map(String::from)
+            .collect();
+    for name in product::names()? {
+        for folder in product::Product::load(&name)?.components {
+            packages.insert(product::package(&folder)?);
+        }
+    }
+    Ok(packages)
+}
+
 fn clippy() -> Result<Vec<String>> {
-    let step = Step::start("clippy, on the host");
     let mut command = Command::new(cargo::host_cargo());
     command.current_dir(folders::checkout()).args([
         "clippy",
@@ -93,6 +122,11 @@ fn clippy() -> Result<Vec<String>> {
         "--deny",
         "warnings",
     ]);
+    lint("clippy, on the host", command)
+}
+
+fn lint(what: &str, mut command: Command) -> Result<Vec<String>> {
+    let step = Step::start(what);
     match step.command("clippy", &mut command) {
         Ok(()) => {
             step.done();

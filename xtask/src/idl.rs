@@ -32,6 +32,9 @@ impl Idl {
             Task::Check => {
                 let problems = problems();
                 problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+                if problems.is_empty() {
+                    println!("the interface texts are right, and ipc-idl/api agrees with them");
+                }
                 Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             Task::Doc => {
@@ -40,7 +43,7 @@ impl Idl {
             }
             Task::Bless => {
                 for library in hybrid_idlc::bless(&texts())? {
-                    println!("ipc-idl/api/{library}: written");
+                    println!("ipc-idl/api/{library}.txt: written");
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 pub(crate) struct MakeImage {
     #[command(flatten)]
     build: Build,
-    /// Where the folder goes; default: release/ beside the build results
+    /// Where the folder goes; default: target/release-images
     #[arg(long)]
     out: Option<PathBuf>,
 }

@@ -23,7 +23,7 @@ pub(crate) struct Run {
     /// Port of 127.0.0.1 that leads to the device's HTTP server; 0 takes any free one
     #[arg(long, default_value_t = 8080)]
     http_port: u16,
-    /// Wait for a debugger before the first instruction
+    /// Wait for a debugger before the first instruction, on this port of 127.0.0.1 (1234 if none is given)
     #[arg(long, num_args = 0..=1, default_missing_value = "1234", value_name = "PORT")]
     gdb: Option<u16>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Run {
 /// What the virtual board is made of.
 #[derive(Args, Clone)]
 pub(crate) struct MachineOptions {
-    /// Cores
+    /// Cores; the kernel uses the first and leaves the others parked
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(SMP_MAX)))]
     smp: u8,
     /// RAM, for instance 512M or 2G
@@ -156,8 +156,8 @@ fn memory_mib(text: &str) -> Result<u32> {
     };
     let mib = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(factor));
     match mib {
-        Some(mib @ 64..=262_144) => Ok(mib),
-        _ => bail!("{text:?} is not an amount of memory between 64M and 256G, such as 512M or 2G"),
+        Some(mib @ 128..=8192) => Ok(mib),
+        _ => bail!("{text:?} is not an amount of memory between 128M and 8G, such as 512M or 2G"),
     }
 }
 

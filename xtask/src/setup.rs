@@ -28,7 +28,21 @@ impl Setup {
             return Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         install(&missing)?;
+        println!("all that building, booting and testing need is there");
+        note_linters();
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says what `cargo xtask check` lacks; rustup's minimal profile comes without these, and nothing else needs them.
+fn note_linters() {
+    let works = |tool: &str| {
+        let version =
+            Command::new("cargo").args([tool, "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        version.is_ok_and(|status| status.success())
+    };
+    if !works("fmt") || !works("clippy") {
+        eprintln!("note: `cargo xtask check` also needs rustfmt and clippy: run `rustup component add rustfmt clippy`");
     }
 }
 
@@ -46,7 +60,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         what: "the emulator qemu-system-aarch64",
         is_there: || on_path("qemu-system-aarch64"),
@@ -56,6 +70,11 @@ const TOOLS: [Tool; 6] = [
         what: "a Rust toolchain with the source of its standard library",
         is_there: || Toolchain::find().is_ok(),
         packages: &["rustc-web", "rust-web-src", "cargo-web"],
+    },
+    Tool {
+        what: "clippy for the device's code",
+        is_there: || Toolchain::find().map_or(true, |toolchain| toolchain.has_clippy()),
+        packages: &["rust-web-clippy"],
     },
     Tool { what: "the linker ld.lld", is_there: || on_path("ld.lld"), packages: &["lld"] },
     Tool {
@@ -102,7 +121,8 @@ fn install(missing: &[&Tool]) -> Result<()> {
     let still: Vec<&str> = missing.iter().filter(|tool| !(tool.is_there)()).map(|tool| tool.what).collect();
     if !still.is_empty() {
         bail!(
-            "the packages are installed, yet {} is still not usable; are /usr/bin and the packages of this release as in Debian 12?",
+            "the packages are installed, yet {} cannot be used: this release's packages are probably older than Debian 12's; \
+             install a newer one by hand",
             still.join(", ")
         );
     }

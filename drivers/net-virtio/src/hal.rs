@@ -1,4 +1,5 @@
 //! Memory and registers for virtio-drivers: one DMA region, one page of slots; no device logic.
+#![expect(unsafe_code, reason = "`Hal` is an unsafe trait")]
 use alloc::vec::Vec;
 use core::ptr::NonNull;
 use libhybrid::drv::{DmaPool, DmaRegion, Mmio, PAGE};

@@ -3,6 +3,7 @@
 //! The device is not trusted: what it writes into its rings and registers is checked, and a device that lies is given up. All
 //! `unsafe` of the crate is in `hal.rs` (memory for the device) and `ring.rs` (buffers lent to it).
 #![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
 extern crate alloc;
 
 mod driver;

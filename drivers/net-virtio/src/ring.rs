@@ -1,6 +1,7 @@
 //! One virtqueue with a buffer for each descriptor; believes nothing that the device writes.
 //!
 //! INV-RING-1: a buffer is either free (in `free`) or lent to the device (in `lent`, under its token), never both.
+#![expect(unsafe_code, reason = "buffers are lent to the device by address")]
 use crate::hal::{self, PoolHal};
 use crate::nic::{Broken, StartError};
 use alloc::vec::Vec;

@@ -138,8 +138,9 @@ fn new_table() -> Result<*mut u64, OutOfTables> {
     if index >= SPARE_TABLES {
         return Err(OutOfTables);
     }
+    let tables = (&raw mut TABLES).cast::<Table>();
     // SAFETY: the index is inside of the array.
-    let table = unsafe { (&raw mut TABLES).cast::<Table>().add(index) };
+    let table = unsafe { tables.add(index) };
     let _ = table.expose_provenance();
     Ok(table.cast())
 }

@@ -3,6 +3,13 @@
 //! The modules without `unsafe` (device tree, ELF, regions, descriptors, register arithmetic) also compile and are tested on the
 //! host. The soundness argument is docs/kernel/soundness.md, one section for each module that contains `unsafe`.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(
+    target_os = "none",
+    expect(
+        clippy::cast_possible_truncation,
+        reason = "usize has 64 bits here; the modules that the host tests are checked there"
+    )
+)]
 
 pub mod descriptor;
 pub mod device_tree;

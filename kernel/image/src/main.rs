@@ -1,5 +1,6 @@
 //! The kernel binary: links the machine layer into an arm64 Image; has no code of its own.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
 
 #[cfg(target_os = "none")]
 use hybrid_kernel_arch as _;

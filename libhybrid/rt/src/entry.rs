@@ -140,7 +140,7 @@ mod target {
         // SAFETY: 2.
         unsafe { buffer::set_address(ipc_buffer) };
         // SAFETY: 2; the word lies in that page, above the buffer, and only the gauge knows it.
-        unsafe { gauge::set_address(ipc_buffer + HEAP_GAUGE_OFFSET as usize) };
+        unsafe { gauge::set_address(ipc_buffer + HEAP_GAUGE_OFFSET) };
         let bytes = core::ptr::with_exposed_provenance::<u8>(start);
         // SAFETY: 1.
         let bytes = unsafe { core::slice::from_raw_parts(bytes, len) };

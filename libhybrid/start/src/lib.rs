@@ -36,7 +36,7 @@ pub const STACK_TOP: u64 = 0x7000_0000;
 pub const IPC_BUFFER_ADDRESS: u64 = 0x7000_2000;
 /// Where in that page, above the IPC buffer, a component keeps one word for securityd to read: the bytes of its heap
 /// that are in use. Only the component's own claim: nothing may be decided by it.
-pub const HEAP_GAUGE_OFFSET: u64 = 1024;
+pub const HEAP_GAUGE_OFFSET: usize = 1024;
 
 /// Slot of the component's own CNode, where it has one.
 pub const SLOT_CNODE: u32 = 1;

@@ -1,5 +1,9 @@
 //! The in-target suite: a root task that tests the kernel and powers off; no component links it.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+#![cfg_attr(
+    target_os = "none",
+    expect(clippy::cast_possible_truncation, reason = "usize has 64 bits on the only machine that this runs on")
+)]
 
 #[cfg(target_os = "none")]
 #[macro_use]

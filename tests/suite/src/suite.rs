@@ -55,8 +55,11 @@ extern "C" fn suite_main() -> ! {
 /// Register `x<index>` (31 SP, 32 NZCV, 33 TPIDRRO_EL0) as it was at the first instruction.
 pub(crate) fn start_register(index: usize) -> u64 {
     assert!(index < 34);
-    // SAFETY: 34 words, written once before Rust ran.
-    unsafe { (&raw const START_REGISTERS).cast::<u64>().add(index).read_volatile() }
+    let registers = (&raw const START_REGISTERS).cast::<u64>();
+    // SAFETY: the index is one of the 34 words.
+    let register = unsafe { registers.add(index) };
+    // SAFETY: an aligned word, written once before Rust ran.
+    unsafe { register.read_volatile() }
 }
 
 fn end(platform: Platform) -> ! {

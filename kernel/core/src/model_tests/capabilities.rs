@@ -317,3 +317,21 @@ fn nested_deletion_ends_the_same_wherever_it_is_preempted() {
         check(&w.k);
     }
 }
+
+/// Two capabilities with one badge, minted apart, are no relatives, not even when one's parent is gone.
+#[test]
+fn equal_badges_minted_apart_are_revoked_apart() {
+    let mut w = World::new(1 << 20);
+    let endpoint = w.make(ObjectType::Endpoint, 0);
+    let first = w.mint(endpoint, 15, 5);
+    let copy = w.copy(first, 15);
+    let second = w.mint(endpoint, 15, 5);
+    w.ok(CNODE, l::CNODE_REVOKE, &[second, 64], &[]);
+    assert!([first, copy].iter().all(|slot| w.cap(*slot) != Cap::Null));
+    w.ok(CNODE, l::CNODE_DELETE, &[first, 64], &[]);
+    w.ok(CNODE, l::CNODE_REVOKE, &[second, 64], &[]);
+    assert_ne!(w.cap(copy), Cap::Null);
+    w.ok(CNODE, l::CNODE_REVOKE, &[endpoint, 64], &[]);
+    assert!([copy, second].iter().all(|slot| w.cap(*slot) == Cap::Null));
+    check(&w.k);
+}
