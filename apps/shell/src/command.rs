@@ -48,7 +48,7 @@ pub const HELP: [(&str, &str); 11] = [
     ("kill NAME", "stop the component NAME"),
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
-    ("audit", "the audit trail: grants, decisions, faults"),
+    ("audit", "the audit trail: grants, denials, faults"),
     ("uptime", "time since power-on"),
     ("off", "switch the device off"),
     ("restart", "restart the device"),

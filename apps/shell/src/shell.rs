@@ -12,7 +12,7 @@ use hybrid_ipc::{BytesConsumer, RingError};
 
 /// The longest record of a terminal's input ring, bytes (`ipc-idl/console/console.idl`).
 pub const INPUT_MAX: usize = 64;
-/// Keys that may be typed ahead while a command runs; more are lost, with a sound.
+/// Keys that may be typed ahead while a command runs; more are lost.
 const AHEAD_MAX: usize = 256;
 const PROMPT: &[u8] = b"> ";
 const INTERRUPT: u8 = 0x03;
