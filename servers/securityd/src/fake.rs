@@ -7,6 +7,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use hybrid_sys::abi::register::Register;
 use hybrid_sys::{
     Attributes, CNode, CPtr, Error, LookupFailure, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger,
 };
@@ -497,13 +498,13 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
-    fn suspend(&mut self, thread: CPtr) -> Result<(), Error> {
+    fn suspend(&mut self, thread: CPtr) -> Result<u64, Error> {
         let id = self.own(thread)?.object;
-        let Kind::Thread { is_stopped, .. } = &mut self.objects[id].kind else {
+        let Kind::Thread { is_stopped, registers, .. } = &mut self.objects[id].kind else {
             return Err(Error::InvalidCapability { number: 0 });
         };
         *is_stopped = true;
-        Ok(())
+        Ok(registers.map_or(0, |registers| registers.read(Register::Pc)))
     }
 
     fn issue_interrupt(&mut self, irq: u32, _: Trigger, to: Slot) -> Result<(), Error> {

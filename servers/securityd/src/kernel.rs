@@ -80,8 +80,8 @@ pub trait Kernel {
     fn bind(&mut self, thread: CPtr, notification: CPtr) -> Result<(), Error>;
     /// Sets the registers of a thread and starts it.
     fn start(&mut self, thread: CPtr, registers: &Registers) -> Result<(), Error>;
-    /// Stops a thread.
-    fn suspend(&mut self, thread: CPtr) -> Result<(), Error>;
+    /// Stops a thread; the address of the instruction that it would have executed next.
+    fn suspend(&mut self, thread: CPtr) -> Result<u64, Error>;
     /// Makes the handler of an interrupt.
     fn issue_interrupt(&mut self, irq: u32, trigger: Trigger, to: Slot) -> Result<(), Error>;
     /// Lets an interrupt signal a notification, and lets it fire.

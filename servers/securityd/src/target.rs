@@ -5,11 +5,12 @@ use alloc::string::String;
 
 use hybrid_capgraph::{Bundle, layout};
 use hybrid_ipc::{Incoming, Outgoing};
+use hybrid_sys::abi::register::Register;
 use hybrid_sys::boot::Boot;
 use hybrid_sys::{
     AsidPool, Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, IrqControl, IrqHandler, Message, MessageInfo,
     Notification, ObjectType, PageTable, Platform, Registers, Reply, Resume, Rights, SchedContext, SchedControl,
-    SchedParameters, Slot, Tcb, TcbSpace, Trigger, Untyped, VSpace, buffer,
+    SchedParameters, Slot, Suspend, Tcb, TcbSpace, Trigger, Untyped, VSpace, buffer,
 };
 
 use crate::install::{BootFacts, World};
@@ -133,8 +134,8 @@ impl Kernel for SysKernel {
         Tcb(thread).write_registers(Resume::After, registers)
     }
 
-    fn suspend(&mut self, thread: CPtr) -> Result<(), Error> {
-        Tcb(thread).suspend()
+    fn suspend(&mut self, thread: CPtr) -> Result<u64, Error> {
+        Ok(Tcb(thread).read_registers(Suspend::First, 1)?.read(Register::Pc))
     }
 
     fn issue_interrupt(&mut self, irq: u32, trigger: Trigger, to: Slot) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
+use core::fmt::Write as _;
 
 use hybrid_capgraph::{Grant, What, layout};
 
@@ -11,17 +12,20 @@ use crate::journal::Level;
 use crate::kernel::Kernel;
 
 impl<K: Kernel> World<K> {
-    /// Stops an instance for good. `detail` says why. False if it does not run, or is securityd itself.
+    /// Stops an instance for good. `detail` says why; where it was is added, if it did not fault (a fault says that). False if it does not run, or is securityd itself.
     ///
     /// Order matters: the thread first, so that it takes no further call; then the answer to the call it may be in;
     /// then its memory, which takes its endpoint from all clients and restarts those that wait in its queue.
-    pub fn stop(&mut self, id: u16, state: State, detail: String) -> bool {
+    pub fn stop(&mut self, id: u16, state: State, mut detail: String) -> bool {
         let Some(place) = self.place(id).filter(|_| id != layout::SECURITYD) else { return false };
         if self.live[place].state != State::Running {
             return false;
         }
         let (thread, reply) = (self.live[place].thread, self.live[place].reply);
-        let has_stopped = self.kernel.suspend(thread).is_ok();
+        let stopped_at = self.kernel.suspend(thread);
+        if let (State::Killed, Ok(address)) = (state, stopped_at) {
+            let _ = write!(detail, " at {address:#x}");
+        }
         if let Some(reply) = reply {
             self.kernel.answer_server_died(reply);
         }
@@ -43,7 +47,7 @@ impl<K: Kernel> World<K> {
         self.audit.record(format!("revoked {count} grants of {name}: {verb}: {detail}"));
         let at = self.kernel.now_ns();
         self.journal.write(Level::Error, at, format!("{name} {verb}: {detail}"));
-        has_stopped
+        stopped_at.is_ok()
     }
 
     /// What others held to the endpoint and the notification of `name` vanished with them; regions are securityd's and stay. How many.
