@@ -7,7 +7,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hybrid_sys::abi::register::Register;
 use hybrid_sys::{
     Attributes, CNode, CPtr, Error, LookupFailure, ObjectType, Registers, Rights, SchedParameters, Slot, Trigger,
 };
@@ -504,7 +503,7 @@ impl Kernel for FakeKernel {
             return Err(Error::InvalidCapability { number: 0 });
         };
         *is_stopped = true;
-        Ok(registers.map_or(0, |registers| registers.read(Register::Pc)))
+        Ok(registers.map_or(0, |registers| registers.read(hybrid_sys::abi::register::Register::Pc)))
     }
 
     fn issue_interrupt(&mut self, irq: u32, _: Trigger, to: Slot) -> Result<(), Error> {
