@@ -21,7 +21,7 @@ const AT_MOST: Duration = Duration::from_secs(1000);
 
 /// Requests, and connections with one request each, over which a leak of a byte a request, or of 16 bytes a connection, shows.
 const LEAK_REQUESTS: u64 = 10_000;
-const LEAK_CONNECTIONS: u32 = 500;
+const LEAK_CONNECTIONS: u32 = 600;
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
