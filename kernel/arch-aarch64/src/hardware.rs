@@ -94,6 +94,13 @@ impl Hardware {
 }
 
 impl Platform for Hardware {
+    const CORES: usize = 1;
+
+    #[inline(always)]
+    fn core(&self) -> usize {
+        0
+    }
+
     #[inline]
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
         // The mask costs less than a check and leaves an aligned address inside of the direct map, whatever comes.

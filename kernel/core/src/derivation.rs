@@ -135,7 +135,7 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         if matches!(cap, Cap::VSpace { .. }) {
-            self.space_changed.set(true);
+            self.this_core().space_changed.set(true);
         }
         let node = self.slot(slot).node();
         let next = self.slot(slot).next();

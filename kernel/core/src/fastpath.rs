@@ -32,7 +32,7 @@ impl<P: Platform> Kernel<P> {
         let to = self.tcb(receiver);
         let reply = to.reply()?;
         let context = self.fast_start(thread)?;
-        if !self.ready.is_highest(to.priority()) || !self.can_run_fast(receiver) {
+        if !self.this_core().ready.is_highest(to.priority()) || !self.can_run_fast(receiver) {
             return None;
         }
 
@@ -97,9 +97,12 @@ impl<P: Platform> Kernel<P> {
         let returns = link.sched_context();
         match returns {
             // The time comes home: from exactly this thread to a caller without any.
-            Some(lent) if lent == context && to.sched_context().is_none() && self.ready.is_highest(to.priority()) => {}
+            Some(lent)
+                if lent == context
+                    && to.sched_context().is_none()
+                    && self.this_core().ready.is_highest(to.priority()) => {}
             None if link.older().is_none() && link.newer().is_none() && to.sched_context().is_some() => {
-                if to.priority() < tcb.priority() && !self.ready.is_highest(to.priority()) {
+                if to.priority() < tcb.priority() && !self.this_core().ready.is_highest(to.priority()) {
                     return None;
                 }
             }
@@ -135,13 +138,16 @@ impl<P: Platform> Kernel<P> {
     #[inline(always)]
     fn fast_start(&self, thread: TcbRef) -> Option<SchedContextRef> {
         let context = self.tcb(thread).sched_context()?;
-        if self.current_context.get() != Some(context) || self.switch.get() != Switch::Stay || self.reprogram.get() {
+        if self.this_core().current_context.get() != Some(context)
+            || self.this_core().switch.get() != Switch::Stay
+            || self.this_core().reprogram.get()
+        {
             return None;
         }
         self.update_time();
-        let left = self.head_refill(context).amount().checked_sub(self.consumed.get())?;
-        let is_release_due = match self.release_head.get() {
-            Some(first) => self.release_time(first) <= self.now.get(),
+        let left = self.head_refill(context).amount().checked_sub(self.this_core().consumed.get())?;
+        let is_release_due = match self.this_core().release_head.get() {
+            Some(first) => self.release_time(first) <= self.this_core().now.get(),
             None => false,
         };
         if left < self.min_budget.get() || is_release_due { None } else { Some(context) }
@@ -214,12 +220,12 @@ impl<P: Platform> Kernel<P> {
     /// Makes the partner the current thread.
     #[inline(always)]
     fn run_fast(&self, partner: TcbRef) -> TcbRef {
-        self.current.set(Some(partner));
+        self.this_core().current.set(Some(partner));
         self.switch_context();
-        if self.reprogram.replace(false) {
+        if self.this_core().reprogram.replace(false) {
             self.program_timer();
         }
-        self.space_changed.set(false);
+        self.this_core().space_changed.set(false);
         self.install_space();
         partner
     }

@@ -33,7 +33,7 @@ impl<P: Platform> Kernel<P> {
     /// An interrupt was taken.
     pub(crate) fn interrupt(&self, irq: u32) {
         if u64::from(irq) == TIMER_IRQ {
-            self.reprogram.set(true);
+            self.this_core().reprogram.set(true);
             self.platform.end_irq(irq);
             return;
         }

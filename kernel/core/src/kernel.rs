@@ -4,13 +4,13 @@ use core::cell::Cell;
 
 use hybrid_abi::limits::{ASID_POOLS, MAX_IRQ};
 
+use crate::core_state::{CORES_MAX, CoreState};
 use crate::fault::Fault;
 use crate::object::{
     Endpoint, EndpointRef, Notification, NotificationRef, PoolRef, Refill, Reply, ReplyRef, SchedContext,
     SchedContextRef, Slot, SlotRef, Tcb, TcbRef,
 };
 use crate::platform::Platform;
-use crate::sched::{ReadyQueues, Switch};
 
 /// A synchronous exception of user code that is not a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,22 +47,9 @@ pub(crate) enum IrqUse {
 }
 
 /// The kernel: one per machine. Everything it mutates is in cells or in objects.
-///
-/// Fields that belong to one core are together, first; a kernel for several cores makes them a table.
 pub struct Kernel<P: Platform> {
     pub(crate) platform: P,
-    // Per core.
-    pub(crate) current: Cell<Option<TcbRef>>,
-    pub(crate) current_context: Cell<Option<SchedContextRef>>,
-    pub(crate) switch: Cell<Switch>,
-    pub(crate) now: Cell<u64>,
-    pub(crate) consumed: Cell<u64>,
-    pub(crate) reprogram: Cell<bool>,
-    pub(crate) ready: ReadyQueues,
-    pub(crate) release_head: Cell<Option<TcbRef>>,
-    pub(crate) space_changed: Cell<bool>,
-    pub(crate) installed_space: Cell<Option<(u64, u16)>>,
-    // Whole machine.
+    pub(crate) cores: [CoreState; CORES_MAX],
     pub(crate) work_units: Cell<u32>,
     pub(crate) work_limit: Cell<u32>,
     pub(crate) min_budget: Cell<u64>,
@@ -84,16 +71,7 @@ impl<P: Platform> Kernel<P> {
     pub const fn new(platform: P) -> Self {
         Self {
             platform,
-            current: Cell::new(None),
-            current_context: Cell::new(None),
-            switch: Cell::new(Switch::Stay),
-            now: Cell::new(0),
-            consumed: Cell::new(0),
-            reprogram: Cell::new(false),
-            ready: ReadyQueues::new(),
-            release_head: Cell::new(None),
-            space_changed: Cell::new(false),
-            installed_space: Cell::new(None),
+            cores: [const { CoreState::new() }; CORES_MAX],
             work_units: Cell::new(0),
             work_limit: Cell::new(hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION),
             min_budget: Cell::new(0),
@@ -120,12 +98,12 @@ impl<P: Platform> Kernel<P> {
 
     /// The thread that entered the kernel last, or will leave it next; `None` when idle.
     pub fn current_thread(&self) -> Option<TcbRef> {
-        self.current.get()
+        self.this_core().current.get()
     }
 
     /// A system call of the current thread. Gives the thread to run next.
     pub fn handle_syscall(&self) -> Option<TcbRef> {
-        if let Some(thread) = self.current.get() {
+        if let Some(thread) = self.this_core().current.get() {
             if let Some(next) = self.fast(thread) {
                 #[cfg(test)]
                 self.fast_count.set(self.fast_count.get() + 1);
@@ -152,7 +130,7 @@ impl<P: Platform> Kernel<P> {
     /// A synchronous exception of the current thread. Gives the thread to run next.
     pub fn handle_fault(&self, fault: UserFault) -> Option<TcbRef> {
         self.update_time();
-        if let Some(thread) = self.current.get()
+        if let Some(thread) = self.this_core().current.get()
             && self.check_budget_or_restart(thread)
         {
             let fault = match fault {
@@ -170,7 +148,7 @@ impl<P: Platform> Kernel<P> {
     /// An interrupt was taken (`None`: spurious). Gives the thread to run next.
     pub fn handle_interrupt(&self, irq: Option<u32>) -> Option<TcbRef> {
         self.update_time();
-        if let Some(thread) = self.current.get()
+        if let Some(thread) = self.this_core().current.get()
             && self.is_schedulable(thread)
         {
             self.check_budget();
@@ -186,10 +164,10 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn leave(&self) -> Option<TcbRef> {
         self.schedule();
         self.activate();
-        if self.space_changed.replace(false) {
+        if self.this_core().space_changed.replace(false) {
             self.install_space();
         }
-        self.current.get()
+        self.this_core().current.get()
     }
 
     #[inline]

@@ -17,6 +17,7 @@
 
 pub mod boot;
 pub mod cap;
+pub mod core_state;
 pub mod cspace;
 pub mod invocation;
 pub mod kernel;

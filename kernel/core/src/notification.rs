@@ -124,7 +124,7 @@ impl<P: Platform> Kernel<P> {
             && self.context(context).thread().is_none()
         {
             self.donate(context, thread);
-            if self.current_context.get() != Some(context) {
+            if self.this_core().current_context.get() != Some(context) {
                 self.refresh_refills(context);
             }
             self.resume_context(context);

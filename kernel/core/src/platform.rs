@@ -38,6 +38,13 @@ pub enum CacheOperation {
 
 /// The machine under the kernel.
 pub trait Platform {
+    /// Cores that the kernel is built for, 1 to [`CORES_MAX`](crate::core_state::CORES_MAX). With 1 it is the
+    /// kernel without SMP of the ABI (label 56 is IssueSGISignal, kernel-abi §3.8).
+    const CORES: usize;
+
+    /// The core that runs this, 0 to `CORES - 1`.
+    fn core(&self) -> usize;
+
     /// `N` words of physical RAM from `paddr` on (8-byte aligned).
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N];
 

@@ -14,9 +14,9 @@ impl<P: Platform> Kernel<P> {
         }
         self.work_units.set(0);
         self.update_time();
-        let has_budget = match self.current_context.get() {
+        let has_budget = match self.this_core().current_context.get() {
             Some(context) if self.context(context).is_active() => {
-                let left = self.head_refill(context).amount().checked_sub(self.consumed.get());
+                let left = self.head_refill(context).amount().checked_sub(self.this_core().consumed.get());
                 left.is_some_and(|left| left >= self.min_budget.get())
             }
             // The operation removed its own scheduling context.

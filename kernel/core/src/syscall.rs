@@ -71,7 +71,7 @@ impl<P: Platform> Kernel<P> {
 
     /// After a preempted operation: the time it took may have used up the budget.
     fn settle_preempted(&self) {
-        match self.current.get() {
+        match self.this_core().current.get() {
             Some(thread) if self.is_schedulable(thread) => {
                 self.check_budget();
             }

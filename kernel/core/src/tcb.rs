@@ -242,7 +242,7 @@ impl<P: Platform> Kernel<P> {
         let source_before = new.map(|install| self.cap(install.source));
         self.delete(slot)?;
         if which == TcbSlot::VSpace {
-            self.space_changed.set(true);
+            self.this_core().space_changed.set(true);
         }
         let Some(Install { cap, source }) = new else { return Ok(()) };
         let is_source_alive = source_before == Some(self.cap(source));

@@ -8,7 +8,7 @@ impl<P: Platform> Kernel<P> {
     /// Sets the state; the current thread losing the CPU by it triggers a new choice.
     pub(crate) fn set_state(&self, thread: TcbRef, state: ThreadState) {
         self.tcb(thread).set_state_raw(state);
-        if !state.is_runnable() && self.current.get() == Some(thread) {
+        if !state.is_runnable() && self.this_core().current.get() == Some(thread) {
             self.leave_cpu();
         }
     }
@@ -71,7 +71,7 @@ impl<P: Platform> Kernel<P> {
         let tcb = self.tcb(thread);
         match tcb.state() {
             ThreadState::Running | ThreadState::Restart => {
-                if tcb.is_ready_queued() || self.current.get() == Some(thread) {
+                if tcb.is_ready_queued() || self.this_core().current.get() == Some(thread) {
                     self.ready_remove(thread);
                     tcb.set_priority(priority);
                     self.ready_push_head(thread);

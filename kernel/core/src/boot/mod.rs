@@ -234,7 +234,7 @@ impl<P: Platform> Kernel<P> {
 
     fn start_clock(&self) {
         self.min_budget.set(self.ticks(MIN_BUDGET_US).max(1));
-        self.now.set(self.platform.now());
+        self.this_core().now.set(self.platform.now());
         self.set_irq_use(u32::try_from(TIMER_IRQ).unwrap_or(0), IrqUse::Reserved);
         self.platform.unmask_irq(u32::try_from(TIMER_IRQ).unwrap_or(0));
     }

@@ -294,7 +294,7 @@ fn schedule(k: &Kernel<Machine>, objects: &Objects) {
     let mut ready = BTreeSet::new();
     let mut highest = None;
     for priority in 0..=255u8 {
-        for thread in chain(k, k.ready.head(priority), |thread| k.tcb(thread).sched_next()) {
+        for thread in chain(k, k.this_core().ready.head(priority), |thread| k.tcb(thread).sched_next()) {
             assert!(k.is_schedulable(thread), "unschedulable thread in a ready queue");
             assert!(k.tcb(thread).is_ready_queued());
             assert_eq!(k.tcb(thread).priority(), priority);
@@ -302,8 +302,8 @@ fn schedule(k: &Kernel<Machine>, objects: &Objects) {
             highest = Some(priority);
         }
     }
-    assert_eq!(k.ready.highest().map(|thread| k.tcb(thread).priority()), highest);
-    let release = chain(k, k.release_head.get(), |thread| k.tcb(thread).sched_next());
+    assert_eq!(k.this_core().ready.highest().map(|thread| k.tcb(thread).priority()), highest);
+    let release = chain(k, k.this_core().release_head.get(), |thread| k.tcb(thread).sched_next());
     assert!(release.windows(2).all(|t| k.release_time(t[0]) <= k.release_time(t[1])));
     for thread in &release {
         assert!(k.tcb(*thread).is_release_queued() && k.tcb(*thread).state().is_runnable());
@@ -319,7 +319,7 @@ fn schedule(k: &Kernel<Machine>, objects: &Objects) {
         None => assert!(ready.is_empty(), "idle with ready threads"),
         Some(thread) => {
             assert!(highest.is_none_or(|highest| highest <= k.tcb(thread).priority()), "not the highest runs");
-            assert_eq!(k.current_context.get(), k.tcb(thread).sched_context());
+            assert_eq!(k.this_core().current_context.get(), k.tcb(thread).sched_context());
         }
     }
 }

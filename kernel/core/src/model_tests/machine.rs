@@ -84,6 +84,12 @@ impl Machine {
 }
 
 impl Platform for Machine {
+    const CORES: usize = 1;
+
+    fn core(&self) -> usize {
+        0
+    }
+
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
         let index = self.index(paddr);
         self.memory[index..index + N].try_into().unwrap()

@@ -187,19 +187,19 @@ proptest! {
         let (budget, period) = (w.k.context(context).budget(), w.k.context(context).period());
         let mut used: Vec<(u64, u64)> = Vec::new();
         for (wait, wanted) in steps {
-            w.k.now.set(w.k.now.get() + wait);
+            w.k.this_core().now.set(w.k.this_core().now.get() + wait);
             w.k.refresh_refills(context);
             let head = w.k.head_refill(context);
-            if head.start() <= w.k.now.get() {
+            if head.start() <= w.k.this_core().now.get() {
                 // Use the head from now on, all of it or a part.
                 let usage = head.amount().min(wanted);
-                let begins = w.k.now.get();
-                w.k.now.set(begins + usage);
+                let begins = w.k.this_core().now.get();
+                w.k.this_core().now.set(begins + usage);
                 w.k.charge_refills(context, usage);
                 used.push((begins, usage));
             }
             check(&w.k);
-            let now = w.k.now.get();
+            let now = w.k.this_core().now.get();
             let in_period: u64 = used.iter().filter(|(at, _)| at + period > now).map(|(_, n)| n).sum();
             prop_assert!(in_period <= budget + MIN, "{} in one period of {}, budget {}", in_period, period, budget);
         }

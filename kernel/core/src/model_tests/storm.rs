@@ -224,11 +224,11 @@ impl Storm {
 
 /// Everything that the kernel keeps outside objects, and what it told the machine.
 fn machine_state(w: &World) -> impl PartialEq + std::fmt::Debug {
-    let k = &w.k;
+    let k = w.k.this_core();
     (
         (k.current.get(), k.current_context.get(), k.switch.get(), k.now.get(), k.consumed.get()),
         (k.reprogram.get(), k.release_head.get(), k.space_changed.get(), k.installed_space.get(), k.ready.highest()),
-        (k.platform.clock.get(), k.platform.deadline.get(), k.platform.space.get()),
+        (w.k.platform.clock.get(), w.k.platform.deadline.get(), w.k.platform.space.get()),
     )
 }
 

@@ -22,7 +22,7 @@ impl<P: Platform> Kernel<P> {
         self.release_remove(thread);
         self.tcb(thread).set_sched_context(None);
         self.context(context).set_thread(None);
-        if self.current.get() == Some(thread) || self.switch.get() == Switch::To(thread) {
+        if self.this_core().current.get() == Some(thread) || self.this_core().switch.get() == Switch::To(thread) {
             self.reschedule();
         }
     }

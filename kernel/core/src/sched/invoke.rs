@@ -58,7 +58,7 @@ impl<P: Platform> Kernel<P> {
             self.ready_remove(thread);
             self.release_remove(thread);
         }
-        if self.current_context.get() == Some(context) {
+        if self.this_core().current_context.get() == Some(context) {
             self.commit_time();
         }
         let max_refills = parameters.extra_refills.wrapping_add(MIN_REFILLS);
@@ -70,7 +70,7 @@ impl<P: Platform> Kernel<P> {
         } else {
             self.start_refills(context, parameters.budget, parameters.period, max_refills);
         }
-        self.reprogram.set(true);
+        self.this_core().reprogram.set(true);
         if let Some(thread) = view.thread() {
             self.settle_configured(context, thread);
         }
@@ -78,7 +78,7 @@ impl<P: Platform> Kernel<P> {
 
     fn settle_configured(&self, context: SchedContextRef, thread: TcbRef) {
         self.resume_context(context);
-        if self.current.get() == Some(thread) {
+        if self.this_core().current.get() == Some(thread) {
             self.reschedule();
         } else if self.tcb(thread).state().is_runnable() {
             self.offer(thread);
@@ -132,7 +132,7 @@ impl<P: Platform> Kernel<P> {
 
     fn unbind(&self, context: SchedContextRef) -> Outcome {
         let thread = self.context(context).thread();
-        if thread.is_some() && thread == self.current.get() {
+        if thread.is_some() && thread == self.this_core().current.get() {
             return Err(Error::IllegalOperation.into());
         }
         self.unbind_context_thread(context);
@@ -145,7 +145,7 @@ impl<P: Platform> Kernel<P> {
         let view = self.context(context);
         match self.cap(invocation.cap_slot(1)?) {
             Cap::Tcb { at } => {
-                if view.thread() != Some(at) || self.current.get() == Some(at) {
+                if view.thread() != Some(at) || self.this_core().current.get() == Some(at) {
                     return Err(Error::IllegalOperation.into());
                 }
                 self.unbind_context_thread(context);

@@ -29,8 +29,10 @@ impl<P: Platform> Kernel<P> {
     /// Samples the clock; the time since the last sample is charged later.
     pub(crate) fn update_time(&self) {
         let now = self.platform.now();
-        self.consumed.set(self.consumed.get().wrapping_add(now.wrapping_sub(self.now.get())));
-        self.now.set(now);
+        self.this_core()
+            .consumed
+            .set(self.this_core().consumed.get().wrapping_add(now.wrapping_sub(self.this_core().now.get())));
+        self.this_core().now.set(now);
     }
 
     /// Runnable, with an active scheduling context, and not waiting for budget.
@@ -45,7 +47,7 @@ impl<P: Platform> Kernel<P> {
     /// Offers a thread that became ready (kernel-abi §5.7).
     #[inline]
     pub(crate) fn offer(&self, thread: TcbRef) {
-        if !self.is_schedulable(thread) || self.current.get() == Some(thread) {
+        if !self.is_schedulable(thread) || self.this_core().current.get() == Some(thread) {
             return;
         }
         if let Some(context) = self.tcb(thread).sched_context()
@@ -58,8 +60,8 @@ impl<P: Platform> Kernel<P> {
             self.reschedule();
             return;
         }
-        match self.switch.get() {
-            Switch::Stay => self.switch.set(Switch::To(thread)),
+        match self.this_core().switch.get() {
+            Switch::Stay => self.this_core().switch.set(Switch::To(thread)),
             Switch::To(_) | Switch::Choose => {
                 self.reschedule();
                 self.ready_push_head(thread);
@@ -69,18 +71,18 @@ impl<P: Platform> Kernel<P> {
 
     /// A new choice is needed at the end of the operation.
     pub(crate) fn reschedule(&self) {
-        if let Switch::To(thread) = self.switch.get()
+        if let Switch::To(thread) = self.this_core().switch.get()
             && self.is_schedulable(thread)
         {
             self.ready_push_head(thread);
         }
-        self.switch.set(Switch::Choose);
+        self.this_core().switch.set(Switch::Choose);
     }
 
     /// The current thread stopped being runnable.
     pub(crate) fn leave_cpu(&self) {
-        if self.switch.get() == Switch::Stay {
-            self.switch.set(Switch::Choose);
+        if self.this_core().switch.get() == Switch::Stay {
+            self.this_core().switch.set(Switch::Choose);
         }
     }
 
@@ -88,7 +90,10 @@ impl<P: Platform> Kernel<P> {
     #[inline]
     pub(crate) fn schedule(&self) {
         // The usual end of a call that blocks nobody: the same thread goes on, on the same context.
-        if self.switch.get() == Switch::Stay && self.release_head.get().is_none() && !self.reprogram.get() {
+        if self.this_core().switch.get() == Switch::Stay
+            && self.this_core().release_head.get().is_none()
+            && !self.this_core().reprogram.get()
+        {
             return;
         }
         self.schedule_changes();
@@ -96,9 +101,9 @@ impl<P: Platform> Kernel<P> {
 
     fn schedule_changes(&self) {
         self.awaken();
-        let switch = self.switch.get();
+        let switch = self.this_core().switch.get();
         if switch != Switch::Stay {
-            let current = self.current.get();
+            let current = self.this_core().current.get();
             let was_schedulable = current.is_some_and(|thread| self.is_schedulable(thread));
             if let Some(current) = current
                 && was_schedulable
@@ -111,10 +116,10 @@ impl<P: Platform> Kernel<P> {
                 }
                 _ => self.choose(),
             }
-            self.switch.set(Switch::Stay);
+            self.this_core().switch.set(Switch::Stay);
         }
         self.switch_context();
-        if self.reprogram.replace(false) {
+        if self.this_core().reprogram.replace(false) {
             self.program_timer();
         }
     }
@@ -122,7 +127,7 @@ impl<P: Platform> Kernel<P> {
     fn switch_to_candidate(&self, candidate: TcbRef, current: Option<TcbRef>, was_schedulable: bool) {
         let priority = self.tcb(candidate).priority();
         let current_priority = current.map(|thread| self.tcb(thread).priority());
-        if current_priority.is_none_or(|current| priority < current) && !self.ready.is_highest(priority) {
+        if current_priority.is_none_or(|current| priority < current) && !self.this_core().ready.is_highest(priority) {
             self.ready_push_head(candidate);
             self.choose();
         } else if was_schedulable && current_priority == Some(priority) {
@@ -134,48 +139,48 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn choose(&self) {
-        match self.ready.highest() {
+        match self.this_core().ready.highest() {
             Some(thread) => self.switch_to(thread),
-            None => self.current.set(None),
+            None => self.this_core().current.set(None),
         }
     }
 
     fn switch_to(&self, thread: TcbRef) {
         self.ready_remove(thread);
-        if self.current.replace(Some(thread)) != Some(thread) {
-            self.space_changed.set(true);
+        if self.this_core().current.replace(Some(thread)) != Some(thread) {
+            self.this_core().space_changed.set(true);
         }
     }
 
     /// Accounts the time of the scheduling context that is being left.
     pub(crate) fn switch_context(&self) {
-        let next = self.current.get().and_then(|thread| self.tcb(thread).sched_context());
-        if next != self.current_context.get() {
-            self.reprogram.set(true);
+        let next = self.this_core().current.get().and_then(|thread| self.tcb(thread).sched_context());
+        if next != self.this_core().current_context.get() {
+            self.this_core().reprogram.set(true);
             if let Some(context) = next
                 && !self.context(context).is_sporadic()
             {
                 self.refresh_refills(context);
             }
         }
-        if self.reprogram.get() {
+        if self.this_core().reprogram.get() {
             self.commit_time();
         }
-        self.current_context.set(next);
+        self.this_core().current_context.set(next);
     }
 
     pub(crate) fn program_timer(&self) {
-        let budget_end = self
-            .current_context
-            .get()
-            .map_or(u64::MAX, |context| self.now.get().saturating_add(self.head_refill(context).amount()));
-        let release = self.release_head.get().map_or(u64::MAX, |thread| self.release_time(thread));
+        let budget_end =
+            self.this_core().current_context.get().map_or(u64::MAX, |context| {
+                self.this_core().now.get().saturating_add(self.head_refill(context).amount())
+            });
+        let release = self.this_core().release_head.get().map_or(u64::MAX, |thread| self.release_time(thread));
         self.platform.set_deadline(budget_end.min(release));
     }
 
     /// Makes the chosen thread ready to leave the kernel.
     pub(crate) fn activate(&self) {
-        let Some(thread) = self.current.get() else { return };
+        let Some(thread) = self.this_core().current.get() else { return };
         let tcb = self.tcb(thread);
         if tcb.yield_to().is_some() {
             self.complete_yield_to(thread);
@@ -188,8 +193,8 @@ impl<P: Platform> Kernel<P> {
 
     /// Moves threads whose refill is ready from the release queue to the scheduler.
     fn awaken(&self) {
-        while let Some(thread) = self.release_head.get()
-            && self.release_time(thread) <= self.now.get()
+        while let Some(thread) = self.this_core().release_head.get()
+            && self.release_time(thread) <= self.this_core().now.get()
         {
             self.release_remove(thread);
             self.offer(thread);
@@ -202,12 +207,12 @@ impl<P: Platform> Kernel<P> {
 
     /// Budget check on kernel entry (kernel-abi §5.6). False: the timeslice is over.
     pub(crate) fn check_budget(&self) -> bool {
-        let Some(context) = self.current_context.get() else { return true };
-        let left = self.head_refill(context).amount().checked_sub(self.consumed.get());
+        let Some(context) = self.this_core().current_context.get() else { return true };
+        let left = self.head_refill(context).amount().checked_sub(self.this_core().consumed.get());
         if left.is_some_and(|left| left >= self.min_budget.get()) {
             return true;
         }
-        self.charge(context, self.consumed.get(), true);
+        self.charge(context, self.this_core().consumed.get(), true);
         false
     }
 
@@ -222,9 +227,11 @@ impl<P: Platform> Kernel<P> {
 
     /// After a preempted operation that stopped the current thread.
     pub(crate) fn forget_or_charge_consumed(&self) {
-        match self.current_context.get() {
-            Some(context) if self.context(context).is_active() => self.charge(context, self.consumed.get(), false),
-            _ => self.consumed.set(0),
+        match self.this_core().current_context.get() {
+            Some(context) if self.context(context).is_active() => {
+                self.charge(context, self.this_core().consumed.get(), false)
+            }
+            _ => self.this_core().consumed.set(0),
         }
     }
 
@@ -237,20 +244,20 @@ impl<P: Platform> Kernel<P> {
             self.charge_refills(context, amount);
         }
         view.set_consumed(view.consumed().saturating_add(amount));
-        self.consumed.set(0);
-        if let Some(thread) = self.current.get()
+        self.this_core().consumed.set(0);
+        if let Some(thread) = self.this_core().current.get()
             && self.is_schedulable(thread)
         {
             self.end_timeslice(context, thread, may_time_out);
             self.reschedule();
-            self.reprogram.set(true);
+            self.this_core().reprogram.set(true);
         }
     }
 
     /// Charges what was consumed, without ending anything.
     pub(crate) fn commit_time(&self) {
-        let amount = self.consumed.replace(0);
-        let Some(context) = self.current_context.get() else { return };
+        let amount = self.this_core().consumed.replace(0);
+        let Some(context) = self.this_core().current_context.get() else { return };
         let view = self.context(context);
         if !view.is_active() || amount == 0 {
             return;
@@ -276,9 +283,9 @@ impl<P: Platform> Kernel<P> {
 
     /// The Yield system call.
     pub(crate) fn yield_now(&self) {
-        let Some(context) = self.current_context.get() else { return };
+        let Some(context) = self.this_core().current_context.get() else { return };
         let view = self.context(context);
-        let consumed = view.consumed().saturating_add(self.consumed.get());
+        let consumed = view.consumed().saturating_add(self.this_core().consumed.get());
         self.charge(context, self.head_refill(context).amount(), false);
         view.set_consumed(consumed);
     }

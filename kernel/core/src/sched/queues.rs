@@ -78,17 +78,17 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         let priority = tcb.priority();
-        let head = self.ready.head(priority);
+        let head = self.this_core().ready.head(priority);
         tcb.set_sched_prev(None);
         tcb.set_sched_next(head);
         let tail = match head {
             Some(head) => {
                 self.tcb(head).set_sched_prev(Some(thread));
-                self.ready.tail(priority)
+                self.this_core().ready.tail(priority)
             }
             None => Some(thread),
         };
-        self.ready.set(priority, Some(thread), tail);
+        self.this_core().ready.set(priority, Some(thread), tail);
         tcb.set_ready_queued(true);
     }
 
@@ -99,17 +99,17 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         let priority = tcb.priority();
-        let tail = self.ready.tail(priority);
+        let tail = self.this_core().ready.tail(priority);
         tcb.set_sched_next(None);
         tcb.set_sched_prev(tail);
         let head = match tail {
             Some(tail) => {
                 self.tcb(tail).set_sched_next(Some(thread));
-                self.ready.head(priority)
+                self.this_core().ready.head(priority)
             }
             None => Some(thread),
         };
-        self.ready.set(priority, head, Some(thread));
+        self.this_core().ready.set(priority, head, Some(thread));
         tcb.set_ready_queued(true);
     }
 
@@ -121,8 +121,8 @@ impl<P: Platform> Kernel<P> {
         }
         let priority = tcb.priority();
         let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
-        let mut head = self.ready.head(priority);
-        let mut tail = self.ready.tail(priority);
+        let mut head = self.this_core().ready.head(priority);
+        let mut tail = self.this_core().ready.tail(priority);
         match prev {
             Some(prev) => self.tcb(prev).set_sched_next(next),
             None => head = next,
@@ -131,7 +131,7 @@ impl<P: Platform> Kernel<P> {
             Some(next) => self.tcb(next).set_sched_prev(prev),
             None => tail = prev,
         }
-        self.ready.set(priority, head, tail);
+        self.this_core().ready.set(priority, head, tail);
         self.unlink(thread);
         tcb.set_ready_queued(false);
     }
@@ -151,7 +151,7 @@ impl<P: Platform> Kernel<P> {
         let Some(thread) = self.context(context).thread() else { return };
         self.ready_remove(thread);
         self.release_insert(thread);
-        self.reprogram.set(true);
+        self.this_core().reprogram.set(true);
     }
 
     fn release_insert(&self, thread: TcbRef) {
@@ -161,7 +161,7 @@ impl<P: Platform> Kernel<P> {
         }
         let time = self.release_time(thread);
         let mut before = None;
-        let mut after = self.release_head.get();
+        let mut after = self.this_core().release_head.get();
         while let Some(other) = after
             && self.release_time(other) <= time
         {
@@ -172,13 +172,13 @@ impl<P: Platform> Kernel<P> {
         tcb.set_sched_next(after);
         match before {
             Some(before) => self.tcb(before).set_sched_next(Some(thread)),
-            None => self.release_head.set(Some(thread)),
+            None => self.this_core().release_head.set(Some(thread)),
         }
         if let Some(after) = after {
             self.tcb(after).set_sched_prev(Some(thread));
         }
         tcb.set_release_queued(true);
-        if self.current.get() == Some(thread) {
+        if self.this_core().current.get() == Some(thread) {
             self.leave_cpu();
         }
     }
@@ -193,8 +193,8 @@ impl<P: Platform> Kernel<P> {
         match prev {
             Some(prev) => self.tcb(prev).set_sched_next(next),
             None => {
-                self.release_head.set(next);
-                self.reprogram.set(true);
+                self.this_core().release_head.set(next);
+                self.this_core().reprogram.set(true);
             }
         }
         if let Some(next) = next {

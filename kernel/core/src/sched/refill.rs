@@ -47,7 +47,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn has_budget(&self, context: SchedContextRef) -> bool {
         let head = self.head_refill(context);
         self.context(context).is_round_robin()
-            || (head.start() <= self.now.get() && head.amount() >= self.min_budget.get())
+            || (head.start() <= self.this_core().now.get() && head.amount() >= self.min_budget.get())
     }
 
     /// One refill of the whole budget, usable now.
@@ -58,10 +58,10 @@ impl<P: Platform> Kernel<P> {
         view.set_max_refills(max_refills.min(MAX_REFILLS));
         self.set_queue(context, 0, 1);
         let head = self.refill(context, 0);
-        head.set_start(self.now.get());
+        head.set_start(self.this_core().now.get());
         head.set_amount(budget);
         let second = self.refill(context, 1);
-        second.set_start(self.now.get());
+        second.set_start(self.this_core().now.get());
         second.set_amount(0);
     }
 
@@ -69,7 +69,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn update_refills(&self, context: SchedContextRef, budget: u64, period: u64, max_refills: u64) {
         let head = self.head_refill(context);
         let (start, amount) = (head.start(), head.amount());
-        let start = if start <= self.now.get() { self.now.get() } else { start };
+        let start = if start <= self.this_core().now.get() { self.this_core().now.get() } else { start };
         self.start_refills(context, budget, period, max_refills);
         let head = self.refill(context, 0);
         head.set_start(start);
@@ -164,11 +164,12 @@ impl<P: Platform> Kernel<P> {
     /// Brings refills up to date: what became ready while nobody ran on the context starts now.
     pub(crate) fn refresh_refills(&self, context: SchedContextRef) {
         let view = self.context(context);
-        if !view.is_active() || view.is_round_robin() || self.head_refill(context).start() > self.now.get() {
+        if !view.is_active() || view.is_round_robin() || self.head_refill(context).start() > self.this_core().now.get()
+        {
             return;
         }
-        self.head_refill(context).set_start(self.now.get());
-        self.reprogram.set(true);
+        self.head_refill(context).set_start(self.this_core().now.get());
+        self.this_core().reprogram.set(true);
         while self.queue(context).1 > 1 {
             let head = self.head_refill(context);
             let (start, amount) = (head.start(), head.amount());
@@ -187,7 +188,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn refresh_sporadic(&self, thread: TcbRef) {
         if let Some(context) = self.tcb(thread).sched_context()
             && self.context(context).is_sporadic()
-            && self.current_context.get() != Some(context)
+            && self.this_core().current_context.get() != Some(context)
         {
             self.refresh_refills(context);
         }

@@ -114,11 +114,11 @@ impl<P: Platform> Kernel<P> {
         if let Some(entry) = self.asid_entry(asid) {
             entry.set(0);
         }
-        if self.installed_space.get() == Some((root.paddr(), asid)) {
+        if self.this_core().installed_space.get() == Some((root.paddr(), asid)) {
             // The walkers must not refill the TLB for this ASID after it was invalidated.
-            self.installed_space.set(None);
+            self.this_core().installed_space.set(None);
             self.platform.set_address_space(None);
-            self.space_changed.set(true);
+            self.this_core().space_changed.set(true);
         }
         self.platform.invalidate_asid(asid);
     }

@@ -35,18 +35,19 @@ impl<P: Platform> Kernel<P> {
     /// Makes the current thread's address space the machine's; keeps the old one when idle and it still lives.
     #[inline]
     pub(crate) fn install_space(&self) {
-        let wanted = match self.current.get() {
+        let wanted = match self.this_core().current.get() {
             Some(thread) => self
                 .words(thread.slot(TcbSlot::VSpace))
                 .vspace()
                 .filter(|(at, asid)| *asid != 0 && self.space_of_asid(*asid) == Some(*at))
                 .map(|(at, asid)| (at.paddr(), asid)),
             None => self
+                .this_core()
                 .installed_space
                 .get()
                 .filter(|(root, asid)| self.space_of_asid(*asid).is_some_and(|live| live.paddr() == *root)),
         };
-        if self.installed_space.replace(wanted) != wanted {
+        if self.this_core().installed_space.replace(wanted) != wanted {
             self.platform.set_address_space(wanted);
         }
     }
