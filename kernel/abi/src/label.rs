@@ -117,4 +117,6 @@ labels! {
     IRQ_ISSUE_HANDLER_TRIGGER = 55,
     /// Make an SGI-signal capability (single-core kernels).
     IRQ_ISSUE_SGI_SIGNAL = 56,
+    /// Get the handler of an interrupt on a core (kernels for several cores).
+    IRQ_ISSUE_HANDLER_TRIGGER_CORE = 56,
 }

@@ -30,6 +30,10 @@ pub const MAX_IRQ: u64 = 159;
 pub const FIRST_SPI: u64 = 32;
 /// Interrupt of the kernel's own timer (EL1 virtual timer).
 pub const TIMER_IRQ: u64 = 27;
+/// Software-generated interrupt that stops or asks another core (kernels for several cores).
+pub const REMOTE_CALL_SGI: u32 = 0;
+/// Software-generated interrupt that makes another core choose anew.
+pub const RESCHEDULE_SGI: u32 = 1;
 /// Highest software-generated interrupt.
 pub const MAX_SGI: u64 = 15;
 /// ASID pools.

@@ -186,15 +186,23 @@ impl Platform for Hardware {
         cpu::pending() & PENDING_IRQ != 0
     }
 
-    fn unmask_irq(&self, irq: u32) {
+    fn stop_core(&self, _core: usize) {}
+
+    fn wake_core(&self, _core: usize) {}
+
+    fn drop_address_space(&self, _core: usize) {}
+
+    fn route_irq(&self, _irq: u32, _core: usize) {}
+
+    fn unmask_irq(&self, _core: usize, irq: u32) {
         self.gic.unmask(irq);
     }
 
-    fn mask_irq(&self, irq: u32) {
+    fn mask_irq(&self, _core: usize, irq: u32) {
         self.gic.mask(irq);
     }
 
-    fn set_irq_trigger(&self, irq: u32, edge: bool) {
+    fn set_irq_trigger(&self, _core: usize, irq: u32, edge: bool) {
         self.gic.set_edge_triggered(irq, edge);
     }
 
@@ -202,7 +210,7 @@ impl Platform for Hardware {
         self.gic.hold(irq);
     }
 
-    fn release_irq(&self, irq: u32) {
+    fn release_irq(&self, _core: usize, irq: u32) {
         self.gic.release(irq);
     }
 

@@ -218,6 +218,7 @@ fn boot(
         entry: image.entry,
         device_tree: Some((tree.start, tree.size())),
         device_top: 1 << 40,
+        cores: 1,
     });
     let first = result.unwrap_or_else(|error| stop(format_args!("the kernel's objects do not fit: {error:?}")));
     if kernel.lost_memory() > 0 {

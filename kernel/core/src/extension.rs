@@ -67,6 +67,7 @@ impl<P: Platform> Kernel<P> {
                 let Cap::Tcb { at } = self.cap(invocation.cap_slot(1)?) else {
                     return Err(Error::InvalidCapability(1).into());
                 };
+                self.stop_remote(at);
                 self.tcb(at).set_timer_access(invocation.word(0) == 1);
                 self.platform.thread_changed(at);
             }

@@ -161,7 +161,7 @@ impl<P: Platform> Kernel<P> {
             None => true,
             Some(own) => {
                 let view = self.context(own);
-                view.is_active() && !view.is_sporadic() && self.has_budget(own)
+                self.is_local(partner) && view.is_active() && !view.is_sporadic() && self.has_budget(own)
             }
         };
         has_time && !tcb.is_release_queued() && !tcb.is_ready_queued() && tcb.yield_to().is_none()
@@ -200,6 +200,7 @@ impl<P: Platform> Kernel<P> {
         self.tcb(from).set_sched_context(None);
         self.context(context).set_thread(Some(to));
         self.tcb(to).set_sched_context(Some(context));
+        self.move_home(to, context);
     }
 
     /// Queues a receiver: at the end if it is idle or nobody there has a lower priority, else where it belongs.

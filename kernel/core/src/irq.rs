@@ -1,48 +1,95 @@
 //! Interrupts: control and handler invocations, delivery (kernel-abi §3.8, §8).
 
 use hybrid_abi::label;
-use hybrid_abi::limits::{MAX_IRQ, MAX_SGI, TIMER_IRQ};
+use hybrid_abi::limits::{FIRST_SPI, MAX_IRQ, MAX_SGI, REMOTE_CALL_SGI, RESCHEDULE_SGI, TIMER_IRQ};
 use hybrid_abi::rights::Rights;
 
 use crate::cap::Cap;
 use crate::cspace::Side;
 use crate::invocation::{Answer, Error, Invocation, Outcome};
-use crate::kernel::{IrqUse, Kernel};
+use crate::kernel::{IRQS, IrqUse, Kernel};
 use crate::object::SlotRef;
 use crate::platform::Platform;
 
+/// Private interrupts of a core: IDs 0 to 31.
+#[expect(clippy::cast_possible_truncation, reason = "a constant that fits")]
+const PRIVATE_IRQS: u32 = FIRST_SPI as u32;
+/// First place of the private interrupts of core 1.
+#[expect(clippy::cast_possible_truncation, reason = "a constant that fits")]
+const SECOND_CORE: u32 = MAX_IRQ as u32 + 1;
+#[expect(clippy::cast_possible_truncation, reason = "a constant that fits")]
+const TIMER: u32 = TIMER_IRQ as u32;
+
+/// Place of an interrupt in the kernel's tables, and what a handler capability names: its ID; for a private one of a core
+/// other than 0 a number above all IDs.
+fn irq_place(core: usize, irq: u32) -> u32 {
+    match u32::try_from(core).unwrap_or(0).checked_sub(1) {
+        Some(above) if irq < PRIVATE_IRQS => {
+            above.wrapping_mul(PRIVATE_IRQS).wrapping_add(SECOND_CORE).wrapping_add(irq)
+        }
+        _ => irq,
+    }
+}
+
+/// Core (0 for shared interrupts) and ID of the interrupt at a place.
+fn irq_at(place: u32) -> (usize, u32) {
+    match place.checked_sub(SECOND_CORE) {
+        None => (0, place),
+        Some(above) => ((above / PRIVATE_IRQS).wrapping_add(1) as usize, above % PRIVATE_IRQS),
+    }
+}
+
 impl<P: Platform> Kernel<P> {
-    fn irq_use(&self, irq: u32) -> IrqUse {
-        self.irq_uses.get(irq as usize).map_or(IrqUse::Reserved, core::cell::Cell::get)
+    fn irq_use(&self, place: u32) -> IrqUse {
+        self.irq_uses.get(place as usize).map_or(IrqUse::Reserved, core::cell::Cell::get)
     }
 
-    pub(crate) fn set_irq_use(&self, irq: u32, usage: IrqUse) {
-        if let Some(cell) = self.irq_uses.get(irq as usize) {
+    fn set_irq_use(&self, place: u32, usage: IrqUse) {
+        if let Some(cell) = self.irq_uses.get(place as usize) {
             cell.set(usage);
         }
     }
 
-    /// The slot with the notification of an interrupt.
-    fn irq_slot(&self, irq: u32) -> Option<SlotRef> {
-        if u64::from(irq) > MAX_IRQ {
-            return None;
+    /// Keeps the kernel's own interrupts of all cores from user space (boot).
+    pub(crate) fn reserve_irqs(&self) {
+        for core in 0..self.core_count.get() {
+            for irq in [REMOTE_CALL_SGI, RESCHEDULE_SGI, TIMER] {
+                if P::CORES > 1 || irq == TIMER {
+                    self.set_irq_use(irq_place(core, irq), IrqUse::Reserved);
+                }
+            }
         }
-        SlotRef::new(self.irq_table.get().wrapping_add(u64::from(irq).wrapping_mul(32)))
     }
 
-    /// An interrupt was taken.
+    /// The slot with the notification of an interrupt.
+    fn irq_slot(&self, place: u32) -> Option<SlotRef> {
+        if place as usize >= IRQS {
+            return None;
+        }
+        SlotRef::new(self.irq_table.get().wrapping_add(u64::from(place).wrapping_mul(32)))
+    }
+
+    /// This core took an interrupt.
     pub(crate) fn interrupt(&self, irq: u32) {
-        if u64::from(irq) == TIMER_IRQ {
+        if irq == TIMER {
             self.this_core().reprogram.set(true);
             self.platform.end_irq(irq);
             return;
         }
-        if self.irq_use(irq) != IrqUse::Handler {
-            self.platform.mask_irq(irq);
+        let core = if P::CORES == 1 { 0 } else { self.platform.core() };
+        if P::CORES > 1 && irq <= RESCHEDULE_SGI {
+            // Remote calls were served on the way in.
+            self.platform.end_irq(irq);
+            self.reschedule();
+            return;
+        }
+        let place = irq_place(core, irq);
+        if self.irq_use(place) != IrqUse::Handler {
+            self.platform.mask_irq(core, irq);
             self.platform.end_irq(irq);
             return;
         }
-        if let Some(slot) = self.irq_slot(irq)
+        if let Some(slot) = self.irq_slot(place)
             && let Cap::Notification { at, badge, rights } = self.cap(slot)
             && rights.has(Rights::WRITE)
         {
@@ -55,33 +102,58 @@ impl<P: Platform> Kernel<P> {
         match invocation.label {
             label::IRQ_ISSUE_HANDLER => {
                 invocation.require(3, 1)?;
-                self.issue_handler(invocation, None, invocation.word(1), invocation.word(2))
+                let irq = checked_irq(invocation.word(0))?;
+                self.issue_handler(invocation, 0, irq, None, (invocation.word(1), invocation.word(2)))
             }
             label::IRQ_ISSUE_HANDLER_TRIGGER => {
                 invocation.require(4, 1)?;
+                let irq = checked_irq(invocation.word(0))?;
+                if P::CORES > 1 && irq < PRIVATE_IRQS {
+                    return Err(Error::IllegalOperation.into());
+                }
                 let is_edge = invocation.word(1) != 0;
-                self.issue_handler(invocation, Some(is_edge), invocation.word(2), invocation.word(3))
+                self.issue_handler(invocation, 0, irq, Some(is_edge), (invocation.word(2), invocation.word(3)))
             }
-            label::IRQ_ISSUE_SGI_SIGNAL => self.issue_sgi_signal(invocation),
+            label::IRQ_ISSUE_HANDLER_TRIGGER_CORE if P::CORES > 1 => self.issue_handler_on_core(invocation),
+            label::IRQ_ISSUE_SGI_SIGNAL if P::CORES == 1 => self.issue_sgi_signal(invocation),
             _ => Err(Error::IllegalOperation.into()),
         }
     }
 
-    fn issue_handler(&self, invocation: &Invocation<'_>, is_edge: Option<bool>, index: u64, depth: u64) -> Outcome {
-        let irq = match u32::try_from(invocation.word(0)) {
-            Ok(irq) if u64::from(irq) <= MAX_IRQ => irq,
-            _ => return Err(Error::Range { min: 0, max: MAX_IRQ }.into()),
+    fn issue_handler_on_core(&self, invocation: &Invocation<'_>) -> Outcome {
+        invocation.require(5, 1)?;
+        let irq = checked_irq(invocation.word(0))?;
+        let core = match usize::try_from(invocation.word(4)) {
+            Ok(core) if core < self.core_count.get() => core,
+            _ => return Err(Error::InvalidArgument(0).into()),
         };
-        if self.irq_use(irq) != IrqUse::Inactive {
+        let is_edge = invocation.word(1) != 0;
+        // Only the low 8 bits of the depth count: the ABI's own quirk (kernel-abi §3.8).
+        self.issue_handler(invocation, core, irq, Some(is_edge), (invocation.word(2), invocation.word(3) & 0xff))
+    }
+
+    fn issue_handler(
+        &self,
+        invocation: &Invocation<'_>,
+        core: usize,
+        irq: u32,
+        is_edge: Option<bool>,
+        (index, depth): (u64, u64),
+    ) -> Outcome {
+        let place = irq_place(core, irq);
+        if self.irq_use(place) != IrqUse::Inactive {
             return Err(Error::RevokeFirst.into());
         }
         let slot = self.empty_target(invocation, index, depth)?;
         if let Some(is_edge) = is_edge {
-            self.platform.set_irq_trigger(irq, is_edge);
+            self.platform.set_irq_trigger(core, irq, is_edge);
         }
-        self.set_irq_use(irq, IrqUse::Handler);
-        self.platform.unmask_irq(irq);
-        self.insert_derived(invocation.slot, slot, Cap::IrqHandler { irq });
+        if P::CORES > 1 && irq >= PRIVATE_IRQS && core > 0 {
+            self.platform.route_irq(irq, core);
+        }
+        self.set_irq_use(place, IrqUse::Handler);
+        self.platform.unmask_irq(core, irq);
+        self.insert_derived(invocation.slot, slot, Cap::IrqHandler { irq: place });
         Ok(Answer::Empty)
     }
 
@@ -107,9 +179,12 @@ impl<P: Platform> Kernel<P> {
         Ok(Answer::Empty)
     }
 
-    pub(crate) fn invoke_irq_handler(&self, invocation: &Invocation<'_>, irq: u32) -> Outcome {
+    pub(crate) fn invoke_irq_handler(&self, invocation: &Invocation<'_>, place: u32) -> Outcome {
         match invocation.label {
-            label::IRQ_ACK => self.platform.release_irq(irq),
+            label::IRQ_ACK => {
+                let (core, irq) = irq_at(place);
+                self.platform.release_irq(core, irq);
+            }
             label::IRQ_SET_HANDLER => {
                 let source = invocation.cap_slot(1)?;
                 let cap = self.cap(source);
@@ -118,7 +193,7 @@ impl<P: Platform> Kernel<P> {
                     Cap::Notification { rights, .. } if rights.has(Rights::WRITE) => {}
                     _ => return Err(Error::InvalidCapability(0).into()),
                 }
-                if let Some(slot) = self.irq_slot(irq) {
+                if let Some(slot) = self.irq_slot(place) {
                     self.delete(slot)?;
                     // Deleting the old notification may have removed the given capability with it.
                     if self.cap(source) == cap {
@@ -127,7 +202,7 @@ impl<P: Platform> Kernel<P> {
                 }
             }
             label::IRQ_CLEAR_HANDLER => {
-                if let Some(slot) = self.irq_slot(irq) {
+                if let Some(slot) = self.irq_slot(place) {
                     self.delete(slot)?;
                 }
             }
@@ -137,14 +212,22 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The last handler capability of an interrupt is deleted.
-    pub(crate) fn destroy_irq_handler(&self, irq: u32) {
+    pub(crate) fn destroy_irq_handler(&self, place: u32) {
+        let (core, irq) = irq_at(place);
         // Held or not: an interrupt that stayed active in the controller would never reach the next handler.
-        self.platform.release_irq(irq);
-        self.platform.mask_irq(irq);
-        self.set_irq_use(irq, IrqUse::Inactive);
-        if let Some(slot) = self.irq_slot(irq) {
+        self.platform.release_irq(core, irq);
+        self.platform.mask_irq(core, irq);
+        if P::CORES > 1 && irq >= PRIVATE_IRQS {
+            self.platform.route_irq(irq, 0);
+        }
+        self.set_irq_use(place, IrqUse::Inactive);
+        if let Some(slot) = self.irq_slot(place) {
             // A notification's deletion is one step: it is never preempted and leaves nothing behind.
             let _ = self.delete(slot);
         }
     }
+}
+
+fn checked_irq(word: u64) -> Result<u32, Error> {
+    u32::try_from(word).ok().filter(|irq| u64::from(*irq) <= MAX_IRQ).ok_or(Error::Range { min: 0, max: MAX_IRQ })
 }

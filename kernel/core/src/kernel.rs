@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 
-use hybrid_abi::limits::{ASID_POOLS, MAX_IRQ};
+use hybrid_abi::limits::{ASID_POOLS, FIRST_SPI, MAX_IRQ};
 
 use crate::core_state::{CORES_MAX, CoreState};
 use crate::fault::Fault;
@@ -31,9 +31,9 @@ pub enum UserFault {
     },
 }
 
-/// Interrupts that can have a handler.
-pub(crate) const IRQS: usize = 160;
-const _: () = assert!(IRQS as u64 == MAX_IRQ + 1);
+/// Interrupts that can have a handler: all IDs of core 0, then the private ones of each further core.
+#[expect(clippy::cast_possible_truncation, reason = "constants that fit")]
+pub(crate) const IRQS: usize = MAX_IRQ as usize + 1 + (CORES_MAX - 1) * FIRST_SPI as usize;
 
 /// What an interrupt number is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,10 @@ pub(crate) enum IrqUse {
 pub struct Kernel<P: Platform> {
     pub(crate) platform: P,
     pub(crate) cores: [CoreState; CORES_MAX],
+    /// Cores that were started.
+    pub(crate) core_count: Cell<usize>,
+    /// Cores that must choose anew, one bit each; told at the end of the operation.
+    pub(crate) to_wake: Cell<u8>,
     pub(crate) work_units: Cell<u32>,
     pub(crate) work_limit: Cell<u32>,
     pub(crate) min_budget: Cell<u64>,
@@ -72,6 +76,8 @@ impl<P: Platform> Kernel<P> {
         Self {
             platform,
             cores: [const { CoreState::new() }; CORES_MAX],
+            core_count: Cell::new(1),
+            to_wake: Cell::new(0),
             work_units: Cell::new(0),
             work_limit: Cell::new(hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION),
             min_budget: Cell::new(0),
@@ -96,7 +102,7 @@ impl<P: Platform> Kernel<P> {
         self.lost_memory.get()
     }
 
-    /// The thread that entered the kernel last, or will leave it next; `None` when idle.
+    /// The thread that entered the kernel last on this core, or will leave it next; `None` when idle.
     pub fn current_thread(&self) -> Option<TcbRef> {
         self.this_core().current.get()
     }
@@ -110,6 +116,9 @@ impl<P: Platform> Kernel<P> {
                 return Some(next);
             }
             self.syscall(thread);
+        } else {
+            // Another core stopped the thread before its call began: it repeats it.
+            self.update_time();
         }
         self.leave()
     }
@@ -166,6 +175,9 @@ impl<P: Platform> Kernel<P> {
         self.activate();
         if self.this_core().space_changed.replace(false) {
             self.install_space();
+        }
+        if P::CORES > 1 && self.to_wake.get() != 0 {
+            self.wake_cores();
         }
         self.this_core().current.get()
     }

@@ -6,7 +6,7 @@
 //!   addresses inside objects that it was given (boot memory, untyped memory that was retyped), aligned
 //!   to 8 bytes, and never holds the result across a call that could give that memory another type.
 //!   All access is through `Cell`s of plain words, so any overlap is harmless.
-//! * **INV-PLAT-2 serial.** Only one core is in the logic at a time, with interrupts masked.
+//! * **INV-PLAT-2 serial.** Only one core is in the logic at a time, with interrupts masked. (Several cores: one lock.)
 //! * **INV-PLAT-3 effects.** When a method that invalidates, cleans, masks or switches returns, its
 //!   effect is complete on every core (barriers included).
 
@@ -76,32 +76,45 @@ pub trait Platform {
     /// Makes `root` with `asid` the user address space, or an empty one for `None`.
     fn set_address_space(&self, space: Option<(u64, u16)>);
 
-    /// Saves what FP registers of `thread` are live in the CPU into its TCB and forgets it as their owner
-    /// (the thread is about to be destroyed, disabled or moved).
+    /// Saves what FP registers of `thread` are live in a core into its TCB and forgets it as their owner
+    /// (the thread is about to be destroyed or disabled).
     fn release_fp(&self, thread: TcbRef);
 
     /// `flags` or `has_timer_access` of `thread` changed: makes the next exit apply them, also if `thread` is
     /// the one that runs now. Called after [`Platform::release_fp`] where FP access is concerned.
     fn thread_changed(&self, thread: TcbRef);
 
-    /// True if an interrupt waits to be taken; asked at preemption points.
+    /// Makes another core leave user mode and keeps it out of it: on return the registers of its thread are in the TCB, and the core
+    /// waits to enter the logic.
+    fn stop_core(&self, core: usize);
+
+    /// Makes another core enter the logic soon (reschedule interrupt).
+    fn wake_core(&self, core: usize);
+
+    /// Makes another core translate with an empty user address space until its next [`Platform::set_address_space`].
+    fn drop_address_space(&self, core: usize);
+
+    /// True if an interrupt of this core waits to be taken, or another core for the logic; asked at preemption points.
     fn interrupt_pending(&self) -> bool;
 
-    /// Lets an interrupt reach the CPU.
-    fn unmask_irq(&self, irq: u32);
+    /// Lets an interrupt reach the CPU. `core` matters for private interrupts (below 32), here and below.
+    fn unmask_irq(&self, core: usize, irq: u32);
 
     /// Keeps an interrupt from the CPU.
-    fn mask_irq(&self, irq: u32);
+    fn mask_irq(&self, core: usize, irq: u32);
 
     /// Sets edge (true) or level (false) triggering.
-    fn set_irq_trigger(&self, irq: u32, edge: bool);
+    fn set_irq_trigger(&self, core: usize, irq: u32, edge: bool);
 
-    /// Ends the handling of a taken interrupt in the controller but keeps that interrupt away until
+    /// Sends a shared interrupt to a core from now on.
+    fn route_irq(&self, irq: u32, core: usize);
+
+    /// Ends the handling of an interrupt that this core took in the controller but keeps that interrupt away until
     /// [`Platform::release_irq`]: a user-level handler has it now. (GICv2: mask, end; GICv3: drop priority.)
     fn hold_irq(&self, irq: u32);
 
     /// The handler acknowledged: lets it come again. (GICv2: unmask; GICv3: deactivate.)
-    fn release_irq(&self, irq: u32);
+    fn release_irq(&self, core: usize, irq: u32);
 
     /// Ends the handling of a taken interrupt for good: the kernel's own or a dropped one.
     fn end_irq(&self, irq: u32);

@@ -34,6 +34,7 @@ struct NewBuffer {
 
 impl<P: Platform> Kernel<P> {
     pub(crate) fn invoke_tcb(&self, invocation: &Invocation<'_>, thread: TcbRef) -> Outcome {
+        self.stop_remote(thread);
         match invocation.label {
             label::TCB_READ_REGISTERS => self.read_registers(invocation, thread),
             label::TCB_WRITE_REGISTERS => self.write_registers(invocation, thread),
@@ -140,6 +141,7 @@ impl<P: Platform> Kernel<P> {
         let Cap::Tcb { at: source } = self.cap(invocation.cap_slot(1)?) else {
             return Err(Error::InvalidCapability(1).into());
         };
+        self.stop_remote(source);
         let flags = invocation.word(0);
         if flags & COPY_SUSPEND_SOURCE != 0 {
             self.suspend(source);

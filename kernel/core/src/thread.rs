@@ -94,6 +94,7 @@ impl<P: Platform> Kernel<P> {
 
     /// The last capability of the thread is deleted: it leaves every structure; its slots are deleted next.
     pub(crate) fn destroy_thread(&self, thread: TcbRef) {
+        self.stop_remote_quietly(thread);
         self.unbind_thread_notification(thread);
         if let Some(context) = self.tcb(thread).sched_context() {
             self.complete_yield_to_context(context);

@@ -45,7 +45,7 @@ impl<P: Platform> Kernel<P> {
             put(at.wrapping_add(1), region.1);
         };
         put(word::EXTRA_LEN, extra_len);
-        put(word::NUM_NODES, 1);
+        put(word::NUM_NODES, self.core_count.get() as u64);
         put(word::IPC_BUFFER, ipc_buffer);
         put(word::CNODE_BITS, u64::from(ROOT_CNODE_BITS));
         put_region(word::EMPTY, regions.empty);

@@ -12,7 +12,7 @@ use hybrid_abi::vm::USER_TOP;
 
 use crate::cap::{Cap, FrameSize, VmRights};
 use crate::cspace::slot_of;
-use crate::kernel::{IRQS, IrqUse, Kernel};
+use crate::kernel::{IRQS, Kernel};
 use crate::object::{CNodeRef, PoolRef, SchedContextRef, SlotRef, TableRef, TcbRef, TcbSlot, ThreadState, context};
 use crate::platform::{CacheOperation, PhysRange, Platform};
 
@@ -37,6 +37,8 @@ pub struct BootParameters<'a> {
     pub device_tree: Option<(u64, u64)>,
     /// First physical address that is no device memory (2^40 for 40-bit machines).
     pub device_top: u64,
+    /// Cores that were started, this one included: 1 to [`Platform::CORES`].
+    pub cores: usize,
 }
 
 /// Why the kernel cannot start user space.
@@ -152,6 +154,7 @@ impl<P: Platform> Kernel<P> {
         if !lists.iter().all(|list| is_well_formed(list)) {
             return Err(BootError::BadMemoryMap);
         }
+        self.core_count.set(parameters.cores.clamp(1, P::CORES));
         let layout = Layout::of(parameters)?;
         let tables = space::table_count(parameters.image_vaddr, layout.end);
         // CNode, interrupt table, root table, pool, boot info, buffer, one page for thread and scheduling context.
@@ -183,7 +186,9 @@ impl<P: Platform> Kernel<P> {
         }
         let extra_pages = region(first, slots.next);
         let first = slots.next;
-        self.insert_root(slots.take()?, Cap::SchedControl { core: 0 });
+        for core in 0..self.core_count.get() {
+            self.insert_root(slots.take()?, Cap::SchedControl { core: core as u64 });
+        }
         let sched_control = region(first, slots.next);
         let first = slots.next;
         for page in 0..layout.image_pages {
@@ -235,8 +240,8 @@ impl<P: Platform> Kernel<P> {
     fn start_clock(&self) {
         self.min_budget.set(self.ticks(MIN_BUDGET_US).max(1));
         self.this_core().now.set(self.platform.now());
-        self.set_irq_use(u32::try_from(TIMER_IRQ).unwrap_or(0), IrqUse::Reserved);
-        self.platform.unmask_irq(u32::try_from(TIMER_IRQ).unwrap_or(0));
+        self.reserve_irqs();
+        self.platform.unmask_irq(0, u32::try_from(TIMER_IRQ).unwrap_or(0));
     }
 
     fn insert_fixed(&self, slots: &Slots, objects: &Objects, layout: &Layout) -> Result<(), BootError> {

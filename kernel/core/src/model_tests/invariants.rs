@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hybrid_abi::limits::MAX_IRQ;
-
 use crate::cap::{Cap, ZombieKind};
 use crate::cspace::slot_of;
-use crate::kernel::Kernel;
+use crate::kernel::{IRQS, Kernel};
 use crate::model_tests::machine::Machine;
 use crate::object::{
     CNodeRef, EndpointRef, EndpointState, NotificationRef, NotificationState, ReplyRef, SchedContextRef, SlotRef,
@@ -14,13 +12,13 @@ use crate::object::{
 };
 
 /// All slots that exist, by walking from the interrupt table and the root CNode along derivation lists.
-struct Reach<'k> {
-    k: &'k Kernel<Machine>,
+struct Reach<'k, const N: usize> {
+    k: &'k Kernel<Machine<N>>,
     slots: BTreeSet<SlotRef>,
     pending: Vec<SlotRef>,
 }
 
-impl Reach<'_> {
+impl<const N: usize> Reach<'_, N> {
     fn add(&mut self, slot: SlotRef) {
         if self.k.cap(slot) != Cap::Null && self.slots.insert(slot) {
             self.pending.push(slot);
@@ -51,9 +49,9 @@ impl Reach<'_> {
 }
 
 /// Every occupied slot.
-pub(crate) fn occupied(k: &Kernel<Machine>) -> Vec<SlotRef> {
+pub(crate) fn occupied<const N: usize>(k: &Kernel<Machine<N>>) -> Vec<SlotRef> {
     let mut reach = Reach { k, slots: BTreeSet::new(), pending: Vec::new() };
-    reach.add_table(k.irq_table.get(), MAX_IRQ + 1);
+    reach.add_table(k.irq_table.get(), IRQS as u64);
     reach.add_table(k.platform.root_cnode.get(), 1 << hybrid_abi::limits::ROOT_CNODE_BITS);
     reach.run();
     reach.slots.into_iter().collect()
@@ -61,7 +59,7 @@ pub(crate) fn occupied(k: &Kernel<Machine>) -> Vec<SlotRef> {
 
 /// Checks everything; panics with a reason.
 #[track_caller]
-pub(crate) fn check(k: &Kernel<Machine>) {
+pub(crate) fn check<const N: usize>(k: &Kernel<Machine<N>>) {
     let slots = occupied(k);
     derivation(k, &slots);
     memory(k, &slots);
@@ -77,7 +75,7 @@ pub(crate) fn check(k: &Kernel<Machine>) {
 }
 
 /// INV-CDT-1, and encodings round-trip.
-fn derivation(k: &Kernel<Machine>, slots: &[SlotRef]) {
+fn derivation<const N: usize>(k: &Kernel<Machine<N>>, slots: &[SlotRef]) {
     for slot in slots {
         let view = k.slot(*slot);
         let cap = k.cap(*slot);
@@ -93,7 +91,7 @@ fn derivation(k: &Kernel<Machine>, slots: &[SlotRef]) {
 }
 
 /// Objects of different kinds do not overlap; untyped memory is used only below its watermark.
-fn memory(k: &Kernel<Machine>, slots: &[SlotRef]) {
+fn memory<const N: usize>(k: &Kernel<Machine<N>>, slots: &[SlotRef]) {
     let mut used: BTreeMap<u64, (u64, Cap)> = BTreeMap::new();
     for slot in slots {
         let cap = k.cap(*slot);
@@ -146,7 +144,7 @@ impl Objects {
     }
 }
 
-fn threads(k: &Kernel<Machine>, objects: &Objects) {
+fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     for thread in &objects.threads {
         let tcb = k.tcb(*thread);
         let state = tcb.state();
@@ -169,15 +167,20 @@ fn threads(k: &Kernel<Machine>, objects: &Objects) {
             assert_eq!(k.context(context).yield_from(), Some(*thread));
         }
         assert!(tcb.fault_kind() == 0 || !state.is_runnable(), "a running thread with a stored fault");
-        if k.current_thread() == Some(*thread) {
+        let cores = (0..N).filter(|core| k.core_state(*core).current.get() == Some(*thread)).collect::<Vec<_>>();
+        if !cores.is_empty() {
             assert_eq!(state, ThreadState::Running);
             assert!(k.is_schedulable(*thread));
+            assert_eq!(cores, [usize::try_from(tcb.core()).unwrap()], "INV-CORE-1: runs away from home");
+        }
+        if let Some(context) = tcb.sched_context() {
+            assert_eq!(k.context(context).core(), tcb.core(), "INV-CORE-1: core of thread and context differ");
         }
     }
 }
 
 /// INV-REPLY-1 and 2.
-fn replies(k: &Kernel<Machine>, objects: &Objects) {
+fn replies<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     for reply in &objects.replies {
         let view = k.reply(*reply);
         if let Some(thread) = view.thread() {
@@ -200,7 +203,7 @@ fn replies(k: &Kernel<Machine>, objects: &Objects) {
 }
 
 /// INV-REFILL-1 and the links of scheduling contexts.
-fn contexts(k: &Kernel<Machine>, objects: &Objects) {
+fn contexts<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     for context in &objects.contexts {
         let view = k.context(*context);
         if let Some(thread) = view.thread() {
@@ -237,7 +240,11 @@ fn contexts(k: &Kernel<Machine>, objects: &Objects) {
     }
 }
 
-fn chain(k: &Kernel<Machine>, head: Option<TcbRef>, next: impl Fn(TcbRef) -> Option<TcbRef>) -> Vec<TcbRef> {
+fn chain<const N: usize>(
+    k: &Kernel<Machine<N>>,
+    head: Option<TcbRef>,
+    next: impl Fn(TcbRef) -> Option<TcbRef>,
+) -> Vec<TcbRef> {
     let mut threads = Vec::new();
     let mut at = head;
     while let Some(thread) = at {
@@ -250,7 +257,7 @@ fn chain(k: &Kernel<Machine>, head: Option<TcbRef>, next: impl Fn(TcbRef) -> Opt
 }
 
 /// INV-QUEUE-1.
-fn queues(k: &Kernel<Machine>, objects: &Objects) {
+fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     let mut waiting = BTreeSet::new();
     let mut check = |head: Option<TcbRef>, tail: Option<TcbRef>, on: u64, is_allowed: &dyn Fn(ThreadState) -> bool| {
         let threads = chain(k, head, |thread| k.tcb(thread).queue_next());
@@ -289,37 +296,52 @@ fn queues(k: &Kernel<Machine>, objects: &Objects) {
     }
 }
 
-/// INV-SCHED-1 and 2.
-fn schedule(k: &Kernel<Machine>, objects: &Objects) {
+/// INV-SCHED-1 and 2, INV-CORE-1, core by core.
+fn schedule<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
+    assert_eq!(k.to_wake.get(), 0, "a core was not woken");
+    for core in 0..N {
+        schedule_of_core(k, objects, core);
+    }
+}
+
+fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, core: usize) {
+    let state = k.core_state(core);
+    let is_at_home = |thread| usize::try_from(k.tcb(thread).core()).unwrap() == core;
     let mut ready = BTreeSet::new();
     let mut highest = None;
     for priority in 0..=255u8 {
-        for thread in chain(k, k.this_core().ready.head(priority), |thread| k.tcb(thread).sched_next()) {
+        for thread in chain(k, state.ready.head(priority), |thread| k.tcb(thread).sched_next()) {
             assert!(k.is_schedulable(thread), "unschedulable thread in a ready queue");
             assert!(k.tcb(thread).is_ready_queued());
             assert_eq!(k.tcb(thread).priority(), priority);
+            assert!(is_at_home(thread), "in another core's ready queue");
             assert!(ready.insert(thread));
             highest = Some(priority);
         }
     }
-    assert_eq!(k.this_core().ready.highest().map(|thread| k.tcb(thread).priority()), highest);
-    let release = chain(k, k.this_core().release_head.get(), |thread| k.tcb(thread).sched_next());
+    assert_eq!(state.ready.highest().map(|thread| k.tcb(thread).priority()), highest);
+    let release = chain(k, state.release_head.get(), |thread| k.tcb(thread).sched_next());
     assert!(release.windows(2).all(|t| k.release_time(t[0]) <= k.release_time(t[1])));
     for thread in &release {
         assert!(k.tcb(*thread).is_release_queued() && k.tcb(*thread).state().is_runnable());
+        assert!(is_at_home(*thread), "in another core's release queue");
     }
-    for thread in &objects.threads {
+    let current = state.current.get();
+    for thread in objects.threads.iter().filter(|thread| is_at_home(**thread)) {
         let tcb = k.tcb(*thread);
         assert_eq!(tcb.is_ready_queued(), ready.contains(thread));
         assert_eq!(tcb.is_release_queued(), release.contains(thread));
-        let is_current = k.current_thread() == Some(*thread);
+        let is_current = current == Some(*thread);
         assert_eq!(k.is_schedulable(*thread), ready.contains(thread) || is_current, "schedulable thread lost");
     }
-    match k.current_thread() {
-        None => assert!(ready.is_empty(), "idle with ready threads"),
+    // A core that was told to choose anew has not done so yet.
+    let is_told = (k.platform.stopped.get() | k.platform.woken.get()) & 1 << core != 0;
+    match current {
+        None => assert!(ready.is_empty() || is_told, "idle with ready threads"),
         Some(thread) => {
-            assert!(highest.is_none_or(|highest| highest <= k.tcb(thread).priority()), "not the highest runs");
-            assert_eq!(k.this_core().current_context.get(), k.tcb(thread).sched_context());
+            let is_best = highest.is_none_or(|highest| highest <= k.tcb(thread).priority());
+            assert!(is_best || is_told, "not the highest runs");
+            assert_eq!(state.current_context.get(), k.tcb(thread).sched_context());
         }
     }
 }

@@ -21,16 +21,23 @@ pub(crate) enum Effect {
     End(u32),
     Trigger(u32, bool),
     Sgi(u32, u64),
+    Route(u32, usize),
     Off,
     Reset,
     Put(u8),
 }
 
-pub(crate) struct Machine {
+/// `N` cores share everything but clock deadline and address space; `core` says which one is in the kernel.
+pub(crate) struct Machine<const N: usize = 1> {
+    pub(crate) core: Cell<usize>,
     memory: Vec<Cell<u64>>,
     pub(crate) clock: Cell<u64>,
-    pub(crate) deadline: Cell<u64>,
-    pub(crate) space: Cell<Option<(u64, u16)>>,
+    pub(crate) deadlines: [Cell<u64>; N],
+    pub(crate) spaces: [Cell<Option<(u64, u16)>>; N],
+    /// Cores that were stopped since they last entered the kernel, one bit each.
+    pub(crate) stopped: Cell<u8>,
+    /// Reschedule interrupts that wait, one bit for each core.
+    pub(crate) woken: Cell<u8>,
     pub(crate) effects: RefCell<Vec<Effect>>,
     pub(crate) masked: RefCell<BTreeSet<u32>>,
     /// Preemption points until an interrupt is pending; `None`: never.
@@ -41,15 +48,18 @@ pub(crate) struct Machine {
     pub(crate) asked: Cell<u32>,
 }
 
-impl Machine {
+impl<const N: usize> Machine<N> {
     pub(crate) fn new(bytes: u64) -> Self {
         // Not zero, so that nothing can rely on memory that the kernel did not zero itself.
         let memory = vec![Cell::new(0xdead_beef_dead_beef); usize::try_from(bytes / 8).unwrap()];
         Self {
+            core: Cell::new(0),
             memory,
             clock: Cell::new(1000),
-            deadline: Cell::new(u64::MAX),
-            space: Cell::new(None),
+            deadlines: [const { Cell::new(u64::MAX) }; N],
+            spaces: [const { Cell::new(None) }; N],
+            stopped: Cell::new(0),
+            woken: Cell::new(0),
             effects: RefCell::new(Vec::new()),
             masked: RefCell::new(BTreeSet::new()),
             countdown: Cell::new(None),
@@ -83,16 +93,16 @@ impl Machine {
     }
 }
 
-impl Platform for Machine {
-    const CORES: usize = 1;
+impl<const N: usize> Platform for Machine<N> {
+    const CORES: usize = N;
 
     fn core(&self) -> usize {
-        0
+        self.core.get()
     }
 
-    fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
+    fn words<const W: usize>(&self, paddr: u64) -> &[Cell<u64>; W] {
         let index = self.index(paddr);
-        self.memory[index..index + N].try_into().unwrap()
+        self.memory[index..index + W].try_into().unwrap()
     }
     fn zero(&self, paddr: u64, bytes: u64) {
         assert_eq!((paddr | bytes) % 16, 0, "zero({paddr:#x}, {bytes:#x})");
@@ -108,7 +118,7 @@ impl Platform for Machine {
         62_500
     }
     fn set_deadline(&self, deadline: u64) {
-        self.deadline.set(deadline);
+        self.deadlines[self.core.get()].set(deadline);
     }
     fn write_table_entry(&self, paddr: u64, value: u64) {
         self.memory[self.index(paddr)].set(value);
@@ -123,7 +133,7 @@ impl Platform for Machine {
         self.log(Effect::Cache(operation, paddr, bytes));
     }
     fn set_address_space(&self, space: Option<(u64, u16)>) {
-        self.space.set(space);
+        self.spaces[self.core.get()].set(space);
     }
     fn release_fp(&self, _thread: TcbRef) {}
     fn thread_changed(&self, _thread: TcbRef) {}
@@ -141,21 +151,37 @@ impl Platform for Machine {
             }
         }
     }
-    fn unmask_irq(&self, irq: u32) {
+    fn stop_core(&self, core: usize) {
+        assert_ne!(core, self.core.get(), "a core cannot stop itself");
+        self.stopped.set(self.stopped.get() | 1 << core);
+    }
+    fn wake_core(&self, core: usize) {
+        assert_ne!(core, self.core.get(), "a core cannot wake itself");
+        self.woken.set(self.woken.get() | 1 << core);
+    }
+    fn drop_address_space(&self, core: usize) {
+        assert_ne!(core, self.core.get(), "a core sets its own address space");
+        self.spaces[core].set(None);
+    }
+    fn route_irq(&self, irq: u32, core: usize) {
+        assert!(irq >= 32 && core < N, "interrupt {irq} to core {core}");
+        self.log(Effect::Route(irq, core));
+    }
+    fn unmask_irq(&self, _core: usize, irq: u32) {
         self.masked.borrow_mut().remove(&irq);
         self.log(Effect::Unmask(irq));
     }
-    fn mask_irq(&self, irq: u32) {
+    fn mask_irq(&self, _core: usize, irq: u32) {
         self.masked.borrow_mut().insert(irq);
         self.log(Effect::Mask(irq));
     }
-    fn set_irq_trigger(&self, irq: u32, edge: bool) {
+    fn set_irq_trigger(&self, _core: usize, irq: u32, edge: bool) {
         self.log(Effect::Trigger(irq, edge));
     }
     fn hold_irq(&self, irq: u32) {
         self.log(Effect::Hold(irq));
     }
-    fn release_irq(&self, irq: u32) {
+    fn release_irq(&self, _core: usize, irq: u32) {
         self.log(Effect::Release(irq));
     }
     fn end_irq(&self, irq: u32) {

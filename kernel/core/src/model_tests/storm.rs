@@ -228,7 +228,7 @@ fn machine_state(w: &World) -> impl PartialEq + std::fmt::Debug {
     (
         (k.current.get(), k.current_context.get(), k.switch.get(), k.now.get(), k.consumed.get()),
         (k.reprogram.get(), k.release_head.get(), k.space_changed.get(), k.installed_space.get(), k.ready.highest()),
-        (w.k.platform.clock.get(), w.k.platform.deadline.get(), w.k.platform.space.get()),
+        (w.k.platform.clock.get(), w.k.platform.deadlines[0].get(), w.k.platform.spaces[0].get()),
     )
 }
 

@@ -33,8 +33,8 @@ impl Answer {
     }
 }
 
-pub(crate) struct World {
-    pub(crate) k: Kernel<Machine>,
+pub(crate) struct World<const N: usize = 1> {
+    pub(crate) k: Kernel<Machine<N>>,
     pub(crate) root: TcbRef,
     pub(crate) boot_info: u64,
     /// Preemption points between two preemptions; `None`: no preemption.
@@ -44,6 +44,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(bytes: u64) -> Self {
+        Self::with_cores(bytes)
+    }
+}
+
+impl<const N: usize> World<N> {
+    /// All cores are started; core 0 runs the root thread.
+    pub(crate) fn with_cores(bytes: u64) -> Self {
         let machine = Machine::new(bytes);
         let ram = [machine.ram()];
         let image = PhysRange { start: RAM_START + 0x1_0000, end: RAM_START + 0x1_2000 };
@@ -61,6 +68,7 @@ impl World {
             entry: ENTRY,
             device_tree: Some((tree, 0x1fa3)),
             device_top: 1 << 40,
+            cores: N,
         };
         let root = k.boot(&parameters).unwrap().unwrap();
         let Cap::CNode { at, .. } = k.cap(root.slot(TcbSlot::CSpace)) else { panic!("no root CNode") };
@@ -245,7 +253,7 @@ impl World {
     /// Time passes in user mode; the timer fires if its deadline was passed.
     pub(crate) fn run_for(&self, ticks: u64) {
         self.k.platform.clock.set(self.k.platform.clock.get() + ticks);
-        if self.k.platform.clock.get() >= self.k.platform.deadline.get() {
+        if self.k.platform.clock.get() >= self.k.platform.deadlines[self.k.platform.core()].get() {
             self.interrupt(27);
         }
     }
@@ -276,6 +284,6 @@ impl Thread {
     }
 }
 
-fn slot_in_root(k: &Kernel<Machine>, index: u64) -> SlotRef {
+fn slot_in_root<const N: usize>(k: &Kernel<Machine<N>>, index: u64) -> SlotRef {
     crate::cspace::slot_of(CNodeRef::new(k.platform.root_cnode.get()).unwrap(), index).unwrap()
 }

@@ -13,11 +13,13 @@ impl<P: Platform> Kernel<P> {
         self.unbind_context_thread(context);
         self.context(context).set_thread(Some(to));
         self.tcb(to).set_sched_context(Some(context));
+        self.move_home(to, context);
     }
 
     /// Takes a context from its thread.
     pub(crate) fn unbind_context_thread(&self, context: SchedContextRef) {
         let Some(thread) = self.context(context).thread() else { return };
+        self.stop_remote_quietly(thread);
         self.ready_remove(thread);
         self.release_remove(thread);
         self.tcb(thread).set_sched_context(None);
@@ -30,6 +32,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn bind_context_thread(&self, context: SchedContextRef, thread: TcbRef) {
         self.context(context).set_thread(Some(thread));
         self.tcb(thread).set_sched_context(Some(context));
+        self.move_home(thread, context);
         self.refresh_sporadic(thread);
         self.resume_context(context);
         if self.is_schedulable(thread) {

@@ -46,15 +46,16 @@ impl<P: Platform> Kernel<P> {
         if extra_refills > max_extra {
             return Err(Error::Range { min: 0, max: max_extra }.into());
         }
-        self.configure_context(at, &Parameters { budget, period, extra_refills }, core);
+        let is_sporadic = invocation.word(4) & SCHED_CONTEXT_SPORADIC != 0;
+        self.configure_context(at, &Parameters { budget, period, extra_refills }, core, is_sporadic);
         self.context(at).set_badge(invocation.word(3));
-        self.context(at).set_placement(core, invocation.word(4) & SCHED_CONTEXT_SPORADIC != 0);
         Ok(Answer::Empty)
     }
 
-    fn configure_context(&self, context: SchedContextRef, parameters: &Parameters, core: u64) {
+    fn configure_context(&self, context: SchedContextRef, parameters: &Parameters, core: u64, is_sporadic: bool) {
         let view = self.context(context);
         if let Some(thread) = view.thread() {
+            self.stop_remote(thread);
             self.ready_remove(thread);
             self.release_remove(thread);
         }
@@ -70,8 +71,10 @@ impl<P: Platform> Kernel<P> {
         } else {
             self.start_refills(context, parameters.budget, parameters.period, max_refills);
         }
+        view.set_placement(core, is_sporadic);
         self.this_core().reprogram.set(true);
         if let Some(thread) = view.thread() {
+            self.move_home(thread, context);
             self.settle_configured(context, thread);
         }
     }
@@ -91,6 +94,9 @@ impl<P: Platform> Kernel<P> {
         context: SchedContextRef,
         is_call: bool,
     ) -> Outcome {
+        if let Some(thread) = self.context(context).thread() {
+            self.stop_remote(thread);
+        }
         match invocation.label {
             label::SCHED_CONTEXT_BIND => self.bind(invocation, context),
             label::SCHED_CONTEXT_UNBIND => self.unbind(context),
@@ -174,7 +180,7 @@ impl<P: Platform> Kernel<P> {
             return Ok(Answer::Word(self.take_consumed_us(context)));
         }
         self.ready_remove(target);
-        if priority < self.tcb(caller).priority() {
+        if priority < self.tcb(caller).priority() || !self.is_local(target) {
             self.ready_push_head(target);
             return Ok(Answer::Word(self.take_consumed_us(context)));
         }

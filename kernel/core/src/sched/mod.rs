@@ -1,9 +1,10 @@
 //! Scheduling: who runs next, for how long, and what that cost (kernel-abi §5).
 //!
-//! INV-SCHED-1: the current thread is in no queue. INV-SCHED-2: a thread is in a ready queue only if it is
+//! INV-SCHED-1: a core's current thread is in no queue. INV-SCHED-2: a thread is in a ready queue only if it is
 //! schedulable, in the release queue only if it is runnable with an active scheduling context.
 
 mod context;
+mod cores;
 mod invoke;
 mod queues;
 mod refill;
@@ -56,6 +57,10 @@ impl<P: Platform> Kernel<P> {
             self.postpone(context);
             return;
         }
+        if !self.is_local(thread) {
+            self.ready_push_head(thread);
+            return;
+        }
         if self.tcb(thread).is_ready_queued() {
             self.reschedule();
             return;
@@ -104,11 +109,12 @@ impl<P: Platform> Kernel<P> {
         let switch = self.this_core().switch.get();
         if switch != Switch::Stay {
             let current = self.this_core().current.get();
-            let was_schedulable = current.is_some_and(|thread| self.is_schedulable(thread));
+            let mut was_schedulable = current.is_some_and(|thread| self.is_schedulable(thread));
             if let Some(current) = current
                 && was_schedulable
             {
                 self.ready_push_head(current);
+                was_schedulable = self.is_local(current);
             }
             match switch {
                 Switch::To(candidate) if self.is_schedulable(candidate) => {
@@ -237,13 +243,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Charges the current scheduling context and ends the timeslice of the current thread.
     fn charge(&self, context: SchedContextRef, amount: u64, may_time_out: bool) {
-        let view = self.context(context);
-        if view.is_round_robin() {
-            self.restore_round_robin(context);
-        } else {
-            self.charge_refills(context, amount);
-        }
-        view.set_consumed(view.consumed().saturating_add(amount));
+        self.exhaust(context, amount);
         self.this_core().consumed.set(0);
         if let Some(thread) = self.this_core().current.get()
             && self.is_schedulable(thread)
@@ -254,10 +254,26 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    /// Charges a usage with which the timeslice ends.
+    fn exhaust(&self, context: SchedContextRef, amount: u64) {
+        let view = self.context(context);
+        if view.is_round_robin() {
+            self.restore_round_robin(context);
+        } else {
+            self.charge_refills(context, amount);
+        }
+        view.set_consumed(view.consumed().saturating_add(amount));
+    }
+
     /// Charges what was consumed, without ending anything.
     pub(crate) fn commit_time(&self) {
         let amount = self.this_core().consumed.replace(0);
-        let Some(context) = self.this_core().current_context.get() else { return };
+        if let Some(context) = self.this_core().current_context.get() {
+            self.charge_to(context, amount);
+        }
+    }
+
+    fn charge_to(&self, context: SchedContextRef, amount: u64) {
         let view = self.context(context);
         if !view.is_active() || amount == 0 {
             return;

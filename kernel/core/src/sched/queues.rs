@@ -78,18 +78,19 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         let priority = tcb.priority();
-        let head = self.this_core().ready.head(priority);
+        let head = self.home(thread).ready.head(priority);
         tcb.set_sched_prev(None);
         tcb.set_sched_next(head);
         let tail = match head {
             Some(head) => {
                 self.tcb(head).set_sched_prev(Some(thread));
-                self.this_core().ready.tail(priority)
+                self.home(thread).ready.tail(priority)
             }
             None => Some(thread),
         };
-        self.this_core().ready.set(priority, Some(thread), tail);
+        self.home(thread).ready.set(priority, Some(thread), tail);
         tcb.set_ready_queued(true);
+        self.tell_home(thread);
     }
 
     /// Puts a thread at the tail of its ready queue; nothing if it is queued already.
@@ -99,18 +100,19 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         let priority = tcb.priority();
-        let tail = self.this_core().ready.tail(priority);
+        let tail = self.home(thread).ready.tail(priority);
         tcb.set_sched_next(None);
         tcb.set_sched_prev(tail);
         let head = match tail {
             Some(tail) => {
                 self.tcb(tail).set_sched_next(Some(thread));
-                self.this_core().ready.head(priority)
+                self.home(thread).ready.head(priority)
             }
             None => Some(thread),
         };
-        self.this_core().ready.set(priority, head, Some(thread));
+        self.home(thread).ready.set(priority, head, Some(thread));
         tcb.set_ready_queued(true);
+        self.tell_home(thread);
     }
 
     /// Takes a thread out of its ready queue, if it is in one.
@@ -121,8 +123,8 @@ impl<P: Platform> Kernel<P> {
         }
         let priority = tcb.priority();
         let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
-        let mut head = self.this_core().ready.head(priority);
-        let mut tail = self.this_core().ready.tail(priority);
+        let mut head = self.home(thread).ready.head(priority);
+        let mut tail = self.home(thread).ready.tail(priority);
         match prev {
             Some(prev) => self.tcb(prev).set_sched_next(next),
             None => head = next,
@@ -131,7 +133,7 @@ impl<P: Platform> Kernel<P> {
             Some(next) => self.tcb(next).set_sched_prev(prev),
             None => tail = prev,
         }
-        self.this_core().ready.set(priority, head, tail);
+        self.home(thread).ready.set(priority, head, tail);
         self.unlink(thread);
         tcb.set_ready_queued(false);
     }
@@ -151,7 +153,8 @@ impl<P: Platform> Kernel<P> {
         let Some(thread) = self.context(context).thread() else { return };
         self.ready_remove(thread);
         self.release_insert(thread);
-        self.this_core().reprogram.set(true);
+        self.home(thread).reprogram.set(true);
+        self.wake_home(thread);
     }
 
     fn release_insert(&self, thread: TcbRef) {
@@ -161,7 +164,7 @@ impl<P: Platform> Kernel<P> {
         }
         let time = self.release_time(thread);
         let mut before = None;
-        let mut after = self.this_core().release_head.get();
+        let mut after = self.home(thread).release_head.get();
         while let Some(other) = after
             && self.release_time(other) <= time
         {
@@ -172,7 +175,7 @@ impl<P: Platform> Kernel<P> {
         tcb.set_sched_next(after);
         match before {
             Some(before) => self.tcb(before).set_sched_next(Some(thread)),
-            None => self.this_core().release_head.set(Some(thread)),
+            None => self.home(thread).release_head.set(Some(thread)),
         }
         if let Some(after) = after {
             self.tcb(after).set_sched_prev(Some(thread));
@@ -193,8 +196,8 @@ impl<P: Platform> Kernel<P> {
         match prev {
             Some(prev) => self.tcb(prev).set_sched_next(next),
             None => {
-                self.this_core().release_head.set(next);
-                self.this_core().reprogram.set(true);
+                self.home(thread).release_head.set(next);
+                self.home(thread).reprogram.set(true);
             }
         }
         if let Some(next) = next {

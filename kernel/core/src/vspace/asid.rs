@@ -114,11 +114,18 @@ impl<P: Platform> Kernel<P> {
         if let Some(entry) = self.asid_entry(asid) {
             entry.set(0);
         }
-        if self.this_core().installed_space.get() == Some((root.paddr(), asid)) {
-            // The walkers must not refill the TLB for this ASID after it was invalidated.
-            self.this_core().installed_space.set(None);
-            self.platform.set_address_space(None);
-            self.this_core().space_changed.set(true);
+        // The walkers must not refill the TLB for this ASID after it was invalidated.
+        for core in 0..P::CORES {
+            let state = self.core_state(core);
+            if state.installed_space.get() == Some((root.paddr(), asid)) {
+                state.installed_space.set(None);
+                if P::CORES == 1 || core == self.platform.core() {
+                    self.platform.set_address_space(None);
+                } else {
+                    self.platform.drop_address_space(core);
+                }
+                state.space_changed.set(true);
+            }
         }
         self.platform.invalidate_asid(asid);
     }
