@@ -74,6 +74,12 @@ read_register! {
     processor_features = "id_aa64pfr0_el1";
     /// Debug features.
     debug_features = "id_aa64dfr0_el1";
+    /// Performance monitors: control.
+    #[cfg(feature = "latency")]
+    pmu_control = "pmcr_el0";
+    /// Performance monitors: event counter 0.
+    #[cfg(feature = "latency")]
+    event_count = "pmevcntr0_el0";
     /// GICv3: acknowledge an interrupt of group 1.
     icc_acknowledge = "S3_0_C12_C12_0";
     /// GICv3: system register enable.
@@ -95,6 +101,15 @@ write_register! {
     set_debug_control = "mdscr_el1";
     /// Whether EL0 may use the performance counters.
     set_pmu_access = "pmuserenr_el0";
+    /// Performance monitors: control.
+    #[cfg(feature = "latency")]
+    set_pmu_control = "pmcr_el0";
+    /// Performance monitors: what event counter 0 counts.
+    #[cfg(feature = "latency")]
+    set_event_type = "pmevtyper0_el0";
+    /// Performance monitors: counters to enable.
+    #[cfg(feature = "latency")]
+    enable_counters = "pmcntenset_el0";
     /// Whether EL0 may use the activity monitors.
     set_amu_access = "S3_3_C13_C2_3";
     /// GICv3: system register enable.

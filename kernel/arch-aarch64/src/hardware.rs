@@ -50,6 +50,8 @@ impl Hardware {
         if cpu::processor_features() >> 44 & 0xf != 0 {
             cpu::set_amu_access(0);
         }
+        #[cfg(feature = "latency")]
+        crate::latency::start();
         cpu::isb();
         gic.unmask(TIMER_IRQ);
         Self {
@@ -183,7 +185,10 @@ impl Platform for Hardware {
     }
 
     fn interrupt_pending(&self) -> bool {
-        cpu::pending() & PENDING_IRQ != 0
+        let is_pending = cpu::pending() & PENDING_IRQ != 0;
+        #[cfg(feature = "latency")]
+        crate::latency::polled(is_pending);
+        is_pending
     }
 
     fn stop_core(&self, _core: usize) {}
@@ -227,6 +232,8 @@ impl Platform for Hardware {
     }
 
     fn power_off(&self) {
+        #[cfg(feature = "latency")]
+        crate::latency::report();
         psci::system_off();
     }
 

@@ -34,6 +34,8 @@ mod gic;
 mod hardware;
 #[cfg(target_os = "none")]
 mod kernel_map;
+#[cfg(all(target_os = "none", feature = "latency"))]
+mod latency;
 #[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]

@@ -10,6 +10,8 @@ use hybrid_kernel_core::object::TcbRef;
 
 use crate::cpu;
 use crate::hardware::Hardware;
+#[cfg(feature = "latency")]
+use crate::latency;
 use crate::layout::direct;
 
 core::arch::global_asm!(include_str!("vectors.s"));
@@ -44,11 +46,16 @@ pub(crate) unsafe fn leave_to_user(first: Option<TcbRef>) -> ! {
 
 #[unsafe(no_mangle)]
 extern "C" fn handle_system_call() -> usize {
-    context_of(kernel().handle_syscall())
+    let kernel = kernel();
+    #[cfg(feature = "latency")]
+    latency::enter(latency::Cause::Call(kernel.request()));
+    context_of(kernel.handle_syscall())
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn handle_user_fault(syndrome: u64, address: u64) -> usize {
+    #[cfg(feature = "latency")]
+    latency::enter(latency::Cause::Fault(syndrome >> 26 & 0x3f));
     let fault = match syndrome >> 26 & 0x3f {
         DATA_ABORT => UserFault::Vm { address, is_instruction: false, syndrome },
         INSTRUCTION_ABORT => UserFault::Vm { address, is_instruction: true, syndrome },
@@ -59,8 +66,14 @@ extern "C" fn handle_user_fault(syndrome: u64, address: u64) -> usize {
 
 #[unsafe(no_mangle)]
 extern "C" fn handle_interrupt() -> usize {
+    context_of(take_interrupt())
+}
+
+fn take_interrupt() -> Option<TcbRef> {
     let kernel = kernel();
-    context_of(kernel.handle_interrupt(kernel.platform().acknowledge()))
+    #[cfg(feature = "latency")]
+    latency::enter(latency::Cause::Interrupt(None));
+    kernel.handle_interrupt(kernel.platform().acknowledge())
 }
 
 /// Idles until there is a thread, prepares the machine for it and gives the address of its registers.
@@ -70,12 +83,16 @@ fn context_of(next: Option<TcbRef>) -> usize {
     loop {
         if let Some(thread) = next {
             kernel.platform().prepare(thread);
+            #[cfg(feature = "latency")]
+            latency::leave();
             return direct(thread.paddr());
         }
         // Interrupts are masked; WFI returns as soon as one is pending all the same.
+        #[cfg(feature = "latency")]
+        latency::leave();
         cpu::dsb_sy();
         cpu::wait_for_interrupt();
-        next = kernel.handle_interrupt(kernel.platform().acknowledge());
+        next = take_interrupt();
     }
 }
 

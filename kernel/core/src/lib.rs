@@ -21,6 +21,8 @@ pub mod core_state;
 pub mod cspace;
 pub mod invocation;
 pub mod kernel;
+#[cfg(feature = "latency")]
+pub mod latency;
 pub mod object;
 pub mod platform;
 pub mod vspace;

@@ -1,0 +1,140 @@
+//! Counts the instructions of each stretch with interrupts masked; in kernels with the feature `latency` only.
+//!
+//! The kernel runs with interrupts masked from entry to exit. A preemption point that finds none pending begins a new stretch: one
+//! that came from then on would be seen at the next point. Counted is what runs in Rust; vectors.s adds about 75 instructions.
+//! QEMU counts exactly, with `-icount shift=0` (PMU event INST_RETIRED).
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+
+use hybrid_abi::cap_tag;
+use hybrid_kernel_core::latency::Request;
+
+use crate::console::say;
+use crate::cpu;
+
+/// Why the kernel was entered.
+#[derive(Clone, Copy)]
+pub(crate) enum Cause {
+    /// A system call.
+    Call(Request),
+    /// A fault, by the exception class.
+    Fault(u64),
+    /// An interrupt.
+    Interrupt(Option<u32>),
+}
+
+/// The longest stretch of one cause.
+struct Entry {
+    /// [`Cause::key`]; 0: free.
+    key: AtomicU64,
+    /// Instructions.
+    longest: AtomicU32,
+    /// How often that cause ran.
+    count: AtomicU32,
+    /// Whether the longest stretch began or ended at a preemption point.
+    points: AtomicU32,
+}
+
+/// More causes than there are; one that finds no place replaces the shortest.
+const ENTRIES: usize = 256;
+/// The entries, and the stretch under way. Used under the kernel lock only; atomic to be safe, not to be shared.
+static TABLE: [Entry; ENTRIES] = [const { Entry::new() }; ENTRIES];
+static BEGIN: AtomicU32 = AtomicU32::new(0);
+static CAUSE: AtomicU64 = AtomicU64::new(0);
+static POINTS: AtomicU32 = AtomicU32::new(0);
+
+impl Entry {
+    const fn new() -> Self {
+        Self {
+            key: AtomicU64::new(0),
+            longest: AtomicU32::new(0),
+            count: AtomicU32::new(0),
+            points: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Cause {
+    /// Kind in the top byte; then call number, capability tag, and label (or class, or interrupt) in the low half.
+    fn key(self) -> u64 {
+        match self {
+            Self::Call(request) => {
+                let number = u64::from(request.number.unsigned_abs().min(0xff) as u8);
+                // The labels of messages between threads are theirs.
+                let is_object = request.number >= SEND_PHASE_LAST
+                    && !matches!(request.tag, cap_tag::NULL | cap_tag::ENDPOINT | cap_tag::NOTIFICATION | cap_tag::REPLY);
+                let label = if is_object { request.label.min(0xffff) } else { 0 };
+                1 << 56 | number << 48 | (request.tag & 0xff) << 40 | label
+            }
+            Self::Fault(class) => 2 << 56 | class & 0xff,
+            Self::Interrupt(irq) => 3 << 56 | u64::from(irq.unwrap_or(0xffff)),
+        }
+    }
+}
+
+/// Starts the counter.
+pub(crate) fn start() {
+    cpu::set_event_type(INSTRUCTIONS_RETIRED);
+    cpu::enable_counters(1);
+    cpu::set_pmu_control(cpu::pmu_control() | 1);
+    cpu::isb();
+}
+
+/// The kernel was entered.
+pub(crate) fn enter(cause: Cause) {
+    CAUSE.store(cause.key(), Relaxed);
+    POINTS.store(0, Relaxed);
+    BEGIN.store(cpu::event_count() as u32, Relaxed);
+}
+
+/// A preemption point asked whether an interrupt is pending.
+pub(crate) fn polled(is_pending: bool) {
+    if !is_pending {
+        record();
+        POINTS.store(1, Relaxed);
+        BEGIN.store(cpu::event_count() as u32, Relaxed);
+    }
+}
+
+/// The kernel is left, or waits.
+pub(crate) fn leave() {
+    record();
+}
+
+fn record() {
+    let length = (cpu::event_count() as u32).wrapping_sub(BEGIN.load(Relaxed));
+    let key = CAUSE.load(Relaxed);
+    let mut shortest = &TABLE[0];
+    for entry in &TABLE {
+        let found = entry.key.load(Relaxed);
+        if found == key || found == 0 {
+            shortest = entry;
+            break;
+        }
+        if entry.longest.load(Relaxed) < shortest.longest.load(Relaxed) {
+            shortest = entry;
+        }
+    }
+    if shortest.key.swap(key, Relaxed) != key {
+        shortest.longest.store(0, Relaxed);
+        shortest.count.store(0, Relaxed);
+    }
+    shortest.count.fetch_add(1, Relaxed);
+    if shortest.longest.load(Relaxed) < length {
+        shortest.longest.store(length, Relaxed);
+        shortest.points.store(POINTS.load(Relaxed), Relaxed);
+    }
+}
+
+/// Prints all entries: length, runs, whether cut at a preemption point, and the key in hexadecimal.
+pub(crate) fn report() {
+    for entry in TABLE.iter().filter(|entry| entry.key.load(Relaxed) != 0) {
+        let (longest, count) = (entry.longest.load(Relaxed), entry.count.load(Relaxed));
+        say!("latency: {longest} {count} {} {:016x}", entry.points.load(Relaxed), entry.key.load(Relaxed));
+    }
+}
+
+/// The calls from this number up send something.
+const SEND_PHASE_LAST: i64 = hybrid_abi::syscall::NB_SEND;
+/// PMU event of retired instructions (ARM ARM D13.10.3).
+const INSTRUCTIONS_RETIRED: u64 = 8;
