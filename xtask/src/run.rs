@@ -63,6 +63,7 @@ impl MachineOptions {
             counts_instructions: self.icount,
             http_port: None,
             has_open_cable: false,
+            command_line: String::new(),
             gdb_port: None,
         }
     }

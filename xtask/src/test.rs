@@ -20,6 +20,9 @@ pub(crate) struct Test {
     /// Only list the scenarios
     #[arg(long)]
     list: bool,
+    /// Also the scenarios that take minutes
+    #[arg(long)]
+    long: bool,
 }
 
 /// How one test ended.
@@ -58,6 +61,9 @@ impl Test {
 
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let mut all = cases::all();
+        if self.long {
+            all.extend(cases::long());
+        }
         let names: Vec<&String> =
             self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios")).collect();
         if let Some(name) = names.iter().find(|name| !all.iter().any(|scenario| scenario.name.contains(name.as_str())))

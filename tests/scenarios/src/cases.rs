@@ -5,6 +5,7 @@ mod console;
 mod faults;
 mod load;
 mod requests;
+mod storm;
 mod suite;
 
 use crate::hardware::Hardware;
@@ -13,10 +14,15 @@ use anyhow::Result;
 
 /// Every scenario, in the order in which they are played: cheap ones first.
 pub fn all() -> Vec<Scenario> {
-    [suite::all(), boot::all(), console::all(), requests::all(), cable::all(), faults::all(), load::all()]
+    [suite::all(), storm::all(), boot::all(), console::all(), requests::all(), cable::all(), faults::all(), load::all()]
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// Scenarios of hours or minutes, for the night: `cargo xtask test --long` plays them too.
+pub fn long() -> Vec<Scenario> {
+    storm::long()
 }
 
 /// A scenario with the gateway product on the default machine.

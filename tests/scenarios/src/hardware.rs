@@ -26,6 +26,8 @@ pub struct Hardware {
     pub http_port: Option<u16>,
     /// The network card's cable ends at that port: whoever connects to it sends and receives raw frames, and there is no other network.
     pub has_open_cable: bool,
+    /// The kernel's command line; user space finds it in the device tree.
+    pub command_line: String,
     /// Wait for a debugger on this port of 127.0.0.1.
     pub gdb_port: Option<u16>,
 }
@@ -41,6 +43,7 @@ impl Default for Hardware {
             counts_instructions: false,
             http_port: None,
             has_open_cable: false,
+            command_line: String::new(),
             gdb_port: None,
         }
     }
@@ -90,6 +93,9 @@ impl Hardware {
             };
             add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
+        }
+        if !self.command_line.is_empty() {
+            arguments.extend(["-append".into(), self.command_line.clone().into()]);
         }
         arguments.extend(["-kernel".into(), image.kernel.clone().into()]);
         arguments.extend(["-initrd".into(), image.root.clone().into()]);

@@ -119,8 +119,14 @@ impl World {
         let largest =
             list.enumerate().filter(|(_, entry)| entry.is_device == 0).max_by_key(|(_, entry)| entry.size_bits);
         let memory = Untyped::at(boot.info.untyped.start + largest.map_or(0, |(index, _)| index as u64));
-        let mut world =
-            Self { boot, round: memory, lasting: memory, memory, next: boot.info.empty.start, first_of_round: boot.info.empty.start };
+        let mut world = Self {
+            boot,
+            round: memory,
+            lasting: memory,
+            memory,
+            next: boot.info.empty.start,
+            first_of_round: boot.info.empty.start,
+        };
         let lasting = world.make(ObjectType::Untyped, LASTING_BITS).during("memory that lasts")?;
         world.round = Untyped::at(world.make(ObjectType::Untyped, ROUND_BITS).during("memory of the rounds")?);
         world.lasting = Untyped::at(lasting);
