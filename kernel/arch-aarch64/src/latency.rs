@@ -45,12 +45,7 @@ static POINTS: AtomicU32 = AtomicU32::new(0);
 
 impl Entry {
     const fn new() -> Self {
-        Self {
-            key: AtomicU64::new(0),
-            longest: AtomicU32::new(0),
-            count: AtomicU32::new(0),
-            points: AtomicU32::new(0),
-        }
+        Self { key: AtomicU64::new(0), longest: AtomicU32::new(0), count: AtomicU32::new(0), points: AtomicU32::new(0) }
     }
 }
 
@@ -62,7 +57,10 @@ impl Cause {
                 let number = u64::from(request.number.unsigned_abs().min(0xff) as u8);
                 // The labels of messages between threads are theirs.
                 let is_object = request.number >= SEND_PHASE_LAST
-                    && !matches!(request.tag, cap_tag::NULL | cap_tag::ENDPOINT | cap_tag::NOTIFICATION | cap_tag::REPLY);
+                    && !matches!(
+                        request.tag,
+                        cap_tag::NULL | cap_tag::ENDPOINT | cap_tag::NOTIFICATION | cap_tag::REPLY
+                    );
                 let label = if is_object { request.label.min(0xffff) } else { 0 };
                 1 << 56 | number << 48 | (request.tag & 0xff) << 40 | label
             }
