@@ -1,14 +1,20 @@
 //! Measures, prints, and writes docs/performance.md; changes no code.
+pub(crate) mod kernel;
+mod page;
+mod plot;
+mod rows;
+
 use crate::build::{self, Recipe};
 use crate::folders;
 use crate::product::Product;
 use crate::progress::Step;
 use crate::setup;
-use anyhow::{Context, Result, bail, ensure};
-use clap::Args;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
 use hybrid_scenarios::machine::{self, Machine};
 use hybrid_scenarios::{http, load};
+use kernel::{Baseline, Build, KernelBench};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -16,7 +22,10 @@ use std::time::Duration;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Bench {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Only these parts, and only on the terminal
     parts: Vec<Part>,
     /// Seconds of each load
@@ -24,11 +33,16 @@ pub(crate) struct Bench {
     seconds: u32,
 }
 
-/// A part of the measurements.
+/// A measurement with options of its own.
+#[derive(Subcommand)]
+enum What {
+    /// Count the kernel's instructions, compare with the targets and with the committed figures
+    Kernel(KernelBench),
+}
+
+/// A part of the product's measurements.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Instructions of the kernel's main paths
-    Instructions,
     /// Boot, requests, data, memory
     Time,
     /// Files of the image
@@ -51,65 +65,32 @@ impl Bench {
     /// # Errors
     /// An image does not build or boot, or the load generator is missing.
     pub(crate) fn run(self) -> Result<ExitCode> {
+        if let Some(What::Kernel(bench)) = self.what {
+            return bench.run();
+        }
         setup::ensure()?;
+        if self.parts.is_empty() {
+            let before = Baseline::load()?;
+            kernel::write_page(Build::OneCore, &kernel::measure(Build::OneCore)?, &before)?;
+            if kernel::has_smp()? {
+                kernel::write_page(Build::SeveralCores, &kernel::measure(Build::SeveralCores)?, &before)?;
+            }
+        }
         let wants = |part: Part| self.parts.is_empty() || self.parts.contains(&part);
         let mut text = String::new();
-        if wants(Part::Instructions) {
-            table(&mut text, "Instructions", "exact and repeatable: the same on every machine", &instructions()?)?;
+        let product = build::image(&Recipe::of_product(Product::load("gateway")?))?;
+        if wants(Part::Time) {
+            let how = "wall clock of an emulated machine: only for comparing one change with another on one host";
+            table(&mut text, "Time and memory", how, &seconds(&product, self.seconds)?)?;
         }
-        if wants(Part::Time) || wants(Part::Sizes) {
-            let product = build::image(&Recipe::of_product(Product::load("gateway")?))?;
-            if wants(Part::Time) {
-                let how = "wall clock of an emulated machine: only for comparing one change with another on one host";
-                table(&mut text, "Time and memory", how, &seconds(&product, self.seconds)?)?;
-            }
-            if wants(Part::Sizes) {
-                table(&mut text, "Sizes", "stripped, bytes", &sizes(&product)?)?;
-            }
+        if wants(Part::Sizes) {
+            table(&mut text, "Sizes", "stripped, bytes", &sizes(&product)?)?;
         }
         println!("{text}");
         if self.parts.is_empty() {
-            let path = folders::checkout().join("docs/performance.md");
-            std::fs::write(&path, page(&text)).with_context(|| format!("cannot write {}", path.display()))?;
-            println!("written to {}", folders::shown(&path));
+            page::write_part("product", &with_how(&text))?;
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Boots the benchmark's root task and reads what it prints.
-fn instructions() -> Result<Vec<Number>> {
-    let folder = build::image(&Recipe::of_package("hybrid-bench", &["export-pmu"]))?;
-    let step = Step::start("count instructions");
-    let hardware = Hardware { counts_instructions: true, ..Hardware::default() };
-    let log = folders::logs()?.join("bench-instructions.log");
-    let mut machine = Machine::start(&hardware, &ImageFiles::in_folder(&folder), &log)?;
-    machine.console.expect_end(WITHIN)?;
-    let text = machine.console.text();
-    ensure!(text.contains("bench: done"), "the benchmark did not finish; its console:\n{text}");
-    let lines = text.lines().filter_map(|line| line.trim_end().strip_prefix("bench: ")?.split_once(' '));
-    let mut numbers: Vec<Number> = Vec::new();
-    for (name, value) in lines {
-        ensure!(value.parse::<u32>().is_ok_and(|value| value > 0), "{name} is {value:?}: the counter does not count");
-        numbers.push(Number { what: meaning(name).into(), value: value.into() });
-    }
-    ensure!(!numbers.is_empty(), "the benchmark printed no number; its console:\n{text}");
-    step.done();
-    Ok(numbers)
-}
-
-fn meaning(name: &str) -> &str {
-    match name {
-        "null-syscall" => "null system call (NBSend to an empty slot)",
-        "call-reply-0-words" => "call + reply between two address spaces, no words",
-        "call-reply-4-words" => "the same, 4 words each way (all in registers)",
-        "call-reply-10-words" => "the same, 10 words each way",
-        "call-reply-64-words" => "the same, 64 words each way",
-        "stub-two-scalars" => "call + reply through generated stub and dispatcher, two scalars in, one out",
-        "stub-256-bytes" => "the same, 256 bytes each way",
-        "signal-wake-wait" => "signal that wakes a more important thread, which waits again",
-        "interrupt-to-driver" => "interrupt: last instruction of the interrupted thread to first of the driver",
-        other => other,
     }
 }
 
@@ -190,7 +171,7 @@ fn sizes(image: &Path) -> Result<Vec<Number>> {
 }
 
 fn table(text: &mut String, title: &str, how: &str, numbers: &[Number]) -> Result<()> {
-    writeln!(text, "## {title}\n\n({how})\n\n| what | value |\n|---|---:|")?;
+    writeln!(text, "### {title}\n\n({how})\n\n| what | value |\n|---|---:|")?;
     for number in numbers {
         writeln!(text, "| {} | {} |", number.what, number.value)?;
     }
@@ -198,16 +179,15 @@ fn table(text: &mut String, title: &str, how: &str, numbers: &[Number]) -> Resul
     Ok(())
 }
 
-fn page(tables: &str) -> String {
+/// The tables, and what they were measured on.
+fn with_how(tables: &str) -> String {
     let version = Command::new("qemu-system-aarch64").arg("--version").output();
     let version = version
         .map(|output| String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_string())
         .unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
-        "# What it costs\n\nWritten by `cargo xtask bench`; do not edit.\n\n{tables}## How it was measured\n\n\
-         Instructions: `tests/bench` as root task, `-icount shift=0,sleep=off`, the PMU's counter of retired instructions (event 8, INST_RETIRED) at EL0 and EL1, average of 1000 rounds (interrupts: 50) \
-         without the loop's own instructions. Client and server code is included in every call + reply. A server has a higher priority than its client, as in a product; one core.\n\n\
+        "{tables}### How it was measured\n\n\
          Time: the gateway image in {version}, one emulated cortex-a53 with 512 MiB, on a host with {cores} cores that also ran the load generator (wrk or h2load). QEMU flushes its whole TLB at each change of \
          address space, so wall-clock time says little about IPC on hardware.\n\n\
          Memory: as `/api/status` reports it after the load.\n"

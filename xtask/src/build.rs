@@ -86,12 +86,9 @@ impl Recipe {
 
     /// An image with `package` as its root task.
     pub(crate) fn of_package(package: &'static str, kernel_features: &[&'static str]) -> Self {
-        Self {
-            folder: package.into(),
-            root: Root::Package(package),
-            board: BOARD.into(),
-            kernel_features: kernel_features.to_vec(),
-        }
+        // A folder for each set of features, so that no kernel is taken for another.
+        let folder = std::iter::once(package).chain(kernel_features.iter().copied()).collect::<Vec<_>>().join("+");
+        Self { folder, root: Root::Package(package), board: BOARD.into(), kernel_features: kernel_features.to_vec() }
     }
 }
 

@@ -5,6 +5,7 @@ mod texts;
 mod tree;
 mod unsafe_code;
 
+use crate::bench::kernel;
 use crate::cargo::{self, Dependencies, Toolchain};
 use crate::folders;
 use crate::progress::Step;
@@ -17,8 +18,11 @@ use std::process::{Command, ExitCode};
 /// Options of `cargo xtask check`.
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, clippy, device-clippy
+    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, clippy, device-clippy, bench
     names: Vec<String>,
+    /// Also count the kernel's instructions, and compare them with tests/bench/baseline.json
+    #[arg(long)]
+    bench: bool,
 }
 
 /// One check: its name, and what it finds wrong, one line each.
@@ -27,7 +31,7 @@ struct Rule {
     find: fn() -> Result<Vec<String>>,
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     Rule { name: "format", find: format },
     Rule { name: "taglines", find: || Ok(texts::taglines(&tree::files()?)) },
     Rule { name: "sizes", find: || Ok(texts::sizes(&tree::files()?)) },
@@ -38,6 +42,7 @@ const RULES: [Rule; 10] = [
     Rule { name: "goldens", find: goldens },
     Rule { name: "clippy", find: clippy },
     Rule { name: "device-clippy", find: device_clippy },
+    Rule { name: "bench", find: kernel::regressions },
 ];
 
 impl Check {
@@ -51,8 +56,12 @@ impl Check {
             bail!("there is no check {name:?}; there are: {}", known.join(", "));
         }
         let mut is_fine = true;
-        for rule in RULES.iter().filter(|rule| self.names.is_empty() || self.names.iter().any(|name| name == rule.name))
-        {
+        // Counting takes a build and a boot of its own, so it is only done when asked for.
+        let is_wanted = |rule: &&Rule| match self.names.is_empty() {
+            true => rule.name != "bench" || self.bench,
+            false => self.names.iter().any(|name| name == rule.name) || (rule.name == "bench" && self.bench),
+        };
+        for rule in RULES.iter().filter(is_wanted) {
             let step = Step::start(format!("check {}", rule.name));
             let problems = (rule.find)()?;
             if problems.is_empty() {
