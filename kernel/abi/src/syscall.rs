@@ -62,6 +62,10 @@ pub const DEBUG_CAP_IDENTIFY: i64 = -15;
 pub const DEBUG_SNAPSHOT: i64 = -16;
 /// Name a thread; only in kernels with debug calls.
 pub const DEBUG_NAME_THREAD: i64 = -17;
+/// Raise an SGI on a core; only in kernels with debug calls for several cores.
+pub const DEBUG_SEND_IPI: i64 = -18;
+/// The core of a thread; only in kernels with debug calls for several cores.
+pub const DEBUG_GET_THREAD_AFFINITY: i64 = -19;
 
 #[cfg(test)]
 mod tests {

@@ -5,9 +5,9 @@ use hybrid_abi::rights::Rights;
 
 use crate::cap::Cap;
 use crate::cspace::{LookupFailure, Side};
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
 use crate::kernel::Kernel;
-use crate::object::SlotRef;
+use crate::object::{SlotRef, TcbRef};
 use crate::platform::Platform;
 
 impl<P: Platform> Kernel<P> {
@@ -20,22 +20,19 @@ impl<P: Platform> Kernel<P> {
         match invocation.label {
             label::CNODE_REVOKE => self.revoke(target)?,
             label::CNODE_DELETE => self.delete(target)?,
-            label::CNODE_CANCEL_BADGED_SENDS => self.cancel_sends(target)?,
+            label::CNODE_CANCEL_BADGED_SENDS => self.cancel_sends(invocation.thread, target)?,
             label::CNODE_ROTATE => self.rotate(invocation, target)?,
             _ => self.copy_or_move(invocation, target)?,
         }
         Ok(Answer::Empty)
     }
 
-    fn cancel_sends(&self, target: SlotRef) -> Result<(), Error> {
+    fn cancel_sends(&self, invoker: TcbRef, target: SlotRef) -> Result<(), Stop> {
         match self.cap(target) {
             Cap::Endpoint { at, badge, rights } if rights.has(Rights::ALL) => {
-                if badge != 0 {
-                    self.cancel_badged_sends(at, badge);
-                }
-                Ok(())
+                if badge == 0 { Ok(()) } else { self.cancel_badged_sends(invoker, at, badge) }
             }
-            _ => Err(Error::IllegalOperation),
+            _ => Err(Error::IllegalOperation.into()),
         }
     }
 

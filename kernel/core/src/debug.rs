@@ -1,45 +1,198 @@
 //! Debug system calls of kernels built for tests; never in a product (kernel-abi §1.9).
+//!
+//! INV-DEBUG-1: every thread that exists is in the list that starts at `Kernel::debug_threads`, once.
 
-use hybrid_abi::syscall;
+use core::fmt::{self, Write};
+
+use hybrid_abi::{ipc_buffer, syscall};
 
 use crate::cap::Cap;
+use crate::cspace::slot_of;
 use crate::kernel::Kernel;
-use crate::object::{NAME_WORDS, TcbRef};
+use crate::object::{NAME_WORDS, TcbRef, TcbSlot, context};
 use crate::platform::Platform;
+
+/// Bytes of the longest name that DebugNameThread takes.
+const NAME_MAX: usize = 960;
+/// What a TCB keeps of it.
+const NAME_BYTES: usize = NAME_WORDS * 8;
+
+/// The kernel's console as a text sink.
+struct Console<'k, P>(&'k P);
+
+impl<P: Platform> Write for Console<'_, P> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.bytes().for_each(|byte| put(self.0, byte));
+        Ok(())
+    }
+}
+
+fn put<P: Platform>(platform: &P, character: u8) {
+    if character == b'\n' {
+        platform.put_char(b'\r');
+    }
+    platform.put_char(character);
+}
+
+/// The text of a thread's name.
+struct Name([u8; NAME_BYTES]);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.iter().take_while(|byte| **byte != 0);
+        text.map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '?' })
+            .try_for_each(|character| f.write_char(character))
+    }
+}
 
 impl<P: Platform> Kernel<P> {
     /// Handles a debug call; false if `number` is none.
     pub(crate) fn debug_call(&self, thread: TcbRef, number: i64) -> bool {
         let tcb = self.tcb(thread);
+        let has_cores = P::CORES > 1;
         match number {
-            syscall::DEBUG_PUT_CHAR => {
-                let character = tcb.x::<0>().to_le_bytes()[0];
-                if character == b'\n' {
-                    self.platform.put_char(b'\r');
-                }
-                self.platform.put_char(character);
-            }
-            syscall::DEBUG_HALT => self.platform.power_off(),
+            syscall::DEBUG_PUT_CHAR => put(&self.platform, tcb.x::<0>().to_le_bytes()[0]),
+            syscall::DEBUG_HALT => self.halt(thread, "DebugHalt"),
             syscall::DEBUG_CAP_IDENTIFY => {
                 let tag = self.lookup_cap(thread, tcb.x::<0>()).map_or(0, Cap::tag);
                 tcb.set_x::<0>(tag);
             }
             syscall::DEBUG_NAME_THREAD => self.name_thread(thread),
-            // No dump format is ABI; these calls only have to exist.
-            syscall::DEBUG_DUMP_SCHEDULER | syscall::DEBUG_SNAPSHOT => {}
+            syscall::DEBUG_DUMP_SCHEDULER => self.dump_threads(),
+            syscall::DEBUG_SNAPSHOT => self.dump_capabilities(),
+            syscall::DEBUG_SEND_IPI if has_cores => match u32::try_from(tcb.x::<1>()) {
+                Ok(sgi @ 0..=15) => self.platform.send_sgi(sgi, tcb.x::<0>()),
+                _ => self.halt(thread, "DebugSendIPI: no such SGI"),
+            },
+            syscall::DEBUG_GET_THREAD_AFFINITY if has_cores => match self.lookup_cap(thread, tcb.x::<0>()) {
+                Ok(Cap::Tcb { at }) => tcb.set_x::<0>(self.tcb(at).core()),
+                _ => self.halt(thread, "DebugGetThreadAffinity: not a thread"),
+            },
             _ => return false,
         }
         true
     }
 
-    /// Stores the name, cut to what a TCB holds.
+    fn print(&self, text: fmt::Arguments<'_>) {
+        // A console that takes bytes only cannot fail.
+        let _ = Console(&self.platform).write_fmt(text);
+    }
+
+    fn halt(&self, thread: TcbRef, why: &str) {
+        self.print(format_args!("\nhalted by thread '{}': {why}\n", self.name(thread)));
+        self.platform.power_off();
+    }
+
+    /// Stores a name, cut to what a TCB holds; bad arguments stop the machine.
     fn name_thread(&self, thread: TcbRef) {
-        let Ok(Cap::Tcb { at }) = self.lookup_cap(thread, self.tcb(thread).x::<0>()) else { return };
-        let Some(buffer) = self.buffer(thread, false) else { return };
-        let source = buffer.iter().skip(hybrid_abi::ipc_buffer::MESSAGE);
-        for (n, word) in source.take(NAME_WORDS).enumerate() {
-            if let Some(cell) = self.tcb(at).name_cell(n) {
-                cell.set(word.get());
+        let Ok(Cap::Tcb { at }) = self.lookup_cap(thread, self.tcb(thread).x::<0>()) else {
+            return self.halt(thread, "DebugNameThread: not a thread");
+        };
+        let Some(buffer) = self.buffer(thread, false) else {
+            return self.halt(thread, "DebugNameThread: no IPC buffer");
+        };
+        let bytes = buffer.iter().skip(ipc_buffer::MESSAGE).flat_map(|word| word.get().to_le_bytes());
+        if !bytes.clone().take(NAME_MAX).any(|byte| byte == 0) {
+            return self.halt(thread, "DebugNameThread: no end of name");
+        }
+        let mut name = [0; NAME_BYTES];
+        let text = bytes.take_while(|byte| *byte != 0).take(NAME_BYTES.wrapping_sub(1));
+        name.iter_mut().zip(text).for_each(|(target, byte)| *target = byte);
+        self.set_name(at, &name);
+    }
+
+    fn set_name(&self, thread: TcbRef, name: &[u8; NAME_BYTES]) {
+        let (words, _) = name.as_chunks::<8>();
+        for (n, word) in words.iter().enumerate() {
+            if let Some(cell) = self.tcb(thread).name_cell(n) {
+                cell.set(u64::from_le_bytes(*word));
+            }
+        }
+    }
+
+    fn name(&self, thread: TcbRef) -> Name {
+        let mut name = [0; NAME_BYTES];
+        let (words, _) = name.as_chunks_mut::<8>();
+        for (n, word) in words.iter_mut().enumerate() {
+            *word = self.tcb(thread).name_cell(n).map_or(0, core::cell::Cell::get).to_le_bytes();
+        }
+        Name(name)
+    }
+
+    /// A thread comes into being: it joins the list and is named after its creator.
+    pub(crate) fn debug_created(&self, thread: TcbRef) {
+        let first = self.debug_threads.get();
+        self.tcb(thread).set_debug_next(first);
+        self.tcb(thread).set_debug_prev(None);
+        if let Some(first) = first {
+            self.tcb(first).set_debug_prev(Some(thread));
+        }
+        self.debug_threads.set(Some(thread));
+        let mut name = [0; NAME_BYTES];
+        let creator = self.this_core().current.get().map(|creator| self.name(creator));
+        let creator = creator.iter().flat_map(|name| name.0).take_while(|byte| *byte != 0);
+        let text = b"child of: '".iter().copied().chain(creator.take(NAME_BYTES.wrapping_sub(16))).chain([b'\'']);
+        name.iter_mut().zip(text).for_each(|(target, byte)| *target = byte);
+        self.set_name(thread, &name);
+    }
+
+    /// A thread ceases to be.
+    pub(crate) fn debug_destroyed(&self, thread: TcbRef) {
+        let (prev, next) = (self.tcb(thread).debug_prev(), self.tcb(thread).debug_next());
+        match prev {
+            Some(prev) => self.tcb(prev).set_debug_next(next),
+            None => self.debug_threads.set(next),
+        }
+        if let Some(next) = next {
+            self.tcb(next).set_debug_prev(prev);
+        }
+    }
+
+    /// A thread without fault handler stops.
+    pub(crate) fn debug_unhandled_fault(&self, thread: TcbRef, fault: &crate::fault::Fault) {
+        let tcb = self.tcb(thread);
+        let (name, ip, sp) = (self.name(thread), tcb.fault_ip(), tcb.context_word(context::SP));
+        self.print(format_args!("\n{fault:x?} of '{name}' at {ip:#x}, sp {sp:#x}: no handler, the thread stops\n"));
+    }
+
+    fn threads(&self) -> impl Iterator<Item = TcbRef> {
+        core::iter::successors(self.debug_threads.get(), |thread| self.tcb(*thread).debug_next())
+    }
+
+    fn dump_threads(&self) {
+        self.print(format_args!(
+            "\nDumping all TCBs\n{:<32} {:<22} {:>18} {:>8} {:>5} release queue\n",
+            "name", "state", "ip", "priority", "core"
+        ));
+        for thread in self.threads() {
+            let tcb = self.tcb(thread);
+            let (state, queued) = (tcb.state(), if tcb.is_release_queued() { "yes" } else { "no" });
+            let ip = if state.is_runnable() && self.this_core().current.get() != Some(thread) {
+                tcb.pc()
+            } else {
+                tcb.fault_ip()
+            };
+            self.print(format_args!("{:<32} ", self.name(thread)));
+            let (priority, core) = (tcb.priority(), tcb.core());
+            self.print(format_args!("{state:<22?} {ip:>#18x} {priority:>8} {core:>5} {queued}\n"));
+        }
+    }
+
+    /// Prints every thread's capabilities, and what the root of its capability space holds.
+    fn dump_capabilities(&self) {
+        use TcbSlot::{Buffer, CSpace, FaultHandler, TimeoutHandler, VSpace};
+        self.print(format_args!("\nSnapshot of all threads\n"));
+        for thread in self.threads() {
+            self.print(format_args!("thread {:#x} '{}'\n", thread.paddr(), self.name(thread)));
+            for which in [CSpace, VSpace, Buffer, FaultHandler, TimeoutHandler] {
+                self.print(format_args!("  {which:?}: {:x?}\n", self.cap(thread.slot(which))));
+            }
+            let Cap::CNode { at, radix, .. } = self.cap(thread.slot(CSpace)) else { continue };
+            for n in 0..1u64.unbounded_shl(u32::from(radix)) {
+                let cap = slot_of(at, n).map_or(Cap::Null, |slot| self.cap(slot));
+                if cap != Cap::Null {
+                    self.print(format_args!("    {n:#x}: {cap:x?}\n"));
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::cap::{Cap, ZombieKind};
 use crate::cspace::slot_of;
 use crate::invocation::Stop;
 use crate::kernel::Kernel;
-use crate::object::{CNodeRef, SlotRef, TCB_SLOTS, TcbRef};
+use crate::object::{CNodeRef, EndpointRef, NotificationRef, SlotRef, TCB_SLOTS, TcbRef};
 use crate::platform::Platform;
 
 /// Slot `n` of the object that a zombie stands for.
@@ -21,6 +21,7 @@ fn zombie_slot(kind: ZombieKind, base: u64, n: u64) -> Option<SlotRef> {
     match kind {
         ZombieKind::Tcb => TcbRef::new(base)?.slot_at(n),
         ZombieKind::CNode { .. } => slot_of(CNodeRef::new(base)?, n),
+        ZombieKind::Endpoint | ZombieKind::Notification => None,
     }
 }
 
@@ -41,14 +42,14 @@ impl<P: Platform> Kernel<P> {
             if cap == Cap::Null {
                 return Ok(());
             }
-            let remainder = self.finalise(slot, cap);
+            let remainder = self.finalise(slot, cap)?;
             let Cap::Zombie { kind, base, remaining } = remainder else { break };
             self.set_cap(slot, remainder);
             let first = zombie_slot(kind, base, 0);
             if remaining == 0 || (remaining == 1 && first == Some(slot)) {
                 break;
             }
-            self.shrink_zombie(slot, kind, base, remaining);
+            self.shrink_zombie(slot, kind, base, remaining)?;
             self.preemption_point(1)?;
         }
         self.empty_slot(slot);
@@ -56,18 +57,18 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// One step on the zombie in `slot`: its last remaining slot is emptied, or a zombie found there goes first.
-    fn shrink_zombie(&self, slot: SlotRef, kind: ZombieKind, base: u64, remaining: u64) {
+    fn shrink_zombie(&self, slot: SlotRef, kind: ZombieKind, base: u64, remaining: u64) -> Result<(), Stop> {
         let zombie = Cap::Zombie { kind, base, remaining };
         let shrunk = Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) };
         let last = zombie_slot(kind, base, remaining.wrapping_sub(1));
-        let (Some(first), Some(last)) = (zombie_slot(kind, base, 0), last) else { return };
+        let (Some(first), Some(last)) = (zombie_slot(kind, base, 0), last) else { return Ok(()) };
         if last == slot {
             // The zombie sits inside its own object: it goes to the first slot, where it can be last.
             let content = self.cap(first);
             self.swap(slot, content, first, zombie);
-            return;
+            return Ok(());
         }
-        let remainder = self.finalise(last, self.cap(last));
+        let remainder = self.finalise(last, self.cap(last))?;
         let inner_first = match remainder {
             Cap::Zombie { kind, base, remaining: 1.. } => zombie_slot(kind, base, 0),
             _ => None,
@@ -75,7 +76,7 @@ impl<P: Platform> Kernel<P> {
         let Some(inner_first) = inner_first else {
             self.empty_slot(last);
             self.set_cap(slot, shrunk);
-            return;
+            return Ok(());
         };
         self.swap(slot, remainder, last, zombie);
         if last == first {
@@ -85,21 +86,26 @@ impl<P: Platform> Kernel<P> {
             let content = self.cap(inner_first);
             self.swap(last, content, inner_first, zombie);
         }
+        Ok(())
     }
 
-    /// Undoes what the capability stands for; gives what is left of it: nothing, or a zombie.
-    fn finalise(&self, slot: SlotRef, cap: Cap) -> Cap {
+    /// Undoes what the capability stands for; gives what is left of it: nothing, or the zombie of a thread or CNode. If it is
+    /// preempted the slot holds something to go on with.
+    fn finalise(&self, slot: SlotRef, cap: Cap) -> Result<Cap, Stop> {
         if let Cap::Frame { base, size, mapping: Some(mapping), .. } = cap {
             self.unmap_frame(base, size, mapping);
         }
-        if let Cap::Zombie { .. } = cap {
-            return cap;
+        if let Cap::Zombie { kind, base, .. } = cap {
+            return match kind {
+                ZombieKind::Tcb | ZombieKind::CNode { .. } => Ok(cap),
+                ZombieKind::Endpoint | ZombieKind::Notification => self.finish_queue(slot, kind, base),
+            };
         }
         if !self.is_final(slot) {
-            return Cap::Null;
+            return Ok(Cap::Null);
         }
         match cap {
-            Cap::Endpoint { at, .. } => self.cancel_endpoint(at),
+            Cap::Endpoint { at, .. } => return self.finish_queue(slot, ZombieKind::Endpoint, at.paddr()),
             Cap::Notification { at, .. } => {
                 if let Some(context) = self.notification(at).sched_context() {
                     self.unbind_context_notification(context);
@@ -107,25 +113,38 @@ impl<P: Platform> Kernel<P> {
                 if let Some(thread) = self.notification(at).bound_thread() {
                     self.unbind_thread_notification(thread);
                 }
-                self.cancel_notification(at);
+                return self.finish_queue(slot, ZombieKind::Notification, at.paddr());
             }
             Cap::Reply { at, .. } => self.destroy_reply(at),
             Cap::Tcb { at } => {
                 self.destroy_thread(at);
-                return Cap::Zombie { kind: ZombieKind::Tcb, base: at.paddr(), remaining: TCB_SLOTS };
+                return Ok(Cap::Zombie { kind: ZombieKind::Tcb, base: at.paddr(), remaining: TCB_SLOTS });
             }
             Cap::CNode { at, radix, .. } => {
                 let remaining = 1u64.unbounded_shl(u32::from(radix));
-                return Cap::Zombie { kind: ZombieKind::CNode { radix }, base: at.paddr(), remaining };
+                return Ok(Cap::Zombie { kind: ZombieKind::CNode { radix }, base: at.paddr(), remaining });
             }
             Cap::SchedContext { at, .. } => self.destroy_context(at),
-            Cap::IrqHandler { irq } => self.destroy_irq_handler(irq),
+            Cap::IrqHandler { irq } => self.destroy_irq_handler(irq)?,
             Cap::AsidPool { at, index } => self.destroy_asid_pool(at, index),
             Cap::VSpace { at, asid } if asid != 0 => self.destroy_vspace(at, asid),
             Cap::PageTable { at, mapping: Some(mapping) } => self.unmap_table(at, mapping),
             _ => {}
         }
-        Cap::Null
+        Ok(Cap::Null)
+    }
+
+    /// Restarts whoever waits at an endpoint or notification whose last capability is in `slot`. If that is preempted the
+    /// capability becomes a zombie, so that the restarted threads cannot queue up again.
+    fn finish_queue(&self, slot: SlotRef, kind: ZombieKind, base: u64) -> Result<Cap, Stop> {
+        let done = match kind {
+            ZombieKind::Endpoint => EndpointRef::new(base).map_or(Ok(()), |at| self.cancel_endpoint(at)),
+            _ => NotificationRef::new(base).map_or(Ok(()), |at| self.cancel_notification(at)),
+        };
+        if done.is_err() {
+            self.set_cap(slot, Cap::Zombie { kind, base, remaining: 0 });
+        }
+        done.map(|()| Cap::Null)
     }
 
     /// True if deleting the slot's capability could take long (kernel-abi §2.9).

@@ -1,5 +1,6 @@
 //! Endpoints: sending, receiving, and taking threads out of their queues (kernel-abi §4.2–4.4, §4.8).
 
+use crate::invocation::Stop;
 use crate::kernel::Kernel;
 use crate::object::{EndpointRef, EndpointState, NotificationState, ReplyRef, TcbRef, ThreadState};
 use crate::platform::Platform;
@@ -17,6 +18,9 @@ pub(crate) struct Sender {
 const GRANT: u64 = 1;
 const GRANT_REPLY: u64 = 2;
 const IS_CALL: u64 = 4;
+
+/// Units of work (see `preempt`) of restarting one waiting thread: about 150 instructions.
+pub(crate) const RESTART_UNITS: u32 = 2;
 
 impl Sender {
     fn flags(self) -> u64 {
@@ -141,6 +145,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn receive_from(&self, thread: TcbRef, from: TcbRef, endpoint: EndpointRef, reply: Option<ReplyRef>) {
+        self.pass_cursor(from);
         self.dequeue_head(endpoint, from);
         let tcb = self.tcb(from);
         let flags = tcb.sender_flags();
@@ -158,7 +163,12 @@ impl<P: Platform> Kernel<P> {
                 Some(reply) if sender.can_grant || sender.can_grant_reply => {
                     let may_donate =
                         tcb.sched_context().is_some() && fault != hybrid_abi::fault::FaultType::Timeout as u64;
+                    let lends = self.tcb(thread).sched_context().is_none();
                     self.push_reply(from, thread, reply, may_donate);
+                    // What it lends may have no budget now: the receiver waits for it.
+                    if lends && let Some(context) = self.tcb(thread).sched_context() {
+                        self.resume_context(context);
+                    }
                 }
                 _ => self.set_state(from, ThreadState::Inactive),
             }
@@ -171,6 +181,7 @@ impl<P: Platform> Kernel<P> {
     /// Takes a blocked thread out of its endpoint's queue (its state is for the caller to set).
     pub(crate) fn leave_endpoint(&self, thread: TcbRef) {
         let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
+        self.pass_cursor(thread);
         self.dequeue_head(endpoint, thread);
     }
 
@@ -178,37 +189,88 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn reorder_in_endpoint(&self, thread: TcbRef) {
         let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
         let state = self.endpoint(endpoint).state();
+        self.pass_cursor(thread);
         self.dequeue_head(endpoint, thread);
         let queue = self.queue_insert(self.endpoint_queue(endpoint), thread);
         self.set_endpoint_queue(endpoint, state, queue);
     }
 
-    /// The endpoint is destroyed: waiting threads restart, faulted ones stop.
-    pub(crate) fn cancel_endpoint(&self, endpoint: EndpointRef) {
+    /// The endpoint is destroyed: waiting threads restart, faulted ones stop. Preemptible: what is left is found again.
+    pub(crate) fn cancel_endpoint(&self, endpoint: EndpointRef) -> Result<(), Stop> {
         while let Some(thread) = self.endpoint(endpoint).head() {
+            self.pass_cursor(thread);
             self.dequeue_head(endpoint, thread);
             if let Some(reply) = self.tcb(thread).reply() {
                 self.unlink_reply(reply, thread);
             }
             self.restart_or_stop(thread);
+            if self.endpoint(endpoint).head().is_some() {
+                self.preemption_point(RESTART_UNITS)?;
+            }
         }
-        self.reschedule();
+        Ok(())
     }
 
-    /// Restarts every thread that sends on this endpoint with this badge.
-    pub(crate) fn cancel_badged_sends(&self, endpoint: EndpointRef, badge: u64) {
-        if self.endpoint(endpoint).state() != EndpointState::Send {
-            return;
+    /// Restarts every thread that sends on this endpoint with this badge. Preemptible: the repeated call of `invoker` goes on
+    /// where this one stopped.
+    pub(crate) fn cancel_badged_sends(&self, invoker: TcbRef, endpoint: EndpointRef, badge: u64) -> Result<(), Stop> {
+        let cursor = self.tcb(invoker).cancel_cursor();
+        self.forget_cursor(invoker);
+        let view = self.endpoint(endpoint);
+        if view.state() != EndpointState::Send {
+            return Ok(());
         }
-        let mut next = self.endpoint(endpoint).head();
+        let is_same_call = |sender: &TcbRef| {
+            self.tcb(*sender).blocked_on() == endpoint.paddr() && self.tcb(invoker).sender_badge() == badge
+        };
+        let mut next = cursor.filter(is_same_call).or(view.head());
         while let Some(thread) = next {
             next = self.tcb(thread).queue_next();
-            if self.tcb(thread).sender_badge() == badge {
+            let is_hit = self.tcb(thread).sender_badge() == badge;
+            if is_hit {
+                self.pass_cursor(thread);
                 self.dequeue_head(endpoint, thread);
                 self.restart_or_stop(thread);
             }
+            if let Some(next) = next
+                && let Err(stop) = self.preemption_point(if is_hit { RESTART_UNITS } else { 1 })
+            {
+                self.set_cursor(invoker, next);
+                self.tcb(invoker).set_sender_badge(badge);
+                return Err(stop);
+            }
         }
-        self.reschedule();
+        Ok(())
+    }
+
+    /// The preempted CancelBadgedSends of `invoker` goes on at `sender`.
+    fn set_cursor(&self, invoker: TcbRef, sender: TcbRef) {
+        if let Some(other) = self.tcb(sender).cancel_watcher() {
+            // Two of them at one place: the other one starts again.
+            self.forget_cursor(other);
+        }
+        self.tcb(invoker).set_cancel_cursor(Some(sender));
+        self.tcb(sender).set_cancel_watcher(Some(invoker));
+    }
+
+    /// A preempted CancelBadgedSends of this thread, if any, will not go on: its repetition would start anew.
+    pub(crate) fn forget_cursor(&self, invoker: TcbRef) {
+        if let Some(sender) = self.tcb(invoker).cancel_cursor() {
+            self.tcb(sender).set_cancel_watcher(None);
+            self.tcb(invoker).set_cancel_cursor(None);
+        }
+    }
+
+    /// The sender leaves its place in the queue: a CancelBadgedSends that would go on there goes on behind it.
+    #[inline]
+    fn pass_cursor(&self, sender: TcbRef) {
+        if let Some(invoker) = self.tcb(sender).cancel_watcher() {
+            let next = self.tcb(sender).queue_next();
+            self.forget_cursor(invoker);
+            if let Some(next) = next {
+                self.set_cursor(invoker, next);
+            }
+        }
     }
 
     fn restart_or_stop(&self, thread: TcbRef) {

@@ -66,6 +66,8 @@ impl<P: Platform> Kernel<P> {
         let handler = self.cap(thread.slot(TcbSlot::FaultHandler));
         let may_donate = self.tcb(thread).sched_context().is_some();
         if !self.send_fault(thread, handler, fault, may_donate) {
+            #[cfg(feature = "debug-calls")]
+            self.debug_unhandled_fault(thread, &fault);
             self.set_state(thread, ThreadState::Inactive);
         }
     }
@@ -154,6 +156,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn take_words(&self, thread: TcbRef, replier: TcbRef, length: usize, words: impl Iterator<Item = usize>) {
+        self.forget_cursor(thread);
         for (n, word) in words.take(length).enumerate() {
             let value = self.message_word(replier, n);
             let value = if word == context::SPSR { clean_spsr(value) } else { value };

@@ -6,7 +6,7 @@ use hybrid_abi::rights::Rights;
 
 use crate::cap::Cap;
 use crate::cspace::Side;
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
 use crate::kernel::{IRQS, IrqUse, Kernel};
 use crate::object::SlotRef;
 use crate::platform::Platform;
@@ -212,19 +212,19 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The last handler capability of an interrupt is deleted.
-    pub(crate) fn destroy_irq_handler(&self, place: u32) {
+    pub(crate) fn destroy_irq_handler(&self, place: u32) -> Result<(), Stop> {
         let (core, irq) = irq_at(place);
         // Held or not: an interrupt that stayed active in the controller would never reach the next handler.
         self.platform.release_irq(core, irq);
         self.platform.mask_irq(core, irq);
+        if let Some(slot) = self.irq_slot(place) {
+            self.delete(slot)?;
+        }
         if P::CORES > 1 && irq >= PRIVATE_IRQS {
             self.platform.route_irq(irq, 0);
         }
         self.set_irq_use(place, IrqUse::Inactive);
-        if let Some(slot) = self.irq_slot(place) {
-            // A notification's deletion is one step: it is never preempted and leaves nothing behind.
-            let _ = self.delete(slot);
-        }
+        Ok(())
     }
 }
 

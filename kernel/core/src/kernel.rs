@@ -61,6 +61,9 @@ pub struct Kernel<P: Platform> {
     pub(crate) irq_table: Cell<u64>,
     pub(crate) asid_pools: [Cell<Option<PoolRef>>; ASID_POOLS],
     pub(crate) lost_memory: Cell<u64>,
+    /// The first of all threads.
+    #[cfg(any(test, feature = "debug-calls"))]
+    pub(crate) debug_threads: Cell<Option<TcbRef>>,
     /// Never take the fast path: to compare.
     #[cfg(test)]
     pub(crate) is_slow_only: Cell<bool>,
@@ -84,6 +87,8 @@ impl<P: Platform> Kernel<P> {
             irq_uses: [const { Cell::new(IrqUse::Inactive) }; IRQS],
             irq_table: Cell::new(0),
             asid_pools: [const { Cell::new(None) }; ASID_POOLS],
+            #[cfg(any(test, feature = "debug-calls"))]
+            debug_threads: Cell::new(None),
             #[cfg(test)]
             is_slow_only: Cell::new(false),
             #[cfg(test)]

@@ -28,7 +28,7 @@ pub mod platform;
 pub mod vspace;
 
 mod cnode;
-#[cfg(feature = "debug-calls")]
+#[cfg(any(test, feature = "debug-calls"))]
 mod debug;
 mod delete;
 mod derivation;

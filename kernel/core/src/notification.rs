@@ -1,5 +1,7 @@
 //! Notifications: signalling, waiting, binding, lending a scheduling context (kernel-abi §4.11).
 
+use crate::endpoint::RESTART_UNITS;
+use crate::invocation::Stop;
 use crate::kernel::Kernel;
 use crate::object::{NotificationRef, NotificationState, TcbRef, ThreadState};
 use crate::platform::Platform;
@@ -93,16 +95,19 @@ impl<P: Platform> Kernel<P> {
         self.set_notification_queue(notification, queue);
     }
 
-    /// The notification is destroyed: waiting threads restart.
-    pub(crate) fn cancel_notification(&self, notification: NotificationRef) {
+    /// The notification is destroyed: waiting threads restart. Preemptible: what is left is found again.
+    pub(crate) fn cancel_notification(&self, notification: NotificationRef) -> Result<(), Stop> {
         while let Some(thread) = self.notification(notification).head() {
             let queue = self.queue_remove(self.notification_queue(notification), thread);
             self.set_notification_queue(notification, queue);
             self.set_state(thread, ThreadState::Restart);
             self.refresh_sporadic(thread);
             self.offer(thread);
+            if queue.head.is_some() {
+                self.preemption_point(RESTART_UNITS)?;
+            }
         }
-        self.reschedule();
+        Ok(())
     }
 
     pub(crate) fn bind_notification(&self, thread: TcbRef, notification: NotificationRef) {

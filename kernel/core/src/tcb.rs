@@ -115,6 +115,7 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::IllegalOperation.into());
         }
         let count = usize::try_from(count).unwrap_or(COUNT);
+        self.forget_cursor(thread);
         for (n, register) in ORDER.iter().take(count).enumerate() {
             self.set_register(thread, *register, invocation.word(n.wrapping_add(2)));
         }
@@ -146,6 +147,7 @@ impl<P: Platform> Kernel<P> {
         if flags & COPY_SUSPEND_SOURCE != 0 {
             self.suspend(source);
         }
+        self.forget_cursor(thread);
         let groups = [(COPY_FRAME, 0, FRAME_COUNT), (COPY_INTEGER, FRAME_COUNT, COUNT)];
         for (_, start, end) in groups.into_iter().filter(|group| flags & group.0 != 0) {
             for register in ORDER.iter().take(end).skip(start) {

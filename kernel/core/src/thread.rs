@@ -101,6 +101,9 @@ impl<P: Platform> Kernel<P> {
             self.unbind_context_thread(context);
         }
         self.suspend(thread);
+        self.forget_cursor(thread);
+        #[cfg(any(test, feature = "debug-calls"))]
+        self.debug_destroyed(thread);
         self.platform.release_fp(thread);
     }
 }

@@ -182,6 +182,8 @@ impl<P: Platform> Kernel<P> {
             ObjectType::Tcb => {
                 let thread = TcbRef::new(at)?;
                 self.tcb(thread).set_context_word(context::SPSR, SPSR_USER_BITS);
+                #[cfg(any(test, feature = "debug-calls"))]
+                self.debug_created(thread);
                 Cap::Tcb { at: thread }
             }
             ObjectType::Endpoint => Cap::Endpoint { at: EndpointRef::new(at)?, badge: 0, rights: Rights::ALL },

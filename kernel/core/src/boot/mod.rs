@@ -301,6 +301,8 @@ impl<P: Platform> Kernel<P> {
         tcb.set_pc(parameters.entry);
         tcb.set_fault_ip(parameters.entry);
         tcb.set_context_word(context::SPSR, SPSR_USER_BITS);
+        #[cfg(any(test, feature = "debug-calls"))]
+        self.debug_created(thread);
         tcb.set_priority(MAX_PRIORITY);
         tcb.set_mcp(MAX_PRIORITY);
         let slice = self.platform.ticks_per_ms().saturating_mul(BOOT_TIME_SLICE_MS);

@@ -79,7 +79,8 @@ impl VmRights {
     }
 }
 
-/// What is being taken apart.
+/// What is being taken apart. Threads and CNodes have slots of their own that are deleted first; endpoints and notifications
+/// have threads that wait, and are zombies only while their cancellation is preempted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZombieKind {
     /// A thread with five slots.
@@ -89,6 +90,41 @@ pub enum ZombieKind {
         /// log2 of its slots.
         radix: u8,
     },
+    /// An endpoint in whose queue threads still wait.
+    Endpoint,
+    /// A notification in whose queue threads still wait.
+    Notification,
+}
+
+impl ZombieKind {
+    /// The small field of the capability: bit 0 = thread, bits 1–6 = radix, bits 7–8 = kind of queue.
+    const fn to_field(self) -> u64 {
+        match self {
+            Self::Tcb => 1,
+            Self::CNode { radix } => (radix as u64) << 1,
+            Self::Endpoint => 1 << 7,
+            Self::Notification => 2 << 7,
+        }
+    }
+
+    fn from_field(small: u64) -> Self {
+        match (small >> 7 & 3, small & 1) {
+            (1, _) => Self::Endpoint,
+            (2, _) => Self::Notification,
+            (_, 1) => Self::Tcb,
+            _ => Self::CNode { radix: byte(field(small, 1, 6)) },
+        }
+    }
+
+    /// log2 of the object's bytes.
+    fn bits(self) -> u32 {
+        match self {
+            Self::Tcb => size::TCB_BITS,
+            Self::CNode { radix } => size::SLOT_BITS.wrapping_add(u32::from(radix)),
+            Self::Endpoint => size::ENDPOINT_BITS,
+            Self::Notification => size::NOTIFICATION_BITS,
+        }
+    }
 }
 
 /// A capability.
@@ -278,13 +314,7 @@ impl Cap {
             Cap::VSpace { at, asid } => (word(tag::VSPACE, 0, at.paddr()), u64::from(asid)),
             Cap::AsidControl => (tag::ASID_CONTROL, 0),
             Cap::AsidPool { at, index } => (word(tag::ASID_POOL, 0, at.paddr()), u64::from(index)),
-            Cap::Zombie { kind, base, remaining } => {
-                let small = match kind {
-                    ZombieKind::Tcb => 1,
-                    ZombieKind::CNode { radix } => u64::from(radix) << 1,
-                };
-                (word(tag::ZOMBIE, small, base), remaining)
-            }
+            Cap::Zombie { kind, base, remaining } => (word(tag::ZOMBIE, kind.to_field(), base), remaining),
             Cap::Platform => (tag::PLATFORM, 0),
         }
     }
@@ -341,11 +371,7 @@ impl Cap {
             tag::ASID_CONTROL => Cap::AsidControl,
             tag::ASID_POOL => Cap::AsidPool { at: PoolRef::new(at(word0))?, index: byte(word1) },
             tag::ZOMBIE => Cap::Zombie {
-                kind: if field(word0, 5, 1) != 0 {
-                    ZombieKind::Tcb
-                } else {
-                    ZombieKind::CNode { radix: byte(field(word0, 6, 6)) }
-                },
+                kind: ZombieKind::from_field(field(word0, 5, 11)),
                 base: at(word0),
                 remaining: word1,
             },
@@ -374,10 +400,7 @@ impl Cap {
             Cap::Frame { base, size, .. } => (base, size.bits()),
             Cap::PageTable { at, .. } | Cap::VSpace { at, .. } => (at.paddr(), size::PAGE_TABLE_BITS),
             Cap::AsidPool { at, .. } => (at.paddr(), size::ASID_POOL_BITS),
-            Cap::Zombie { kind: ZombieKind::Tcb, base, .. } => (base, size::TCB_BITS),
-            Cap::Zombie { kind: ZombieKind::CNode { radix }, base, .. } => {
-                (base, size::SLOT_BITS.wrapping_add(u32::from(radix)))
-            }
+            Cap::Zombie { kind, base, .. } => (base, kind.bits()),
             Cap::Null
             | Cap::SchedControl { .. }
             | Cap::IrqControl

@@ -139,6 +139,10 @@ impl Objects {
             Cap::Notification { at, .. } => drop(self.notifications.insert(at)),
             Cap::Reply { at, .. } => drop(self.replies.insert(at)),
             Cap::SchedContext { at, .. } => drop(self.contexts.insert(at)),
+            Cap::Zombie { kind: ZombieKind::Endpoint, base, .. } => self.endpoints.extend(EndpointRef::new(base)),
+            Cap::Zombie { kind: ZombieKind::Notification, base, .. } => {
+                self.notifications.extend(NotificationRef::new(base));
+            }
             _ => {}
         }
     }
@@ -165,6 +169,14 @@ fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
         if let Some(context) = tcb.yield_to() {
             assert!(objects.contexts.contains(&context));
             assert_eq!(k.context(context).yield_from(), Some(*thread));
+        }
+        // INV-CANCEL-1.
+        if let Some(sender) = tcb.cancel_cursor() {
+            assert_eq!(k.tcb(sender).cancel_watcher(), Some(*thread));
+            assert_eq!(k.tcb(sender).state(), ThreadState::BlockedOnSend);
+        }
+        if let Some(invoker) = tcb.cancel_watcher() {
+            assert_eq!(k.tcb(invoker).cancel_cursor(), Some(*thread));
         }
         assert!(tcb.fault_kind() == 0 || !state.is_runnable(), "a running thread with a stored fault");
         let cores = (0..N).filter(|core| k.core_state(*core).current.get() == Some(*thread)).collect::<Vec<_>>();

@@ -1,6 +1,7 @@
 //! Host tests of the logic on a fake machine; compiled for tests only.
 
 mod boot;
+mod cancel;
 mod capabilities;
 mod capability_model;
 mod invariants;

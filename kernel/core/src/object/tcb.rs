@@ -8,7 +8,7 @@
 //! | 72–91 | 576–735 | five capability slots |
 //! | 92–95 | 736–767 | words of the arch crate |
 //! | 96–161 | 768–1295 | FP area: V0–V31, FPSR, FPCR (528 bytes, 16-byte aligned) |
-//! | 162–177 | 1296–1423 | name (debug kernels) |
+//! | 162–179 | 1296–1439 | name and list of all threads (debug kernels) |
 
 use core::cell::Cell;
 
@@ -106,6 +106,14 @@ view! {
         67 => domain, set_domain: u64;
         /// Core.
         68 => core, set_core: u64;
+        /// The sender where this thread's preempted CancelBadgedSends goes on.
+        69 => cancel_cursor, set_cancel_cursor: Option<TcbRef>;
+        /// The thread whose CancelBadgedSends goes on at this sender; they name each other (INV-CANCEL-1).
+        70 => cancel_watcher, set_cancel_watcher: Option<TcbRef>;
+        /// The next of all threads (debug kernels).
+        178 => debug_next, set_debug_next: Option<TcbRef>;
+        /// The previous of all threads (debug kernels).
+        179 => debug_prev, set_debug_prev: Option<TcbRef>;
     }
 }
 
@@ -321,5 +329,5 @@ const _: () = assert!(Tcb::WORDS * 8 == 1 << hybrid_abi::object::TCB_BITS);
 const _: () = assert!((FIRST_SLOT_WORD * 8).is_multiple_of(32));
 const _: () = assert!(FIRST_SLOT_WORD + TCB_SLOTS * 4 <= 92);
 const _: () =
-    assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= TCB_WORDS);
+    assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= 178);
 const _: () = assert!(context::WORDS <= 40);

@@ -7,11 +7,9 @@ use crate::kernel::Kernel;
 use crate::object::{Refill, SchedContextRef, TcbRef};
 use crate::platform::Platform;
 
-/// Rounds of the whole budget that are charged one refill at a time before the rest is done by division.
-const MAX_ROUNDS: u64 = 4;
-/// Refills that a context really uses, however large it is: bounds the loops here. More would not change what a thread
-/// gets, only when exactly.
-const MAX_REFILLS: u64 = 1024;
+/// Refills that a context really uses, however large it is: bounds the loops here at some 10,000 instructions. All of a context
+/// of 4 KiB (250) count. More would not change what a thread gets, only when exactly.
+const MAX_REFILLS: u64 = 256;
 
 impl<P: Platform> Kernel<P> {
     fn queue(&self, context: SchedContextRef) -> (u64, u64) {
@@ -120,10 +118,10 @@ impl<P: Platform> Kernel<P> {
         self.merge_small_heads(context);
     }
 
-    /// A usage of very many whole budgets moves every refill by as many periods. Gives what is left to charge.
+    /// A usage of whole budgets moves every refill by as many periods. Gives what is left to charge.
     fn charge_rounds(&self, context: SchedContextRef, usage: u64, budget: u64, period: u64) -> u64 {
         let rounds = usage.checked_div(budget).unwrap_or(0);
-        if rounds <= MAX_ROUNDS {
+        if rounds == 0 {
             return usage;
         }
         let (_, count) = self.queue(context);
