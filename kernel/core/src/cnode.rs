@@ -30,7 +30,11 @@ impl<P: Platform> Kernel<P> {
     fn cancel_sends(&self, invoker: TcbRef, target: SlotRef) -> Result<(), Stop> {
         match self.cap(target) {
             Cap::Endpoint { at, badge, rights } if rights.has(Rights::ALL) => {
-                if badge == 0 { Ok(()) } else { self.cancel_badged_sends(invoker, at, badge) }
+                if badge == 0 {
+                    Ok(())
+                } else {
+                    self.cancel_badged_sends(invoker, at, badge)
+                }
             }
             _ => Err(Error::IllegalOperation.into()),
         }

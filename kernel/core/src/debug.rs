@@ -9,7 +9,7 @@ use hybrid_abi::{ipc_buffer, syscall};
 use crate::cap::Cap;
 use crate::cspace::slot_of;
 use crate::kernel::Kernel;
-use crate::object::{NAME_WORDS, TcbRef, TcbSlot, context};
+use crate::object::{NAME_WORDS, TcbRef, TcbSlot};
 use crate::platform::Platform;
 
 /// Bytes of the longest name that DebugNameThread takes.
@@ -149,9 +149,10 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// A thread without fault handler stops.
+    #[cfg(feature = "debug-calls")]
     pub(crate) fn debug_unhandled_fault(&self, thread: TcbRef, fault: &crate::fault::Fault) {
         let tcb = self.tcb(thread);
-        let (name, ip, sp) = (self.name(thread), tcb.fault_ip(), tcb.context_word(context::SP));
+        let (name, ip, sp) = (self.name(thread), tcb.fault_ip(), tcb.context_word(crate::object::context::SP));
         self.print(format_args!("\n{fault:x?} of '{name}' at {ip:#x}, sp {sp:#x}: no handler, the thread stops\n"));
     }
 

@@ -189,6 +189,8 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn reorder_in_endpoint(&self, thread: TcbRef) {
         let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
         let state = self.endpoint(endpoint).state();
+        // It may overtake the place where a preempted CancelBadgedSends goes on: those start again.
+        self.reorders.set(self.reorders.get().wrapping_add(1));
         self.pass_cursor(thread);
         self.dequeue_head(endpoint, thread);
         let queue = self.queue_insert(self.endpoint_queue(endpoint), thread);
@@ -220,8 +222,11 @@ impl<P: Platform> Kernel<P> {
         if view.state() != EndpointState::Send {
             return Ok(());
         }
+        let caller = self.tcb(invoker);
         let is_same_call = |sender: &TcbRef| {
-            self.tcb(*sender).blocked_on() == endpoint.paddr() && self.tcb(invoker).sender_badge() == badge
+            self.tcb(*sender).blocked_on() == endpoint.paddr()
+                && caller.sender_badge() == badge
+                && caller.cancel_epoch() == self.reorders.get()
         };
         let mut next = cursor.filter(is_same_call).or(view.head());
         while let Some(thread) = next {
@@ -236,7 +241,8 @@ impl<P: Platform> Kernel<P> {
                 && let Err(stop) = self.preemption_point(if is_hit { RESTART_UNITS } else { 1 })
             {
                 self.set_cursor(invoker, next);
-                self.tcb(invoker).set_sender_badge(badge);
+                caller.set_sender_badge(badge);
+                caller.set_cancel_epoch(self.reorders.get());
                 return Err(stop);
             }
         }

@@ -54,6 +54,8 @@ pub struct Kernel<P: Platform> {
     pub(crate) core_count: Cell<usize>,
     /// Cores that must choose anew, one bit each; told at the end of the operation.
     pub(crate) to_wake: Cell<u8>,
+    /// How often the priority of a waiting sender was changed.
+    pub(crate) reorders: Cell<u64>,
     pub(crate) work_units: Cell<u32>,
     pub(crate) work_limit: Cell<u32>,
     pub(crate) min_budget: Cell<u64>,
@@ -81,6 +83,7 @@ impl<P: Platform> Kernel<P> {
             cores: [const { CoreState::new() }; CORES_MAX],
             core_count: Cell::new(1),
             to_wake: Cell::new(0),
+            reorders: Cell::new(0),
             work_units: Cell::new(0),
             work_limit: Cell::new(hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION),
             min_budget: Cell::new(0),

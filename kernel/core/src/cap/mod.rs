@@ -370,11 +370,9 @@ impl Cap {
             }
             tag::ASID_CONTROL => Cap::AsidControl,
             tag::ASID_POOL => Cap::AsidPool { at: PoolRef::new(at(word0))?, index: byte(word1) },
-            tag::ZOMBIE => Cap::Zombie {
-                kind: ZombieKind::from_field(field(word0, 5, 11)),
-                base: at(word0),
-                remaining: word1,
-            },
+            tag::ZOMBIE => {
+                Cap::Zombie { kind: ZombieKind::from_field(field(word0, 5, 11)), base: at(word0), remaining: word1 }
+            }
             tag::PLATFORM => Cap::Platform,
             _ => return None,
         })

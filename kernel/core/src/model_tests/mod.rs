@@ -4,6 +4,7 @@ mod boot;
 mod cancel;
 mod capabilities;
 mod capability_model;
+mod debug_calls;
 mod invariants;
 mod ipc;
 mod ipc_model;

@@ -110,6 +110,8 @@ view! {
         69 => cancel_cursor, set_cancel_cursor: Option<TcbRef>;
         /// The thread whose CancelBadgedSends goes on at this sender; they name each other (INV-CANCEL-1).
         70 => cancel_watcher, set_cancel_watcher: Option<TcbRef>;
+        /// [`Kernel::reorders`](crate::kernel::Kernel) when that call was preempted.
+        71 => cancel_epoch, set_cancel_epoch: u64;
         /// The next of all threads (debug kernels).
         178 => debug_next, set_debug_next: Option<TcbRef>;
         /// The previous of all threads (debug kernels).
@@ -328,6 +330,5 @@ impl<'m> Tcb<'m> {
 const _: () = assert!(Tcb::WORDS * 8 == 1 << hybrid_abi::object::TCB_BITS);
 const _: () = assert!((FIRST_SLOT_WORD * 8).is_multiple_of(32));
 const _: () = assert!(FIRST_SLOT_WORD + TCB_SLOTS * 4 <= 92);
-const _: () =
-    assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= 178);
+const _: () = assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= 178);
 const _: () = assert!(context::WORDS <= 40);
