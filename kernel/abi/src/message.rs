@@ -13,6 +13,13 @@ pub const REGISTER_WORDS: usize = 4;
 pub struct MessageInfo(pub u64);
 
 impl MessageInfo {
+    /// Bits of the length.
+    pub const LENGTH: u64 = 0x7f;
+    /// Bits of the number of extra capabilities.
+    pub const EXTRA_CAPS: u64 = 3 << 7;
+    /// Bits that tell which capabilities were unwrapped.
+    pub const UNWRAPPED: u64 = 7 << 9;
+
     /// Packs the fields; bits that do not fit are dropped.
     #[must_use]
     pub const fn new(label: u64, caps_unwrapped: u64, extra_caps: u64, length: u64) -> Self {

@@ -13,26 +13,38 @@ use crate::layout::direct;
 /// The FP unit of this core.
 pub(crate) struct FpUnit {
     owner: Cell<Option<TcbRef>>,
-    is_open: Cell<bool>,
 }
 
 impl FpUnit {
     pub(crate) fn start() -> Self {
         cpu::set_fp_access(FP_KERNEL);
         cpu::isb();
-        Self { owner: Cell::new(None), is_open: Cell::new(false) }
+        Self { owner: Cell::new(None) }
     }
 
-    /// Prepares the unit for running `thread`.
+    /// Lets EL0 use the unit, or not.
+    pub(crate) fn open(&self, is_open: bool) {
+        cpu::set_fp_access(if is_open { FP_ALL } else { FP_KERNEL });
+    }
+
+    /// Whether the registers hold `thread`'s state.
+    #[inline(always)]
+    pub(crate) fn is_owner(&self, thread: TcbRef) -> bool {
+        self.owner.get() == Some(thread)
+    }
+
+    /// Brings `thread`'s state into the registers.
     #[inline]
-    pub(crate) fn prepare(&self, thread: TcbRef, is_disabled: bool) {
-        if self.is_open.get() == is_disabled {
-            self.is_open.set(!is_disabled);
-            cpu::set_fp_access(if is_disabled { FP_KERNEL } else { FP_ALL });
+    pub(crate) fn give_to(&self, thread: TcbRef) {
+        if let Some(owner) = self.owner.replace(Some(thread)) {
+            if owner == thread {
+                return;
+            }
+            // SAFETY: an owner is a live TCB: the core calls `release_fp` before it destroys one.
+            unsafe { save(area(owner)) };
         }
-        if !is_disabled && self.owner.get() != Some(thread) {
-            self.change_owner(thread);
-        }
+        // SAFETY: the core runs live TCBs only.
+        unsafe { load(area(thread)) };
     }
 
     /// Saves the registers if they are `thread`'s, and forgets it.
@@ -42,18 +54,6 @@ impl FpUnit {
             unsafe { save(area(thread)) };
             self.owner.set(None);
         }
-    }
-
-    #[cold]
-    fn change_owner(&self, thread: TcbRef) {
-        cpu::isb(); // a change of CPACR_EL1 before this must be in effect
-        if let Some(owner) = self.owner.get() {
-            // SAFETY: an owner is a live TCB: the core calls `release_fp` before it destroys one.
-            unsafe { save(area(owner)) };
-        }
-        // SAFETY: the core runs live TCBs only.
-        unsafe { load(area(thread)) };
-        self.owner.set(Some(thread));
     }
 }
 
@@ -82,7 +82,7 @@ unsafe extern "C" {
 
 core::arch::global_asm!(include_str!("fp.s"));
 
-/// CPACR_EL1.FPEN = 01: EL0 traps, EL1 (which moves the registers) does not.
+/// CPACR_EL1.FPEN = 01: EL0 traps, EL1 (which moves the registers) never does, so no change of it needs a barrier here.
 const FP_KERNEL: u64 = 1 << 20;
 /// CPACR_EL1.FPEN = 11.
 const FP_ALL: u64 = 3 << 20;

@@ -11,7 +11,7 @@ use hybrid_kernel_core::platform::{CacheOperation, Platform};
 use crate::device_tree::REGIONS_MAX;
 use crate::fp::FpUnit;
 use crate::gic::Gic;
-use crate::layout::{DIRECT_SIZE, direct};
+use crate::layout::direct;
 use crate::regions::{Range, RegionSet};
 use crate::{cache, console, cpu, psci};
 
@@ -22,13 +22,9 @@ pub(crate) struct Hardware {
     ticks_per_ms: u64,
     /// The user table while no thread's is in use: 512 zeros.
     empty_space: u64,
-    /// What TTBR0_EL1 holds.
-    space: Cell<u64>,
     fp: FpUnit,
-    /// What CNTKCTL_EL1 holds.
-    counter_access: Cell<u64>,
-    /// The thread that FP and timer access are set up for.
-    prepared: Cell<Option<TcbRef>>,
+    /// What EL0 is allowed now.
+    applied: Cell<u64>,
 }
 
 impl Hardware {
@@ -59,10 +55,8 @@ impl Hardware {
             ram,
             ticks_per_ms: (frequency / 1000).max(1),
             empty_space,
-            space: Cell::new(empty_space),
             fp: FpUnit::start(),
-            counter_access: Cell::new(COUNTER_VIRTUAL),
-            prepared: Cell::new(None),
+            applied: Cell::new(TCB_FLAG_FPU_DISABLED),
         }
     }
 
@@ -71,22 +65,34 @@ impl Hardware {
         self.gic.acknowledge()
     }
 
-    /// Sets up for `thread` what is not in its registers: FP unit and timer access. Cheap if it was the last one.
-    #[inline]
-    pub(crate) fn prepare(&self, thread: TcbRef) {
-        if self.prepared.get() != Some(thread) {
-            self.change_thread(thread);
+    /// Sets up for `thread` what is not in its registers: FP unit and timer access. Gives the address of its registers.
+    ///
+    /// INV-PREPARED-1: `applied` is what CPACR_EL1 and CNTKCTL_EL1 allow, as in [`Tcb::machine`].
+    #[inline(always)]
+    pub(crate) fn prepared_context(&self, thread: TcbRef) -> usize {
+        let wanted = self.tcb(thread).machine();
+        if wanted != self.applied.get() || (wanted & TCB_FLAG_FPU_DISABLED == 0 && !self.fp.is_owner(thread)) {
+            return self.change_thread(thread);
         }
+        direct(thread.paddr())
     }
 
-    fn change_thread(&self, thread: TcbRef) {
-        let tcb = Tcb::new(self.words(thread.paddr()));
-        self.fp.prepare(thread, tcb.flags() & TCB_FLAG_FPU_DISABLED != 0);
-        let wanted = COUNTER_VIRTUAL | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 };
-        if self.counter_access.replace(wanted) != wanted {
-            cpu::set_counter_access(wanted);
+    #[inline(never)]
+    fn change_thread(&self, thread: TcbRef) -> usize {
+        let tcb = self.tcb(thread);
+        if tcb.machine() != self.applied.replace(tcb.machine()) {
+            self.fp.open(tcb.flags() & TCB_FLAG_FPU_DISABLED == 0);
+            cpu::set_counter_access(COUNTER_VIRTUAL | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 });
         }
-        self.prepared.set(Some(thread));
+        if tcb.flags() & TCB_FLAG_FPU_DISABLED == 0 {
+            self.fp.give_to(thread);
+        }
+        direct(thread.paddr())
+    }
+
+    #[inline(always)]
+    fn tcb(&self, thread: TcbRef) -> Tcb<'_> {
+        Tcb::new(self.words(thread.paddr()))
     }
 
     fn mapped(&self, paddr: u64, bytes: u64) -> Option<Range> {
@@ -103,12 +109,11 @@ impl Platform for Hardware {
         0
     }
 
-    #[inline]
+    #[inline(always)]
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
-        // The mask costs less than a check and leaves an aligned address inside of the direct map, whatever comes.
-        let address = direct(paddr & (DIRECT_SIZE - 8));
-        // SAFETY: INV-PLAT-1: `paddr` is inside of an object in RAM, so mapped; aligned by the mask. Everything that is reached this
-        // way is a plain word in a `Cell`, and only one core is here (INV-PLAT-2).
+        let address = direct(paddr);
+        // SAFETY: INV-PLAT-1: `paddr` is the aligned address of an object in RAM, so mapped. Everything that is reached this way is a
+        // plain word in a `Cell`, and only one core is here (INV-PLAT-2).
         unsafe { &*core::ptr::with_exposed_provenance::<[Cell<u64>; N]>(address) }
     }
 
@@ -143,6 +148,7 @@ impl Platform for Hardware {
 
     fn invalidate_asid(&self, asid: u16) {
         cpu::dsb_ishst();
+        cpu::isb(); // a change of TTBR0_EL1 before this is in effect
         cpu::invalidate_asid(asid);
         cpu::dsb_ish();
         cpu::isb();
@@ -163,25 +169,20 @@ impl Platform for Hardware {
         unsafe { cache::maintain(operation, direct(paddr), bytes as usize) };
     }
 
-    #[inline]
-    fn set_address_space(&self, space: Option<(u64, u16)>) {
-        let wanted = space.map_or(self.empty_space, |(root, asid)| root | u64::from(asid) << 48);
-        if self.space.replace(wanted) != wanted {
-            // SAFETY: INV-PLAT-1: the core passes live VSpace objects only, and replaces them before it reuses their memory.
-            unsafe { cpu::set_user_space(wanted) };
-            cpu::isb();
-        }
+    #[inline(always)]
+    fn set_address_space(&self, space: u64) {
+        let value = if space == 0 { self.empty_space } else { space };
+        // No barrier: the return to EL0 synchronises (SCTLR_EL1.EOS), and so does `invalidate_asid` before it invalidates.
+        // SAFETY: INV-PLAT-1: the core passes live VSpace objects only, and replaces them before it reuses their memory.
+        unsafe { cpu::set_user_space(value) };
     }
 
     fn release_fp(&self, thread: TcbRef) {
         self.fp.release(thread);
-        self.thread_changed(thread);
     }
 
-    fn thread_changed(&self, thread: TcbRef) {
-        if self.prepared.get() == Some(thread) {
-            self.prepared.set(None);
-        }
+    fn thread_changed(&self, _thread: TcbRef) {
+        // Whoever runs next is compared with `applied` and with the owner of the FP unit.
     }
 
     fn interrupt_pending(&self) -> bool {

@@ -7,12 +7,13 @@ use core::mem::MaybeUninit;
 
 use hybrid_kernel_core::kernel::{Kernel, UserFault};
 use hybrid_kernel_core::object::TcbRef;
+#[cfg(not(feature = "latency"))]
+use hybrid_kernel_core::{Entry, Way};
 
 use crate::cpu;
 use crate::hardware::Hardware;
 #[cfg(feature = "latency")]
 use crate::latency;
-use crate::layout::direct;
 
 core::arch::global_asm!(include_str!("vectors.s"));
 
@@ -44,12 +45,48 @@ pub(crate) unsafe fn leave_to_user(first: Option<TcbRef>) -> ! {
     unsafe { enter_user(context) }
 }
 
+/// Declares the handler of a call's fast way, and the way that it goes if the time of another thread begins.
+macro_rules! fast_ways {
+    ($($handler:ident: $fast:ident, $timed_handler:ident: $timed:ident;)*) => { $(
+        #[unsafe(no_mangle)]
+        #[cfg_attr(feature = "latency", expect(unused_variables, reason = "there the call is counted as a whole"))]
+        extern "C" fn $handler(cptr: u64, info: u64, w0: u64, w1: u64, w2: u64, w3: u64, reply: u64) -> usize {
+            #[cfg(feature = "latency")]
+            return handle_system_call();
+            #[cfg(not(feature = "latency"))]
+            match kernel().$fast(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
+                Way::Runs(thread) => kernel().platform().prepared_context(thread),
+                Way::Timed => $timed_handler(cptr, info, w0, w1, w2, w3, reply),
+                Way::Ordinary => handle_system_call(),
+            }
+        }
+
+        #[cfg(not(feature = "latency"))]
+        #[inline(never)]
+        extern "C" fn $timed_handler(cptr: u64, info: u64, w0: u64, w1: u64, w2: u64, w3: u64, reply: u64) -> usize {
+            match kernel().$timed(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
+                Way::Runs(thread) => kernel().platform().prepared_context(thread),
+                Way::Timed | Way::Ordinary => handle_system_call(),
+            }
+        }
+    )* };
+}
+
+fast_ways! {
+    handle_call: fast_call, handle_timed_call: timed_call;
+    handle_reply_recv: fast_reply_recv, handle_timed_reply_recv: timed_reply_recv;
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn handle_system_call() -> usize {
     let kernel = kernel();
     #[cfg(feature = "latency")]
-    latency::enter(latency::Cause::Call(kernel.request()));
-    context_of(kernel.handle_syscall())
+    {
+        latency::enter(latency::Cause::Call(kernel.request()));
+        context_of(kernel.handle_syscall())
+    }
+    #[cfg(not(feature = "latency"))]
+    context_of(kernel.handle_syscall_slowly())
 }
 
 #[unsafe(no_mangle)]
@@ -82,10 +119,10 @@ fn context_of(next: Option<TcbRef>) -> usize {
     let mut next = next;
     loop {
         if let Some(thread) = next {
-            kernel.platform().prepare(thread);
+            let context = kernel.platform().prepared_context(thread);
             #[cfg(feature = "latency")]
             latency::leave();
-            return direct(thread.paddr());
+            return context;
         }
         // Interrupts are masked; WFI returns as soon as one is pending all the same.
         #[cfg(feature = "latency")]

@@ -39,7 +39,7 @@ exception_vectors:
     unexpected 14
     unexpected 15
 
-    // Saves all user registers; leaves x1 = ELR_EL1, SP = context.
+    // Saves all user registers but the restart address. Leaves x0 to x7 as they are, x10 = ELR_EL1, SP = context.
     .macro  save_user
     stp     x0, x1, [sp, #0]
     stp     x2, x3, [sp, #16]
@@ -56,37 +56,47 @@ exception_vectors:
     stp     x24, x25, [sp, #192]
     stp     x26, x27, [sp, #208]
     stp     x28, x29, [sp, #224]
-    mrs     x0, sp_el0
-    stp     x30, x0, [sp, #240]
-    mrs     x1, elr_el1
-    mrs     x2, spsr_el1
-    stp     x1, x2, [sp, #256]
-    mrs     x3, tpidr_el0
+    mrs     x9, sp_el0
+    stp     x30, x9, [sp, #240]
+    mrs     x10, elr_el1
+    mrs     x11, spsr_el1
+    stp     x10, x11, [sp, #256]
+    mrs     x12, tpidr_el0
     .endm
 
+    // Leaves the thread's context for the kernel's stack; changes x13.
+    .macro  kernel_stack
+    adrp    x13, __stack_top
+    mov     sp, x13
+    .endm
+
+// Every handler returns into enter_user. Those of system calls get what x0 to x6 held; x7, the number, chooses them.
 user_synchronous:
     save_user
-    mrs     x0, esr_el1
-    adrp    x4, __stack_top
-    lsr     x5, x0, #26
-    cmp     x5, #0x15                   // SVC from AArch64
+    mrs     x9, esr_el1
+    lsr     x11, x9, #26
+    cmp     x11, #0x15                  // SVC from AArch64
     b.ne    1f
-    sub     x1, x1, #4
-    stp     x1, x3, [sp, #272]          // restart address: the SVC itself
-    mov     sp, x4
-    bl      handle_system_call
-    b       enter_user
-1:  stp     x1, x3, [sp, #272]
-    mov     sp, x4
+    sub     x10, x10, #4
+    stp     x10, x12, [sp, #272]        // restart address: the SVC itself
+    kernel_stack
+    adr     x30, enter_user
+    cmn     x7, #1
+    b.eq    handle_call
+    cmn     x7, #2
+    b.eq    handle_reply_recv
+    b       handle_system_call
+1:  stp     x10, x12, [sp, #272]        // restart address: the instruction
+    kernel_stack
+    mov     x0, x9
     mrs     x1, far_el1
-    bl      handle_user_fault
-    b       enter_user
+    adr     x30, enter_user
+    b       handle_user_fault
 
 user_irq:
     save_user
-    stp     x1, x3, [sp, #272]
-    adrp    x4, __stack_top
-    mov     sp, x4
+    stp     x10, x12, [sp, #272]
+    kernel_stack
     bl      handle_interrupt
 
 // x0 = register context of the thread to run.

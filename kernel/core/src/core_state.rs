@@ -30,8 +30,8 @@ pub(crate) struct CoreState {
     pub(crate) release_head: Cell<Option<TcbRef>>,
     /// The address space of the current thread may not be the installed one.
     pub(crate) space_changed: Cell<bool>,
-    /// Root table and ASID that the core translates with.
-    pub(crate) installed_space: Cell<Option<(u64, u16)>>,
+    /// What the core translates with, as [`Platform::set_address_space`] got it.
+    pub(crate) installed_space: Cell<u64>,
 }
 
 impl CoreState {
@@ -46,7 +46,7 @@ impl CoreState {
             ready: ReadyQueues::new(),
             release_head: Cell::new(None),
             space_changed: Cell::new(false),
-            installed_space: Cell::new(None),
+            installed_space: Cell::new(0),
         }
     }
 }

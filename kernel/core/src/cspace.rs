@@ -120,13 +120,10 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// The slot, if the root CNode alone resolves all 64 bits: the usual case, worth a shortcut.
+    /// The slot, if the root CNode alone resolves all 64 bits with a guard of zeros: the usual case, worth a shortcut.
     #[inline(always)]
     pub(crate) fn only_level(&self, thread: TcbRef, cptr: u64) -> Option<SlotRef> {
-        let CNode { at, radix, guard_size, guard } = self.words(thread.slot(TcbSlot::CSpace)).cnode()?;
-        let radix = u32::from(radix);
-        let is_whole = guard_size != 0 && radix.wrapping_add(u32::from(guard_size)) == 64;
-        if is_whole && cptr >> (radix & 63) == guard { slot_of(at, cptr & !(u64::MAX << (radix & 63))) } else { None }
+        SlotRef::new(self.words(thread.slot(TcbSlot::CSpace)).whole_cnode_slot(cptr)?)
     }
 
     #[inline(never)]

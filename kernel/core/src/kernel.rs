@@ -5,6 +5,7 @@ use core::cell::Cell;
 use hybrid_abi::limits::{ASID_POOLS, FIRST_SPI, MAX_IRQ};
 
 use crate::core_state::{CORES_MAX, CoreState};
+use crate::fastpath::{Entry, Way};
 use crate::fault::Fault;
 use crate::object::{
     Endpoint, EndpointRef, Notification, NotificationRef, PoolRef, Refill, Reply, ReplyRef, SchedContext,
@@ -66,12 +67,17 @@ pub struct Kernel<P: Platform> {
     /// The first of all threads.
     #[cfg(any(test, feature = "debug-calls"))]
     pub(crate) debug_threads: Cell<Option<TcbRef>>,
+    /// An ASID pool was deleted while address spaces of it lived: since then, INV-SPACE-1 says nothing.
+    pub(crate) has_orphaned_spaces: Cell<bool>,
     /// Never take the fast path: to compare.
     #[cfg(test)]
     pub(crate) is_slow_only: Cell<bool>,
     /// How often the fast path was taken.
     #[cfg(test)]
     pub(crate) fast_count: Cell<u64>,
+    /// The clock is not sampled: to compare with a fast path that does not either.
+    #[cfg(test)]
+    pub(crate) is_clock_frozen: Cell<bool>,
 }
 
 impl<P: Platform> Kernel<P> {
@@ -96,7 +102,10 @@ impl<P: Platform> Kernel<P> {
             is_slow_only: Cell::new(false),
             #[cfg(test)]
             fast_count: Cell::new(0),
+            #[cfg(test)]
+            is_clock_frozen: Cell::new(false),
             lost_memory: Cell::new(0),
+            has_orphaned_spaces: Cell::new(false),
         }
     }
 
@@ -115,33 +124,45 @@ impl<P: Platform> Kernel<P> {
         self.this_core().current.get()
     }
 
-    /// A system call of the current thread. Gives the thread to run next.
+    /// A system call of the current thread: the fast ways first. Gives the thread to run next.
     pub fn handle_syscall(&self) -> Option<TcbRef> {
-        if let Some(thread) = self.this_core().current.get() {
-            if let Some(next) = self.fast(thread) {
+        #[cfg(test)]
+        if self.is_slow_only.get() {
+            return self.handle_syscall_slowly();
+        }
+        let Some(thread) = self.this_core().current.get() else { return self.leave() };
+        let tcb = self.tcb(thread);
+        let entry = Entry::of(tcb);
+        let way = match tcb.x::<7>().cast_signed() {
+            hybrid_abi::syscall::CALL => match self.fast_call(&entry) {
+                Way::Timed => self.timed_call(&entry),
+                way => way,
+            },
+            hybrid_abi::syscall::REPLY_RECV => match self.fast_reply_recv(&entry) {
+                Way::Timed => self.timed_reply_recv(&entry),
+                way => way,
+            },
+            _ => Way::Ordinary,
+        };
+        match way {
+            Way::Runs(next) => {
                 #[cfg(test)]
                 self.fast_count.set(self.fast_count.get() + 1);
-                return Some(next);
+                Some(next)
             }
+            Way::Timed | Way::Ordinary => self.handle_syscall_slowly(),
+        }
+    }
+
+    /// A system call of the current thread that no fast way (`fast_call`, …) handles.
+    pub fn handle_syscall_slowly(&self) -> Option<TcbRef> {
+        if let Some(thread) = self.this_core().current.get() {
             self.syscall(thread);
         } else {
             // Another core stopped the thread before its call began: it repeats it.
             self.update_time();
         }
         self.leave()
-    }
-
-    #[inline]
-    fn fast(&self, thread: TcbRef) -> Option<TcbRef> {
-        #[cfg(test)]
-        if self.is_slow_only.get() {
-            return None;
-        }
-        match self.tcb(thread).x::<7>().cast_signed() {
-            hybrid_abi::syscall::CALL => self.fast_call(thread),
-            hybrid_abi::syscall::REPLY_RECV => self.fast_reply_recv(thread),
-            _ => None,
-        }
     }
 
     /// A synchronous exception of the current thread. Gives the thread to run next.

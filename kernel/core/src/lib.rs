@@ -52,5 +52,6 @@ mod untyped;
 mod model_tests;
 
 pub use boot::{BootError, BootParameters};
+pub use fastpath::{Entry, Way};
 pub use kernel::{Kernel, UserFault};
 pub use platform::{CacheOperation, PhysRange, Platform};

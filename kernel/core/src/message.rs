@@ -6,7 +6,7 @@ use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::register::{COUNT, ORDER, Register};
 
-use crate::cap::{Cap, Frame, VmRights};
+use crate::cap::Cap;
 use crate::cspace::Side;
 use crate::kernel::Kernel;
 use crate::object::{EndpointRef, SlotRef, TcbRef, TcbSlot, context};
@@ -28,21 +28,17 @@ pub(crate) fn context_word(register: Register) -> usize {
 
 impl<P: Platform> Kernel<P> {
     /// The thread's IPC buffer, if it may be read (or written).
-    #[inline]
     pub(crate) fn buffer(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
-        let Frame { base, size, is_device, rights } = self.words(thread.slot(TcbSlot::Buffer)).frame()?;
-        let is_allowed = match rights {
-            VmRights::ReadWrite => true,
-            VmRights::ReadOnly => !for_writing,
-            VmRights::KernelOnly => false,
-        };
-        if is_device || !is_allowed {
-            return None;
-        }
+        self.buffer_of(thread, for_writing)
+    }
+
+    /// The same without a call.
+    #[inline(always)]
+    pub(crate) fn buffer_of(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
+        let (base, mask) = self.words(thread.slot(TcbSlot::Buffer)).buffer(for_writing)?;
         // The address is 1024-aligned (checked when it was set) and frames are at least 4 KiB, so the whole buffer is
         // inside the frame.
-        let offset = self.tcb(thread).buffer_address() & size.bytes().wrapping_sub(1);
-        Some(self.platform.words(base.wrapping_add(offset)))
+        Some(self.platform.words(base.wrapping_add(self.tcb(thread).buffer_address() & mask)))
     }
 
     /// Writes words as MR0…; gives how many fit.

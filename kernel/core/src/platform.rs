@@ -73,8 +73,9 @@ pub trait Platform {
     /// not map (device memory) it does nothing.
     fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64);
 
-    /// Makes `root` with `asid` the user address space, or an empty one for `None`.
-    fn set_address_space(&self, space: Option<(u64, u16)>);
+    /// Makes the root table in bits 0 to 47, with the ASID in bits 48 to 63, the user address space; an empty one for 0. In effect
+    /// before the next return to a user and before an invalidation that follows.
+    fn set_address_space(&self, space: u64);
 
     /// Saves what FP registers of `thread` are live in a core into its TCB and forgets it as their owner
     /// (the thread is about to be destroyed or disabled).

@@ -1,7 +1,8 @@
 //! Capabilities: the typed form, its two-word encoding, and what two of them have in common.
 //!
 //! Encoding of word 0: bits 0–4 tag, bits 5–19 small fields, bits 20–63 = address bits 4–47 (objects are
-//! 16-byte aligned below 2^48). Untyped memory keeps its watermark there and its base in word 1.
+//! 16-byte aligned below 2^48). Untyped memory keeps its watermark there and its base in word 1. Two capabilities are kept in
+//! the form that every message wants them in: a CNode that resolves whole addresses (`words::WHOLE`), and an address space.
 
 mod words;
 
@@ -12,7 +13,7 @@ use hybrid_abi::rights::Rights;
 use crate::object::{CNodeRef, EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, TableRef, TcbRef};
 
 pub(crate) use words::{CNode, Frame, Words};
-use words::{at, byte, field, half, low32};
+use words::{WHOLE, at, byte, field, half, low32};
 
 /// Where a frame or table is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,6 +275,12 @@ fn mapping_of(word1: u64) -> Option<Mapping> {
     if asid == 0 { None } else { Some(Mapping { asid, vaddr: word1 & VADDR_MASK }) }
 }
 
+/// What the machine is given to translate with: root table and ASID; 0 without an ASID.
+#[inline]
+pub(crate) fn space_word(root: TableRef, asid: u16) -> u64 {
+    if asid == 0 { 0 } else { (u64::from(asid) << 48) | root.paddr() }
+}
+
 impl Cap {
     /// The two words that a slot keeps.
     #[must_use]
@@ -288,7 +295,12 @@ impl Cap {
             Cap::Notification { at, badge, rights } => (word(tag::NOTIFICATION, rights.0, at.paddr()), badge),
             Cap::Reply { at, can_grant } => (word(tag::REPLY, u64::from(can_grant), at.paddr()), 0),
             Cap::CNode { at, radix, guard_size, guard } => {
-                (word(tag::CNODE, u64::from(radix) | (u64::from(guard_size) << 6), at.paddr()), guard)
+                let word0 = word(tag::CNODE, u64::from(radix), at.paddr());
+                if guard == 0 && guard_size != 0 && radix.wrapping_add(guard_size) == 64 {
+                    (word0 | WHOLE, 1u64.unbounded_shl(u32::from(radix)))
+                } else {
+                    (word0 | (u64::from(guard_size) << 13), guard)
+                }
             }
             Cap::Tcb { at } => (word(tag::TCB, 0, at.paddr()), 0),
             Cap::SchedContext { at, bits } => (word(tag::SCHED_CONTEXT, u64::from(bits), at.paddr()), 0),
@@ -311,7 +323,7 @@ impl Cap {
                 (word(tag::FRAME, size | (rights << 2) | (u64::from(is_device) << 4), base), mapping_word(mapping))
             }
             Cap::PageTable { at, mapping } => (word(tag::PAGE_TABLE, 0, at.paddr()), mapping_word(mapping)),
-            Cap::VSpace { at, asid } => (word(tag::VSPACE, 0, at.paddr()), u64::from(asid)),
+            Cap::VSpace { at, asid } => (word(tag::VSPACE, 0, at.paddr()), space_word(at, asid)),
             Cap::AsidControl => (tag::ASID_CONTROL, 0),
             Cap::AsidPool { at, index } => (word(tag::ASID_POOL, 0, at.paddr()), u64::from(index)),
             Cap::Zombie { kind, base, remaining } => (word(tag::ZOMBIE, kind.to_field(), base), remaining),

@@ -45,7 +45,7 @@ impl Words {
         if !self.has_tag(tag::ENDPOINT) {
             return None;
         }
-        Some((EndpointRef::new(at(self.0))?, self.1, self.rights()))
+        Some((EndpointRef::new(small_at(self.0))?, self.1, self.rights()))
     }
 
     #[inline(always)]
@@ -53,7 +53,32 @@ impl Words {
         if !self.has_tag(tag::NOTIFICATION) {
             return None;
         }
-        Some((NotificationRef::new(at(self.0))?, self.1, self.rights()))
+        Some((NotificationRef::new(small_at(self.0))?, self.1, self.rights()))
+    }
+
+    /// Endpoint and badge, if a call may be sent to it and be replied to.
+    #[inline(always)]
+    pub(crate) fn callable_endpoint(self) -> Option<(u64, u64)> {
+        let may_reply = Rights::GRANT.0 | Rights::GRANT_REPLY.0;
+        let is_callable = self.is_with(tag::ENDPOINT, Rights::WRITE) && self.rights().0 & may_reply != 0;
+        is_callable.then_some((small_at(self.0), self.1))
+    }
+
+    /// Endpoint, if messages may be received from it.
+    #[inline(always)]
+    pub(crate) fn readable_endpoint(self) -> Option<u64> {
+        self.is_with(tag::ENDPOINT, Rights::READ).then_some(small_at(self.0))
+    }
+
+    /// Reply object.
+    #[inline(always)]
+    pub(crate) fn reply_at(self) -> Option<u64> {
+        self.has_tag(tag::REPLY).then_some(small_at(self.0))
+    }
+
+    #[inline(always)]
+    fn is_with(self, tag: u64, right: Rights) -> bool {
+        self.0 & (0x1f | (right.0 << 5)) == tag | (right.0 << 5)
     }
 
     /// The object, and whether replies may carry capabilities.
@@ -62,7 +87,7 @@ impl Words {
         if !self.has_tag(tag::REPLY) {
             return None;
         }
-        Some((ReplyRef::new(at(self.0))?, field(self.0, 5, 1) != 0))
+        Some((ReplyRef::new(small_at(self.0))?, field(self.0, 5, 1) != 0))
     }
 
     #[inline(always)]
@@ -70,12 +95,26 @@ impl Words {
         if !self.has_tag(tag::CNODE) {
             return None;
         }
-        Some(CNode {
-            at: CNodeRef::new(at(self.0))?,
-            radix: byte(field(self.0, 5, 6)),
-            guard_size: byte(field(self.0, 11, 6)),
-            guard: self.1,
-        })
+        let radix = byte(field(self.0, 5, 6));
+        let (guard_size, guard) =
+            if self.0 & WHOLE == 0 { (byte(field(self.0, 13, 6)), self.1) } else { (64u8.wrapping_sub(radix), 0) };
+        Some(CNode { at: CNodeRef::new(at(self.0))?, radix, guard_size, guard })
+    }
+
+    /// The address of a CPtr's slot, if this is a CNode that resolves all 64 bits alone, with a guard of zeros; for a slot that holds a
+    /// CNode, what is left of one, or nothing (no other capability has this bit).
+    #[inline(always)]
+    pub(crate) fn whole_cnode_slot(self, cptr: u64) -> Option<u64> {
+        if self.0 & WHOLE == 0 || cptr >= self.1 {
+            return None;
+        }
+        Some(small_at(self.0).wrapping_add(cptr.wrapping_mul(SLOT_BYTES)))
+    }
+
+    /// Of a slot that holds an address space or nothing: what [`crate::platform::Platform::set_address_space`] takes.
+    #[inline(always)]
+    pub(crate) fn space(self) -> u64 {
+        self.1
     }
 
     /// Root table and ASID (0 = none).
@@ -84,7 +123,22 @@ impl Words {
         if !self.has_tag(tag::VSPACE) {
             return None;
         }
-        Some((TableRef::new(at(self.0))?, half(self.1)))
+        Some((TableRef::new(at(self.0))?, half(self.1 >> 48)))
+    }
+
+    /// Of a slot that holds a frame or nothing: base and size - 1, if the kernel may read (or write) messages there.
+    #[inline(always)]
+    pub(crate) fn buffer(self, for_writing: bool) -> Option<(u64, u64)> {
+        let (rights, is_device) = (field(self.0, 7, 2), field(self.0, 9, 1));
+        if !self.has_tag(tag::FRAME) || rights < if for_writing { READ_WRITE } else { READ_ONLY } || is_device != 0 {
+            return None;
+        }
+        let size = match field(self.0, 5, 2) {
+            0 => FrameSize::Small,
+            1 => FrameSize::Large,
+            _ => FrameSize::Huge,
+        };
+        Some((at(self.0), size.bytes().wrapping_sub(1)))
     }
 
     #[inline(always)]
@@ -102,7 +156,7 @@ impl Words {
             is_device: field(self.0, 9, 1) != 0,
             rights: match field(self.0, 7, 2) {
                 0 => VmRights::KernelOnly,
-                1 => VmRights::ReadOnly,
+                READ_ONLY => VmRights::ReadOnly,
                 _ => VmRights::ReadWrite,
             },
         })
@@ -112,6 +166,19 @@ impl Words {
 #[inline]
 pub(super) const fn field(word: u64, shift: u32, bits: u32) -> u64 {
     (word >> shift) & !(u64::MAX << bits)
+}
+
+/// Bit of a CNode capability's word 0: it resolves all 64 bits of an address alone, by a guard of zeros. Then bits 13 to 19 are 0
+/// and word 1 is the number of slots: the first CPtr that it does not resolve. Zombies have this bit clear too.
+pub(super) const WHOLE: u64 = 1 << 12;
+const READ_ONLY: u64 = 1;
+const READ_WRITE: u64 = 2;
+const SLOT_BYTES: u64 = 1 << hybrid_abi::object::SLOT_BITS;
+
+/// The address in a word 0 whose bits 16 to 19 are 0.
+#[inline]
+const fn small_at(word0: u64) -> u64 {
+    word0 >> 16
 }
 
 #[inline]

@@ -21,7 +21,7 @@ fn initial_thread_has_the_specified_state() {
     }
     assert_eq!(tcb.context_word(context::SPSR), 0x140);
     let Cap::VSpace { at, asid: 1 } = w.cap(3) else { panic!("no vspace") };
-    assert_eq!(w.k.platform.spaces[0].get(), Some((at.paddr(), 1)));
+    assert_eq!(w.k.platform.spaces[0].get(), crate::cap::space_word(at, 1));
     assert!(matches!(
         w.slot_of_thread(w.root, TcbSlot::CSpace),
         Cap::CNode { radix: 12, guard_size: 52, guard: 0, .. }

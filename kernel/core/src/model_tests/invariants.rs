@@ -8,8 +8,9 @@ use crate::kernel::{IRQS, Kernel};
 use crate::model_tests::machine::Machine;
 use crate::object::{
     CNodeRef, EndpointRef, EndpointState, NotificationRef, NotificationState, ReplyRef, SchedContextRef, SlotRef,
-    TcbRef, ThreadState,
+    TcbRef, TcbSlot, ThreadState,
 };
+use crate::sched::Switch;
 
 /// All slots that exist, by walking from the interrupt table and the root CNode along derivation lists.
 struct Reach<'k, const N: usize> {
@@ -180,14 +181,21 @@ fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
         }
         assert!(tcb.fault_kind() == 0 || !state.is_runnable(), "a running thread with a stored fault");
         let cores = (0..N).filter(|core| k.core_state(*core).current.get() == Some(*thread)).collect::<Vec<_>>();
+        // INV-ENTRY-2.
         if !cores.is_empty() {
             assert_eq!(state, ThreadState::Running);
             assert!(k.is_schedulable(*thread));
+            assert_eq!(tcb.yield_to(), None);
             assert_eq!(cores, [usize::try_from(tcb.core()).unwrap()], "INV-CORE-1: runs away from home");
         }
         if let Some(context) = tcb.sched_context() {
             assert_eq!(k.context(context).core(), tcb.core(), "INV-CORE-1: core of thread and context differ");
         }
+        // INV-BLOCKED-1; the rest of it is part of INV-SCHED-2.
+        assert!(state.is_runnable() || tcb.fault_kind() != 0 || tcb.yield_to().is_none(), "blocked in a YieldTo");
+        // INV-SPACE-1.
+        let space = k.words(thread.slot(TcbSlot::VSpace)).space();
+        assert!(space == 0 || k.is_live(space) || k.has_orphaned_spaces.get(), "a dead address space");
     }
 }
 
@@ -198,7 +206,9 @@ fn replies<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
         if let Some(thread) = view.thread() {
             assert!(objects.threads.contains(&thread));
             assert_eq!(k.tcb(thread).reply(), Some(*reply));
-        } else {
+        }
+        // INV-REPLY-3.
+        if view.thread().is_none_or(|thread| k.tcb(thread).state() == ThreadState::BlockedOnReceive) {
             assert_eq!((view.older(), view.newer(), view.sched_context()), (None, None, None));
         }
         if let Some(newer) = view.newer() {
@@ -305,6 +315,9 @@ fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
             ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive | ThreadState::BlockedOnNotification
         );
         assert_eq!(is_queued, waiting.contains(thread));
+        // INV-QUEUE-2.
+        let neighbours = (k.tcb(*thread).queue_prev(), k.tcb(*thread).queue_next());
+        assert!(is_queued || neighbours == (None, None), "neighbours of a thread in no queue");
     }
 }
 
@@ -348,6 +361,16 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
     }
     // A core that was told to choose anew has not done so yet.
     let is_told = (k.platform.stopped.get() | k.platform.woken.get()) & 1 << core != 0;
+    // INV-ENTRY-1.
+    if !is_told {
+        assert_eq!((state.switch.get(), state.reprogram.get()), (Switch::Stay, false));
+        assert!(N > 1 || !state.space_changed.get());
+        assert!(release.first().is_none_or(|first| k.release_time(*first) > state.now.get()), "released too late");
+        if let Some(context) = state.current_context.get() {
+            let left = k.head_refill(context).amount().checked_sub(state.consumed.get());
+            assert!(left.is_some_and(|left| left >= k.min_budget.get()), "no budget left: {left:?}");
+        }
+    }
     match current {
         None => assert!(ready.is_empty() || is_told, "idle with ready threads"),
         Some(thread) => {

@@ -33,7 +33,7 @@ pub(crate) struct Machine<const N: usize = 1> {
     memory: Vec<Cell<u64>>,
     pub(crate) clock: Cell<u64>,
     pub(crate) deadlines: [Cell<u64>; N],
-    pub(crate) spaces: [Cell<Option<(u64, u16)>>; N],
+    pub(crate) spaces: [Cell<u64>; N],
     /// Cores that were stopped since they last entered the kernel, one bit each.
     pub(crate) stopped: Cell<u8>,
     /// Reschedule interrupts that wait, one bit for each core.
@@ -44,6 +44,8 @@ pub(crate) struct Machine<const N: usize = 1> {
     pub(crate) countdown: Cell<Option<u32>>,
     /// The root CNode's address, for the invariants: it stays even when every capability to it is gone.
     pub(crate) root_cnode: Cell<u64>,
+    /// How often the clock was read.
+    pub(crate) samples: Cell<u64>,
     /// How often preemption points asked.
     pub(crate) asked: Cell<u32>,
 }
@@ -57,13 +59,14 @@ impl<const N: usize> Machine<N> {
             memory,
             clock: Cell::new(1000),
             deadlines: [const { Cell::new(u64::MAX) }; N],
-            spaces: [const { Cell::new(None) }; N],
+            spaces: [const { Cell::new(0) }; N],
             stopped: Cell::new(0),
             woken: Cell::new(0),
             effects: RefCell::new(Vec::new()),
             masked: RefCell::new(BTreeSet::new()),
             countdown: Cell::new(None),
             root_cnode: Cell::new(0),
+            samples: Cell::new(0),
             asked: Cell::new(0),
         }
     }
@@ -112,6 +115,7 @@ impl<const N: usize> Platform for Machine<N> {
         }
     }
     fn now(&self) -> u64 {
+        self.samples.set(self.samples.get() + 1);
         self.clock.get()
     }
     fn ticks_per_ms(&self) -> u64 {
@@ -132,7 +136,7 @@ impl<const N: usize> Platform for Machine<N> {
     fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64) {
         self.log(Effect::Cache(operation, paddr, bytes));
     }
-    fn set_address_space(&self, space: Option<(u64, u16)>) {
+    fn set_address_space(&self, space: u64) {
         self.spaces[self.core.get()].set(space);
     }
     fn release_fp(&self, _thread: TcbRef) {}

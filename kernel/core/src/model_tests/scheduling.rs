@@ -198,6 +198,8 @@ proptest! {
                 w.k.charge_refills(context, usage);
                 used.push((begins, usage));
             }
+            // No entry led here, so nothing will program the timer.
+            w.k.this_core().reprogram.set(false);
             check(&w.k);
             let now = w.k.this_core().now.get();
             let in_period: u64 = used.iter().filter(|(at, _)| at + period > now).map(|(_, n)| n).sum();

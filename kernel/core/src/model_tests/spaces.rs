@@ -4,6 +4,7 @@ use hybrid_abi::label as l;
 use hybrid_abi::object::ObjectType as T;
 use hybrid_abi::vm::{ATTR_DEFAULT, ATTR_EXECUTE_NEVER};
 
+use crate::cap::space_word;
 use crate::cap::{Cap, FrameSize, Mapping, VmRights};
 use crate::model_tests::invariants::check;
 use crate::model_tests::machine::Effect;
@@ -154,9 +155,9 @@ fn own_space_is_left_before_its_asid_is_invalidated() {
     s.w.ok(thread.slot, l::TCB_SET_SPACE, &[0, 0], &[0, CNODE, s.space]);
     s.w.ok(1, l::TCB_SET_PRIORITY, &[100], &[1]);
     s.w.start(thread);
-    assert_eq!(s.w.k.platform.spaces[0].get(), Some((s.root.paddr(), s.asid)));
+    assert_eq!(s.w.k.platform.spaces[0].get(), space_word(s.root, s.asid));
     s.w.ok(CNODE, l::CNODE_REVOKE, &[s.space, 64], &[]);
-    assert_eq!(s.w.k.platform.spaces[0].get(), None, "the thread's copy was its address space");
+    assert_eq!(s.w.k.platform.spaces[0].get(), 0, "the thread's copy was its address space");
     s.w.ok(CNODE, l::CNODE_DELETE, &[s.space, 64], &[]);
     assert_eq!(s.w.current(), thread.at);
     check(&s.w.k);

@@ -24,14 +24,29 @@ pub enum EndpointState {
 }
 
 const STATE_MASK: u64 = 3;
+const SEND: u64 = 1;
+const RECEIVE: u64 = 2;
 
 impl Endpoint<'_> {
+    /// First of the waiting receivers; `None` if the queue holds none.
+    #[inline]
+    pub(crate) fn receiver(self) -> Option<TcbRef> {
+        let word = self.head_word();
+        if word & RECEIVE == 0 { None } else { TcbRef::new(word & !STATE_MASK) }
+    }
+
+    /// True if senders wait.
+    #[inline]
+    pub(crate) fn has_senders(self) -> bool {
+        self.head_word() & SEND != 0
+    }
+
     /// What the queue holds.
     #[inline]
     pub fn state(self) -> EndpointState {
         match self.head_word() & STATE_MASK {
-            1 => EndpointState::Send,
-            2 => EndpointState::Receive,
+            SEND => EndpointState::Send,
+            RECEIVE => EndpointState::Receive,
             _ => EndpointState::Idle,
         }
     }
@@ -47,8 +62,8 @@ impl Endpoint<'_> {
     pub fn set_queue(self, state: EndpointState, head: Option<TcbRef>, tail: Option<TcbRef>) {
         let bits = match state {
             EndpointState::Idle => 0,
-            EndpointState::Send => 1,
-            EndpointState::Receive => 2,
+            EndpointState::Send => SEND,
+            EndpointState::Receive => RECEIVE,
         };
         self.set_head_word(head.to_word() | bits);
         self.set_tail(tail);

@@ -3,7 +3,7 @@
 //! | words | bytes | content |
 //! |---|---|---|
 //! | 0–36 | 0–295 | register context, see [`context`] |
-//! | 40–55 | 320–447 | hot fields: state, priority, IPC, scheduling |
+//! | 40–55 | 320–447 | hot fields: state, priority, IPC, scheduling; in the order in which messages touch them |
 //! | 56–71 | 448–575 | cold fields: fault, flags |
 //! | 72–91 | 576–735 | five capability slots |
 //! | 92–95 | 736–767 | words of the arch crate |
@@ -48,26 +48,26 @@ pub const NAME_WORDS: usize = 16;
 view! {
     /// A thread of 2048 bytes.
     Tcb[TCB_WORDS] {
-        /// What the thread is doing.
-        40 => state, set_state_raw: ThreadState;
-        /// Priority.
-        41 => priority, set_priority: u8;
-        /// Maximum controlled priority.
-        42 => mcp, set_mcp: u8;
-        /// Scheduling context it runs on.
-        43 => sched_context, set_sched_context: Option<SchedContextRef>;
-        /// Endpoint or notification (by state) in whose queue it is, as an address.
-        44 => blocked_on, set_blocked_on: u64;
+        /// What the thread is doing (bits 0 to 7) and the kind of its stored fault (from bit 8 on): see [`Tcb::state`].
+        40 => status, set_status: u64;
         /// Reply object it is linked to.
-        45 => reply, set_reply: Option<ReplyRef>;
-        /// Badge of the capability it sends through.
-        46 => sender_badge, set_sender_badge: u64;
-        /// Bits: 0 Grant, 1 GrantReply, 2 is a call (of the capability it sends through).
-        47 => sender_flags, set_sender_flags: u64;
+        41 => reply, set_reply: Option<ReplyRef>;
+        /// Scheduling context it runs on.
+        42 => sched_context, set_sched_context: Option<SchedContextRef>;
+        /// Endpoint or notification (by state) in whose queue it is, as an address.
+        43 => blocked_on, set_blocked_on: u64;
+        /// Priority.
+        44 => priority, set_priority: u8;
         /// Next thread of the endpoint or notification queue.
-        48 => queue_next, set_queue_next: Option<TcbRef>;
+        45 => queue_next, set_queue_next: Option<TcbRef>;
         /// Previous thread of that queue.
-        49 => queue_prev, set_queue_prev: Option<TcbRef>;
+        46 => queue_prev, set_queue_prev: Option<TcbRef>;
+        /// Bound notification.
+        47 => bound_notification, set_bound_notification: Option<NotificationRef>;
+        /// Badge of the capability it sends through.
+        48 => sender_badge, set_sender_badge: u64;
+        /// Bits: 0 Grant, 1 GrantReply, 2 is a call (of the capability it sends through).
+        49 => sender_flags, set_sender_flags: u64;
         /// Next thread of the ready or release queue.
         50 => sched_next, set_sched_next: Option<TcbRef>;
         /// Previous thread of that queue.
@@ -78,10 +78,10 @@ view! {
         53 => is_release_queued, set_release_queued: bool;
         /// Virtual address of its IPC buffer.
         54 => buffer_address, set_buffer_address: u64;
-        /// Bound notification.
-        55 => bound_notification, set_bound_notification: Option<NotificationRef>;
-        /// Kind of the stored fault: its label, 0 for none.
-        56 => fault_kind, set_fault_kind: u64;
+        /// What the arch crate applies when it switches: bit 0 FP disabled, bit 1 may program the EL1 physical timer at EL0.
+        55 => machine, set_machine: u64;
+        /// Maximum controlled priority.
+        56 => mcp, set_mcp: u8;
         /// First word of the stored fault.
         57 => fault_word0, set_fault_word0: u64;
         /// Second word of the stored fault.
@@ -94,14 +94,10 @@ view! {
         61 => lookup_word1, set_lookup_word1: u64;
         /// Its data.
         62 => lookup_word2, set_lookup_word2: u64;
-        /// Flags of `TCB_SET_FLAGS`: bit 0 = FP disabled. The arch crate reads it when it switches.
-        63 => flags, set_flags: u64;
         /// The scheduling context whose thread it yielded to.
         64 => yield_to, set_yield_to: Option<SchedContextRef>;
         /// That YieldTo was a Call and wants its result.
         65 => wants_yield_result, set_wants_yield_result: bool;
-        /// May program the EL1 physical timer at EL0. The arch crate reads it when it switches.
-        66 => has_timer_access, set_timer_access: bool;
         /// Domain.
         67 => domain, set_domain: u64;
         /// Core.
@@ -149,18 +145,15 @@ impl TcbRef {
     #[inline]
     #[must_use]
     pub fn slot(self, slot: TcbSlot) -> SlotRef {
-        let index = match slot {
+        let index: u64 = match slot {
             TcbSlot::CSpace => 0,
             TcbSlot::VSpace => 1,
             TcbSlot::Buffer => 2,
             TcbSlot::FaultHandler => 3,
             TcbSlot::TimeoutHandler => 4,
         };
-        match self.slot_at(index) {
-            Some(slot) => slot,
-            // A thread's address is not 0, so neither is its slot's.
-            None => SlotRef(self.0),
-        }
+        // Threads are 2048-aligned, so this is the sum.
+        SlotRef(self.0 | (FIRST_SLOT_WORD * 8 + index * 32))
     }
 }
 
@@ -230,7 +223,69 @@ pub struct StoredFault {
     pub word1: u64,
 }
 
+/// The whole status word of a thread without a stored fault.
+#[inline]
+pub(crate) fn status(state: ThreadState) -> u64 {
+    state.to_word()
+}
+
+const STATE: u64 = 0xff;
+const FAULT_SHIFT: u32 = 8;
+/// Bit of [`Tcb::machine`]: the flag of `TCB_SET_FLAGS`.
+const FPU_DISABLED: u64 = hybrid_abi::limits::TCB_FLAG_FPU_DISABLED;
+/// Bit of [`Tcb::machine`].
+const TIMER_ACCESS: u64 = 2;
+const _: () = assert!(FPU_DISABLED == 1);
+
 impl<'m> Tcb<'m> {
+    /// What the thread is doing.
+    #[inline]
+    pub fn state(self) -> ThreadState {
+        ThreadState::from_word(self.status() & STATE)
+    }
+
+    /// Sets what the thread is doing; `thread::set_state` draws the consequences.
+    #[inline]
+    pub fn set_state_raw(self, state: ThreadState) {
+        self.set_status((self.status() & !STATE) | state.to_word());
+    }
+
+    /// Kind of the stored fault: its label, 0 for none.
+    #[inline]
+    pub fn fault_kind(self) -> u64 {
+        self.status() >> FAULT_SHIFT
+    }
+
+    /// Sets the kind of the stored fault.
+    #[inline]
+    pub fn set_fault_kind(self, kind: u64) {
+        self.set_status((self.status() & STATE) | (kind << FAULT_SHIFT));
+    }
+
+    /// Flags of `TCB_SET_FLAGS`: bit 0 = FP disabled.
+    #[inline]
+    pub fn flags(self) -> u64 {
+        self.machine() & FPU_DISABLED
+    }
+
+    /// Sets these flags.
+    #[inline]
+    pub fn set_flags(self, flags: u64) {
+        self.set_machine((self.machine() & !FPU_DISABLED) | (flags & FPU_DISABLED));
+    }
+
+    /// May program the EL1 physical timer at EL0.
+    #[inline]
+    pub fn has_timer_access(self) -> bool {
+        self.machine() & TIMER_ACCESS != 0
+    }
+
+    /// Gives and takes that right.
+    #[inline]
+    pub fn set_timer_access(self, is_allowed: bool) {
+        self.set_machine((self.machine() & !TIMER_ACCESS) | if is_allowed { TIMER_ACCESS } else { 0 });
+    }
+
     /// Register x`n`.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "N is checked at compile time")]

@@ -53,6 +53,7 @@ impl ReadyQueues {
         }
     }
 
+    #[inline(always)]
     fn highest_priority(&self) -> Option<u8> {
         let group = self.groups.get().checked_ilog2()?;
         let member = self.members.get(group as usize)?.get().checked_ilog2()?;
@@ -65,8 +66,9 @@ impl ReadyQueues {
     }
 
     /// True if no ready thread has a higher priority.
+    #[inline(always)]
     pub(crate) fn is_highest(&self, priority: u8) -> bool {
-        self.highest_priority().is_none_or(|highest| priority >= highest)
+        self.groups.get() == 0 || self.highest_priority().is_none_or(|highest| priority >= highest)
     }
 }
 

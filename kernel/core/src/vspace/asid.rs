@@ -6,7 +6,7 @@ use hybrid_abi::label;
 use hybrid_abi::limits::{ASID_POOLS, ASIDS_PER_POOL};
 use hybrid_abi::object::ASID_POOL_BITS;
 
-use crate::cap::Cap;
+use crate::cap::{Cap, space_word};
 use crate::cspace::Side;
 use crate::invocation::{Answer, Error, Invocation, Outcome};
 use crate::kernel::Kernel;
@@ -104,6 +104,8 @@ impl<P: Platform> Kernel<P> {
         let first = u16::from(index) << INDEX_BITS;
         for n in 0..512u16 {
             if let Some(root) = self.space_of_asid(first | n) {
+                // Capabilities to it stay, in slots and in threads.
+                self.has_orphaned_spaces.set(true);
                 self.end_asid(first | n, root);
             }
         }
@@ -117,10 +119,10 @@ impl<P: Platform> Kernel<P> {
         // The walkers must not refill the TLB for this ASID after it was invalidated.
         for core in 0..P::CORES {
             let state = self.core_state(core);
-            if state.installed_space.get() == Some((root.paddr(), asid)) {
-                state.installed_space.set(None);
+            if state.installed_space.get() == space_word(root, asid) {
+                state.installed_space.set(0);
                 if P::CORES == 1 || core == self.platform.core() {
-                    self.platform.set_address_space(None);
+                    self.platform.set_address_space(0);
                 } else {
                     self.platform.drop_address_space(core);
                 }

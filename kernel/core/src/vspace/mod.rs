@@ -9,7 +9,7 @@ mod walk;
 use crate::cap::Cap;
 use crate::invocation::Error;
 use crate::kernel::Kernel;
-use crate::object::{SlotRef, TableRef, TcbSlot};
+use crate::object::{SlotRef, TableRef, TcbRef, TcbSlot};
 use crate::platform::Platform;
 
 /// A VSpace capability whose ASID is live and belongs to it.
@@ -33,23 +33,36 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Makes the current thread's address space the machine's; keeps the old one when idle and it still lives.
-    #[inline]
     pub(crate) fn install_space(&self) {
         let wanted = match self.this_core().current.get() {
-            Some(thread) => self
-                .words(thread.slot(TcbSlot::VSpace))
-                .vspace()
-                .filter(|(at, asid)| *asid != 0 && self.space_of_asid(*asid) == Some(*at))
-                .map(|(at, asid)| (at.paddr(), asid)),
-            None => self
-                .this_core()
-                .installed_space
-                .get()
-                .filter(|(root, asid)| self.space_of_asid(*asid).is_some_and(|live| live.paddr() == *root)),
+            Some(thread) => self.words(thread.slot(TcbSlot::VSpace)).space(),
+            None => self.this_core().installed_space.get(),
         };
-        if self.this_core().installed_space.replace(wanted) != wanted {
-            self.platform.set_address_space(wanted);
+        self.translate_with(if self.is_live(wanted) { wanted } else { 0 });
+    }
+
+    /// INV-SPACE-1: until an ASID pool is deleted under an address space, what a thread's slot says is live or 0.
+    #[inline(always)]
+    pub(crate) fn install_space_of(&self, thread: TcbRef) {
+        if self.has_orphaned_spaces.get() {
+            self.install_space();
+        } else {
+            self.translate_with(self.words(thread.slot(TcbSlot::VSpace)).space());
         }
+    }
+
+    #[inline(always)]
+    fn translate_with(&self, space: u64) {
+        if self.this_core().installed_space.get() != space {
+            self.this_core().installed_space.set(space);
+            self.platform.set_address_space(space);
+        }
+    }
+
+    /// Whether the ASID still belongs to the root table.
+    pub(crate) fn is_live(&self, space: u64) -> bool {
+        let (root, asid) = (space & !(u64::MAX << 48), u16::try_from(space >> 48).unwrap_or(0));
+        self.space_of_asid(asid).is_some_and(|live| live.paddr() == root)
     }
 }
 
