@@ -63,6 +63,8 @@ pub(crate) struct Recipe {
     pub(crate) board: String,
     /// Features of the kernel's package.
     pub(crate) kernel_features: Vec<&'static str>,
+    /// Whether its default features count too.
+    pub(crate) has_kernel_defaults: bool,
 }
 
 /// The root task of an image.
@@ -71,6 +73,8 @@ pub(crate) enum Root {
     Product(Product),
     /// Another program in its place (the kernel's test suite, the benchmark).
     Package(&'static str),
+    /// None of ours: the kernel alone, and `kernel.elf` beside its `Image`.
+    None,
 }
 
 impl Recipe {
@@ -81,6 +85,7 @@ impl Recipe {
             root: Root::Product(product),
             board: BOARD.into(),
             kernel_features: Vec::new(),
+            has_kernel_defaults: true,
         }
     }
 
@@ -88,7 +93,13 @@ impl Recipe {
     pub(crate) fn of_package(package: &'static str, kernel_features: &[&'static str]) -> Self {
         // A folder for each set of features, so that no kernel is taken for another.
         let folder = std::iter::once(package).chain(kernel_features.iter().copied()).collect::<Vec<_>>().join("+");
-        Self { folder, root: Root::Package(package), board: BOARD.into(), kernel_features: kernel_features.to_vec() }
+        Self {
+            folder,
+            root: Root::Package(package),
+            board: BOARD.into(),
+            kernel_features: kernel_features.to_vec(),
+            has_kernel_defaults: true,
+        }
     }
 }
 
@@ -109,15 +120,20 @@ pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
         Root::Product(product) => {
             let packages =
                 product.components.iter().map(|folder| product::package(folder)).collect::<Result<Vec<_>>>()?;
-            compile(&toolchain, &recipe.folder, &with_kernel(&packages), &recipe.kernel_features, None)?;
+            compile(&toolchain, recipe, &with_kernel(&packages), None)?;
             let bundle = bundle(product, &recipe.board, &packages, &programs, &folder)?;
             let root = product::package(Path::new(ROOT))?;
-            compile(&toolchain, &recipe.folder, std::slice::from_ref(&root), &[], Some(&bundle))?;
+            compile(&toolchain, recipe, std::slice::from_ref(&root), Some(&bundle))?;
             strip(&programs.path(&root)?, &folder.join("root.elf"))?;
         }
         Root::Package(root) => {
-            compile(&toolchain, &recipe.folder, &with_kernel(&[(*root).to_string()]), &recipe.kernel_features, None)?;
+            compile(&toolchain, recipe, &with_kernel(&[(*root).to_string()]), None)?;
             strip(&programs.path(root)?, &folder.join("root.elf"))?;
+        }
+        Root::None => {
+            compile(&toolchain, recipe, &with_kernel(&[]), None)?;
+            let (from, to) = (programs.path(KERNEL)?, folder.join("kernel.elf"));
+            std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
         }
     }
     flatten(&programs.path(KERNEL)?, &folder.join("Image"))?;
@@ -129,21 +145,25 @@ fn with_kernel(packages: &[String]) -> Vec<String> {
 }
 
 /// One cargo run for all `packages`, so that the standard library is built once.
-fn compile(
-    toolchain: &Toolchain,
-    image: &str,
-    packages: &[String],
-    kernel_features: &[&str],
-    bundle: Option<&Path>,
-) -> Result<()> {
-    let what = if bundle.is_some() { "securityd with its bundle" } else { "kernel and components" };
+fn compile(toolchain: &Toolchain, recipe: &Recipe, packages: &[String], bundle: Option<&Path>) -> Result<()> {
+    let image = &recipe.folder;
+    let what = match packages {
+        _ if bundle.is_some() => "securityd with its bundle",
+        [_] => "the kernel",
+        _ => "kernel and components",
+    };
     let step = Step::start(format!("build {image}: {what} ({})", toolchain.name));
     let mut command = toolchain.build();
     for package in packages {
         command.args(["--package", package]);
     }
-    for feature in kernel_features {
-        command.args(["--features", &format!("{KERNEL}/{feature}")]);
+    if bundle.is_none() {
+        for feature in &recipe.kernel_features {
+            command.args(["--features", &format!("{KERNEL}/{feature}")]);
+        }
+        if !recipe.has_kernel_defaults {
+            command.arg("--no-default-features");
+        }
     }
     match bundle {
         Some(path) => command.env("HYBRID_BUNDLE", path),

@@ -7,6 +7,7 @@ mod caps;
 mod cargo;
 mod check;
 mod folders;
+mod foreign;
 mod idl;
 mod image;
 mod product;

@@ -1,6 +1,8 @@
 //! Boots an image in QEMU on this terminal; ends when either side ends.
 use crate::build::{self, Build};
 use crate::folders;
+use crate::foreign::elf;
+use crate::foreign::kernel::{ForeignOptions, Plan};
 use crate::setup;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -8,6 +10,7 @@ use hybrid_scenarios::hardware::{Hardware, ImageFiles, SMP_MAX};
 use hybrid_scenarios::machine;
 use std::io::{ErrorKind, IsTerminal};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +23,11 @@ pub(crate) struct Run {
     build: Build,
     #[command(flatten)]
     machine: MachineOptions,
+    /// Boot this seL4 MCS root task (an ELF file for AArch64) in place of ours
+    #[arg(long, value_name = "ELF", conflicts_with_all = ["product", "board", "http_port"])]
+    root_task: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: ForeignOptions,
     /// Port of 127.0.0.1 that leads to the device's HTTP server; 0 takes any free one
     #[arg(long, default_value_t = 8080)]
     http_port: u16,
@@ -31,12 +39,12 @@ pub(crate) struct Run {
 /// What the virtual board is made of.
 #[derive(Args, Clone)]
 pub(crate) struct MachineOptions {
-    /// Cores; the kernel uses the first and leaves the others parked
+    /// Cores; with --root-task more than one takes the kernel that is built for several
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(SMP_MAX)))]
     smp: u8,
-    /// RAM, for instance 512M or 2G
-    #[arg(long, default_value = "512M", value_parser = memory_mib)]
-    memory: u32,
+    /// RAM, for instance 512M or 2G [default: 512M; 1G with --root-task]
+    #[arg(long, value_parser = memory_mib)]
+    memory: Option<u32>,
     /// Version of the interrupt controller
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=3))]
     gic: u8,
@@ -52,13 +60,13 @@ pub(crate) struct MachineOptions {
 }
 
 impl MachineOptions {
-    /// The hardware that these options describe.
-    pub(crate) fn hardware(&self) -> Hardware {
+    /// The hardware that these options describe, with `memory_mib` of memory if they do not say.
+    pub(crate) fn hardware(&self, memory_mib: u32) -> Hardware {
         Hardware {
             gic: self.gic,
             starts_at_el2: self.el2,
             cpu: self.cpu.clone(),
-            memory_mib: self.memory,
+            memory_mib: self.memory.unwrap_or(memory_mib),
             smp: self.smp,
             counts_instructions: self.icount,
             http_port: None,
@@ -75,10 +83,18 @@ impl Run {
     /// # Errors
     /// The port is taken, or the image does not build, or QEMU does not start.
     pub(crate) fn run(self) -> Result<ExitCode> {
+        if let Some(path) = &self.root_task {
+            return self.run_foreign(path);
+        }
+        if self.foreign.are_given() {
+            bail!(
+                "--export and --root-cnode-bits are for root tasks that were built elsewhere; give one with --root-task"
+            );
+        }
         let port = usable_port(self.http_port)?;
         setup::ensure()?;
         let folder = build::image(&self.build.recipe()?)?;
-        let hardware = Hardware { http_port: Some(port), gdb_port: self.gdb, ..self.machine.hardware() };
+        let hardware = Hardware { http_port: Some(port), gdb_port: self.gdb, ..self.machine.hardware(PRODUCT_MIB) };
         // Again: the build may have taken minutes.
         usable_port(port)?;
         if let Some(gdb) = self.gdb {
@@ -87,6 +103,33 @@ impl Run {
         println!("http://127.0.0.1:{port}/");
         println!("The console follows. Ctrl-C ends the machine; so does `off` in its shell.\n");
         let status = attended(&hardware, &ImageFiles::in_folder(&folder))?;
+        println!();
+        Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Memory of the machine if nothing is said: for a product, and for a foreign root task (which counts on 1 GiB).
+const PRODUCT_MIB: u32 = 512;
+pub(crate) const FOREIGN_MIB: u32 = 1024;
+
+impl Run {
+    /// Boots a root task that was built elsewhere.
+    fn run_foreign(&self, path: &Path) -> Result<ExitCode> {
+        let mut hardware = self.machine.hardware(FOREIGN_MIB);
+        hardware.gdb_port = self.gdb;
+        hardware.command_line = self.foreign.command_line();
+        let refused = |error: elf::RootTaskError| anyhow!("{} cannot be the root task: {error}", path.display());
+        elf::check_file(path, hardware.memory_mib).map_err(refused)?;
+        let root = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
+        setup::ensure()?;
+        let exports = self.foreign.exports()?;
+        let plan = Plan { cores: hardware.smp, has_debug_calls: self.build.debug_kernel, exports };
+        let kernel = plan.build()?.join("Image");
+        if let Some(gdb) = self.gdb {
+            println!("waiting for a debugger: gdb-multiarch -ex 'target remote 127.0.0.1:{gdb}'");
+        }
+        println!("The console follows. Ctrl-C ends the machine.\n");
+        let status = attended(&hardware, &ImageFiles { kernel, root })?;
         println!();
         Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

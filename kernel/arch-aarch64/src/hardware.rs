@@ -38,7 +38,7 @@ impl Hardware {
         cpu::set_timer_compare(u64::MAX);
         cpu::set_timer_control(TIMER_ENABLE);
         cpu::set_physical_timer_control(0);
-        cpu::set_counter_access(COUNTER_VIRTUAL);
+        cpu::set_counter_access(EXPORTED);
         cpu::set_debug_control(DEBUG_CHANNEL_TRAP);
         if matches!(cpu::debug_features() >> 8 & 0xf, 1..=0xe) {
             cpu::set_pmu_access(u64::from(cfg!(feature = "export-pmu")));
@@ -82,7 +82,7 @@ impl Hardware {
         let tcb = self.tcb(thread);
         if tcb.machine() != self.applied.replace(tcb.machine()) {
             self.fp.open(tcb.flags() & TCB_FLAG_FPU_DISABLED == 0);
-            cpu::set_counter_access(COUNTER_VIRTUAL | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 });
+            cpu::set_counter_access(EXPORTED | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 });
         }
         if tcb.flags() & TCB_FLAG_FPU_DISABLED == 0 {
             self.fp.give_to(thread);
@@ -249,9 +249,12 @@ impl Platform for Hardware {
 
 const TIMER_IRQ: u32 = hybrid_abi::limits::TIMER_IRQ as u32;
 const TIMER_ENABLE: u64 = 1;
-/// CNTKCTL_EL1.EL0VCTEN.
-const COUNTER_VIRTUAL: u64 = 1 << 1;
-/// CNTKCTL_EL1.EL0PCTEN and EL0PTEN: a timer without its counter is of no use.
+/// CNTKCTL_EL1.{EL0PCTEN, EL0VCTEN, EL0VTEN, EL0PTEN}: what every thread may use, a bit per exported thing (kernel-abi §11.5).
+const EXPORTED: u64 = (cfg!(feature = "export-pcnt") as u64)
+    | (cfg!(feature = "export-vcnt") as u64) << 1
+    | (cfg!(feature = "export-vtmr") as u64) << 8
+    | (cfg!(feature = "export-ptmr") as u64) << 9;
+/// CNTKCTL_EL1.EL0PCTEN and EL0PTEN: what the platform capability lets one thread use besides.
 const TIMER_PHYSICAL: u64 = 1 << 0 | 1 << 9;
 /// MDSCR_EL1.TDCC: EL0 has no access to the debug channel.
 const DEBUG_CHANNEL_TRAP: u64 = 1 << 12;
