@@ -10,6 +10,7 @@ mod folders;
 mod foreign;
 mod idl;
 mod image;
+mod kernel_table;
 mod product;
 mod progress;
 mod run;

@@ -2,7 +2,7 @@
 use crate::build::{self, Recipe};
 use crate::product::Product;
 use crate::progress::{self, Step};
-use crate::{cargo, folders, setup};
+use crate::{cargo, folders, kernel_table, setup};
 use anyhow::{Result, bail};
 use clap::Args;
 use hybrid_scenarios::cases;
@@ -55,6 +55,10 @@ impl Test {
         let mut images = HashMap::new();
         for scenario in &scenarios {
             outcomes.push(play(scenario, &mut images)?);
+        }
+        if let Some(failure) = kernel_table::report(&scenarios)? {
+            let name = "the kernel's requirements".into();
+            outcomes.push(Outcome { name, took: Duration::ZERO, failure: Some(failure) });
         }
         Ok(summary(&outcomes))
     }

@@ -6,7 +6,7 @@ mod faults;
 mod load;
 mod requests;
 mod storm;
-mod suite;
+pub mod suite;
 
 use crate::hardware::Hardware;
 use crate::scenario::{Image, Scenario, Stage};

@@ -11,4 +11,5 @@ pub mod hardware;
 pub mod http;
 pub mod load;
 pub mod machine;
+pub mod requirements;
 pub mod scenario;

@@ -9,9 +9,13 @@
 #[macro_use]
 mod world;
 #[cfg(target_os = "none")]
+mod probe;
+#[cfg(target_os = "none")]
 mod suite;
 #[cfg(target_os = "none")]
 mod tests;
+#[cfg(target_os = "none")]
+mod timer;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -1,9 +1,10 @@
 //! All tests, grouped as the conformance list is.
 mod boot;
 mod cspace;
+mod endpoint;
 mod fault;
 mod interrupt;
-mod ipc;
+mod message;
 mod notification;
 mod random;
 mod schedule;
@@ -12,7 +13,11 @@ mod syscall;
 mod thread;
 mod untyped;
 
+use hybrid_sys::abi::syscall as number;
+
+use crate::probe::svc;
 use crate::suite::Test;
+use crate::world::{Plan, World, cell};
 
 /// Every group, in the order in which they run: each builds on what the ones before have shown.
 pub(crate) const ALL: &[&[Test]] = &[
@@ -20,9 +25,10 @@ pub(crate) const ALL: &[&[Test]] = &[
     untyped::TESTS,
     cspace::TESTS,
     syscall::TESTS,
+    message::TESTS,
+    endpoint::TESTS,
     notification::TESTS,
     thread::TESTS,
-    ipc::TESTS,
     space::TESTS,
     fault::TESTS,
     schedule::TESTS,
@@ -30,8 +36,27 @@ pub(crate) const ALL: &[&[Test]] = &[
     random::TESTS,
 ];
 
-/// A list of tests with their names.
+/// A list of tests: `name`, `name + ["further requirement"]`, `name if Need`.
 macro_rules! tests {
-    ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
+    (@need) => { $crate::suite::Needs::Nothing };
+    (@need $need:ident) => { $crate::suite::Needs::$need };
+    ($($name:ident $(+ [$($also:literal),*])? $(if $need:ident)?),* $(,)?) => {
+        &[$($crate::suite::Test {
+            name: stringify!($name),
+            also: &[$($($also),*)?],
+            needs: tests!(@need $($need)?),
+            run: $name,
+        }),*]
+    };
 }
 pub(crate) use tests;
+
+/// Whether this kernel has the debug calls: a thread survives asking for the kind of a capability.
+pub(crate) fn has_debug_calls(world: &World) -> bool {
+    let survived = cell();
+    let asked = world.spawn(&Plan::at(254), move || {
+        svc(number::DEBUG_CAP_IDENTIFY, [0; 9]);
+        survived.set(1);
+    });
+    asked.is_ok() && world.settle().is_ok() && survived.get() == 1
+}

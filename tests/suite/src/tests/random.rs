@@ -3,13 +3,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hybrid_sys::abi::syscall;
-use hybrid_sys::{CNode, CNodeData, CPtr, IrqControl, ObjectType, Rights, SchedControl};
+use hybrid_sys::{CNode, CNodeData, CPtr, IrqControl, ObjectType, Rights};
 
 use super::tests;
 use crate::suite::Test;
-use crate::world::{Outcome, POOL, Plan, SELF, Thread, World};
+use crate::world::{Outcome, POOL, Plan, SELF, Thread, World, share};
 
-pub(super) const TESTS: &[Test] = tests![random_calls_harm_nobody];
+pub(super) const TESTS: &[Test] = tests![s09_random_calls_harm_nobody];
 
 static STATE: AtomicU64 = AtomicU64::new(0);
 static CALLS: AtomicU64 = AtomicU64::new(0);
@@ -44,7 +44,7 @@ fn slot() -> u64 {
     random() >> 7 & 63
 }
 
-extern "C" fn call_at_random(_: u64) {
+fn call_at_random() {
     loop {
         CALLS.fetch_add(1, Ordering::Relaxed);
         let label = [random() & 63, word()][usize::from(random() & 31 == 0)];
@@ -115,18 +115,14 @@ fn fill(world: &World, space: CNode) -> Outcome {
     Ok(())
 }
 
-fn random_calls_harm_nobody(world: &World) -> Outcome {
+fn s09_random_calls_harm_nobody(world: &World) -> Outcome {
     CALLS.store(0, Ordering::Relaxed);
     for seed in 1..=ROUNDS {
         STATE.store(seed * 0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         let cnode = CNode::at(world.make(ObjectType::CapTable, 6)?);
         fill(world, cnode)?;
         let address_space = world.address_space()?;
-        let thread = world.thread(&Plan {
-            space: Some(address_space),
-            time_us: (1_000, 1_000),
-            ..Plan::new(call_at_random, 0, 254)
-        })?;
+        let thread = world.prepare(&Plan::at(254).in_space(address_space).with_time(1_000, 1_000), call_at_random)?;
         let own_space = world.slot();
         world.at(own_space).mint_cnode_from(world.at(cnode.cptr().0), CNodeData::new(0, 58))?;
         thread.tcb.set_space(CPtr::NULL, CNode::at(own_space), CNodeData(0), address_space)?;
@@ -147,16 +143,9 @@ fn random_calls_harm_nobody(world: &World) -> Outcome {
 /// Whenever it has stopped (a fault, a wait, its own doing), it is started again where it was stopped.
 fn restart_until_done(world: &World, thread: Thread) -> Outcome {
     let first = thread.tcb.read_registers(hybrid_sys::Suspend::No, 36)?;
-    let control = SchedControl::at(world.boot.info.sched_control.start);
+    let control = world.control(0);
     for _ in 0..RESTARTS {
-        let again = hybrid_sys::SchedParameters {
-            budget_us: 1_000,
-            period_us: 1_000,
-            extra_refills: 0,
-            badge: 0,
-            is_sporadic: false,
-        };
-        control.configure(thread.context, &again)?;
+        control.configure(thread.context, &share(1_000, 1_000))?;
         thread.tcb.suspend()?;
         // The component may have undone these: whether they succeed does not matter.
         let _ = thread.tcb.unbind_notification();
