@@ -1,6 +1,7 @@
 //! Everything that must hold of the text itself; runs no test and changes nothing.
 mod directions;
 mod licences;
+mod panics;
 mod texts;
 mod tree;
 mod unsafe_code;
