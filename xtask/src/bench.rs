@@ -1,5 +1,6 @@
 //! Measures, prints, and writes docs/performance.md; changes no code.
 pub(crate) mod kernel;
+mod latency;
 mod page;
 mod plot;
 mod rows;
@@ -15,6 +16,7 @@ use hybrid_scenarios::hardware::{Hardware, ImageFiles};
 use hybrid_scenarios::machine::{self, Machine};
 use hybrid_scenarios::{http, load};
 use kernel::{Baseline, Build, KernelBench};
+use latency::LatencyBench;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -38,6 +40,8 @@ pub(crate) struct Bench {
 enum What {
     /// Count the kernel's instructions, compare with the targets and with the committed figures
     Kernel(KernelBench),
+    /// Find the longest stretches with interrupts masked, by cause
+    Latency(LatencyBench),
 }
 
 /// A part of the product's measurements.
@@ -66,6 +70,9 @@ impl Bench {
     /// An image does not build or boot, or the load generator is missing.
     pub(crate) fn run(self) -> Result<ExitCode> {
         if let Some(What::Kernel(bench)) = self.what {
+            return bench.run();
+        }
+        if let Some(What::Latency(bench)) = self.what {
             return bench.run();
         }
         setup::ensure()?;

@@ -19,7 +19,7 @@ use std::process::{Command, ExitCode};
 /// Options of `cargo xtask check`.
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, clippy, device-clippy, bench
+    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, panics, clippy, device-clippy, bench
     names: Vec<String>,
     /// Also count the kernel's instructions, and compare them with tests/bench/baseline.json
     #[arg(long)]
@@ -32,7 +32,7 @@ struct Rule {
     find: fn() -> Result<Vec<String>>,
 }
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     Rule { name: "format", find: format },
     Rule { name: "taglines", find: || Ok(texts::taglines(&tree::files()?)) },
     Rule { name: "sizes", find: || Ok(texts::sizes(&tree::files()?)) },
@@ -41,6 +41,7 @@ const RULES: [Rule; 11] = [
     Rule { name: "directions", find: || directions::check(&cargo::metadata(Dependencies::With)?) },
     Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?) },
     Rule { name: "goldens", find: goldens },
+    Rule { name: "panics", find: panics::check },
     Rule { name: "clippy", find: clippy },
     Rule { name: "device-clippy", find: device_clippy },
     Rule { name: "bench", find: kernel::regressions },
