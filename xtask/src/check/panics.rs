@@ -22,9 +22,9 @@ pub(crate) fn check() -> Result<Vec<String>> {
     let mut used = BTreeSet::new();
     for features in KERNELS.iter().filter(|features| has_features(features)) {
         let text = disassembly(features)?;
-        let callers = callers(&text);
-        ensure!(!callers.is_empty(), "no panic was found, not even in the code that boots: is the list of names true?");
-        problems.extend(compare(&golden, &callers, &mut used));
+        // A stripped or foreign file would have no panic either.
+        ensure!(text.lines().any(|line| head(line) == Some("kernel_start")), "the kernel's functions have no names");
+        problems.extend(compare(&golden, &callers(&text), &mut used));
     }
     let unused = entries(&golden).filter(|(name, _)| !used.contains(*name));
     problems.extend(unused.map(|(name, _)| format!("{GOLDEN}: {name} cannot panic any more; take it off the list")));
