@@ -12,8 +12,10 @@ pub const BOOT_UNTYPED_CAPS: usize = 230;
 pub const DOMAINS: u64 = 1;
 /// Entries of the domain schedule.
 pub const DOMAIN_SCHEDULES: u64 = 2;
-/// Radix of the initial thread's CNode.
+/// Radix of the initial thread's CNode, unless the machine asks for more or the image needs more.
 pub const ROOT_CNODE_BITS: u32 = 12;
+/// Largest radix of the initial thread's CNode.
+pub const ROOT_CNODE_BITS_MAX: u32 = 20;
 /// Priorities 0…255.
 pub const PRIORITIES: usize = 256;
 /// Highest priority and MCP.

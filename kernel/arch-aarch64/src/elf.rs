@@ -26,10 +26,6 @@ pub struct Segment<'a> {
     pub data: &'a [u8],
     /// Bytes in memory.
     pub size: u64,
-    /// Whether the segment asks to be writable.
-    pub is_writable: bool,
-    /// Whether the segment asks to be executable.
-    pub is_executable: bool,
 }
 
 /// Why a file cannot be the root task.
@@ -45,7 +41,7 @@ pub enum ElfError {
     Empty,
     /// A segment's numbers contradict each other, overlap or leave the user's address range.
     BadSegment,
-    /// The entry address is not in an executable segment.
+    /// The entry address is in no segment, or misaligned.
     BadEntry,
 }
 
@@ -59,7 +55,7 @@ impl fmt::Display for ElfError {
             Self::BadSegment => {
                 "a segment overlaps another one, contradicts itself or lies outside of the user's addresses"
             }
-            Self::BadEntry => "the entry address is in no executable segment",
+            Self::BadEntry => "the entry address is in no segment, or no multiple of 4",
         })
     }
 }
@@ -74,7 +70,9 @@ impl<'a> Executable<'a> {
             return Err(ElfError::NotElf);
         }
         let ident_is_right = bytes.get(4..7) == Some(&[CLASS_64, DATA_LITTLE_ENDIAN, VERSION]);
-        let kind_is_right = u16_at(bytes, 16)? == TYPE_EXECUTABLE && u16_at(bytes, 18)? == MACHINE_AARCH64;
+        // A position-independent executable that relocates itself runs where its headers say.
+        let has_type = matches!(u16_at(bytes, 16)?, TYPE_EXECUTABLE | TYPE_SHARED);
+        let kind_is_right = has_type && u16_at(bytes, 18)? == MACHINE_AARCH64;
         if !ident_is_right || !kind_is_right || u16_at(bytes, 54)? != HEADER_SIZE {
             return Err(ElfError::WrongKind);
         }
@@ -102,7 +100,8 @@ impl<'a> Executable<'a> {
             if end > user_end || self.overlaps_earlier(index, segment.address, end) {
                 return Err(ElfError::BadSegment);
             }
-            entry_is_good |= segment.is_executable && (segment.address..end).contains(&self.entry);
+            // All of the image is mapped executable (kernel-abi §10.3), whatever its segments ask for.
+            entry_is_good |= (segment.address..end).contains(&self.entry);
             self.start = self.start.min(segment.address & !(PAGE - 1));
             self.end = self.end.max(end.checked_add(PAGE - 1).ok_or(ElfError::BadSegment)? & !(PAGE - 1));
         }
@@ -126,13 +125,12 @@ fn segment<'a>(bytes: &'a [u8], header: &[u8]) -> Result<Option<Segment<'a>>, El
     if u32_at(header, 0)? != SEGMENT_LOAD || size == 0 {
         return Ok(None);
     }
-    let flags = u32_at(header, 4)?;
     let data = slice_at(bytes, u64_at(header, 8)?, u64_at(header, 32)?)?;
     if u64::try_from(data.len()).is_ok_and(|len| len > size) {
         return Err(ElfError::BadSegment);
     }
     let address = u64_at(header, 16)?;
-    Ok(Some(Segment { address, data, size, is_writable: flags & 2 != 0, is_executable: flags & 1 != 0 }))
+    Ok(Some(Segment { address, data, size }))
 }
 
 fn slice_at(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], ElfError> {
@@ -163,6 +161,7 @@ const CLASS_64: u8 = 2;
 const DATA_LITTLE_ENDIAN: u8 = 1;
 const VERSION: u8 = 1;
 const TYPE_EXECUTABLE: u16 = 2;
+const TYPE_SHARED: u16 = 3;
 const MACHINE_AARCH64: u16 = 183;
 const HEADER_SIZE: u16 = 56;
 const SEGMENT_LOAD: u32 = 1;
@@ -206,10 +205,31 @@ mod tests {
         let executable = Executable::try_new(&bytes, USER_END).unwrap();
         assert_eq!((executable.start, executable.end, executable.entry), (0x40_0000, 0x40_4000, 0x40_0010));
         let second = executable.segments().nth(1).unwrap();
-        assert_eq!(
-            (second.data.len(), second.size, second.is_writable, second.is_executable),
-            (16, 0x1800, true, false)
+        assert_eq!((second.data.len(), second.size), (16, 0x1800));
+    }
+
+    #[test]
+    fn foreign_images_are_understood() {
+        // Three segments, two of which share a page; thread-local storage and notes besides; high addresses.
+        let high = 0x7f00_0000_0000;
+        let mut bytes = file(
+            &[(high + 0x10, 32, 32, 4), (high + 0x40, 64, 64, 5), (high + 0x0200_0ff8, 8, 0x0400_0000, 6)],
+            high + 0x60,
         );
+        let mut tls = bytes[64..120].to_vec();
+        tls[..4].copy_from_slice(&7u32.to_le_bytes());
+        tls[24..32].copy_from_slice(&0xdead_0000u64.to_le_bytes());
+        bytes[56..58].copy_from_slice(&4u16.to_le_bytes());
+        bytes[232..288].copy_from_slice(&tls);
+        // Physical addresses mean nothing here.
+        bytes[64 + 24..64 + 32].copy_from_slice(&0x4000_0000u64.to_le_bytes());
+        let executable = Executable::try_new(&bytes, USER_END).unwrap();
+        assert_eq!((executable.start, executable.end, executable.entry), (high, high + 0x0600_1000, high + 0x60));
+        assert_eq!(executable.segments().count(), 3);
+        bytes[16] = 3;
+        assert!(Executable::try_new(&bytes, USER_END).is_ok(), "a position-independent executable");
+        bytes[16] = 1;
+        assert_eq!(error(&bytes), ElfError::WrongKind);
     }
 
     #[test]
@@ -217,7 +237,7 @@ mod tests {
         assert_eq!(error(b"\x7fEL"), ElfError::Truncated);
         assert_eq!(error(&[0; 64]), ElfError::NotElf);
         assert_eq!(error(&file(&[], 0)), ElfError::Empty);
-        assert_eq!(error(&file(&[(0x1000, 32, 32, 4)], 0x1000)), ElfError::BadEntry);
+        assert_eq!(error(&file(&[(0x1000, 32, 32, 5)], 0x1020)), ElfError::BadEntry);
         assert_eq!(error(&file(&[(0x1000, 32, 32, 5)], 0x1002)), ElfError::BadEntry);
         assert_eq!(error(&file(&[(0x1000, 33, 32, 5)], 0x1000)), ElfError::BadSegment);
         assert_eq!(error(&file(&[(0x1000, 4096, 8192, 5)], 0x1000)), ElfError::Truncated);

@@ -97,6 +97,7 @@ mod tests {
             },
             psci: None,
             cpu_count: 1,
+            root_cnode_bits: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! The boot core's way from entry.s to user space; runs once and answers each failure with one sentence.
 
+use hybrid_abi::limits::ROOT_CNODE_BITS;
 use hybrid_kernel_core::boot::BootParameters;
 use hybrid_kernel_core::kernel::Kernel;
 use hybrid_kernel_core::platform::PhysRange;
@@ -32,7 +33,7 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     let gic = start_gic(&mut map, &machine);
     say_hello(&machine, &gic, entry_level);
 
-    let tree_range = Range::of_size(device_tree, tree_bytes.len() as u64);
+    let tree_range = Range::of_size(device_tree, tree.used_size() as u64);
     let memory = MemoryPlan::new(&machine, map.image(), tree_range)
         .unwrap_or_else(|Full| stop(format_args!("memory is in too many pieces")));
     if !memory.mapped.contains(&tree_range) {
@@ -219,6 +220,7 @@ fn boot(
         device_tree: Some((tree.start, tree.size())),
         device_top: 1 << 40,
         cores: 1,
+        root_cnode_bits: machine.root_cnode_bits.unwrap_or(ROOT_CNODE_BITS),
     });
     let first = result.unwrap_or_else(|error| stop(format_args!("the kernel's objects do not fit: {error:?}")));
     if kernel.lost_memory() > 0 {

@@ -11,6 +11,7 @@ pub struct DeviceTree<'a> {
     structure: &'a [u8],
     strings: &'a [u8],
     reservations: &'a [u8],
+    used: usize,
 }
 
 /// Why a blob is refused.
@@ -64,11 +65,23 @@ impl<'a> DeviceTree<'a> {
         let block = |start: usize, size: usize| {
             start.checked_add(size).and_then(|end| bytes.get(start..end)).ok_or(BlobError::Header)
         };
-        Ok(Self {
+        let mut tree = Self {
             structure: block(field(8)?, field(36)?)?,
             strings: block(field(12)?, field(32)?)?,
             reservations: bytes.get(field(16)?..).ok_or(BlobError::Header)?,
-        })
+            used: 0,
+        };
+        let reserved = (tree.reservations().count() + 1) * 16;
+        let ends = [(8, tree.structure.len()), (12, tree.strings.len()), (16, reserved)];
+        for (offset, size) in ends {
+            tree.used = tree.used.max(field(offset)?.saturating_add(size)).min(total);
+        }
+        Ok(tree)
+    }
+
+    /// Bytes from the header to the end of the last block; what follows is padding (QEMU adds up to a MiB).
+    pub fn used_size(&self) -> usize {
+        self.used
     }
 
     /// The entries of the memory reservation block.

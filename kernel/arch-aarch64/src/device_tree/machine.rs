@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use hybrid_abi::limits::{ROOT_CNODE_BITS, ROOT_CNODE_BITS_MAX};
+
 use super::blob::{BlobError, DEPTH_MAX, DeviceTree, Node, cells};
 use crate::regions::{Full, Range, RegionSet};
 
@@ -25,6 +27,8 @@ pub struct Machine {
     pub psci: Option<PsciConduit>,
     /// Number of processor nodes.
     pub cpu_count: usize,
+    /// `root_cnode_bits=N` of the command line: log2 of the slots that the root task's CNode has at least.
+    pub root_cnode_bits: Option<u32>,
 }
 
 /// The interrupt controller's registers.
@@ -70,6 +74,8 @@ pub enum MachineError {
     WrongTimer,
     /// The initrd's start and end contradict each other.
     BadInitrd,
+    /// The command line's `root_cnode_bits` is no number that a root CNode can have.
+    BadRootCnodeBits,
 }
 
 impl fmt::Display for MachineError {
@@ -83,6 +89,7 @@ impl fmt::Display for MachineError {
             Self::NoInterruptController => "the device tree names no GICv2 or GICv3 interrupt controller",
             Self::WrongTimer => "the device tree names no ARMv8 timer with virtual interrupt 27",
             Self::BadInitrd => "the device tree's initrd range is damaged",
+            Self::BadRootCnodeBits => "root_cnode_bits on the command line is no number from 12 to 20",
         })
     }
 }
@@ -129,6 +136,7 @@ impl Machine {
             gic: found.gic.ok_or(MachineError::NoInterruptController)?,
             psci: found.psci,
             cpu_count: found.cpu_count,
+            root_cnode_bits: found.root_cnode_bits,
         })
     }
 }
@@ -142,6 +150,7 @@ struct Found {
     psci: Option<PsciConduit>,
     has_timer: bool,
     cpu_count: usize,
+    root_cnode_bits: Option<u32>,
 }
 
 impl Found {
@@ -179,6 +188,7 @@ impl Found {
             (None, None) => None,
             _ => return Err(MachineError::BadInitrd),
         };
+        self.root_cnode_bits = root_cnode_bits(node.text(b"bootargs").unwrap_or(b""))?;
         Ok(())
     }
 
@@ -206,6 +216,17 @@ impl Found {
             self.has_timer |= virtual_timer == Some((1 << 32) | 11);
         }
     }
+}
+
+/// The value of `root_cnode_bits=` on a command line. Other words are somebody else's and mean nothing here.
+fn root_cnode_bits(line: &[u8]) -> Result<Option<u32>, MachineError> {
+    let words = line.split(u8::is_ascii_whitespace);
+    let Some(value) = words.filter_map(|word| word.strip_prefix(b"root_cnode_bits=")).next_back() else {
+        return Ok(None);
+    };
+    let number = core::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    let number = number.filter(|bits| (ROOT_CNODE_BITS..=ROOT_CNODE_BITS_MAX).contains(bits));
+    number.map(Some).ok_or(MachineError::BadRootCnodeBits)
 }
 
 struct ConsoleFinder<'a> {

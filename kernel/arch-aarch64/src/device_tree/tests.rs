@@ -143,6 +143,36 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn root_cnode_bits_are_read_from_the_command_line() {
+    let with = |line: &str| {
+        let mut b = virt();
+        b.structure.truncate(b.structure.len() - 4); // the root's end
+        b.begin("chosen").text("bootargs", line).end().end();
+        machine(&b.blob()).map(|machine| machine.root_cnode_bits)
+    };
+    assert_eq!(machine(&virt().blob()).unwrap().root_cnode_bits, None);
+    assert_eq!(with("console=ttyAMA0 quiet"), Ok(None));
+    assert_eq!(with("quiet root_cnode_bits=13"), Ok(Some(13)));
+    assert_eq!(with("root_cnode_bits=12 root_cnode_bits=20"), Ok(Some(20)));
+    for bad in
+        ["root_cnode_bits=11", "root_cnode_bits=21", "root_cnode_bits=", "root_cnode_bits=0x0d", "root_cnode_bits=-13"]
+    {
+        assert_eq!(with(bad), Err(MachineError::BadRootCnodeBits), "{bad}");
+    }
+}
+
+#[test]
+fn padding_behind_the_blocks_is_not_used() {
+    let exact = virt().blob();
+    let mut padded = exact.clone();
+    padded.resize(exact.len() + 5000, 0);
+    let total = u32::try_from(padded.len()).unwrap();
+    padded[4..8].copy_from_slice(&total.to_be_bytes());
+    assert_eq!(DeviceTree::try_new(&padded).unwrap().used_size(), exact.len());
+    assert_eq!(DeviceTree::try_new(&exact).unwrap().used_size(), exact.len());
+}
+
+#[test]
 fn deep_nesting_is_survived() {
     let mut b = Builder::default();
     for _ in 0..1000 {

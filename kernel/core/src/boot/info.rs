@@ -4,11 +4,11 @@ use core::cell::Cell;
 
 use hybrid_abi::bootinfo::{EXTRA_DEVICE_TREE, word};
 use hybrid_abi::extension::BOOT_BLOCK_ID;
-use hybrid_abi::limits::{BOOT_UNTYPED_CAPS, ROOT_CNODE_BITS};
+use hybrid_abi::limits::BOOT_UNTYPED_CAPS;
 use hybrid_abi::object::{UNTYPED_MAX_BITS, UNTYPED_MIN_BITS};
 
 use crate::boot::memory::{blocks, gaps};
-use crate::boot::{BootError, BootParameters, PAGE, Slots};
+use crate::boot::{BootError, BootParameters, Layout, PAGE, Slots};
 use crate::cap::Cap;
 use crate::kernel::Kernel;
 use crate::platform::{PhysRange, Platform};
@@ -33,7 +33,7 @@ pub(super) fn extra_len(parameters: &BootParameters<'_>) -> u64 {
 }
 
 impl<P: Platform> Kernel<P> {
-    pub(super) fn write_boot_info(&self, frame: u64, ipc_buffer: u64, extra_len: u64, regions: &Regions) {
+    pub(super) fn write_boot_info(&self, frame: u64, layout: &Layout, regions: &Regions) {
         let words: &[Cell<u64>; 512] = self.platform.words(frame);
         let put = |at: usize, value: u64| {
             if let Some(cell) = words.get(at) {
@@ -44,10 +44,10 @@ impl<P: Platform> Kernel<P> {
             put(at, region.0);
             put(at.wrapping_add(1), region.1);
         };
-        put(word::EXTRA_LEN, extra_len);
+        put(word::EXTRA_LEN, layout.extra_len);
         put(word::NUM_NODES, self.core_count.get() as u64);
-        put(word::IPC_BUFFER, ipc_buffer);
-        put(word::CNODE_BITS, u64::from(ROOT_CNODE_BITS));
+        put(word::IPC_BUFFER, layout.ipc_buffer);
+        put(word::CNODE_BITS, u64::from(layout.cnode_bits));
         put_region(word::EMPTY, regions.empty);
         put_region(word::USER_IMAGE_FRAMES, regions.image_frames);
         put_region(word::USER_IMAGE_PAGING, regions.paging);
@@ -93,7 +93,7 @@ impl<P: Platform> Kernel<P> {
         result.map(|()| (first, slots.next))
     }
 
-    /// Writes the extra blocks: the slot of the Platform capability, then the device tree.
+    /// Writes the extra blocks: the slot of the Platform capability, then the device tree (without padding behind it).
     pub(super) fn write_extra(&self, frames: u64, parameters: &BootParameters<'_>, platform_slot: u64) {
         let put = |offset: u64, value: u64| {
             let [word] = self.platform.words::<1>(frames.wrapping_add(offset));
@@ -112,6 +112,10 @@ impl<P: Platform> Kernel<P> {
             let value = if left < 8 { word.get() & !(u64::MAX << left.wrapping_mul(8)) } else { word.get() };
             put(start.wrapping_add(offset), value);
         }
+        // Bytes 4 to 7 are the total size, big endian: it may have counted padding that was not copied.
+        let [head] = self.platform.words::<1>(tree);
+        let size = u32::try_from(bytes).unwrap_or(u32::MAX).swap_bytes();
+        put(start, (head.get() & 0xffff_ffff) | (u64::from(size) << 32));
     }
 }
 

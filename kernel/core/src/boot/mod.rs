@@ -4,13 +4,16 @@ mod info;
 mod memory;
 mod space;
 
-use hybrid_abi::limits::{BOOT_TIME_SLICE_MS, MAX_PRIORITY, MIN_BUDGET_US, ROOT_CNODE_BITS, TIMER_IRQ};
+use hybrid_abi::limits::{
+    BOOT_TIME_SLICE_MS, BOOT_UNTYPED_CAPS, MAX_PRIORITY, MIN_BUDGET_US, ROOT_CNODE_BITS, ROOT_CNODE_BITS_MAX, TIMER_IRQ,
+};
 use hybrid_abi::object::SLOT_BITS;
 use hybrid_abi::register::SPSR_USER_BITS;
 use hybrid_abi::slot as fixed;
 use hybrid_abi::vm::USER_TOP;
 
 use crate::cap::{Cap, FrameSize, VmRights};
+use crate::core_state::CORES_MAX;
 use crate::cspace::slot_of;
 use crate::kernel::{IRQS, Kernel};
 use crate::object::{CNodeRef, PoolRef, SchedContextRef, SlotRef, TableRef, TcbRef, TcbSlot, ThreadState, context};
@@ -39,6 +42,8 @@ pub struct BootParameters<'a> {
     pub device_top: u64,
     /// Cores that were started, this one included: 1 to [`Platform::CORES`].
     pub cores: usize,
+    /// Radix that the root CNode has at least; it grows to what the image needs (boot info says what it is).
+    pub root_cnode_bits: u32,
 }
 
 /// Why the kernel cannot start user space.
@@ -53,9 +58,7 @@ pub enum BootError {
 }
 
 const PAGE: u64 = 4096;
-const CNODE_BYTES: u64 = 1 << (ROOT_CNODE_BITS + SLOT_BITS);
-const ROOT_SLOTS: u64 = 1 << ROOT_CNODE_BITS;
-/// Slots kept free of boot capabilities besides untyped memory.
+/// Slots of the root CNode that boot leaves free at least.
 const SPARE_SLOTS: u64 = 512;
 /// ASID of the initial address space.
 const BOOT_ASID: u16 = 1;
@@ -81,11 +84,12 @@ impl Pages {
 struct Slots {
     cnode: CNodeRef,
     next: u64,
+    count: u64,
 }
 
 impl Slots {
     fn fixed(&self, index: u64) -> Result<SlotRef, BootError> {
-        slot_of(self.cnode, index).filter(|_| index < ROOT_SLOTS).ok_or(BootError::BadImage)
+        slot_of(self.cnode, index).filter(|_| index < self.count).ok_or(BootError::BadImage)
     }
 
     fn take(&mut self) -> Result<SlotRef, BootError> {
@@ -99,6 +103,10 @@ impl Slots {
 #[derive(Clone, Copy)]
 struct Layout {
     image_pages: u64,
+    /// Page tables below the root.
+    tables: u64,
+    /// Radix of the root CNode.
+    cnode_bits: u32,
     ipc_buffer: u64,
     boot_info: u64,
     extra: u64,
@@ -124,10 +132,27 @@ impl Layout {
         let extra = after(boot_info, PAGE)?;
         let end = after(extra, extra_pages.saturating_mul(PAGE))?;
         let image_pages = bytes / PAGE;
-        if end > USER_TOP || image_pages.saturating_add(extra_pages) > ROOT_SLOTS - SPARE_SLOTS {
+        if end > USER_TOP {
             return Err(BootError::BadImage);
         }
-        Ok(Self { image_pages, ipc_buffer, boot_info, extra, extra_pages, extra_len, end })
+        let tables = space::table_count(parameters.image_vaddr, end);
+        // Besides frames and tables: the fixed slots, SchedControl, untyped memory, the Platform capability.
+        let slots =
+            [image_pages, extra_pages, tables, fixed::FIRST_DYNAMIC, CORES_MAX as u64, BOOT_UNTYPED_CAPS as u64, 1];
+        let slots = slots.into_iter().fold(SPARE_SLOTS, u64::saturating_add);
+        let cnode_bits = parameters.root_cnode_bits.max(ROOT_CNODE_BITS).max(bits_for(slots));
+        if cnode_bits > ROOT_CNODE_BITS_MAX {
+            return Err(BootError::BadImage);
+        }
+        Ok(Self { image_pages, tables, cnode_bits, ipc_buffer, boot_info, extra, extra_pages, extra_len, end })
+    }
+
+    fn slots(&self) -> u64 {
+        1u64.unbounded_shl(self.cnode_bits)
+    }
+
+    fn cnode_bytes(&self) -> u64 {
+        self.slots().unbounded_shl(SLOT_BITS)
     }
 }
 
@@ -156,34 +181,23 @@ impl<P: Platform> Kernel<P> {
         }
         self.core_count.set(parameters.cores.clamp(1, P::CORES));
         let layout = Layout::of(parameters)?;
-        let tables = space::table_count(parameters.image_vaddr, layout.end);
-        // CNode, interrupt table, root table, pool, boot info, buffer, one page for thread and scheduling context.
-        let bytes = CNODE_BYTES
-            .saturating_add(PAGE * 7)
-            .saturating_add(tables.saturating_add(layout.extra_pages).saturating_mul(PAGE));
-        let block = boot_block(parameters, bytes).ok_or(BootError::TooLittleMemory)?;
+        // Interrupt table (2), root table, pool, boot info, buffer, one page for thread and scheduling context.
+        let pages = layout.tables.saturating_add(layout.extra_pages).saturating_add(7);
+        let bytes = layout.cnode_bytes().saturating_add(pages.saturating_mul(PAGE));
+        let block = boot_block(parameters, bytes, layout.cnode_bytes()).ok_or(BootError::TooLittleMemory)?;
         self.platform.zero(block.start, block.end.wrapping_sub(block.start));
 
         let mut pages = Pages { next: block.start, end: block.end };
         let objects = self.boot_objects(&mut pages, &layout)?;
         self.start_clock();
-        let mut slots = Slots { cnode: objects.cnode, next: fixed::FIRST_DYNAMIC };
+        let mut slots = Slots { cnode: objects.cnode, next: fixed::FIRST_DYNAMIC, count: layout.slots() };
         let region = |start: u64, end: u64| (start, end);
 
         let first = slots.next;
         self.map_boot_tables(&mut pages, &mut slots, objects.root, parameters.image_vaddr, layout.end)?;
         let paging = region(first, slots.next);
         let first = slots.next;
-        for page in 0..layout.extra_pages {
-            let offset = page.wrapping_mul(PAGE);
-            let cap = self.map_boot_frame(
-                objects.root,
-                objects.extra.wrapping_add(offset),
-                layout.extra.wrapping_add(offset),
-                false,
-            );
-            self.insert_root(slots.take()?, cap);
-        }
+        self.map_boot_frames(&mut slots, objects.root, objects.extra, layout.extra, layout.extra_pages, false)?;
         let extra_pages = region(first, slots.next);
         let first = slots.next;
         for core in 0..self.core_count.get() {
@@ -191,13 +205,8 @@ impl<P: Platform> Kernel<P> {
         }
         let sched_control = region(first, slots.next);
         let first = slots.next;
-        for page in 0..layout.image_pages {
-            let offset = page.wrapping_mul(PAGE);
-            let (paddr, vaddr) =
-                (parameters.image.start.wrapping_add(offset), parameters.image_vaddr.wrapping_add(offset));
-            let cap = self.map_boot_frame(objects.root, paddr, vaddr, true);
-            self.insert_root(slots.take()?, cap);
-        }
+        let (image, vaddr) = (parameters.image.start, parameters.image_vaddr);
+        self.map_boot_frames(&mut slots, objects.root, image, vaddr, layout.image_pages, true)?;
         let image_frames = region(first, slots.next);
 
         self.insert_fixed(&slots, &objects, &layout)?;
@@ -210,18 +219,20 @@ impl<P: Platform> Kernel<P> {
             sched_control,
             image_frames,
             untyped,
-            empty: region(slots.next, ROOT_SLOTS),
+            empty: region(slots.next, layout.slots()),
         };
-        self.write_boot_info(objects.boot_info, layout.ipc_buffer, layout.extra_len, &info);
+        self.write_boot_info(objects.boot_info, &layout, &info);
         self.write_extra(objects.extra, parameters, platform_slot);
-        self.platform.maintain_cache(CacheOperation::Clean, block.start, block.end.wrapping_sub(block.start));
+        // What the walkers and uncached views of user space see: everything but the CNode, which comes first.
+        let visible = block.start.saturating_add(layout.cnode_bytes());
+        self.platform.maintain_cache(CacheOperation::Clean, visible, block.end.saturating_sub(visible));
         self.start_initial_thread(parameters, &objects, &slots, &layout)?;
         Ok(self.leave())
     }
 
     fn boot_objects(&self, pages: &mut Pages, layout: &Layout) -> Result<Objects, BootError> {
         let missing = BootError::TooLittleMemory;
-        let cnode = CNodeRef::new(pages.take(CNODE_BYTES)?).ok_or(missing)?;
+        let cnode = CNodeRef::new(pages.take(layout.cnode_bytes())?).ok_or(missing)?;
         let table_bytes = (IRQS as u64).wrapping_mul(1 << SLOT_BITS).next_multiple_of(PAGE);
         self.irq_table.set(pages.take(table_bytes)?);
         let root = TableRef::new(pages.take(PAGE)?).ok_or(missing)?;
@@ -247,8 +258,8 @@ impl<P: Platform> Kernel<P> {
     fn insert_fixed(&self, slots: &Slots, objects: &Objects, layout: &Layout) -> Result<(), BootError> {
         let cnode = Cap::CNode {
             at: objects.cnode,
-            radix: u8::try_from(ROOT_CNODE_BITS).unwrap_or(0),
-            guard_size: u8::try_from(64 - ROOT_CNODE_BITS).unwrap_or(0),
+            radix: u8::try_from(layout.cnode_bits).unwrap_or(0),
+            guard_size: u8::try_from(64u32.saturating_sub(layout.cnode_bits)).unwrap_or(0),
             guard: 0,
         };
         let boot_info = self.map_boot_frame(objects.root, objects.boot_info, layout.boot_info, false);
@@ -313,13 +324,18 @@ impl<P: Platform> Kernel<P> {
     }
 }
 
+/// log2 of the smallest CNode with so many slots.
+fn bits_for(slots: u64) -> u32 {
+    slots.checked_next_power_of_two().map_or(u32::MAX, u64::trailing_zeros)
+}
+
 /// Memory for the boot objects: at the end of the last free region that is large enough, aligned to the CNode.
-fn boot_block(parameters: &BootParameters<'_>, bytes: u64) -> Option<PhysRange> {
+fn boot_block(parameters: &BootParameters<'_>, bytes: u64, alignment: u64) -> Option<PhysRange> {
     let mut found = None;
     for ram in parameters.ram {
         gaps(*ram, &[parameters.reserved], |gap| {
             if let Some(start) = gap.end.checked_sub(bytes) {
-                let start = start & !(CNODE_BYTES - 1);
+                let start = start & !(alignment.wrapping_sub(1));
                 // The first page of memory is never an object (references are not 0).
                 if start >= gap.start && start > 0 {
                     found = Some(PhysRange { start, end: start.wrapping_add(bytes) });

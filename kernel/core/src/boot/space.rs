@@ -44,11 +44,42 @@ impl<P: Platform> Kernel<P> {
         Ok(())
     }
 
+    /// Maps consecutive pages of the initial address space, whose tables exist; their capabilities go to the next slots.
+    pub(super) fn map_boot_frames(
+        &self,
+        slots: &mut Slots,
+        root: TableRef,
+        base: u64,
+        vaddr: u64,
+        pages: u64,
+        is_executable: bool,
+    ) -> Result<(), BootError> {
+        let mut at = 0;
+        for page in 0..pages {
+            let (base, vaddr) =
+                (base.wrapping_add(page.wrapping_mul(PAGE)), vaddr.wrapping_add(page.wrapping_mul(PAGE)));
+            // Within a table the next entry follows the last one; only a new table needs a walk.
+            at = if page == 0 || descriptor::index(vaddr, LAST_LEVEL) == 0 {
+                self.boot_entry(root, vaddr)
+            } else {
+                at.wrapping_add(8)
+            };
+            self.insert_root(slots.take()?, self.fill_boot_entry(at, base, vaddr, is_executable));
+        }
+        Ok(())
+    }
+
     /// Maps one page of the initial address space, whose tables exist; gives its capability.
     pub(super) fn map_boot_frame(&self, root: TableRef, base: u64, vaddr: u64, is_executable: bool) -> Cap {
+        self.fill_boot_entry(self.boot_entry(root, vaddr), base, vaddr, is_executable)
+    }
+
+    /// No walker has seen these tables yet, so entries need no barrier of their own: the thread's first address space
+    /// is installed after all of them.
+    fn fill_boot_entry(&self, at: u64, base: u64, vaddr: u64, is_executable: bool) -> Cap {
         let attributes = ATTR_CACHEABLE | if is_executable { 0 } else { ATTR_EXECUTE_NEVER };
-        let entry = descriptor::leaf(base, LAST_LEVEL, VmRights::ReadWrite, attributes);
-        self.platform.write_table_entry(self.boot_entry(root, vaddr), entry);
+        let [entry] = self.platform.words::<1>(at);
+        entry.set(descriptor::leaf(base, LAST_LEVEL, VmRights::ReadWrite, attributes));
         Cap::Frame {
             base,
             size: FrameSize::Small,

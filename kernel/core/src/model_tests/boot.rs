@@ -93,7 +93,9 @@ fn extra_boot_info_has_both_blocks() {
     assert_eq!([words[3].get(), words[4].get()], [6, 0x1fb3]);
     // The frames were allocated together, so that the whole tree can be compared through the first one.
     let tree = RAM_START + 0x8000;
-    for n in 0..0x1fa3 / 8 {
+    let head = w.k.platform.words::<1>(base + 40)[0].get();
+    assert_eq!(head >> 32, u64::from(0x1fa3u32.swap_bytes()), "the copy says its own size");
+    for n in 1..0x1fa3 / 8 {
         let copy = w.k.platform.words::<1>(base + 40 + n * 8);
         assert_eq!(copy[0].get(), w.k.platform.words::<1>(tree + n * 8)[0].get());
     }

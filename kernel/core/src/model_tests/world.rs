@@ -69,6 +69,7 @@ impl<const N: usize> World<N> {
             device_tree: Some((tree, 0x1fa3)),
             device_top: 1 << 40,
             cores: N,
+            root_cnode_bits: 12,
         };
         let root = k.boot(&parameters).unwrap().unwrap();
         let Cap::CNode { at, .. } = k.cap(root.slot(TcbSlot::CSpace)) else { panic!("no root CNode") };

@@ -49,6 +49,7 @@ impl World {
             image_vaddr: IMAGE_VADDR,
             entry: IMAGE_VADDR,
             device_tree: None,
+            root_cnode_bits: 12,
             device_top: 1 << 40,
         };
         let kernel = Kernel::new(Machine::new());
