@@ -1,8 +1,8 @@
 //! A fake machine: an arena of words, a clock that tests move, and a record of effects.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 
+use crate::model_tests::hardware::Hardware;
 use crate::object::TcbRef;
 use crate::platform::{CacheOperation, PhysRange, Platform};
 
@@ -39,7 +39,6 @@ pub(crate) struct Machine<const N: usize = 1> {
     /// Reschedule interrupts that wait, one bit for each core.
     pub(crate) woken: Cell<u8>,
     pub(crate) effects: RefCell<Vec<Effect>>,
-    pub(crate) masked: RefCell<BTreeSet<u32>>,
     /// Preemption points until an interrupt is pending; `None`: never.
     pub(crate) countdown: Cell<Option<u32>>,
     /// The root CNode's address, for the invariants: it stays even when every capability to it is gone.
@@ -48,6 +47,9 @@ pub(crate) struct Machine<const N: usize = 1> {
     pub(crate) samples: Cell<u64>,
     /// How often preemption points asked.
     pub(crate) asked: Cell<u32>,
+    /// Ticks that pass with each look at the clock.
+    pub(crate) tick: Cell<u64>,
+    pub(crate) hardware: Hardware,
 }
 
 impl<const N: usize> Machine<N> {
@@ -63,11 +65,12 @@ impl<const N: usize> Machine<N> {
             stopped: Cell::new(0),
             woken: Cell::new(0),
             effects: RefCell::new(Vec::new()),
-            masked: RefCell::new(BTreeSet::new()),
             countdown: Cell::new(None),
             root_cnode: Cell::new(0),
             samples: Cell::new(0),
             asked: Cell::new(0),
+            tick: Cell::new(0),
+            hardware: Hardware::default(),
         }
     }
 
@@ -81,8 +84,39 @@ impl<const N: usize> Machine<N> {
         Some(RAM_START + at as u64 * 8)
     }
 
+    /// Copies all memory to `words`.
+    pub(crate) fn save(&self, words: &mut Vec<u64>) {
+        words.clear();
+        words.extend(self.memory.iter().map(Cell::get));
+    }
+
+    /// Addresses of the words that are not as they were saved.
+    pub(crate) fn changes(&self, words: &[u64]) -> Vec<u64> {
+        const PIECE: usize = 512;
+        let mut changes = Vec::new();
+        for (n, (now, old)) in self.memory.chunks(PIECE).zip(words.chunks(PIECE)).enumerate() {
+            // Without a branch per word, which is several times faster.
+            if now.iter().zip(old).fold(0, |sum, (a, b)| sum | (a.get() ^ b)) != 0 {
+                let differs = now.iter().zip(old).enumerate().filter(|(_, (a, b))| a.get() != **b);
+                changes.extend(differs.map(|(m, _)| RAM_START + ((n * PIECE + m) * 8) as u64));
+            }
+        }
+        changes
+    }
+
+    /// True if all words of a range are zero.
+    pub(crate) fn is_zero(&self, paddr: u64, bytes: u64) -> bool {
+        let index = self.index(paddr);
+        self.memory[index..index + usize::try_from(bytes / 8).unwrap()].iter().fold(0, |sum, a| sum | a.get()) == 0
+    }
+
     fn log(&self, effect: Effect) {
-        self.effects.borrow_mut().push(effect);
+        let mut effects = self.effects.borrow_mut();
+        // Long runs look at none of them.
+        if effects.len() > 100_000 {
+            effects.clear();
+        }
+        effects.push(effect);
     }
 
     pub(crate) fn take_effects(&self) -> Vec<Effect> {
@@ -94,6 +128,11 @@ impl<const N: usize> Machine<N> {
         assert!(paddr >= RAM_START, "access below memory: {paddr:#x}");
         usize::try_from((paddr - RAM_START) / 8).unwrap()
     }
+}
+
+/// A private interrupt is one of its core; a shared one belongs to all.
+fn of_core(core: usize, irq: u32) -> (usize, u32) {
+    if irq < 32 { (core, irq) } else { (0, irq) }
 }
 
 impl<const N: usize> Platform for Machine<N> {
@@ -113,10 +152,13 @@ impl<const N: usize> Platform for Machine<N> {
         for cell in &self.memory[index..index + usize::try_from(bytes / 8).unwrap()] {
             cell.set(0);
         }
+        self.hardware.soil(paddr - RAM_START, bytes);
     }
     fn now(&self) -> u64 {
         self.samples.set(self.samples.get() + 1);
-        self.clock.get()
+        let now = self.clock.get();
+        self.clock.set(now + self.tick.get());
+        now
     }
     fn ticks_per_ms(&self) -> u64 {
         62_500
@@ -128,19 +170,28 @@ impl<const N: usize> Platform for Machine<N> {
         self.memory[self.index(paddr)].set(value);
     }
     fn invalidate_asid(&self, asid: u16) {
+        self.hardware.invalidate_asid(asid);
         self.log(Effect::InvalidateAsid(asid));
     }
     fn invalidate_page(&self, asid: u16, vaddr: u64) {
+        self.hardware.invalidate_page(asid, vaddr);
         self.log(Effect::InvalidatePage(asid, vaddr));
     }
     fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64) {
+        if self.ram().start <= paddr && paddr + bytes <= self.ram().end && operation != CacheOperation::Invalidate {
+            self.hardware.clean(paddr - RAM_START, bytes);
+        }
         self.log(Effect::Cache(operation, paddr, bytes));
     }
     fn set_address_space(&self, space: u64) {
         self.spaces[self.core.get()].set(space);
     }
-    fn release_fp(&self, _thread: TcbRef) {}
-    fn thread_changed(&self, _thread: TcbRef) {}
+    fn release_fp(&self, thread: TcbRef) {
+        self.hardware.release_fp(thread);
+    }
+    fn thread_changed(&self, thread: TcbRef) {
+        self.hardware.thread_changed(thread);
+    }
     fn interrupt_pending(&self) -> bool {
         self.asked.set(self.asked.get() + 1);
         match self.countdown.get() {
@@ -171,21 +222,23 @@ impl<const N: usize> Platform for Machine<N> {
         assert!(irq >= 32 && core < N, "interrupt {irq} to core {core}");
         self.log(Effect::Route(irq, core));
     }
-    fn unmask_irq(&self, _core: usize, irq: u32) {
-        self.masked.borrow_mut().remove(&irq);
+    fn unmask_irq(&self, core: usize, irq: u32) {
+        self.hardware.unmasked.borrow_mut().insert(of_core(core, irq));
         self.log(Effect::Unmask(irq));
     }
-    fn mask_irq(&self, _core: usize, irq: u32) {
-        self.masked.borrow_mut().insert(irq);
+    fn mask_irq(&self, core: usize, irq: u32) {
+        self.hardware.unmasked.borrow_mut().remove(&of_core(core, irq));
         self.log(Effect::Mask(irq));
     }
     fn set_irq_trigger(&self, _core: usize, irq: u32, edge: bool) {
         self.log(Effect::Trigger(irq, edge));
     }
     fn hold_irq(&self, irq: u32) {
+        self.hardware.held.borrow_mut().insert(of_core(self.core.get(), irq));
         self.log(Effect::Hold(irq));
     }
-    fn release_irq(&self, _core: usize, irq: u32) {
+    fn release_irq(&self, core: usize, irq: u32) {
+        self.hardware.held.borrow_mut().remove(&of_core(core, irq));
         self.log(Effect::Release(irq));
     }
     fn end_irq(&self, irq: u32) {

@@ -1,155 +1,14 @@
-//! What must hold between any two entries, checked over everything that is reachable.
+//! Threads, reply chains, scheduling contexts, queues, schedule: links agree both ways and budgets add up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::cap::{Cap, ZombieKind};
-use crate::cspace::slot_of;
-use crate::kernel::{IRQS, Kernel};
+use crate::kernel::Kernel;
+use crate::model_tests::invariants::Objects;
 use crate::model_tests::machine::Machine;
-use crate::object::{
-    CNodeRef, EndpointRef, EndpointState, NotificationRef, NotificationState, ReplyRef, SchedContextRef, SlotRef,
-    TcbRef, TcbSlot, ThreadState,
-};
+use crate::object::{EndpointState, NotificationState, TcbRef, TcbSlot, ThreadState};
 use crate::sched::Switch;
 
-/// All slots that exist, by walking from the interrupt table and the root CNode along derivation lists.
-struct Reach<'k, const N: usize> {
-    k: &'k Kernel<Machine<N>>,
-    slots: BTreeSet<SlotRef>,
-    pending: Vec<SlotRef>,
-}
-
-impl<const N: usize> Reach<'_, N> {
-    fn add(&mut self, slot: SlotRef) {
-        if self.k.cap(slot) != Cap::Null && self.slots.insert(slot) {
-            self.pending.push(slot);
-        }
-    }
-
-    fn add_table(&mut self, base: u64, count: u64) {
-        for n in 0..count {
-            self.add(slot_of(CNodeRef::new(base).unwrap(), n).unwrap());
-        }
-    }
-
-    fn run(&mut self) {
-        while let Some(slot) = self.pending.pop() {
-            match self.k.cap(slot) {
-                Cap::CNode { at, radix, .. } => self.add_table(at.paddr(), 1 << radix),
-                Cap::Zombie { kind: ZombieKind::CNode { .. }, base, remaining } => self.add_table(base, remaining),
-                Cap::Tcb { at } => (0..5).for_each(|n| self.add(at.slot_at(n).unwrap())),
-                Cap::Zombie { kind: ZombieKind::Tcb, base, remaining } => {
-                    (0..remaining).for_each(|n| self.add(TcbRef::new(base).unwrap().slot_at(n).unwrap()));
-                }
-                _ => {}
-            }
-            let view = self.k.slot(slot);
-            view.next().into_iter().chain(view.node().prev).for_each(|other| self.add(other));
-        }
-    }
-}
-
-/// Every occupied slot.
-pub(crate) fn occupied<const N: usize>(k: &Kernel<Machine<N>>) -> Vec<SlotRef> {
-    let mut reach = Reach { k, slots: BTreeSet::new(), pending: Vec::new() };
-    reach.add_table(k.irq_table.get(), IRQS as u64);
-    reach.add_table(k.platform.root_cnode.get(), 1 << hybrid_abi::limits::ROOT_CNODE_BITS);
-    reach.run();
-    reach.slots.into_iter().collect()
-}
-
-/// Checks everything; panics with a reason.
-#[track_caller]
-pub(crate) fn check<const N: usize>(k: &Kernel<Machine<N>>) {
-    let slots = occupied(k);
-    derivation(k, &slots);
-    memory(k, &slots);
-    let mut objects = Objects::default();
-    for slot in &slots {
-        objects.add(k.cap(*slot));
-    }
-    threads(k, &objects);
-    replies(k, &objects);
-    contexts(k, &objects);
-    queues(k, &objects);
-    schedule(k, &objects);
-}
-
-/// INV-CDT-1, and encodings round-trip.
-fn derivation<const N: usize>(k: &Kernel<Machine<N>>, slots: &[SlotRef]) {
-    for slot in slots {
-        let view = k.slot(*slot);
-        let cap = k.cap(*slot);
-        assert_eq!((view.word0(), view.word1()), cap.encode(), "encoding of {cap:?}");
-        if let Some(next) = view.next() {
-            assert_eq!(k.slot(next).node().prev, Some(*slot), "list broken after {cap:?}");
-            assert_ne!(k.cap(next), Cap::Null, "list contains an empty slot");
-        }
-        if let Some(prev) = view.node().prev {
-            assert_eq!(k.slot(prev).next(), Some(*slot), "list broken before {cap:?}");
-        }
-    }
-}
-
-/// Objects of different kinds do not overlap; untyped memory is used only below its watermark.
-fn memory<const N: usize>(k: &Kernel<Machine<N>>, slots: &[SlotRef]) {
-    let mut used: BTreeMap<u64, (u64, Cap)> = BTreeMap::new();
-    for slot in slots {
-        let cap = k.cap(*slot);
-        if matches!(cap, Cap::Untyped { .. }) {
-            continue;
-        }
-        let Some((base, bits)) = cap.memory() else { continue };
-        let end = base + (1 << bits);
-        if let Some((old, _)) = used.insert(base, (end, cap)) {
-            assert_eq!(old, end, "objects of different sizes at {base:#x}: {cap:?}");
-        }
-    }
-    let ranges: Vec<_> = used.iter().collect();
-    for pair in ranges.windows(2) {
-        assert!(pair[0].1.0 <= *pair[1].0, "overlap: {:?} {:?}", pair[0].1.1, pair[1].1.1);
-    }
-    for slot in slots {
-        let Cap::Untyped { base, bits, watermark, is_device: false } = k.cap(*slot) else { continue };
-        assert!(watermark <= 1 << bits);
-        let mut child = k.slot(*slot).next();
-        while let Some(next) = child
-            && k.is_parent_of(*slot, next)
-        {
-            let (at, size) = k.cap(next).memory().unwrap();
-            assert!(at + (1 << size) <= base + watermark, "child above the watermark");
-            child = k.slot(next).next();
-        }
-    }
-}
-
-#[derive(Default)]
-struct Objects {
-    threads: BTreeSet<TcbRef>,
-    endpoints: BTreeSet<EndpointRef>,
-    notifications: BTreeSet<NotificationRef>,
-    replies: BTreeSet<ReplyRef>,
-    contexts: BTreeSet<SchedContextRef>,
-}
-
-impl Objects {
-    fn add(&mut self, cap: Cap) {
-        match cap {
-            Cap::Tcb { at } => drop(self.threads.insert(at)),
-            Cap::Endpoint { at, .. } => drop(self.endpoints.insert(at)),
-            Cap::Notification { at, .. } => drop(self.notifications.insert(at)),
-            Cap::Reply { at, .. } => drop(self.replies.insert(at)),
-            Cap::SchedContext { at, .. } => drop(self.contexts.insert(at)),
-            Cap::Zombie { kind: ZombieKind::Endpoint, base, .. } => self.endpoints.extend(EndpointRef::new(base)),
-            Cap::Zombie { kind: ZombieKind::Notification, base, .. } => {
-                self.notifications.extend(NotificationRef::new(base));
-            }
-            _ => {}
-        }
-    }
-}
-
-fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
+pub(super) fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     for thread in &objects.threads {
         let tcb = k.tcb(*thread);
         let state = tcb.state();
@@ -200,7 +59,7 @@ fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
 }
 
 /// INV-REPLY-1 and 2.
-fn replies<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
+pub(super) fn replies<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     for reply in &objects.replies {
         let view = k.reply(*reply);
         if let Some(thread) = view.thread() {
@@ -225,7 +84,7 @@ fn replies<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
 }
 
 /// INV-REFILL-1 and the links of scheduling contexts.
-fn contexts<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
+pub(super) fn contexts<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     for context in &objects.contexts {
         let view = k.context(*context);
         if let Some(thread) = view.thread() {
@@ -279,7 +138,7 @@ fn chain<const N: usize>(
 }
 
 /// INV-QUEUE-1.
-fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
+pub(super) fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     let mut waiting = BTreeSet::new();
     let mut check = |head: Option<TcbRef>, tail: Option<TcbRef>, on: u64, is_allowed: &dyn Fn(ThreadState) -> bool| {
         let threads = chain(k, head, |thread| k.tcb(thread).queue_next());
@@ -322,7 +181,7 @@ fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
 }
 
 /// INV-SCHED-1 and 2, INV-CORE-1, core by core.
-fn schedule<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
+pub(super) fn schedule<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     assert_eq!(k.to_wake.get(), 0, "a core was not woken");
     for core in 0..N {
         schedule_of_core(k, objects, core);

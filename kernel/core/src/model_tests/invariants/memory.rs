@@ -1,0 +1,111 @@
+//! Capabilities and memory: lists well-formed, objects disjoint, nothing refers to memory that was given back.
+
+use std::collections::BTreeMap;
+
+use crate::cap::Cap;
+use crate::kernel::Kernel;
+use crate::model_tests::machine::{Machine, RAM_START};
+use crate::object::SlotRef;
+
+/// INV-CDT-1, and encodings round-trip.
+pub(super) fn derivation<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRef, Cap)]) {
+    let mut heads = 0;
+    for (slot, cap) in caps {
+        let view = k.slot(*slot);
+        assert_eq!((view.word0(), view.word1()), cap.encode(), "encoding of {cap:?}");
+        assert_ne!(*cap, Cap::Null, "words that are no capability: {:#x}", view.word0());
+        if let Some(next) = view.next() {
+            assert_eq!(k.slot(next).node().prev, Some(*slot), "list broken after {cap:?}");
+            assert_ne!(k.cap(next), Cap::Null, "list contains an empty slot");
+        }
+        match view.node().prev {
+            Some(prev) => assert_eq!(k.slot(prev).next(), Some(*slot), "list broken before {cap:?}"),
+            None => heads += 1,
+        }
+    }
+    // No list is a ring: from the heads everything is reached.
+    let mut reached = 0;
+    for (slot, _) in caps.iter().filter(|(slot, _)| k.slot(*slot).node().prev.is_none()) {
+        let mut at = Some(*slot);
+        while let Some(slot) = at {
+            reached += 1;
+            assert!(reached <= caps.len(), "list without end");
+            at = k.slot(slot).next();
+        }
+    }
+    assert_eq!(reached, caps.len(), "a ring of slots beside {heads} lists");
+}
+
+/// Objects of different kinds do not overlap.
+pub(super) fn objects_do_not_overlap(caps: &[(SlotRef, Cap)]) {
+    let mut used: BTreeMap<u64, (u64, Cap)> = BTreeMap::new();
+    for (_, cap) in caps {
+        if matches!(cap, Cap::Untyped { .. }) {
+            continue;
+        }
+        let Some((base, bits)) = cap.memory() else { continue };
+        let end = base + (1 << bits);
+        if let Some((old, other)) = used.insert(base, (end, *cap)) {
+            assert_eq!(old, end, "objects of different sizes at {base:#x}: {cap:?}");
+            let is_same_kind = kind(other) == kind(*cap);
+            assert!(is_same_kind, "two kinds of objects at one place: {cap:?} {other:?}");
+        }
+    }
+    let mut last: Option<(u64, Cap)> = None;
+    for (base, (end, cap)) in used {
+        if let Some((before, other)) = last {
+            assert!(before <= base, "overlap: {other:?} {cap:?}");
+        }
+        last = Some((end, cap));
+    }
+}
+
+/// Kind of an object; a zombie is still what it was.
+fn kind(cap: Cap) -> u64 {
+    match cap {
+        Cap::Zombie { kind: crate::cap::ZombieKind::Tcb, .. } => hybrid_abi::cap_tag::TCB,
+        Cap::Zombie { kind: crate::cap::ZombieKind::CNode { .. }, .. } => hybrid_abi::cap_tag::CNODE,
+        Cap::Zombie { kind: crate::cap::ZombieKind::Endpoint, .. } => hybrid_abi::cap_tag::ENDPOINT,
+        Cap::Zombie { kind: crate::cap::ZombieKind::Notification, .. } => hybrid_abi::cap_tag::NOTIFICATION,
+        other => other.tag(),
+    }
+}
+
+/// INV-UNTYPED-1 (memory above a watermark is zero and clean), children lie below it, and whatever lies in an untyped's
+/// memory descends from it: there is no capability to memory that was given back.
+pub(super) fn untyped_memory<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRef, Cap)]) {
+    let ranges: Vec<(SlotRef, u64, u64)> = caps
+        .iter()
+        .filter_map(|(slot, cap)| cap.memory().map(|(base, bits)| (*slot, base, base + ((1u64 << bits) - 1))))
+        .collect();
+    let mut run = Vec::new();
+    for (slot, cap) in caps {
+        let Cap::Untyped { base, bits, watermark, is_device } = *cap else { continue };
+        let bytes = 1u64 << bits;
+        assert!(watermark <= bytes);
+        run.clear();
+        let mut child = k.slot(*slot).next();
+        while let Some(next) = child
+            && k.is_parent_of(*slot, next)
+        {
+            let (at, size) = k.cap(next).memory().unwrap();
+            assert!(at + (1 << size) <= base + watermark, "child above the watermark: {:?} {cap:?}", k.cap(next));
+            run.push(next);
+            child = k.slot(next).next();
+        }
+        run.sort_unstable();
+        let end = base + (bytes - 1);
+        for (other, start, last) in &ranges {
+            let is_inside = base <= *start && *last <= end;
+            // Another untyped of the same memory is this one's ancestor or descendant.
+            if is_inside && other != slot && (*start, *last) != (base, end) {
+                assert!(run.binary_search(other).is_ok(), "{:?} is in {cap:?} but not its child", k.cap(*other));
+            }
+        }
+        if !is_device && base >= RAM_START {
+            let (free, length) = (base + watermark, bytes - watermark);
+            assert!(k.platform.is_zero(free, length), "free memory of {cap:?} is not zero");
+            assert!(!k.platform.hardware.is_dirty(free - RAM_START, length), "free memory of {cap:?} is not clean");
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! A storm over all objects and all invocations: random threads do random things, and after every step every invariant
+//! holds, every answer is the one that the ABI's text demands, and every refused call has changed nothing.
+//!
+//! A case is a seed and a number of steps; `HYBRID_MODEL_SEED` and `HYBRID_MODEL_VERBOSE` show one again.
+
+mod census;
+mod dice;
+mod draw;
+mod oracle;
+mod rulings;
+mod setup;
+mod space_rulings;
+mod step;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use dice::Dice;
+pub(crate) use step::Counts;
+use step::{Storm, cells};
+
+/// Says which case failed.
+struct Case {
+    seed: u64,
+    step: u64,
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("storm with seed {} failed in step {}", self.seed, self.step);
+        }
+    }
+}
+
+/// Runs one case; gives what it reached.
+pub(crate) fn run(seed: u64, steps: u64) -> Counts {
+    let mut dice = Dice::new(seed);
+    let mut case = Case { seed, step: 0 };
+    let mut storm = Storm::new();
+    for step in 0..steps {
+        case.step = step;
+        if !storm.step(&mut dice) {
+            break;
+        }
+    }
+    storm.counts.fast = storm.k().fast_count.get();
+    storm.counts.clone()
+}
+
+/// Runs one case twice, once without the fast paths: memory, the kernel's own state and the machine's stay equal.
+pub(crate) fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
+    let mut case = Case { seed, step: 0 };
+    let (mut fast, mut slow) = (Storm::new(), Storm::new());
+    let (mut dice, mut same_dice) = (Dice::new(seed), Dice::new(seed));
+    (fast.is_checked, slow.is_checked) = (false, false);
+    slow.k().is_slow_only.set(true);
+    for step in 0..steps {
+        case.step = step;
+        let goes_on = fast.step(&mut dice);
+        slow.step(&mut same_dice);
+        assert_eq!(cells(fast.k()), cells(slow.k()));
+        let clock = |storm: &Storm| {
+            let core = storm.k().this_core();
+            (core.now.get(), core.consumed.get(), storm.k().platform.clock.get())
+        };
+        assert_eq!(clock(&fast), clock(&slow));
+        assert_eq!(fast.k().platform.difference(&slow.k().platform), None, "memory differs");
+        if !goes_on {
+            break;
+        }
+    }
+    fast.counts.fast = fast.k().fast_count.get();
+    fast.counts.clone()
+}

@@ -1,0 +1,31 @@
+//! Slices of the storm for the ordinary test run, and the long one.
+
+use crate::model_tests::world_storm::{Counts, compare_fast_and_slow, run};
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn storm(first: u64, cases: u64, steps: u64) -> Counts {
+    let mut counts = Counts::default();
+    for seed in first..first + cases {
+        counts.add(&run(seed, steps));
+    }
+    counts
+}
+
+#[test]
+fn storm_agrees_with_the_abi() {
+    let first = number("HYBRID_MODEL_SEED", 1);
+    let counts = storm(first, number("HYBRID_MODEL_CASES", 40), number("HYBRID_MODEL_STEPS", 400));
+    println!("{counts:?}");
+}
+
+#[test]
+fn storm_is_the_same_with_and_without_fast_paths() {
+    let mut counts = Counts::default();
+    for seed in 1..=number("HYBRID_MODEL_CASES", 40) {
+        counts.add(&compare_fast_and_slow(seed, 400));
+    }
+    println!("{counts:?}");
+}
