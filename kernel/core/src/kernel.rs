@@ -70,13 +70,13 @@ pub struct Kernel<P: Platform> {
     /// An ASID pool was deleted while address spaces of it lived: since then, INV-SPACE-1 says nothing.
     pub(crate) has_orphaned_spaces: Cell<bool>,
     /// Never take the fast path: to compare.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "model"))]
     pub(crate) is_slow_only: Cell<bool>,
     /// How often the fast path was taken.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "model"))]
     pub(crate) fast_count: Cell<u64>,
     /// The clock is not sampled: to compare with a fast path that does not either.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "model"))]
     pub(crate) is_clock_frozen: Cell<bool>,
 }
 
@@ -98,11 +98,11 @@ impl<P: Platform> Kernel<P> {
             asid_pools: [const { Cell::new(None) }; ASID_POOLS],
             #[cfg(any(test, feature = "debug-calls"))]
             debug_threads: Cell::new(None),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "model"))]
             is_slow_only: Cell::new(false),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "model"))]
             fast_count: Cell::new(0),
-            #[cfg(test)]
+            #[cfg(any(test, feature = "model"))]
             is_clock_frozen: Cell::new(false),
             lost_memory: Cell::new(0),
             has_orphaned_spaces: Cell::new(false),
@@ -126,7 +126,7 @@ impl<P: Platform> Kernel<P> {
 
     /// A system call of the current thread: the fast ways first. Gives the thread to run next.
     pub fn handle_syscall(&self) -> Option<TcbRef> {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "model"))]
         if self.is_slow_only.get() {
             return self.handle_syscall_slowly();
         }
@@ -146,7 +146,7 @@ impl<P: Platform> Kernel<P> {
         };
         match way {
             Way::Runs(next) => {
-                #[cfg(test)]
+                #[cfg(any(test, feature = "model"))]
                 self.fast_count.set(self.fast_count.get() + 1);
                 Some(next)
             }

@@ -2,10 +2,10 @@
 //!
 //! Start reading at [`kernel`] (state and entry points), then `syscall`, `invocation`, and the file of the object
 //! that interests you. [`platform::Platform`] is what the machine layer implements; `docs/kernel/core.md` is the contract.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, feature = "model")), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(test),
+    not(any(test, feature = "model")),
     deny(
         clippy::indexing_slicing,
         clippy::unwrap_used,
@@ -48,8 +48,8 @@ mod tcb;
 mod thread;
 mod untyped;
 
-#[cfg(test)]
-mod model_tests;
+#[cfg(any(test, feature = "model"))]
+pub mod model_tests;
 
 pub use boot::{BootError, BootParameters};
 pub use fastpath::{Entry, Way};

@@ -29,7 +29,7 @@ pub(crate) enum Switch {
 impl<P: Platform> Kernel<P> {
     /// Samples the clock; the time since the last sample is charged later.
     pub(crate) fn update_time(&self) {
-        #[cfg(test)]
+        #[cfg(any(test, feature = "model"))]
         if self.is_clock_frozen.get() {
             return;
         }

@@ -16,7 +16,7 @@ mod supervisor;
 mod tests;
 
 use dice::Dice;
-pub(crate) use step::Counts;
+pub use step::Counts;
 use step::{Storm, cells};
 
 /// Says which case failed.
@@ -34,7 +34,7 @@ impl Drop for Case {
 }
 
 /// Runs one case; gives what it reached.
-pub(crate) fn run(seed: u64, steps: u64) -> Counts {
+pub fn run(seed: u64, steps: u64) -> Counts {
     let mut dice = Dice::new(seed);
     let mut case = Case { seed, step: 0 };
     let mut storm = Storm::new();
@@ -48,8 +48,16 @@ pub(crate) fn run(seed: u64, steps: u64) -> Counts {
     storm.counts.clone()
 }
 
+/// Runs the case that bytes stand for: every decision is made by the next of them.
+pub fn take_bytes(bytes: &[u8]) -> u64 {
+    let mut dice = Dice::Bytes(bytes);
+    let mut storm = Storm::new();
+    while !dice.is_used_up() && storm.counts.steps < 300 && storm.step(&mut dice) {}
+    storm.counts.steps
+}
+
 /// Runs one case twice, once without the fast paths: memory, the kernel's own state and the machine's stay equal.
-pub(crate) fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
+pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
     let mut case = Case { seed, step: 0 };
     let (mut fast, mut slow) = (Storm::new(), Storm::new());
     let (mut dice, mut same_dice) = (Dice::new(seed), Dice::new(seed));
@@ -57,8 +65,13 @@ pub(crate) fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
     slow.k().is_slow_only.set(true);
     for step in 0..steps {
         case.step = step;
+        let (taken, sampled) = (fast.k().fast_count.get(), fast.k().platform.samples.get());
         let goes_on = fast.step(&mut dice);
+        // A fast way that did not look at the clock is compared with the ordinary way at the time of the last look.
+        let is_frozen = fast.k().fast_count.get() != taken && fast.k().platform.samples.get() == sampled;
+        slow.k().is_clock_frozen.set(is_frozen);
         slow.step(&mut same_dice);
+        slow.k().is_clock_frozen.set(false);
         assert_eq!(cells(fast.k()), cells(slow.k()));
         let clock = |storm: &Storm| {
             let core = storm.k().this_core();

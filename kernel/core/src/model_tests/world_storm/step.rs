@@ -22,21 +22,28 @@ use crate::sched::Switch;
 
 /// What a storm reached, so that its silence means something.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) steps: u64,
-    pub(crate) calls: u64,
+pub struct Counts {
+    /// Things that happened.
+    pub steps: u64,
+    /// System calls.
+    pub calls: u64,
     /// Refused as predicted, by error number, and compared with the state before.
-    pub(crate) refused: BTreeMap<u64, u64>,
+    pub refused: BTreeMap<u64, u64>,
     /// Carried out as predicted, by label.
-    pub(crate) done: BTreeMap<u64, u64>,
-    pub(crate) faults: u64,
-    pub(crate) preempted: u64,
-    pub(crate) fast: u64,
-    pub(crate) idle: u64,
+    pub done: BTreeMap<u64, u64>,
+    /// Capability faults, as predicted.
+    pub faults: u64,
+    /// Calls that were preempted and repeated.
+    pub preempted: u64,
+    /// Calls that took a fast path.
+    pub fast: u64,
+    /// Steps in which nobody ran.
+    pub idle: u64,
 }
 
 impl Counts {
-    pub(crate) fn add(&mut self, other: &Self) {
+    /// Adds another case's.
+    pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.calls += other.calls;
         self.faults += other.faults;

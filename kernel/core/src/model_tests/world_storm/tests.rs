@@ -1,6 +1,7 @@
 //! Slices of the storm for the ordinary test run, and the long one.
 
-use crate::model_tests::world_storm::{Counts, compare_fast_and_slow, run};
+use crate::model_tests::world_storm::dice::Dice;
+use crate::model_tests::world_storm::{Counts, compare_fast_and_slow, run, take_bytes};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -28,4 +29,15 @@ fn storm_is_the_same_with_and_without_fast_paths() {
         counts.add(&compare_fast_and_slow(seed, 400));
     }
     println!("{counts:?}");
+}
+
+#[test]
+fn storm_takes_any_bytes() {
+    let mut dice = Dice::new(7);
+    let mut steps = 0;
+    for _ in 0..20 {
+        let bytes: Vec<u8> = (0..2000).map(|_| dice.word().to_le_bytes()[5]).collect();
+        steps += take_bytes(&bytes);
+    }
+    assert!(steps > 1000, "{steps} steps");
 }
