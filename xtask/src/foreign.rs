@@ -1,3 +1,6 @@
-//! Root tasks that were built elsewhere: their ELF files, and the kernel that runs them.
+//! Root tasks that were built elsewhere: their ELF files, the kernel that runs them, what they must know of it.
+mod abi_header;
+mod config;
 pub(crate) mod elf;
+pub(crate) mod headers;
 pub(crate) mod kernel;

@@ -37,6 +37,8 @@ enum Task {
     Build(build::Build),
     /// Build an image and boot it in QEMU
     Run(run::Run),
+    /// Write what root tasks that are built elsewhere must know of the kernel (seL4's configuration files)
+    KernelHeaders(foreign::headers::KernelHeaders),
     /// Test on the host, then whole images in QEMU
     Test(test::Test),
     /// Check everything that must hold of the text itself
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Task::Setup(task) => task.run(),
         Task::Build(task) => task.run(),
         Task::Run(task) => task.run(),
+        Task::KernelHeaders(task) => task.run(),
         Task::Test(task) => task.run(),
         Task::Check(task) => task.run(),
         Task::Idl(task) => task.run(),

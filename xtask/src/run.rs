@@ -193,7 +193,7 @@ fn usable_port(port: u16) -> Result<u16> {
 }
 
 /// `512M`, `2G` or a plain number of MiB.
-fn memory_mib(text: &str) -> Result<u32> {
+pub(crate) fn memory_mib(text: &str) -> Result<u32> {
     let (digits, factor) = match text.trim_end_matches(['i', 'B', 'b']) {
         text if text.ends_with(['G', 'g']) => (text.trim_end_matches(['G', 'g']), 1024),
         text => (text.trim_end_matches(['M', 'm']), 1),
