@@ -21,6 +21,18 @@ static struct {
 extern byte image_start[], image_end[], tdata_start[], tdata_end[], tbss_end[];
 void worker(word, word, word);
 
+/* The compiler calls these two for large initialisers and copies, whatever it is told. */
+void *memset(void *to, int value, word count) {
+    for (volatile byte *at = to; count; count--) *at++ = (byte)value;
+    return to;
+}
+
+void *memcpy(void *to, const void *from, word count) {
+    const byte *source = from;
+    for (volatile byte *at = to; count; count--) *at++ = *source++;
+    return to;
+}
+
 /* Output. */
 
 static void put(char character) {

@@ -20,7 +20,8 @@ impl Setup {
     /// # Errors
     /// Something is missing and cannot be installed from here; the text holds the command that does.
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let missing = missing(&TOOLS);
+        let mut missing = missing(&TOOLS);
+        missing.extend(self::missing(&C_COMPILER));
         if self.dry_run {
             for tool in &missing {
                 println!("missing: {} (Debian package {})", tool.what, tool.packages.join(" "));
@@ -52,6 +53,14 @@ fn note_linters() {
 /// As [`Setup::run`].
 pub(crate) fn ensure() -> Result<()> {
     install(&missing(&TOOLS))
+}
+
+/// Makes sure that C for bare AArch64 can be compiled, which only foreign root tasks need.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_c_compiler() -> Result<()> {
+    install(&missing(&C_COMPILER))
 }
 
 struct Tool {
@@ -89,6 +98,12 @@ const TOOLS: [Tool; 7] = [
         packages: &["wrk"],
     },
 ];
+
+const C_COMPILER: [Tool; 1] = [Tool {
+    what: "a C compiler for AArch64",
+    is_there: || on_path("aarch64-linux-gnu-gcc"),
+    packages: &["gcc-aarch64-linux-gnu"],
+}];
 
 fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
     tools.iter().filter(|tool| !(tool.is_there)()).collect()

@@ -1,5 +1,6 @@
 //! Runs the tests: on the host, then whole images in QEMU; ends with a summary.
 use crate::build::{self, Recipe};
+use crate::foreign::c_root;
 use crate::product::Product;
 use crate::progress::{self, Step};
 use crate::{cargo, folders, kernel_table, setup};
@@ -136,7 +137,7 @@ fn play(scenario: &Scenario, images: &mut HashMap<Image, PathBuf>) -> Result<Out
     let image = match images.get(&scenario.image) {
         Some(folder) => folder.clone(),
         None => {
-            let folder = build::image(&recipe(scenario.image)?)?;
+            let folder = folder_of(scenario.image)?;
             images.insert(scenario.image, folder.clone());
             folder
         }
@@ -152,11 +153,14 @@ fn play(scenario: &Scenario, images: &mut HashMap<Image, PathBuf>) -> Result<Out
     Ok(Outcome { name: scenario.name.clone(), took: start.elapsed(), failure })
 }
 
-fn recipe(image: Image) -> Result<Recipe> {
-    Ok(match image {
+/// Builds an image.
+fn folder_of(image: Image) -> Result<PathBuf> {
+    let recipe = match image {
         Image::Product(name) => Recipe::of_product(Product::load(name)?),
         Image::Package(package, features) => Recipe::of_package(package, features),
-    })
+        Image::ForeignRoot { gic, cores } => return c_root::build(gic, cores),
+    };
+    build::image(&recipe)
 }
 
 fn summary(outcomes: &[Outcome]) -> ExitCode {

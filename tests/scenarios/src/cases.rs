@@ -3,6 +3,7 @@ mod boot;
 mod cable;
 mod console;
 mod faults;
+mod foreign;
 mod load;
 mod requests;
 mod storm;
@@ -14,10 +15,20 @@ use anyhow::Result;
 
 /// Every scenario, in the order in which they are played: cheap ones first.
 pub fn all() -> Vec<Scenario> {
-    [suite::all(), storm::all(), boot::all(), console::all(), requests::all(), cable::all(), faults::all(), load::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        suite::all(),
+        foreign::all(),
+        storm::all(),
+        boot::all(),
+        console::all(),
+        requests::all(),
+        cable::all(),
+        faults::all(),
+        load::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Scenarios of hours or minutes, for the night: `cargo xtask test --long` plays them too.

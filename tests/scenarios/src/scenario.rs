@@ -20,6 +20,13 @@ pub enum Image {
     Product(&'static str),
     /// The root task of this package, with these features of the kernel.
     Package(&'static str, &'static [&'static str]),
+    /// tests/foreign-root, with a kernel and headers as `cargo xtask kernel-headers` makes them.
+    ForeignRoot {
+        /// Version of the interrupt controller.
+        gic: u8,
+        /// Cores.
+        cores: u8,
+    },
 }
 
 /// One scenario.
@@ -73,7 +80,7 @@ impl Scenario {
         let files = ImageFiles::in_folder(&places.image);
         let golden = match self.image {
             Image::Product(product) => golden(&places.checkout, product)?,
-            Image::Package(..) => BTreeSet::new(),
+            Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),
         };
         let machine = Machine::start(&hardware, &files, &self.log(&places.logs))?;
         (self.run)(&mut Stage { machine, port, golden })

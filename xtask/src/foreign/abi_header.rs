@@ -201,11 +201,13 @@ fn additions() -> Vec<(String, i64)> {
 /// `FailedLookup` as `FAILED_LOOKUP`; a run of capitals is one word.
 fn snake(name: &str) -> String {
     let mut text = String::new();
-    for (index, character) in name.chars().enumerate() {
-        if index > 0 && character.is_ascii_uppercase() {
+    let mut before = 'A';
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !before.is_ascii_uppercase() {
             text.push('_');
         }
         text.push(character.to_ascii_uppercase());
+        before = character;
     }
     text
 }

@@ -162,9 +162,6 @@ const FALSE: [&str; 110] = [
 const EXPORTS: [&str; 5] =
     ["EXPORT_PCNT_USER", "EXPORT_VCNT_USER", "EXPORT_PTMR_USER", "EXPORT_VTMR_USER", "EXPORT_PMU_USER"];
 
-/// How many keys the kernel's configuration has.
-pub(crate) const KEYS: usize = 166;
-
 impl Config {
     /// The kernel's.
     pub(crate) fn of_kernel(target: &Target) -> Self {
@@ -334,9 +331,12 @@ impl PlatformMap {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, EXPORTS, FALSE, KEYS, PlatformMap, TRUE, Target};
+    use super::{Config, EXPORTS, FALSE, PlatformMap, TRUE, Target};
     use crate::foreign::kernel::{Export, Plan};
     use serde_json::Value;
+
+    /// How many keys the kernel's configuration has (kernel-abi §11.3).
+    const KEYS: usize = 166;
 
     fn target(cores: u8, gic: u8, has_debug_calls: bool, exports: Vec<Export>) -> Target {
         Target { plan: Plan { cores, has_debug_calls, exports }, gic, root_cnode_bits: 12 }
