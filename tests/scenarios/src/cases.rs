@@ -7,6 +7,7 @@ mod foreign;
 mod load;
 mod requests;
 mod storm;
+mod stress;
 pub mod suite;
 
 use crate::hardware::Hardware;
@@ -24,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         cable::all(),
         faults::all(),
+        stress::all(),
         load::all(),
     ]
     .into_iter()
@@ -33,7 +35,7 @@ pub fn all() -> Vec<Scenario> {
 
 /// Scenarios of hours or minutes, for the night: `cargo xtask test --long` plays them too.
 pub fn long() -> Vec<Scenario> {
-    storm::long()
+    storm::long().into_iter().chain(stress::long()).collect()
 }
 
 /// A scenario with the gateway product on the default machine.

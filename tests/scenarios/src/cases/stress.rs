@@ -1,0 +1,104 @@
+//! Components that make random system calls, while a client asks for pages: the rest of the system goes on.
+use crate::hardware::Hardware;
+use crate::http::{self, Connection};
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage, last_lines};
+use anyhow::{Context, Result, ensure};
+use std::time::{Duration, Instant};
+
+/// One random call costs so many instructions, the kernel's and the component's (measured: about 900).
+const INSTRUCTIONS_PER_CALL: u64 = 1_000;
+/// Instructions of a slice, and of a night.
+const SLICE: u64 = 100_000_000;
+const NIGHT: u64 = 1_000_000_000;
+/// The instances that never fault, and those that do.
+const STEADY: u64 = 2;
+const FAULTY: usize = 4;
+
+/// A slice for every run of the tests.
+pub(super) fn all() -> Vec<Scenario> {
+    vec![scenario("stress", |stage| stress(stage, SLICE))]
+}
+
+/// A billion instructions.
+pub(super) fn long() -> Vec<Scenario> {
+    vec![scenario("stress-long", |stage| stress(stage, NIGHT))]
+}
+
+fn scenario(name: &str, run: fn(&mut Stage) -> Result<()>) -> Scenario {
+    Scenario {
+        name: name.into(),
+        about: "while components make random system calls and fault, every page is answered correctly".into(),
+        image: Image::Product("gateway-stress"),
+        hardware: Hardware::default(),
+        run,
+    }
+}
+
+fn stress(stage: &mut Stage, instructions: u64) -> Result<()> {
+    stage.boot()?;
+    let wanted = instructions / INSTRUCTIONS_PER_CALL;
+    // On an idle host a second brings 100,000 calls or more.
+    let deadline = Instant::now() + BOOT_WITHIN + Duration::from_millis(wanted / 5);
+    let mut pages = 0_u32;
+    while calls(&stage.console().text()) < wanted {
+        let told = || format!("after {pages} pages");
+        pages_are_right(stage.port).with_context(told)?;
+        pages += 1;
+        ensure!(
+            Instant::now() < deadline,
+            "only {} of {wanted} random calls in time:\n{}",
+            calls(&stage.console().text()),
+            last_lines(&stage.console().text(), 15)
+        );
+    }
+    ensure!(pages > 0, "no page was asked for");
+    pages_are_right(stage.port)?;
+    let text = stage.console().text();
+    ensure!(!text.contains("kernel: "), "the kernel complains:\n{}", last_lines(&text, 15));
+    let processes = stage.command("ps", "of memory are free")?;
+    let faulted = processes.matches("faulted").count();
+    ensure!(faulted == FAULTY, "{faulted} components have faulted, not {FAULTY}:\n{processes}");
+    for line in processes.lines().filter(|line| line.contains("faulted")) {
+        ensure!(line.contains("stress-fault-"), "another component has faulted:\n{processes}");
+    }
+    stage.console().send_line("off")?;
+    stage.console().expect_end(SAY_WITHIN)
+}
+
+/// One page, one status, one error, on one connection.
+fn pages_are_right(port: u16) -> Result<()> {
+    let page = http::request(port, "GET", "/")?;
+    ensure!(page.status == 200 && page.text().contains("<html"), "the page is wrong: {}", page.status);
+    let mut connection = Connection::open(port)?;
+    connection.send(b"GET /api/status HTTP/1.1\r\nHost: device\r\n\r\nGET /nope HTTP/1.1\r\nHost: device\r\n\r\n")?;
+    let status = connection.response("GET")?;
+    let json: serde_json::Value = serde_json::from_str(&status.text()).context("/api/status is not JSON")?;
+    let (total, free) = (json["memory"]["total_bytes"].as_u64(), json["memory"]["free_bytes"].as_u64());
+    ensure!(total > free && free > Some(0), "/api/status has {free:?} of {total:?} bytes free");
+    ensure!(connection.response("GET")?.status == 404, "a page that is not there is answered otherwise");
+    Ok(())
+}
+
+/// Random calls that the steady instances have logged: of each instance its last number, added up.
+fn calls(console: &str) -> u64 {
+    (1..=STEADY)
+        .map(|instance| {
+            let name = format!("stress-{instance}: ");
+            let lines = console.lines().filter(|line| line.contains(&name) && line.trim_end().ends_with(" calls"));
+            let number = |line: &str| line.trim_end().strip_suffix(" calls")?.rsplit(' ').next()?.parse().ok();
+            lines.filter_map(number).next_back().unwrap_or(0_u64)
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calls;
+
+    #[test]
+    fn calls_are_the_last_of_each_instance() {
+        let text = "[ 1.0] I stress-1: stress: 100000 calls\r\n[ 2.0] I stress-1: stress: 200000 calls\r\n\
+                    [ 3.0] I stress-2: stress: 100000 calls\r\n[ 4.0] I httpd: 5 calls\r\n";
+        assert_eq!(calls(text), 300_000);
+    }
+}
