@@ -1,6 +1,6 @@
 //! Endpoints: sending, receiving, and taking threads out of their queues (kernel-abi §4.2–4.4, §4.8).
 
-use crate::invocation::Stop;
+use crate::invocation::{Extras, Stop};
 use crate::kernel::Kernel;
 use crate::object::{EndpointRef, EndpointState, NotificationState, ReplyRef, TcbRef, ThreadState};
 use crate::platform::Platform;
@@ -52,19 +52,20 @@ impl<P: Platform> Kernel<P> {
         self.set_endpoint_queue(endpoint, state, queue);
     }
 
-    /// Sends a thread's message or stored fault.
+    /// Sends a thread's message or stored fault. `caps`: its extra capabilities, if they were looked up.
     pub(crate) fn send(
         &self,
         thread: TcbRef,
         endpoint: EndpointRef,
         sender: Sender,
+        caps: Option<&Extras>,
         is_blocking: bool,
         may_donate: bool,
     ) {
         let view = self.endpoint(endpoint);
         if let (EndpointState::Receive, Some(receiver)) = (view.state(), view.head()) {
             self.dequeue_head(endpoint, receiver);
-            self.send_to(thread, receiver, endpoint, sender, may_donate);
+            self.send_to(thread, receiver, endpoint, sender, caps, may_donate);
         } else if is_blocking {
             let tcb = self.tcb(thread);
             tcb.set_sender_badge(sender.badge);
@@ -74,9 +75,17 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    fn send_to(&self, thread: TcbRef, receiver: TcbRef, endpoint: EndpointRef, sender: Sender, may_donate: bool) {
+    fn send_to(
+        &self,
+        thread: TcbRef,
+        receiver: TcbRef,
+        endpoint: EndpointRef,
+        sender: Sender,
+        caps: Option<&Extras>,
+        may_donate: bool,
+    ) {
         let is_fault = self.tcb(thread).fault_kind() != 0;
-        self.transfer_any(thread, receiver, endpoint, sender);
+        self.transfer_any(thread, receiver, endpoint, sender, caps);
         let reply = self.tcb(receiver).reply();
         if let Some(reply) = reply {
             self.unlink_reply(reply, receiver);
@@ -99,9 +108,16 @@ impl<P: Platform> Kernel<P> {
         self.offer(receiver);
     }
 
-    fn transfer_any(&self, thread: TcbRef, receiver: TcbRef, endpoint: EndpointRef, sender: Sender) {
+    fn transfer_any(
+        &self,
+        thread: TcbRef,
+        receiver: TcbRef,
+        endpoint: EndpointRef,
+        sender: Sender,
+        caps: Option<&Extras>,
+    ) {
         match self.tcb(thread).fault() {
-            None => self.transfer(thread, receiver, Some(endpoint), sender.badge, sender.can_grant),
+            None => self.transfer(thread, receiver, Some(endpoint), caps, sender.badge, sender.can_grant),
             Some(fault) => self.transfer_fault(thread, receiver, fault, sender.badge),
         }
     }
@@ -156,7 +172,7 @@ impl<P: Platform> Kernel<P> {
             is_call: flags & IS_CALL != 0,
         };
         let fault = tcb.fault_kind();
-        self.transfer_any(from, thread, endpoint, sender);
+        self.transfer_any(from, thread, endpoint, sender, None);
         self.refresh_sporadic(from);
         if sender.is_call || fault != 0 {
             match reply {

@@ -1,11 +1,11 @@
 //! Faults: storing, delivering, and answering them (kernel-abi §4.10).
 
 use hybrid_abi::fault::{FaultType, TIMEOUT_REPLY_LENGTH, UNKNOWN_SYSCALL_REPLY_LENGTH, USER_EXCEPTION_REPLY_LENGTH};
-use hybrid_abi::message::MessageInfo;
+use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::register::{ORDER, SPSR_USER_BITS, SPSR_USER_MASK};
 use hybrid_abi::rights::Rights;
 
-use crate::cap::Cap;
+use crate::cap::Words;
 use crate::cspace::LookupFailure;
 use crate::endpoint::Sender;
 use crate::kernel::Kernel;
@@ -63,7 +63,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Sends a fault to the thread's fault handler; without one the thread stops.
     pub(crate) fn deliver_fault(&self, thread: TcbRef, fault: Fault) {
-        let handler = self.cap(thread.slot(TcbSlot::FaultHandler));
+        let handler = self.words(thread.slot(TcbSlot::FaultHandler));
         let may_donate = self.tcb(thread).sched_context().is_some();
         if !self.send_fault(thread, handler, fault, may_donate) {
             #[cfg(feature = "debug-calls")]
@@ -73,11 +73,8 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The thread's timeout handler, if it has a valid one.
-    pub(crate) fn timeout_handler(&self, thread: TcbRef) -> Option<Cap> {
-        match self.cap(thread.slot(TcbSlot::TimeoutHandler)) {
-            cap @ Cap::Endpoint { .. } => Some(cap),
-            _ => None,
-        }
+    pub(crate) fn timeout_handler(&self, thread: TcbRef) -> Option<Words> {
+        Some(self.words(thread.slot(TcbSlot::TimeoutHandler))).filter(|words| words.endpoint().is_some())
     }
 
     /// Sends a timeout to the thread's timeout handler, which it has.
@@ -87,8 +84,8 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    fn send_fault(&self, thread: TcbRef, handler: Cap, fault: Fault, may_donate: bool) -> bool {
-        let Cap::Endpoint { at, badge, rights } = handler else { return false };
+    fn send_fault(&self, thread: TcbRef, handler: Words, fault: Fault, may_donate: bool) -> bool {
+        let Some((at, badge, rights)) = handler.endpoint() else { return false };
         self.store_fault(thread, fault);
         let sender = Sender {
             badge,
@@ -96,7 +93,7 @@ impl<P: Platform> Kernel<P> {
             can_grant_reply: rights.has(Rights::GRANT_REPLY),
             is_call: true,
         };
-        self.send(thread, at, sender, true, may_donate);
+        self.send(thread, at, sender, None, true, may_donate);
         true
     }
 
@@ -122,9 +119,12 @@ impl<P: Platform> Kernel<P> {
                 self.write_message(receiver, [fault.word0].into_iter().chain(consumed))
             }
             Some(FaultType::Vm) => {
-                let is_instruction = u64::from(fault.word1 & IS_INSTRUCTION != 0);
-                let words = [tcb.fault_ip(), fault.word0, is_instruction, fault.word1 & 0xffff_ffff];
-                self.write_message(receiver, words.into_iter())
+                let to = self.tcb(receiver);
+                to.set_x::<2>(tcb.fault_ip());
+                to.set_x::<3>(fault.word0);
+                to.set_x::<4>(u64::from(fault.word1 & IS_INSTRUCTION != 0));
+                to.set_x::<5>(fault.word1 & 0xffff_ffff);
+                REGISTER_WORDS as u64
             }
             Some(FaultType::Null) | None => 0,
         };
@@ -134,10 +134,14 @@ impl<P: Platform> Kernel<P> {
 
     /// Applies the reply of `replier` to a faulted thread. True if it restarts.
     pub(crate) fn answer_fault(&self, thread: TcbRef, replier: TcbRef, fault: StoredFault) -> bool {
+        let kind = FaultType::from_number(fault.kind);
+        if matches!(kind, Some(FaultType::Vm | FaultType::Cap)) {
+            return true;
+        }
         let info = MessageInfo(self.tcb(replier).x::<1>());
         let length = self.message_length(replier);
         let accepts = info.label() == 0;
-        match FaultType::from_number(fault.kind) {
+        match kind {
             Some(FaultType::UnknownSyscall) => {
                 self.take_words(thread, replier, length, UNKNOWN_SYSCALL_WORDS.into_iter());
                 accepts

@@ -2,14 +2,15 @@
 
 use core::cell::Cell;
 
+use hybrid_abi::cap_tag as tag;
 use hybrid_abi::error::ErrorCode;
 use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MAX_EXTRA_CAPS, MessageInfo, REGISTER_WORDS};
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Words};
 use crate::cspace::LookupFailure;
 use crate::kernel::Kernel;
-use crate::object::{SlotRef, TcbRef, ThreadState};
+use crate::object::{SlotRef, Tcb, TcbRef, ThreadState, status};
 use crate::platform::Platform;
 
 /// Why an invocation was refused (kernel-abi §3.2).
@@ -77,6 +78,9 @@ pub(crate) enum Answer {
 
 pub(crate) type Outcome = Result<Answer, Stop>;
 
+/// The invoked capability cannot be invoked so.
+const INVALID: Outcome = Err(Stop::Error(Error::InvalidCapability(0)));
+
 /// Which system call an invocation comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Manner {
@@ -95,24 +99,30 @@ pub(crate) struct Invocation<'k> {
     pub(crate) label: u64,
     /// Words that are really there.
     pub(crate) length: usize,
-    pub(crate) caps: [Option<SlotRef>; MAX_EXTRA_CAPS],
-    pub(crate) buffer: Option<&'k [Cell<u64>; ipc_buffer::WORDS]>,
-    registers: [u64; REGISTER_WORDS],
+    caps: &'k Extras,
+    /// Read in place: an operation writes the caller's registers only when it has read all words.
+    tcb: Tcb<'k>,
+    /// There, if the message is longer than the registers.
+    buffer: Option<&'k [Cell<u64>; ipc_buffer::WORDS]>,
 }
+
+/// The slots that the extra capabilities of a message are in.
+pub(crate) type Extras = [Option<SlotRef>; MAX_EXTRA_CAPS];
+
+/// No extra capabilities.
+pub(crate) const NO_EXTRAS: &Extras = &[None; MAX_EXTRA_CAPS];
 
 impl Invocation<'_> {
     /// Message register `n`; 0 beyond the length.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn word(&self, n: usize) -> u64 {
         if n >= self.length {
-            return 0;
-        }
-        match self.registers.get(n) {
-            Some(word) => *word,
-            None => {
-                let index = n.wrapping_add(ipc_buffer::MESSAGE);
-                self.buffer.and_then(|buffer| buffer.get(index)).map_or(0, Cell::get)
-            }
+            0
+        } else if n < REGISTER_WORDS {
+            self.tcb.message_register(n)
+        } else {
+            let index = n.wrapping_add(ipc_buffer::MESSAGE);
+            self.buffer.and_then(|buffer| buffer.get(index)).map_or(0, Cell::get)
         }
     }
 
@@ -141,12 +151,9 @@ impl<P: Platform> Kernel<P> {
         thread: TcbRef,
         info: MessageInfo,
         buffer: Option<&[Cell<u64>; ipc_buffer::WORDS]>,
-    ) -> Result<[Option<SlotRef>; MAX_EXTRA_CAPS], (u64, LookupFailure)> {
+    ) -> Result<Extras, (u64, LookupFailure)> {
         let mut slots = [None; MAX_EXTRA_CAPS];
         let count = info.extra_caps();
-        if count == 0 {
-            return Ok(slots);
-        }
         let Some(buffer) = buffer else { return Ok(slots) };
         let names = buffer.iter().skip(ipc_buffer::CAPS_OR_BADGES);
         for (slot, name) in slots.iter_mut().zip(names).take(count) {
@@ -162,24 +169,30 @@ impl<P: Platform> Kernel<P> {
         &self,
         thread: TcbRef,
         slot: SlotRef,
-        cap: Cap,
-        caps: [Option<SlotRef>; MAX_EXTRA_CAPS],
+        words: Words,
+        caps: &Extras,
         manner: Manner,
     ) -> bool {
         let tcb = self.tcb(thread);
         let info = MessageInfo(tcb.x::<1>());
-        let buffer = self.buffer(thread, false);
-        let length = if buffer.is_some() { info.length() } else { info.length().min(REGISTER_WORDS) };
-        let registers = [tcb.x::<2>(), tcb.x::<3>(), tcb.x::<4>(), tcb.x::<5>()];
-        let invocation = Invocation { thread, slot, label: info.label(), length, caps, buffer, registers };
-        // Set before the operation, so that stopping the caller inside it restarts the call.
-        tcb.set_state_raw(ThreadState::Restart);
-        match self.perform(&invocation, cap, manner) {
+        let mut length = info.length();
+        let mut buffer = None;
+        if length > REGISTER_WORDS {
+            buffer = self.buffer(thread, false);
+            length = if buffer.is_some() { length } else { REGISTER_WORDS };
+        }
+        let invocation = Invocation { thread, slot, label: info.label(), length, caps, tcb, buffer };
+        // Set before the operation, so that stopping the caller inside it restarts the call. It has no stored fault.
+        tcb.set_status(status(ThreadState::Restart));
+        match self.perform(&invocation, words, manner) {
             Err(Stop::Preempted) => return false,
-            Err(Stop::Error(error)) => {
-                tcb.set_state_raw(ThreadState::Running);
+            Err(Stop::Error(error)) => self.refused(thread, error, manner),
+            // As below, for the most frequent answer.
+            Ok(Answer::Empty) if tcb.status() == status(ThreadState::Restart) => {
+                tcb.set_status(status(ThreadState::Running));
                 if manner.is_call {
-                    self.answer_error(thread, error);
+                    tcb.set_x::<0>(0);
+                    tcb.set_x::<1>(0);
                 }
             }
             Ok(answer) => {
@@ -194,22 +207,38 @@ impl<P: Platform> Kernel<P> {
         true
     }
 
-    fn perform(&self, invocation: &Invocation<'_>, cap: Cap, manner: Manner) -> Outcome {
-        let refused_in_first_phase = matches!(
-            cap,
-            Cap::Tcb { .. } | Cap::Domain | Cap::CNode { .. } | Cap::SchedControl { .. } | Cap::SchedContext { .. }
-        );
-        if manner.is_first_phase && refused_in_first_phase {
-            return Err(Error::InvalidCapability(0).into());
+    #[cold]
+    fn refused(&self, thread: TcbRef, error: Error, manner: Manner) {
+        self.tcb(thread).set_state_raw(ThreadState::Running);
+        if manner.is_call {
+            self.answer_error(thread, error);
         }
+    }
+
+    /// Types that are invoked often are read from the slot's words; the others as a whole.
+    fn perform(&self, invocation: &Invocation<'_>, words: Words, manner: Manner) -> Outcome {
+        let refused_in_first_phase =
+            matches!(words.tag(), tag::TCB | tag::DOMAIN | tag::CNODE | tag::SCHED_CONTROL | tag::SCHED_CONTEXT);
+        if manner.is_first_phase && refused_in_first_phase {
+            return INVALID;
+        }
+        match words.tag() {
+            tag::IRQ_HANDLER => self.invoke_irq_handler(invocation, words.irq()),
+            tag::TCB => words.tcb().map_or(INVALID, |at| self.invoke_tcb(invocation, at)),
+            tag::SCHED_CONTEXT => {
+                words.sched_context().map_or(INVALID, |at| self.invoke_sched_context(invocation, at, manner.is_call))
+            }
+            tag::NULL => INVALID,
+            _ => self.perform_other(invocation, Cap::decode(words.0, words.1)),
+        }
+    }
+
+    fn perform_other(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
         match cap {
             Cap::Untyped { .. } => self.invoke_untyped(invocation, cap),
             Cap::CNode { .. } => self.invoke_cnode(invocation, cap),
-            Cap::Tcb { at } => self.invoke_tcb(invocation, at),
-            Cap::SchedContext { at, .. } => self.invoke_sched_context(invocation, at, manner.is_call),
             Cap::SchedControl { core } => self.invoke_sched_control(invocation, core),
             Cap::IrqControl => self.invoke_irq_control(invocation),
-            Cap::IrqHandler { irq } => self.invoke_irq_handler(invocation, irq),
             Cap::SgiSignal { sgi, target } => {
                 self.platform.send_sgi(u32::from(sgi), u64::from(target));
                 Ok(Answer::Empty)
@@ -221,10 +250,15 @@ impl<P: Platform> Kernel<P> {
             Cap::AsidControl => self.invoke_asid_control(invocation),
             Cap::AsidPool { at, index } => self.invoke_asid_pool(invocation, at, index),
             Cap::Platform => self.invoke_platform(invocation),
-            Cap::Null | Cap::Zombie { .. } => Err(Error::InvalidCapability(0).into()),
-            Cap::Endpoint { .. } | Cap::Notification { .. } | Cap::Reply { .. } => {
-                Err(Error::InvalidCapability(0).into())
-            }
+            // The others do not come here.
+            Cap::Null
+            | Cap::Zombie { .. }
+            | Cap::Endpoint { .. }
+            | Cap::Notification { .. }
+            | Cap::Reply { .. }
+            | Cap::IrqHandler { .. }
+            | Cap::Tcb { .. }
+            | Cap::SchedContext { .. } => INVALID,
         }
     }
 
@@ -244,6 +278,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Writes the error reply of a Call.
+    #[cold]
     pub(crate) fn answer_error(&self, thread: TcbRef, error: Error) {
         let (code, words, count) = error_words(error);
         let tcb = self.tcb(thread);

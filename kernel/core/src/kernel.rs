@@ -201,14 +201,21 @@ impl<P: Platform> Kernel<P> {
     #[inline]
     pub(crate) fn leave(&self) -> Option<TcbRef> {
         self.schedule();
-        self.activate();
-        if self.this_core().space_changed.replace(false) {
-            self.install_space();
+        let core = self.this_core();
+        let current = core.current.get();
+        if let Some(thread) = current {
+            self.activate(thread);
+        }
+        if core.space_changed.replace(false) {
+            match current {
+                Some(thread) => self.install_space_of(thread),
+                None => self.install_space(),
+            }
         }
         if P::CORES > 1 && self.to_wake.get() != 0 {
             self.wake_cores();
         }
-        self.this_core().current.get()
+        current
     }
 
     #[inline]

@@ -8,6 +8,7 @@ use hybrid_abi::register::{COUNT, ORDER, Register};
 
 use crate::cap::Cap;
 use crate::cspace::Side;
+use crate::invocation::Extras;
 use crate::kernel::Kernel;
 use crate::object::{EndpointRef, SlotRef, TcbRef, TcbSlot, context};
 use crate::platform::Platform;
@@ -81,13 +82,15 @@ impl<P: Platform> Kernel<P> {
         if length > REGISTER_WORDS && self.buffer(thread, false).is_none() { REGISTER_WORDS } else { length }
     }
 
-    /// Copies the sender's message to the receiver. `endpoint` is what the message goes through (`None`: a reply).
+    /// Copies the sender's message to the receiver. `endpoint` is what the message goes through (`None`: a reply); `caps` are the
+    /// extra capabilities, if they were looked up already.
     #[inline]
     pub(crate) fn transfer(
         &self,
         sender: TcbRef,
         receiver: TcbRef,
         endpoint: Option<EndpointRef>,
+        caps: Option<&Extras>,
         badge: u64,
         can_grant: bool,
     ) {
@@ -110,7 +113,13 @@ impl<P: Platform> Kernel<P> {
             length = self.copy_buffer_words(sender, receiver, length);
         }
         let (extra, unwrapped) = if can_grant && info.extra_caps() > 0 {
-            self.transfer_caps(sender, receiver, endpoint, info)
+            match caps {
+                Some(caps) => self.transfer_caps(caps, receiver, endpoint),
+                None => match self.extra_caps(sender, info, self.buffer(sender, false)) {
+                    Ok(caps) => self.transfer_caps(&caps, receiver, endpoint),
+                    Err(_) => (0, 0),
+                },
+            }
         } else {
             (0, 0)
         };
@@ -131,31 +140,24 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Gives the numbers of processed capabilities and the bits of unwrapped ones.
-    fn transfer_caps(
-        &self,
-        sender: TcbRef,
-        receiver: TcbRef,
-        endpoint: Option<EndpointRef>,
-        info: MessageInfo,
-    ) -> (u64, u64) {
+    fn transfer_caps(&self, caps: &Extras, receiver: TcbRef, endpoint: Option<EndpointRef>) -> (u64, u64) {
         let Some(buffer) = self.buffer(receiver, true) else { return (0, 0) };
-        let Ok(slots) = self.extra_caps(sender, info, self.buffer(sender, false)) else { return (0, 0) };
-        let mut receive_slot = self.receive_slot(receiver, buffer);
+        let mut is_slot_used = false;
         let mut processed = 0u32;
         let mut unwrapped = 0u64;
-        for (slot, badge_cell) in slots.iter().flatten().zip(buffer.iter().skip(ipc_buffer::CAPS_OR_BADGES)) {
-            let cap = self.cap(*slot);
-            match cap {
-                Cap::Endpoint { at, badge, .. } if Some(at) == endpoint => {
+        for (slot, badge_cell) in caps.iter().flatten().zip(buffer.iter().skip(ipc_buffer::CAPS_OR_BADGES)) {
+            let words = self.words(*slot);
+            match words.endpoint() {
+                Some((at, badge, _)) if Some(at) == endpoint => {
                     badge_cell.set(badge);
                     unwrapped |= 1u64.unbounded_shl(processed);
                 }
                 _ => {
-                    let Some(target) = receive_slot.take() else { break };
-                    let Ok(derived) = self.derive(*slot, cap) else { break };
-                    if derived == Cap::Null {
+                    if core::mem::replace(&mut is_slot_used, true) || words.tag() == 0 {
                         break;
                     }
+                    let Some(target) = self.receive_slot(receiver, buffer) else { break };
+                    let Ok(derived) = self.derive(*slot, Cap::decode(words.0, words.1)) else { break };
                     self.insert_derived(*slot, target, derived);
                 }
             }

@@ -6,6 +6,7 @@
 use hybrid_abi::fault::FaultType;
 
 use crate::fault::Fault;
+use crate::invocation::Extras;
 use crate::kernel::Kernel;
 use crate::object::{ReplyRef, TcbRef, ThreadState};
 use crate::platform::Platform;
@@ -94,7 +95,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Invokes a Reply capability.
-    pub(crate) fn reply_through(&self, replier: TcbRef, reply: ReplyRef, can_grant: bool) {
+    pub(crate) fn reply_through(&self, replier: TcbRef, reply: ReplyRef, caps: &Extras, can_grant: bool) {
         let Some(caller) = self.reply(reply).thread() else { return };
         if self.tcb(caller).state() != ThreadState::BlockedOnReply {
             return;
@@ -104,7 +105,7 @@ impl<P: Platform> Kernel<P> {
         let fault = self.tcb(caller).fault();
         match fault {
             None => {
-                self.transfer(replier, caller, None, 0, can_grant);
+                self.transfer(replier, caller, None, Some(caps), 0, can_grant);
                 self.set_state(caller, ThreadState::Running);
             }
             Some(stored) => {

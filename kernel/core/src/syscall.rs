@@ -7,7 +7,7 @@ use hybrid_abi::syscall::Syscall;
 use crate::cspace::LookupFailure;
 use crate::endpoint::Sender;
 use crate::fault::Fault;
-use crate::invocation::{Error, Manner};
+use crate::invocation::{Error, Manner, NO_EXTRAS};
 use crate::kernel::Kernel;
 use crate::object::{ReplyRef, TcbRef};
 use crate::platform::Platform;
@@ -85,13 +85,16 @@ impl<P: Platform> Kernel<P> {
             Ok(slot) => slot,
             Err(failure) => return self.lookup_failed(thread, dest, failure, manner),
         };
-        let tcb = self.tcb(thread);
-        let info = MessageInfo(tcb.x::<1>());
+        let info = MessageInfo(self.tcb(thread).x::<1>());
+        let found;
         let caps = if info.extra_caps() == 0 {
-            [None; 3]
+            NO_EXTRAS
         } else {
             match self.extra_caps(thread, info, self.buffer(thread, false)) {
-                Ok(caps) => caps,
+                Ok(caps) => {
+                    found = caps;
+                    &found
+                }
                 Err((cptr, failure)) => return self.lookup_failed(thread, cptr, failure, manner),
             }
         };
@@ -104,7 +107,7 @@ impl<P: Platform> Kernel<P> {
                 is_call: manner.is_call,
             };
             if rights.has(Rights::WRITE) {
-                self.send(thread, at, sender, manner.is_blocking, manner.may_donate);
+                self.send(thread, at, sender, Some(caps), manner.is_blocking, manner.may_donate);
             } else {
                 self.refuse(thread, manner);
             }
@@ -116,9 +119,9 @@ impl<P: Platform> Kernel<P> {
                 self.refuse(thread, manner);
             }
         } else if let Some((at, can_grant)) = words.reply() {
-            self.reply_through(thread, at, can_grant);
+            self.reply_through(thread, at, caps, can_grant);
             self.answer_nothing(thread, manner);
-        } else if !self.invoke_object(thread, slot, self.cap(slot), caps, manner) {
+        } else if !self.invoke_object(thread, slot, words, caps, manner) {
             return Progress::Preempted;
         }
         Progress::Done
@@ -132,12 +135,14 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    #[cold]
     fn refuse(&self, thread: TcbRef, manner: Manner) {
         if manner.is_call {
             self.answer_error(thread, Error::InvalidCapability(0));
         }
     }
 
+    #[cold]
     fn lookup_failed(&self, thread: TcbRef, address: u64, failure: LookupFailure, manner: Manner) -> Progress {
         if manner.is_blocking {
             self.deliver_fault(thread, Fault::Cap { address, in_receive: false, failure });

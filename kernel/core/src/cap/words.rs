@@ -4,7 +4,7 @@ use hybrid_abi::cap_tag as tag;
 use hybrid_abi::rights::Rights;
 
 use crate::cap::{FrameSize, VmRights};
-use crate::object::{CNodeRef, EndpointRef, NotificationRef, ReplyRef, TableRef};
+use crate::object::{CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, TcbRef};
 
 /// The two words of a slot, read as the one type that is asked for: what the ways of every message use, where
 /// building a whole [`Cap`] would cost more than all the rest.
@@ -30,6 +30,28 @@ pub(crate) struct Frame {
 }
 
 impl Words {
+    /// The tag; 0 for an empty slot.
+    #[inline(always)]
+    pub(crate) fn tag(self) -> u64 {
+        field(self.0, 0, 5)
+    }
+
+    #[inline(always)]
+    pub(crate) fn tcb(self) -> Option<TcbRef> {
+        if self.has_tag(tag::TCB) { TcbRef::new(small_at(self.0)) } else { None }
+    }
+
+    /// Of an interrupt handler: its place.
+    #[inline(always)]
+    pub(crate) fn irq(self) -> u32 {
+        low32(self.1)
+    }
+
+    #[inline(always)]
+    pub(crate) fn sched_context(self) -> Option<SchedContextRef> {
+        if self.has_tag(tag::SCHED_CONTEXT) { SchedContextRef::new(at(self.0)) } else { None }
+    }
+
     #[inline(always)]
     fn has_tag(self, tag: u64) -> bool {
         field(self.0, 0, 5) == tag

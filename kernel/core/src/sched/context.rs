@@ -24,7 +24,10 @@ impl<P: Platform> Kernel<P> {
         self.release_remove(thread);
         self.tcb(thread).set_sched_context(None);
         self.context(context).set_thread(None);
-        if self.this_core().current.get() == Some(thread) || self.this_core().switch.get() == Switch::To(thread) {
+        let core = self.this_core();
+        if core.current.get() == Some(thread) {
+            self.leave_cpu();
+        } else if core.switch.get() == Switch::To(thread) {
             self.reschedule();
         }
     }

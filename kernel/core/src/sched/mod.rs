@@ -20,6 +20,8 @@ pub(crate) use queues::ReadyQueues;
 pub(crate) enum Switch {
     /// The current thread goes on.
     Stay,
+    /// The current thread cannot go on; nobody was woken yet.
+    Leave,
     /// This one was woken; it is in no queue.
     To(TcbRef),
     /// Choose from the ready queues.
@@ -52,25 +54,31 @@ impl<P: Platform> Kernel<P> {
     /// Offers a thread that became ready (kernel-abi §5.7).
     #[inline]
     pub(crate) fn offer(&self, thread: TcbRef) {
-        if !self.is_schedulable(thread) || self.this_core().current.get() == Some(thread) {
+        let (core, tcb) = (self.this_core(), self.tcb(thread));
+        if !tcb.state().is_runnable() || tcb.is_release_queued() || core.current.get() == Some(thread) {
             return;
         }
-        if let Some(context) = self.tcb(thread).sched_context()
-            && !self.has_budget(context)
-        {
-            self.postpone(context);
-            return;
+        let Some(context) = tcb.sched_context() else { return };
+        // Of the context that is charged now it was checked on entry: it is active and has budget.
+        if core.current_context.get() != Some(context) {
+            if !self.context(context).is_active() {
+                return;
+            }
+            if !self.has_budget(context) {
+                self.postpone(context);
+                return;
+            }
         }
         if !self.is_local(thread) {
             self.ready_push_head(thread);
             return;
         }
-        if self.tcb(thread).is_ready_queued() {
+        if tcb.is_ready_queued() {
             self.reschedule();
             return;
         }
-        match self.this_core().switch.get() {
-            Switch::Stay => self.this_core().switch.set(Switch::To(thread)),
+        match core.switch.get() {
+            Switch::Stay | Switch::Leave => core.switch.set(Switch::To(thread)),
             Switch::To(_) | Switch::Choose => {
                 self.reschedule();
                 self.ready_push_head(thread);
@@ -91,7 +99,7 @@ impl<P: Platform> Kernel<P> {
     /// The current thread stopped being runnable.
     pub(crate) fn leave_cpu(&self) {
         if self.this_core().switch.get() == Switch::Stay {
-            self.this_core().switch.set(Switch::Choose);
+            self.this_core().switch.set(Switch::Leave);
         }
     }
 
@@ -109,10 +117,13 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn schedule_changes(&self) {
-        self.awaken();
-        let switch = self.this_core().switch.get();
+        let core = self.this_core();
+        if core.release_head.get().is_some() {
+            self.awaken();
+        }
+        let switch = core.switch.get();
         if switch != Switch::Stay {
-            let current = self.this_core().current.get();
+            let current = core.current.get();
             let mut was_schedulable = current.is_some_and(|thread| self.is_schedulable(thread));
             if let Some(current) = current
                 && was_schedulable
@@ -126,10 +137,10 @@ impl<P: Platform> Kernel<P> {
                 }
                 _ => self.choose(),
             }
-            self.this_core().switch.set(Switch::Stay);
+            core.switch.set(Switch::Stay);
         }
         self.switch_context();
-        if self.this_core().reprogram.replace(false) {
+        if core.reprogram.replace(false) {
             self.program_timer();
         }
     }
@@ -149,14 +160,20 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn choose(&self) {
-        match self.this_core().ready.highest() {
-            Some(thread) => self.switch_to(thread),
+        match self.this_core().ready.highest_priority().and_then(|priority| self.ready_take(priority)) {
+            Some(thread) => self.run_next(thread),
             None => self.this_core().current.set(None),
         }
     }
 
     fn switch_to(&self, thread: TcbRef) {
         self.ready_remove(thread);
+        self.run_next(thread);
+    }
+
+    /// A thread in no queue becomes the current one.
+    #[inline]
+    fn run_next(&self, thread: TcbRef) {
         if self.this_core().current.replace(Some(thread)) != Some(thread) {
             self.this_core().space_changed.set(true);
         }
@@ -164,19 +181,21 @@ impl<P: Platform> Kernel<P> {
 
     /// Accounts the time of the scheduling context that is being left.
     pub(crate) fn switch_context(&self) {
-        let next = self.this_core().current.get().and_then(|thread| self.tcb(thread).sched_context());
-        if next != self.this_core().current_context.get() {
-            self.this_core().reprogram.set(true);
-            if let Some(context) = next
-                && !self.context(context).is_sporadic()
-            {
-                self.refresh_refills(context);
+        let core = self.this_core();
+        let next = core.current.get().and_then(|thread| self.tcb(thread).sched_context());
+        if next != core.current_context.get() {
+            core.reprogram.set(true);
+            if let Some(context) = next {
+                let view = self.context(context);
+                if !view.is_round_robin() && !view.is_sporadic() {
+                    self.refresh_refills(context);
+                }
             }
         }
-        if self.this_core().reprogram.get() {
+        if core.reprogram.get() {
             self.commit_time();
         }
-        self.this_core().current_context.set(next);
+        core.current_context.set(next);
     }
 
     pub(crate) fn program_timer(&self) {
@@ -189,8 +208,8 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Makes the chosen thread ready to leave the kernel.
-    pub(crate) fn activate(&self) {
-        let Some(thread) = self.this_core().current.get() else { return };
+    #[inline]
+    pub(crate) fn activate(&self, thread: TcbRef) {
         let tcb = self.tcb(thread);
         if tcb.yield_to().is_some() {
             self.complete_yield_to(thread);
@@ -304,9 +323,21 @@ impl<P: Platform> Kernel<P> {
     /// The Yield system call.
     pub(crate) fn yield_now(&self) {
         let Some(context) = self.this_core().current_context.get() else { return };
-        let view = self.context(context);
-        let consumed = view.consumed().saturating_add(self.this_core().consumed.get());
-        self.charge(context, self.head_refill(context).amount(), false);
+        let (core, view) = (self.this_core(), self.context(context));
+        let consumed = view.consumed().saturating_add(core.consumed.get());
+        match core.current.get() {
+            Some(thread) if view.is_round_robin() => {
+                // Nobody ready has a higher priority; the slice is whole again, and the next of the same priority runs.
+                core.consumed.set(0);
+                self.restore_round_robin(context);
+                core.reprogram.set(true);
+                if let Some(next) = self.ready_take(self.tcb(thread).priority()) {
+                    self.ready_push_tail(thread);
+                    self.run_next(next);
+                }
+            }
+            _ => self.charge(context, self.head_refill(context).amount(), false),
+        }
         view.set_consumed(consumed);
     }
 

@@ -54,15 +54,30 @@ impl ReadyQueues {
     }
 
     #[inline(always)]
-    fn highest_priority(&self) -> Option<u8> {
+    pub(crate) fn highest_priority(&self) -> Option<u8> {
         let group = self.groups.get().checked_ilog2()?;
         let member = self.members.get(group as usize)?.get().checked_ilog2()?;
         u8::try_from((group << 6) | member).ok()
     }
 
     /// First thread of the highest priority that has one.
+    #[cfg(test)]
     pub(crate) fn highest(&self) -> Option<TcbRef> {
         self.head(self.highest_priority()?)
+    }
+
+    #[inline(always)]
+    fn set_head(&self, priority: u8, head: Option<TcbRef>) {
+        if let Some(cell) = self.heads.get(usize::from(priority)) {
+            cell.set(head);
+        }
+    }
+
+    #[inline(always)]
+    fn set_tail(&self, priority: u8, tail: Option<TcbRef>) {
+        if let Some(cell) = self.tails.get(usize::from(priority)) {
+            cell.set(tail);
+        }
     }
 
     /// True if no ready thread has a higher priority.
@@ -79,18 +94,16 @@ impl<P: Platform> Kernel<P> {
         if tcb.is_ready_queued() {
             return;
         }
-        let priority = tcb.priority();
-        let head = self.home(thread).ready.head(priority);
-        tcb.set_sched_prev(None);
-        tcb.set_sched_next(head);
-        let tail = match head {
-            Some(head) => {
-                self.tcb(head).set_sched_prev(Some(thread));
-                self.home(thread).ready.tail(priority)
+        let (priority, ready) = (tcb.priority(), &self.home(thread).ready);
+        // Out of the queues a thread has no neighbours.
+        match ready.head(priority) {
+            head @ Some(first) => {
+                self.tcb(first).set_sched_prev(Some(thread));
+                tcb.set_sched_next(head);
+                ready.set_head(priority, Some(thread));
             }
-            None => Some(thread),
-        };
-        self.home(thread).ready.set(priority, Some(thread), tail);
+            None => ready.set(priority, Some(thread), Some(thread)),
+        }
         tcb.set_ready_queued(true);
         self.tell_home(thread);
     }
@@ -101,28 +114,48 @@ impl<P: Platform> Kernel<P> {
         if tcb.is_ready_queued() {
             return;
         }
-        let priority = tcb.priority();
-        let tail = self.home(thread).ready.tail(priority);
-        tcb.set_sched_next(None);
-        tcb.set_sched_prev(tail);
-        let head = match tail {
-            Some(tail) => {
-                self.tcb(tail).set_sched_next(Some(thread));
-                self.home(thread).ready.head(priority)
+        let (priority, ready) = (tcb.priority(), &self.home(thread).ready);
+        match ready.tail(priority) {
+            tail @ Some(last) => {
+                self.tcb(last).set_sched_next(Some(thread));
+                tcb.set_sched_prev(tail);
+                ready.set_tail(priority, Some(thread));
             }
-            None => Some(thread),
-        };
-        self.home(thread).ready.set(priority, head, Some(thread));
+            None => ready.set(priority, Some(thread), Some(thread)),
+        }
         tcb.set_ready_queued(true);
         self.tell_home(thread);
     }
 
+    /// Takes the first thread of a priority out of this core's ready queues.
+    #[inline]
+    pub(crate) fn ready_take(&self, priority: u8) -> Option<TcbRef> {
+        let ready = &self.this_core().ready;
+        let thread = ready.head(priority)?;
+        let tcb = self.tcb(thread);
+        match tcb.sched_next() {
+            next @ Some(second) => {
+                self.tcb(second).set_sched_prev(None);
+                tcb.set_sched_next(None);
+                ready.set_head(priority, next);
+            }
+            None => ready.set(priority, None, None),
+        }
+        tcb.set_ready_queued(false);
+        Some(thread)
+    }
+
     /// Takes a thread out of its ready queue, if it is in one.
+    #[inline]
     pub(crate) fn ready_remove(&self, thread: TcbRef) {
         let tcb = self.tcb(thread);
-        if !tcb.is_ready_queued() {
-            return;
+        if tcb.is_ready_queued() {
+            self.ready_unlink(thread);
         }
+    }
+
+    fn ready_unlink(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
         let priority = tcb.priority();
         let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
         let mut head = self.home(thread).ready.head(priority);
