@@ -1,5 +1,6 @@
 //! Everything that must hold of the text itself; runs no test and changes nothing.
 mod directions;
+mod kernel_size;
 mod licences;
 mod panics;
 mod texts;
@@ -19,7 +20,7 @@ use std::process::{Command, ExitCode};
 /// Options of `cargo xtask check`.
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, panics, clippy, device-clippy, bench
+    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, kernel-lines, kernel-image, panics, clippy, device-clippy, bench
     names: Vec<String>,
     /// Also count the kernel's instructions, and compare them with tests/bench/baseline.json
     #[arg(long)]
@@ -32,7 +33,7 @@ struct Rule {
     find: fn() -> Result<Vec<String>>,
 }
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 14] = [
     Rule { name: "format", find: format },
     Rule { name: "taglines", find: || Ok(texts::taglines(&tree::files()?)) },
     Rule { name: "sizes", find: || Ok(texts::sizes(&tree::files()?)) },
@@ -41,6 +42,8 @@ const RULES: [Rule; 12] = [
     Rule { name: "directions", find: || directions::check(&cargo::metadata(Dependencies::With)?) },
     Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?) },
     Rule { name: "goldens", find: goldens },
+    Rule { name: "kernel-lines", find: || Ok(kernel_size::lines(&tree::files()?)) },
+    Rule { name: "kernel-image", find: kernel_size::image },
     Rule { name: "panics", find: panics::check },
     Rule { name: "clippy", find: clippy },
     Rule { name: "device-clippy", find: device_clippy },

@@ -38,7 +38,10 @@ const LAYERS: [Layer; 12] = [
             "apps",
         ],
     },
-    Layer { folder: "xtask", below: &["ipc-idl", "kernel-config", "servers/securityd/capgraph", "tests"] },
+    Layer {
+        folder: "xtask",
+        below: &["ipc-idl", "kernel-config", "kernel/abi", "servers/securityd/capgraph", "tests"],
+    },
 ];
 
 /// Names every dependency that points upward or sideways.
