@@ -187,18 +187,49 @@ pub(crate) unsafe fn set_user_space(value: u64) {
     unsafe { asm!("msr ttbr0_el1, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
 
-/// Calls firmware by `HVC #0` with a function number.
-pub(crate) fn hypervisor_call(function: u64) -> u64 {
+/// Calls firmware by `HVC #0` with a function number and two arguments.
+pub(crate) fn hypervisor_call(function: u64, first: u64, second: u64) -> u64 {
     let result: u64;
-    // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory argument.
-    unsafe { asm!("hvc #0", inout("x0") function => result, in("x1") 0, in("x2") 0, in("x3") 0, clobber_abi("C")) };
+    // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory that it writes.
+    unsafe {
+        asm!("hvc #0", inout("x0") function => result, in("x1") first, in("x2") second, in("x3") 0, clobber_abi("C"));
+    }
     result
 }
 
-/// Calls firmware by `SMC #0` with a function number.
-pub(crate) fn secure_monitor_call(function: u64) -> u64 {
+/// Calls firmware by `SMC #0` with a function number and two arguments.
+pub(crate) fn secure_monitor_call(function: u64, first: u64, second: u64) -> u64 {
     let result: u64;
-    // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory argument.
-    unsafe { asm!("smc #0", inout("x0") function => result, in("x1") 0, in("x2") 0, in("x3") 0, clobber_abi("C")) };
+    // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory that it writes.
+    unsafe {
+        asm!("smc #0", inout("x0") function => result, in("x1") first, in("x2") second, in("x3") 0, clobber_abi("C"));
+    }
     result
+}
+
+/// The word that this core was given by [`set_core_word`]; 0 before.
+#[inline(always)]
+pub(crate) fn core_word() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register; `pure` since it changes only once, before anything that asks for it is called.
+    unsafe { asm!("mrs {}, tpidr_el1", out(reg) value, options(pure, nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// Wakes cores that wait for an event.
+#[cfg(feature = "smp")]
+pub(crate) fn send_event() {
+    // SAFETY: a hint.
+    unsafe { asm!("sev", options(nostack, preserves_flags)) };
+}
+
+/// Sets what vectors.s takes for the kernel stack, plus the number of the core in the low bits.
+///
+/// # Safety
+/// 1. The value is the end of a mapped stack that only this core uses, aligned to 16 bytes, plus the core's number. 2. Called once on
+///    each core, before user code runs and before [`core_word`] is called.
+#[cfg(feature = "smp")]
+pub(crate) unsafe fn set_core_word(value: u64) {
+    // SAFETY: by the caller's promises.
+    unsafe { asm!("msr tpidr_el1, {}", in(reg) value, options(nostack, preserves_flags)) };
 }

@@ -13,6 +13,8 @@ core::arch::global_asm!(
     ".set PAGE_RODATA, {rodata}",
     ".set PAGE_DATA, {data}",
     ".set BLOCK_TEXT, {block}",
+    ".set SMP, {smp}",
+    ".set SECONDARY_STACK, {stack}",
     include_str!("entry.s"),
     sctlr_off = const SCTLR_RES1,
     sctlr_on = const SCTLR_ON,
@@ -22,6 +24,8 @@ core::arch::global_asm!(
     rodata = const descriptor::page(0, KernelPage::ReadOnly),
     data = const descriptor::page(0, KernelPage::Normal),
     block = const descriptor::block(0, KernelPage::Text),
+    smp = const cfg!(feature = "smp") as u32,
+    stack = const crate::layout::SECONDARY_STACK,
 );
 
 /// Bits that are RES1 on ARMv8.0: LSMAOE, nTLSMD, SPAN, EIS, TSCXT, EOS.

@@ -1,9 +1,57 @@
-// The arm64 Image header and the way from firmware to Rust; runs once on the boot core.
+// The arm64 Image header and the way from firmware to Rust; runs once on each core.
 //
 // Entered as the Linux arm64 boot protocol says: MMU and data cache off, x0 = device tree, EL2 or EL1, anywhere in RAM
 // (4 KiB alignment is enough for this code). Everything up to high_entry is position independent: adrp only.
 //
-// Kept in registers: x20 device tree · x21 exception level entered at · x22 empty user table · x23 physical image start.
+// Kept in registers: x20 device tree (other cores: number of the stack) · x21 exception level entered at · x22 empty user table ·
+// x23 physical image start · x24 where to go on at EL1.
+
+// Turns the MMU on with the tables that are there and goes on at a link address. Leaves x1 = whether there is PAN, x22.
+    .macro  enable_mmu target
+    ic      iallu
+    tlbi    vmalle1
+    dsb     sy
+    isb
+    ldr     x0, =MAIR
+    msr     mair_el1, x0
+    ldr     x0, =TCR
+    mrs     x1, id_aa64mmfr0_el1
+    and     x2, x1, #0xf                // physical address size, at most 48 bits
+    mov     x3, #5
+    cmp     x2, x3
+    csel    x2, x2, x3, lo
+    bfi     x0, x2, #32, #3
+    ubfx    x2, x1, #4, #4              // 16-bit ASIDs; their absence is reported by Rust
+    lsr     x2, x2, #1
+    bfi     x0, x2, #36, #1
+    msr     tcr_el1, x0
+    adrp    x0, __table_identity
+    msr     ttbr0_el1, x0
+    adrp    x0, __table_root
+    msr     ttbr1_el1, x0
+    adrp    x22, __table_empty
+    ldr     x0, =SCTLR_ON
+    mrs     x1, id_aa64mmfr1_el1        // PAN: taken automatically at each exception where it exists
+    ubfx    x1, x1, #20, #4
+    cbz     x1, 41f
+    bic     x0, x0, #(1 << 23)
+41: isb
+    msr     sctlr_el1, x0
+    isb
+    ldr     x2, =\target
+    br      x2
+    .endm
+
+// The rest of it, at the link address.
+    .macro  leave_identity
+    cbz     x1, 42f
+    .inst   0xd500419f                  // msr pan, #1
+42: msr     ttbr0_el1, x22              // no identity map any more
+    isb
+    tlbi    vmalle1
+    dsb     nsh
+    isb
+    .endm
 
     .section .head.text, "ax"
     .global _start
@@ -20,6 +68,8 @@ _start:
 primary_entry:
     msr     daifset, #0xf
     mov     x20, x0
+    adr     x24, at_el1
+to_el1:
     mrs     x21, CurrentEL
     lsr     x21, x21, #2
     ldr     x19, =SCTLR_OFF
@@ -29,7 +79,7 @@ primary_entry:
     b.ne    stop
     msr     sctlr_el1, x19
     isb
-    b       at_el1
+    br      x24
 stop:
     wfe
     b       stop
@@ -84,8 +134,7 @@ leave_el2:
     msr     vbar_el2, x0
     mov     x0, #0x3c5                  // EL1h, DAIF masked
     msr     spsr_el2, x0
-    adr     x0, at_el1
-    msr     elr_el2, x0
+    msr     elr_el2, x24
     isb
     eret
 
@@ -153,38 +202,7 @@ at_el1:
     adrp    x1, __tables_end
     bl      invalidate_to_memory
 
-    ic      iallu
-    tlbi    vmalle1
-    dsb     sy
-    isb
-    ldr     x0, =MAIR
-    msr     mair_el1, x0
-    ldr     x0, =TCR
-    mrs     x1, id_aa64mmfr0_el1
-    and     x2, x1, #0xf                // physical address size, at most 48 bits
-    mov     x3, #5
-    cmp     x2, x3
-    csel    x2, x2, x3, lo
-    bfi     x0, x2, #32, #3
-    ubfx    x2, x1, #4, #4              // 16-bit ASIDs; their absence is reported by Rust
-    lsr     x2, x2, #1
-    bfi     x0, x2, #36, #1
-    msr     tcr_el1, x0
-    adrp    x0, __table_identity
-    msr     ttbr0_el1, x0
-    adrp    x0, __table_root
-    msr     ttbr1_el1, x0
-    adrp    x22, __table_empty
-    ldr     x0, =SCTLR_ON
-    mrs     x1, id_aa64mmfr1_el1        // PAN: taken automatically at each exception where it exists
-    ubfx    x1, x1, #20, #4
-    cbz     x1, 4f
-    bic     x0, x0, #(1 << 23)
-4:  isb
-    msr     sctlr_el1, x0
-    isb
-    ldr     x2, =high_entry
-    br      x2
+    enable_mmu high_entry
 
 // Invalidates [x0, x1) from all caches to the point of coherency. Changes x0, x2, x3.
 invalidate_to_memory:
@@ -210,13 +228,7 @@ fill_pages:
 6:  ret
 
 high_entry:
-    cbz     x1, 7f
-    .inst   0xd500419f                  // msr pan, #1
-7:  msr     ttbr0_el1, x22              // no identity map any more
-    isb
-    tlbi    vmalle1
-    dsb     nsh
-    isb
+    leave_identity
     adrp    x0, __bss_start
     adrp    x1, __bss_end
 8:  cmp     x0, x1
@@ -228,6 +240,9 @@ high_entry:
     msr     vbar_el1, x0
     adrp    x0, __stack_top
     mov     sp, x0
+    .if     SMP
+    msr     tpidr_el1, x0               // core 0 (cores.rs)
+    .endif
     isb
     mov     x0, x20
     mov     x1, x23
@@ -237,7 +252,54 @@ high_entry:
     mov     x30, xzr
     b       kernel_start
 
+    .if     SMP
+// Where the other cores start, as firmware leaves them: MMU and data cache off, EL2 or EL1. One entry for each stack, since a spin
+// table passes no argument. All that they read before the MMU is on is the code here.
+    .macro  secondary number
+    .global secondary_entry_\number
+secondary_entry_\number:
+    mov     x20, #\number
+    b       secondary_entry
+    .endm
+    secondary 0
+    secondary 1
+    secondary 2
+secondary_entry:
+    msr     daifset, #0xf
+    adr     x24, secondary_at_el1
+    b       to_el1
+
+secondary_at_el1:
+    enable_mmu secondary_high_entry
+
+secondary_high_entry:
+    leave_identity
+    adrp    x0, exception_vectors
+    add     x0, x0, :lo12:exception_vectors
+    msr     vbar_el1, x0
+    adrp    x0, secondary_stacks
+    mov     x1, #SECONDARY_STACK
+    madd    x0, x20, x1, x0
+    add     x0, x0, x1                  // each has its guard page below it
+    mov     sp, x0
+    isb
+    mov     x1, x0
+    mov     x0, x20
+    mov     x29, xzr
+    mov     x30, xzr
+    b       secondary_start
+
+    .endif
+
     .ltorg
+
+    .if     SMP
+    .section .stacks, "aw", @nobits
+    .balign 4096
+    .global secondary_stacks
+secondary_stacks:
+    .skip   3 * SECONDARY_STACK
+    .endif
 
 // What is left at EL2 when this kernel was entered there. A stray HVC gets an error back. Anything else that still traps to EL2 is
 // handed to EL1 as an undefined instruction, with the registers as they were.

@@ -1,6 +1,6 @@
 //! Floating-point registers: whose they hold, and when they move; never computes.
 //!
-//! INV-FP-1: the registers hold the state of `owner` (none: of nobody). A thread with FP enabled runs only as the owner; a thread
+//! INV-FP-1: the registers hold the state of `owner` (none: of nobody), which is the owner of no other core's. A thread with FP enabled runs only as the owner; a thread
 //! with FP disabled runs with EL0 access trapped. So nobody reads another thread's registers, and threads without FP cost nothing.
 
 use core::cell::Cell;
@@ -16,9 +16,8 @@ pub(crate) struct FpUnit {
 }
 
 impl FpUnit {
-    pub(crate) fn start() -> Self {
-        cpu::set_fp_access(FP_KERNEL);
-        cpu::isb();
+    /// The unit of a core whose CPACR_EL1 is [`FP_KERNEL`].
+    pub(crate) const fn new() -> Self {
         Self { owner: Cell::new(None) }
     }
 
@@ -47,12 +46,11 @@ impl FpUnit {
         unsafe { load(area(thread)) };
     }
 
-    /// Saves the registers if they are `thread`'s, and forgets it.
-    pub(crate) fn release(&self, thread: TcbRef) {
-        if self.owner.get() == Some(thread) {
-            // SAFETY: the owner's TCB is alive until this call returns (contract of `release_fp`).
-            unsafe { save(area(thread)) };
-            self.owner.set(None);
+    /// Saves the registers into their owner's thread, and forgets it. On the unit's own core.
+    pub(crate) fn release(&self) {
+        if let Some(owner) = self.owner.take() {
+            // SAFETY: an owner is a live TCB: the core calls `release_fp` before it destroys one.
+            unsafe { save(area(owner)) };
         }
     }
 }
@@ -83,6 +81,6 @@ unsafe extern "C" {
 core::arch::global_asm!(include_str!("fp.s"));
 
 /// CPACR_EL1.FPEN = 01: EL0 traps, EL1 (which moves the registers) never does, so no change of it needs a barrier here.
-const FP_KERNEL: u64 = 1 << 20;
+pub(crate) const FP_KERNEL: u64 = 1 << 20;
 /// CPACR_EL1.FPEN = 11.
 const FP_ALL: u64 = 3 << 20;

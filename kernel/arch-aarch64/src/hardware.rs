@@ -4,15 +4,18 @@
 
 use core::cell::Cell;
 
-use hybrid_abi::limits::TCB_FLAG_FPU_DISABLED;
+use hybrid_abi::limits::{FIRST_SPI, REMOTE_CALL_SGI, RESCHEDULE_SGI, TCB_FLAG_FPU_DISABLED};
 use hybrid_kernel_core::object::{Tcb, TcbRef};
 use hybrid_kernel_core::platform::{CacheOperation, Platform};
 
+use crate::cores::{self, CORES, Request};
 use crate::device_tree::REGIONS_MAX;
-use crate::fp::FpUnit;
+use crate::fp::{FP_KERNEL, FpUnit};
 use crate::gic::Gic;
 use crate::layout::direct;
 use crate::regions::{Range, RegionSet};
+#[cfg(feature = "smp")]
+use crate::registers::Registers;
 use crate::{cache, console, cpu, psci};
 
 /// Everything that the core may do to the machine.
@@ -22,6 +25,11 @@ pub(crate) struct Hardware {
     ticks_per_ms: u64,
     /// The user table while no thread's is in use: 512 zeros.
     empty_space: u64,
+    own: [PerCore; CORES],
+}
+
+/// What the machine layer remembers of one core. Written by that core, and by others as far as they have the lock.
+struct PerCore {
     fp: FpUnit,
     /// What EL0 is allowed now.
     applied: Cell<u64>,
@@ -34,29 +42,84 @@ impl Hardware {
     /// 1. `ram` is all in the direct map, and no Rust object lives there. 2. `empty_space` is the physical address of an empty root
     ///    table, in use as TTBR0 now. 3. There is no other `Hardware`.
     pub(crate) unsafe fn start(gic: Gic, ram: RegionSet<REGIONS_MAX>, empty_space: u64) -> Self {
-        let frequency = cpu::counter_frequency();
-        cpu::set_timer_compare(u64::MAX);
-        cpu::set_timer_control(TIMER_ENABLE);
-        cpu::set_physical_timer_control(0);
-        cpu::set_counter_access(EXPORTED);
-        cpu::set_debug_control(DEBUG_CHANNEL_TRAP);
-        if matches!(cpu::debug_features() >> 8 & 0xf, 1..=0xe) {
-            cpu::set_pmu_access(u64::from(cfg!(feature = "export-pmu")));
-        }
-        if cpu::processor_features() >> 44 & 0xf != 0 {
-            cpu::set_amu_access(0);
-        }
+        let per_core = |_| PerCore { fp: FpUnit::new(), applied: Cell::new(TCB_FLAG_FPU_DISABLED) };
+        start_registers();
         #[cfg(feature = "latency")]
         crate::latency::start();
-        cpu::isb();
-        gic.unmask(TIMER_IRQ);
-        Self {
-            gic,
-            ram,
-            ticks_per_ms: (frequency / 1000).max(1),
-            empty_space,
-            fp: FpUnit::start(),
-            applied: Cell::new(TCB_FLAG_FPU_DISABLED),
+        gic.unmask(0, TIMER_IRQ);
+        let ticks_per_ms = (cpu::counter_frequency() / 1000).max(1);
+        Self { gic, ram, ticks_per_ms, empty_space, own: core::array::from_fn(per_core) }
+    }
+
+    /// Before a core is started: where GICv3 finds its part.
+    #[cfg(feature = "smp")]
+    pub(crate) fn expect_core(&self, core: usize, affinity: u64, redistributor: Option<Registers>) {
+        self.gic.expect_core(core, affinity, redistributor);
+    }
+
+    /// What another core does for itself when it starts, before it enters the core's logic for the first time. False if it cannot be
+    /// used.
+    #[cfg(feature = "smp")]
+    pub(crate) fn start_core(&self, core: usize) -> bool {
+        let is_usable = self.gic.start_core(core);
+        if is_usable {
+            start_registers();
+            self.gic.unmask(core, TIMER_IRQ);
+        }
+        is_usable
+    }
+
+    #[inline(always)]
+    fn own(&self) -> &PerCore {
+        &self.own[cores::number()]
+    }
+
+    /// Takes the kernel lock.
+    #[inline(always)]
+    pub(crate) fn enter(&self) {
+        cores::enter(|request| self.serve(request));
+    }
+
+    /// Does what the holder of the lock asks this core for, while it waits.
+    #[cold]
+    fn serve(&self, request: Request) {
+        match request {
+            Request::ReleaseFp => self.own().fp.release(),
+            Request::DropSpace => {
+                self.set_address_space(0);
+                cpu::isb(); // before the other core invalidates
+            }
+            Request::Unmask(irq) => self.gic.unmask(cores::number(), irq),
+            Request::Mask(irq) => self.gic.mask(cores::number(), irq),
+            Request::Release(irq) => self.gic.release(irq),
+            Request::Level(irq) => self.gic.set_edge_triggered(cores::number(), irq, false),
+            Request::Edge(irq) => self.gic.set_edge_triggered(cores::number(), irq, true),
+        }
+    }
+
+    fn ask(&self, core: usize, request: Request) {
+        cores::ask(core, request, || self.gic.interrupt_core(core, REMOTE_CALL_SGI));
+    }
+
+    /// True if `core` must change this private interrupt itself: `request` was served by it then.
+    #[inline]
+    fn is_done_by(&self, core: usize, irq: u32, must_ask: bool, request: Request) -> bool {
+        if CORES == 1 || irq >= FIRST_SHARED || core == cores::number() || !must_ask {
+            return false;
+        }
+        self.ask(core, request);
+        true
+    }
+
+    /// Saves `thread`'s FP registers into its TCB, wherever they are.
+    #[cold]
+    fn fetch_fp(&self, thread: TcbRef) {
+        for (core, own) in self.own.iter().enumerate().filter(|(_, own)| own.fp.is_owner(thread)) {
+            if core == cores::number() {
+                own.fp.release();
+            } else {
+                self.ask(core, Request::ReleaseFp);
+            }
         }
     }
 
@@ -70,8 +133,9 @@ impl Hardware {
     /// INV-PREPARED-1: `applied` is what CPACR_EL1 and CNTKCTL_EL1 allow, as in [`Tcb::machine`].
     #[inline(always)]
     pub(crate) fn prepared_context(&self, thread: TcbRef) -> usize {
+        let own = self.own();
         let wanted = self.tcb(thread).machine();
-        if wanted != self.applied.get() || (wanted & TCB_FLAG_FPU_DISABLED == 0 && !self.fp.is_owner(thread)) {
+        if wanted != own.applied.get() || (wanted & TCB_FLAG_FPU_DISABLED == 0 && !own.fp.is_owner(thread)) {
             return self.change_thread(thread);
         }
         direct(thread.paddr())
@@ -79,13 +143,17 @@ impl Hardware {
 
     #[inline(never)]
     fn change_thread(&self, thread: TcbRef) -> usize {
-        let tcb = self.tcb(thread);
-        if tcb.machine() != self.applied.replace(tcb.machine()) {
-            self.fp.open(tcb.flags() & TCB_FLAG_FPU_DISABLED == 0);
+        let (own, tcb) = (self.own(), self.tcb(thread));
+        let is_open = tcb.flags() & TCB_FLAG_FPU_DISABLED == 0;
+        if tcb.machine() != own.applied.replace(tcb.machine()) {
+            own.fp.open(is_open);
             cpu::set_counter_access(EXPORTED | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 });
         }
-        if tcb.flags() & TCB_FLAG_FPU_DISABLED == 0 {
-            self.fp.give_to(thread);
+        if is_open {
+            if CORES > 1 && !own.fp.is_owner(thread) {
+                self.fetch_fp(thread);
+            }
+            own.fp.give_to(thread);
         }
         direct(thread.paddr())
     }
@@ -101,12 +169,29 @@ impl Hardware {
     }
 }
 
+/// Starts this core's timer and closes or opens what EL0 may touch (kernel-abi §6.8, §11.5).
+fn start_registers() {
+    cpu::set_timer_compare(u64::MAX);
+    cpu::set_timer_control(TIMER_ENABLE);
+    cpu::set_physical_timer_control(0);
+    cpu::set_counter_access(EXPORTED);
+    cpu::set_debug_control(DEBUG_CHANNEL_TRAP);
+    if matches!(cpu::debug_features() >> 8 & 0xf, 1..=0xe) {
+        cpu::set_pmu_access(u64::from(cfg!(feature = "export-pmu")));
+    }
+    if cpu::processor_features() >> 44 & 0xf != 0 {
+        cpu::set_amu_access(0);
+    }
+    cpu::set_fp_access(FP_KERNEL);
+    cpu::isb();
+}
+
 impl Platform for Hardware {
-    const CORES: usize = 1;
+    const CORES: usize = CORES;
 
     #[inline(always)]
     fn core(&self) -> usize {
-        0
+        cores::number()
     }
 
     #[inline(always)]
@@ -180,46 +265,63 @@ impl Platform for Hardware {
     }
 
     fn release_fp(&self, thread: TcbRef) {
-        self.fp.release(thread);
+        self.fetch_fp(thread);
     }
 
     fn thread_changed(&self, _thread: TcbRef) {
         // Whoever runs next is compared with `applied` and with the owner of the FP unit.
     }
 
+    fn stop_core(&self, core: usize) {
+        cores::stop(core, || self.gic.interrupt_core(core, REMOTE_CALL_SGI));
+    }
+
+    fn wake_core(&self, core: usize) {
+        self.gic.interrupt_core(core, RESCHEDULE_SGI);
+    }
+
+    fn drop_address_space(&self, core: usize) {
+        self.ask(core, Request::DropSpace);
+    }
+
     fn interrupt_pending(&self) -> bool {
-        let is_pending = cpu::pending() & PENDING_IRQ != 0;
+        let is_pending = cpu::pending() & PENDING_IRQ != 0 || cores::others_wait();
         #[cfg(feature = "latency")]
         crate::latency::polled(is_pending);
         is_pending
     }
 
-    fn stop_core(&self, _core: usize) {}
-
-    fn wake_core(&self, _core: usize) {}
-
-    fn drop_address_space(&self, _core: usize) {}
-
-    fn route_irq(&self, _irq: u32, _core: usize) {}
-
-    fn unmask_irq(&self, _core: usize, irq: u32) {
-        self.gic.unmask(irq);
+    fn unmask_irq(&self, core: usize, irq: u32) {
+        if !self.is_done_by(core, irq, self.gic.is_banked(), Request::Unmask(irq)) {
+            self.gic.unmask(core, irq);
+        }
     }
 
-    fn mask_irq(&self, _core: usize, irq: u32) {
-        self.gic.mask(irq);
+    fn mask_irq(&self, core: usize, irq: u32) {
+        if !self.is_done_by(core, irq, self.gic.is_banked(), Request::Mask(irq)) {
+            self.gic.mask(core, irq);
+        }
     }
 
-    fn set_irq_trigger(&self, _core: usize, irq: u32, edge: bool) {
-        self.gic.set_edge_triggered(irq, edge);
+    fn set_irq_trigger(&self, core: usize, irq: u32, edge: bool) {
+        let request = if edge { Request::Edge(irq) } else { Request::Level(irq) };
+        if !self.is_done_by(core, irq, self.gic.is_banked(), request) {
+            self.gic.set_edge_triggered(core, irq, edge);
+        }
+    }
+
+    fn route_irq(&self, irq: u32, core: usize) {
+        self.gic.route(irq, core);
+    }
+
+    fn release_irq(&self, core: usize, irq: u32) {
+        if !self.is_done_by(core, irq, true, Request::Release(irq)) {
+            self.gic.release(irq);
+        }
     }
 
     fn hold_irq(&self, irq: u32) {
         self.gic.hold(irq);
-    }
-
-    fn release_irq(&self, _core: usize, irq: u32) {
-        self.gic.release(irq);
     }
 
     fn end_irq(&self, irq: u32) {
@@ -249,6 +351,7 @@ impl Platform for Hardware {
     }
 }
 
+const FIRST_SHARED: u32 = FIRST_SPI as u32;
 const TIMER_IRQ: u32 = hybrid_abi::limits::TIMER_IRQ as u32;
 const TIMER_ENABLE: u64 = 1;
 /// CNTKCTL_EL1.{EL0PCTEN, EL0VCTEN, EL0VTEN, EL0PTEN}: what every thread may use, a bit per exported thing (kernel-abi §11.5).

@@ -84,6 +84,22 @@ impl KernelMap {
         Ok(unsafe { Registers::new(base as usize, physical.size() as usize) })
     }
 
+    /// Unmaps a page of the image.
+    ///
+    /// # Safety
+    /// Nothing uses the page, now or later.
+    #[cfg(feature = "smp")]
+    pub(crate) unsafe fn forget_page(&mut self, address: u64) {
+        if let Ok(slot) = self.slot(address, 3) {
+            // SAFETY: an entry of the image's table; by the caller nobody uses what it maps.
+            unsafe { slot.write_volatile(0) };
+        }
+        cpu::dsb_ishst();
+        cpu::invalidate_tlbs();
+        cpu::dsb_ish();
+        cpu::isb();
+    }
+
     /// Removes the window through which boot code read the device tree.
     ///
     /// # Safety

@@ -12,6 +12,8 @@ pub const DEVICE_BASE: u64 = IMAGE_BASE + 0x20_0000;
 pub const DEVICE_SIZE: u64 = 0x20_0000;
 /// Window for reading the device tree at boot: at most 2 MiB, at any page.
 pub const DEVICE_TREE_BASE: u64 = IMAGE_BASE + 0x40_0000;
+/// Bytes of a further core's stack and of the guard page below it.
+pub const SECONDARY_STACK: u64 = PAGE_SIZE + 0x8000;
 /// Bytes of a page.
 pub const PAGE_SIZE: u64 = 4096;
 

@@ -23,6 +23,8 @@ mod cache;
 #[cfg(target_os = "none")]
 mod console;
 #[cfg(target_os = "none")]
+mod cores;
+#[cfg(target_os = "none")]
 mod cpu;
 #[cfg(target_os = "none")]
 mod entry;
@@ -44,5 +46,7 @@ mod psci;
 mod registers;
 #[cfg(target_os = "none")]
 mod run;
+#[cfg(all(target_os = "none", feature = "smp"))]
+mod secondary;
 #[cfg(target_os = "none")]
 mod start;

@@ -10,6 +10,7 @@ use hybrid_kernel_core::object::TcbRef;
 #[cfg(not(feature = "latency"))]
 use hybrid_kernel_core::{Entry, Way};
 
+use crate::cores;
 use crate::cpu;
 use crate::hardware::Hardware;
 #[cfg(feature = "latency")]
@@ -20,7 +21,8 @@ core::arch::global_asm!(include_str!("vectors.s"));
 /// Where the kernel lives once it is booted.
 struct KernelCell(UnsafeCell<MaybeUninit<Kernel<Hardware>>>);
 
-// SAFETY: one core only, with interrupts masked whenever kernel code runs (INV-PLAT-2): never used concurrently.
+// SAFETY: used under the kernel lock only, with interrupts masked (INV-PLAT-2, INV-LOCK-1): never concurrently, but for what `cores`
+// says a waiting core does for the holder.
 unsafe impl Sync for KernelCell {}
 
 static KERNEL: KernelCell = KernelCell(UnsafeCell::new(MaybeUninit::uninit()));
@@ -54,10 +56,10 @@ macro_rules! fast_ways {
             #[cfg(feature = "latency")]
             return handle_system_call();
             #[cfg(not(feature = "latency"))]
-            match kernel().$fast(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
-                Way::Runs(thread) => kernel().platform().prepared_context(thread),
+            match enter().$fast(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
+                Way::Runs(thread) => leave_for(thread),
                 Way::Timed => $timed_handler(cptr, info, w0, w1, w2, w3, reply),
-                Way::Ordinary => handle_system_call(),
+                Way::Ordinary => slow_system_call(),
             }
         }
 
@@ -65,8 +67,8 @@ macro_rules! fast_ways {
         #[inline(never)]
         extern "C" fn $timed_handler(cptr: u64, info: u64, w0: u64, w1: u64, w2: u64, w3: u64, reply: u64) -> usize {
             match kernel().$timed(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
-                Way::Runs(thread) => kernel().platform().prepared_context(thread),
-                Way::Timed | Way::Ordinary => handle_system_call(),
+                Way::Runs(thread) => leave_for(thread),
+                Way::Timed | Way::Ordinary => slow_system_call(),
             }
         }
     )* };
@@ -77,8 +79,34 @@ fast_ways! {
     handle_reply_recv: fast_reply_recv, handle_timed_reply_recv: timed_reply_recv;
 }
 
+/// The kernel, for a core that is not in user mode yet.
+///
+/// # Safety
+/// [`install`] was called, and the boot core waits for this one.
+#[cfg(feature = "smp")]
+pub(crate) unsafe fn installed() -> &'static Kernel<Hardware> {
+    kernel()
+}
+
+/// Another core begins its work. Never returns.
+///
+/// # Safety
+/// [`install`] was called, and this core was started completely.
+#[cfg(feature = "smp")]
+pub(crate) unsafe fn join() -> ! {
+    enter();
+    // SAFETY: the lock is given up by the boot core once the core has booted.
+    unsafe { leave_to_user(None) }
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn handle_system_call() -> usize {
+    enter();
+    slow_system_call()
+}
+
+/// The ordinary way of a system call, with the lock.
+fn slow_system_call() -> usize {
     let kernel = kernel();
     #[cfg(feature = "latency")]
     {
@@ -98,7 +126,7 @@ extern "C" fn handle_user_fault(syndrome: u64, address: u64) -> usize {
         INSTRUCTION_ABORT => UserFault::Vm { address, is_instruction: true, syndrome },
         _ => UserFault::Exception { number: syndrome },
     };
-    context_of(kernel().handle_fault(fault))
+    context_of(enter().handle_fault(fault))
 }
 
 #[unsafe(no_mangle)]
@@ -107,26 +135,42 @@ extern "C" fn handle_interrupt() -> usize {
 }
 
 fn take_interrupt() -> Option<TcbRef> {
-    let kernel = kernel();
+    let kernel = enter();
     #[cfg(feature = "latency")]
     latency::enter(latency::Cause::Interrupt(None));
     kernel.handle_interrupt(kernel.platform().acknowledge())
 }
 
-/// Idles until there is a thread, prepares the machine for it and gives the address of its registers.
-fn context_of(next: Option<TcbRef>) -> usize {
+/// Takes the lock; the one way into the core.
+#[inline(always)]
+fn enter() -> &'static Kernel<Hardware> {
     let kernel = kernel();
+    kernel.platform().enter();
+    kernel
+}
+
+/// Prepares the machine for a thread, gives the lock up and the address of the thread's registers: no other core changes them before
+/// this one has left user mode again (`cores::stop`).
+#[inline(always)]
+fn leave_for(thread: TcbRef) -> usize {
+    let context = kernel().platform().prepared_context(thread);
+    #[cfg(feature = "latency")]
+    latency::leave();
+    cores::leave();
+    context
+}
+
+/// Idles until there is a thread and leaves for it.
+fn context_of(next: Option<TcbRef>) -> usize {
     let mut next = next;
     loop {
         if let Some(thread) = next {
-            let context = kernel.platform().prepared_context(thread);
-            #[cfg(feature = "latency")]
-            latency::leave();
-            return context;
+            return leave_for(thread);
         }
         // Interrupts are masked; WFI returns as soon as one is pending all the same.
         #[cfg(feature = "latency")]
         latency::leave();
+        cores::idle();
         cpu::dsb_sy();
         cpu::wait_for_interrupt();
         next = take_interrupt();

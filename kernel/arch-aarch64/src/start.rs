@@ -6,8 +6,9 @@ use hybrid_kernel_core::kernel::Kernel;
 use hybrid_kernel_core::platform::PhysRange;
 
 use crate::console::{self, say};
+use crate::cores::{self, CORES};
 use crate::descriptor::KernelPage;
-use crate::device_tree::{self, DeviceTree, Machine, MachineError, REGIONS_MAX};
+use crate::device_tree::{self, CPUS_MAX, DeviceTree, Machine, MachineError, REGIONS_MAX};
 use crate::elf::Executable;
 use crate::gic::{self, Gic};
 use crate::hardware::Hardware;
@@ -16,11 +17,14 @@ use crate::layout::{self, PAGE_SIZE, direct};
 use crate::memory::MemoryPlan;
 use crate::panic::stop;
 use crate::regions::{Full, Range, RegionSet};
+use crate::registers::Registers;
 use crate::{cache, cpu, psci, run};
 
 /// Called by entry.s with the MMU on: physical addresses of the device tree, of the image and of an empty user table.
 #[unsafe(no_mangle)]
 extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty_space: u64) -> ! {
+    // The boot core has the kernel lock from here to its first thread.
+    cores::enter(|_| ());
     // SAFETY: called once, with what entry.s found.
     let mut map = unsafe { KernelMap::take(image) };
     let tree_bytes = read_device_tree(&mut map, device_tree);
@@ -30,7 +34,7 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     let machine = Machine::try_from_tree(&tree).unwrap_or_else(|error| stop(format_args!("{error}")));
     psci::set_conduit(machine.psci);
     check_processor();
-    let gic = start_gic(&mut map, &machine);
+    let (gic, redistributors) = start_gic(&mut map, &machine);
     say_hello(&machine, &gic, entry_level);
 
     let tree_range = Range::of_size(device_tree, tree.used_size() as u64);
@@ -45,10 +49,14 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
 
     let image = load_root_task(&machine, &memory);
     // SAFETY: all of `mapped` is in the direct map now and holds no Rust object; `empty_space` is from entry.s.
-    let hardware = unsafe { Hardware::start(gic, memory.mapped, empty_space) };
+    let hardware = unsafe { Hardware::start(gic, memory.mapped.clone(), empty_space) };
     // SAFETY: called once.
     let kernel = unsafe { run::install(Kernel::new(hardware)) };
-    let first = boot(kernel, &machine, memory.reserved, &image, tree_range);
+    #[cfg(feature = "smp")]
+    let cores = start_others(kernel, &mut map, &machine, &memory.mapped, &redistributors);
+    #[cfg(not(feature = "smp"))]
+    let (cores, _) = (1, redistributors);
+    let first = boot(kernel, &machine, memory.reserved, &image, tree_range, cores);
     // SAFETY: installed and booted.
     unsafe { run::leave_to_user(first) }
 }
@@ -89,9 +97,13 @@ fn start_console(map: &mut KernelMap, tree: &DeviceTree<'_>) {
     }
 }
 
+/// Whether this core has 16-bit ASIDs.
+pub(crate) fn has_wide_asids() -> bool {
+    cpu::memory_features() >> 4 & 0xf == 2
+}
+
 fn check_processor() {
-    let features = cpu::memory_features();
-    if features >> 4 & 0xf != 2 {
+    if !has_wide_asids() {
         stop(format_args!("this processor has no 16-bit ASIDs"));
     }
     if cpu::counter_frequency() < COUNTER_HZ_MIN {
@@ -99,44 +111,71 @@ fn check_processor() {
     }
 }
 
-fn start_gic(map: &mut KernelMap, machine: &Machine) -> Gic {
-    let mut map_registers = |range: Range| {
-        // SAFETY: the device tree says that these are the interrupt controller's registers; ITS and its DMA are never touched.
-        unsafe { map.map_device(range) }.unwrap_or_else(|OutOfTables| no_tables())
-    };
-    match machine.gic {
+/// GICv3: the registers of each core that may be used, by its affinity.
+pub(crate) type Redistributors = [Option<(u64, Registers)>; CPUS_MAX];
+
+fn start_gic(map: &mut KernelMap, machine: &Machine) -> (Gic, Redistributors) {
+    let mut found = [None; CPUS_MAX];
+    let gic = match machine.gic {
         device_tree::Gic::V2 { distributor, cpu_interface } => Gic::v2(
-            map_registers(Range::of_size(distributor.start, PAGE_SIZE)),
-            map_registers(Range::of_size(cpu_interface.start, PAGE_SIZE)),
+            map_registers(map, Range::of_size(distributor.start, PAGE_SIZE)),
+            map_registers(map, Range::of_size(cpu_interface.start, PAGE_SIZE)),
         ),
         device_tree::Gic::V3 { distributor, redistributors } => {
-            let distributor = map_registers(Range::of_size(distributor.start, 0x1_0000));
-            let mut start = redistributors.start;
-            loop {
-                let registers = map_registers(Range::of_size(start, 0x2_0000));
-                let (is_own, stride) = gic::inspect_redistributor(&registers, cpu::affinity());
-                if is_own {
-                    let gic = Gic::v3(distributor, registers);
-                    break gic
-                        .unwrap_or_else(|| stop(format_args!("firmware keeps the GICv3 system registers from EL1")));
-                }
-                start = match stride.map(|stride| start + stride) {
-                    Some(next) if next + 0x2_0000 <= redistributors.end => next,
-                    _ => stop(format_args!("this core has no GICv3 redistributor")),
-                };
+            let distributor = map_registers(map, Range::of_size(distributor.start, 0x1_0000));
+            let own = find_redistributors(map, machine, redistributors, &mut found)
+                .unwrap_or_else(|| stop(format_args!("this core has no GICv3 redistributor")));
+            let gic = Gic::v3(distributor, own);
+            gic.unwrap_or_else(|| stop(format_args!("firmware keeps the GICv3 system registers from EL1")))
+        }
+    };
+    (gic, found)
+}
+
+/// Finds this core's redistributor and, if there are to be more cores, those of the others.
+fn find_redistributors(
+    map: &mut KernelMap,
+    machine: &Machine,
+    region: Range,
+    found: &mut Redistributors,
+) -> Option<Registers> {
+    let mut others = machine.cpus.iter().flatten().filter(|_| CORES > 1).count();
+    let mut own = None;
+    let mut start = region.start;
+    while (own.is_none() || others > 0) && start + 0x2_0000 <= region.end {
+        // SAFETY: the device tree says that these are the interrupt controller's registers; LPIs are never set up.
+        let registers = unsafe { map.map_device(Range::of_size(start, 0x2_0000)) }.ok()?;
+        let (is_own, stride) = gic::inspect_redistributor(&registers, cpu::affinity());
+        if is_own {
+            own = Some(registers);
+        }
+        for (place, core) in found.iter_mut().zip(&machine.cpus).filter(|_| CORES > 1) {
+            if let Some(core) = core
+                && gic::inspect_redistributor(&registers, core.affinity).0
+            {
+                *place = Some((core.affinity, registers));
+                others -= 1;
             }
         }
+        let Some(stride) = stride else { break };
+        start += stride;
     }
+    own
+}
+
+fn map_registers(map: &mut KernelMap, range: Range) -> Registers {
+    // SAFETY: the device tree says that these are the interrupt controller's registers; ITS and its DMA are never touched.
+    unsafe { map.map_device(range) }.unwrap_or_else(|OutOfTables| no_tables())
 }
 
 fn say_hello(machine: &Machine, gic: &Gic, entry_level: u64) {
     let pieces = machine.memory.as_slice().len();
     say!("HybridOS kernel {}", env!("CARGO_PKG_VERSION"));
     say!(
-        "  core {:#x} (MIDR {:#010x}), 1 of {} in use, entered at EL{entry_level}, GICv{}, PSCI {}",
+        "  core {:#x} (MIDR {:#010x}){}, entered at EL{entry_level}, GICv{}, PSCI {}",
         cpu::affinity() & 0xff_00ff_ffff,
         cpu::main_id(),
-        machine.cpu_count.max(1),
+        if CORES == 1 && machine.cpu_count > 1 { ", the only one in use" } else { "" },
         gic.version(),
         match machine.psci {
             Some(device_tree::PsciConduit::Hvc) => "by HVC",
@@ -198,12 +237,26 @@ unsafe fn copy_segments(file: &Executable<'_>, start: u64, size: u64) {
     unsafe { cache::maintain(hybrid_kernel_core::platform::CacheOperation::Unify, direct(start), size as usize) };
 }
 
+#[cfg(feature = "smp")]
+fn start_others(
+    kernel: &Kernel<Hardware>,
+    map: &mut KernelMap,
+    machine: &Machine,
+    mapped: &RegionSet<REGIONS_MAX>,
+    redistributors: &Redistributors,
+) -> usize {
+    let count = crate::secondary::start_all(kernel, map, machine, mapped, redistributors);
+    say!("  {count} of {} cores in use", machine.cpu_count.max(1));
+    count
+}
+
 fn boot(
     kernel: &Kernel<Hardware>,
     machine: &Machine,
     mut reserved: RegionSet<REGIONS_MAX>,
     image: &RootTask,
     tree: Range,
+    cores: usize,
 ) -> Option<hybrid_kernel_core::object::TcbRef> {
     if reserved.insert(image.physical).is_err() {
         stop(format_args!("memory is in too many pieces"));
@@ -219,7 +272,7 @@ fn boot(
         entry: image.entry,
         device_tree: Some((tree.start, tree.size())),
         device_top: 1 << 40,
-        cores: 1,
+        cores,
         root_cnode_bits: machine.root_cnode_bits.unwrap_or(ROOT_CNODE_BITS),
     });
     let first = result.unwrap_or_else(|error| stop(format_args!("the kernel's objects do not fit: {error:?}")));

@@ -66,8 +66,13 @@ exception_vectors:
 
     // Leaves the thread's context for the kernel's stack; changes x13.
     .macro  kernel_stack
+    .if     SMP
+    mrs     x13, tpidr_el1              // the end of this core's stack, and its number in the low bits
+    and     sp, x13, #~0xf
+    .else
     adrp    x13, __stack_top
     mov     sp, x13
+    .endif
     .endm
 
 // Every handler returns into enter_user. Those of system calls get what x0 to x6 held; x7, the number, chooses them.

@@ -29,6 +29,8 @@ pub struct Machine {
     pub cpu_count: usize,
     /// `root_cnode_bits=N` of the command line: log2 of the slots that the root task's CNode has at least.
     pub root_cnode_bits: Option<u32>,
+    /// The first of them.
+    pub cpus: [Option<Processor>; CPUS_MAX],
 }
 
 /// The interrupt controller's registers.
@@ -48,6 +50,29 @@ pub enum Gic {
         /// The first region of redistributors.
         redistributors: Range,
     },
+}
+
+/// Processors that are looked at.
+pub const CPUS_MAX: usize = 8;
+
+/// A processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processor {
+    /// Its affinity as `MPIDR_EL1` has it.
+    pub affinity: u64,
+    /// How it is started.
+    pub method: EnableMethod,
+}
+
+/// How a processor is started (Devicetree specification 3.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnableMethod {
+    /// By firmware's CPU_ON.
+    Psci,
+    /// By writing its entry point to this physical address.
+    SpinTable(u64),
+    /// It cannot be.
+    Unknown,
 }
 
 /// The instruction that calls PSCI firmware.
@@ -137,6 +162,7 @@ impl Machine {
             psci: found.psci,
             cpu_count: found.cpu_count,
             root_cnode_bits: found.root_cnode_bits,
+            cpus: found.cpus,
         })
     }
 }
@@ -151,6 +177,7 @@ struct Found {
     has_timer: bool,
     cpu_count: usize,
     root_cnode_bits: Option<u32>,
+    cpus: [Option<Processor>; CPUS_MAX],
 }
 
 impl Found {
@@ -173,7 +200,7 @@ impl Found {
                 self.memory.insert(range.intersection(&ADDRESSABLE).shrunk_to_pages())?;
             }
         } else if node.text(b"device_type") == Some(b"cpu") {
-            self.cpu_count = self.cpu_count.saturating_add(1);
+            self.processor(visit);
         } else {
             self.device(visit);
         }
@@ -190,6 +217,21 @@ impl Found {
         };
         self.root_cnode_bits = root_cnode_bits(node.text(b"bootargs").unwrap_or(b""))?;
         Ok(())
+    }
+
+    fn processor(&mut self, visit: &Visit<'_, '_>) {
+        let node = visit.node;
+        let address_cells = visit.parents.last().map_or(0, |bus| bus.address_cells);
+        let affinity = node.property(b"reg").and_then(|value| cells(value, 0, address_cells));
+        let method = match (node.text(b"enable-method"), node.address(b"cpu-release-addr")) {
+            (Some(b"psci"), _) => EnableMethod::Psci,
+            (Some(b"spin-table"), Some(address)) => EnableMethod::SpinTable(address),
+            _ => EnableMethod::Unknown,
+        };
+        if let (Some(place), Some(affinity)) = (self.cpus.get_mut(self.cpu_count), affinity) {
+            *place = Some(Processor { affinity, method });
+        }
+        self.cpu_count = self.cpu_count.saturating_add(1);
     }
 
     fn device(&mut self, visit: &Visit<'_, '_>) {

@@ -5,4 +5,6 @@ mod machine;
 mod tests;
 
 pub use blob::{BlobError, DeviceTree, Node};
-pub use machine::{Gic, Machine, MachineError, PsciConduit, REGIONS_MAX, find_console};
+pub use machine::{
+    CPUS_MAX, EnableMethod, Gic, Machine, MachineError, Processor, PsciConduit, REGIONS_MAX, find_console,
+};

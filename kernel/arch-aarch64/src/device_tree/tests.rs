@@ -93,7 +93,11 @@ fn virt() -> Builder {
         .cells("linux,initrd-end", &[0x4400_5000])
         .end();
     b.begin("cpus").cells("#address-cells", &[1]).cells("#size-cells", &[0]);
-    b.begin("cpu@0").text("device_type", "cpu").cells("reg", &[0]).end().end();
+    b.begin("cpu@0").text("device_type", "cpu").cells("reg", &[0]).end();
+    b.begin("cpu@1").text("device_type", "cpu").text("enable-method", "psci").cells("reg", &[1]).end();
+    b.begin("cpu@2").text("device_type", "cpu").text("status", "disabled").cells("reg", &[2]).end();
+    b.begin("cpu@100").text("device_type", "cpu").text("enable-method", "spin-table").cells("reg", &[0x100]);
+    b.cells("cpu-release-addr", &[0, 0x4600_0008]).end().end();
     b.end();
     b
 }
@@ -111,7 +115,15 @@ fn virt_machine_is_understood() {
     assert_eq!(machine.initrd, Some(Range { start: 0x4400_0000, end: 0x4400_5000 }));
     assert_eq!(machine.console, Some(0x0904_0000));
     assert_eq!(machine.psci, Some(PsciConduit::Hvc));
-    assert_eq!(machine.cpu_count, 1);
+    assert_eq!(machine.cpu_count, 3);
+    let processor = |affinity, method| Some(Processor { affinity, method });
+    let expected = [
+        processor(0, EnableMethod::Unknown),
+        processor(1, EnableMethod::Psci),
+        processor(0x100, EnableMethod::SpinTable(0x4600_0008)),
+        None,
+    ];
+    assert_eq!(machine.cpus[..4], expected);
     assert!(matches!(machine.gic, Gic::V2 { distributor: Range { start: 0x0800_0000, .. }, .. }));
 }
 

@@ -10,6 +10,11 @@ pub(super) const fn trigger(base: usize, irq: u32) -> (usize, u32) {
     (base + (irq as usize / 16) * 4, 2 << ((irq % 16) * 2))
 }
 
+/// Offset of the 32-bit register that holds one byte per interrupt, and how far the byte is shifted in it.
+pub(super) const fn byte(base: usize, irq: u32) -> (usize, u32) {
+    (base + irq as usize / 4 * 4, irq % 4 * 8)
+}
+
 /// Number of interrupt IDs that the distributor implements, from GICD_TYPER, at most `limit`.
 pub(super) fn implemented(kind: u32, limit: u32) -> u32 {
     (32 * ((kind & 0x1f) + 1)).min(limit)
@@ -56,6 +61,8 @@ mod tests {
         assert_eq!(flag(0x180, 159), (0x190, 1 << 31));
         assert_eq!(trigger(0xc00, 16), (0xc04, 2));
         assert_eq!(trigger(0xc00, 159), (0xc24, 2 << 30));
+        assert_eq!(byte(0x800, 32), (0x820, 0));
+        assert_eq!(byte(0x800, 159), (0x89c, 24));
     }
 
     #[test]

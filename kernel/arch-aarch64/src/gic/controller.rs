@@ -50,7 +50,32 @@ impl Gic {
         }
     }
 
-    /// Lets a held interrupt come again.
+    /// Brings this core's part to the boot state, as core number `core`. False if EL1 has no access to it.
+    #[cfg(feature = "smp")]
+    pub(crate) fn start_core(&self, core: usize) -> bool {
+        match self {
+            Self::V2(gic) => {
+                gic.start_core(core);
+                true
+            }
+            Self::V3(gic) => gic.start_core(core),
+        }
+    }
+
+    /// Before a core is started: GICv3 finds its part at `redistributor`.
+    #[cfg(feature = "smp")]
+    pub(crate) fn expect_core(&self, core: usize, affinity: u64, redistributor: Option<Registers>) {
+        if let (Self::V3(gic), Some(redistributor)) = (self, redistributor) {
+            gic.expect_core(core, affinity, redistributor);
+        }
+    }
+
+    /// Whether a private interrupt can be changed by its own core only.
+    pub(crate) fn is_banked(&self) -> bool {
+        matches!(self, Self::V2(_))
+    }
+
+    /// Lets a held interrupt come again. A private one: by its own core.
     pub(crate) fn release(&self, irq: u32) {
         match self {
             Self::V2(gic) => gic.unmask(irq),
@@ -58,27 +83,43 @@ impl Gic {
         }
     }
 
-    /// Enables an interrupt.
-    pub(crate) fn unmask(&self, irq: u32) {
+    /// Enables an interrupt, a private one of a core. GICv2: by that core.
+    pub(crate) fn unmask(&self, core: usize, irq: u32) {
         match self {
             Self::V2(gic) => gic.unmask(irq),
-            Self::V3(gic) => gic.unmask(irq),
+            Self::V3(gic) => gic.unmask(core, irq),
         }
     }
 
-    /// Disables an interrupt; complete on return.
-    pub(crate) fn mask(&self, irq: u32) {
+    /// Disables an interrupt, a private one of a core; complete on return. GICv2: by that core.
+    pub(crate) fn mask(&self, core: usize, irq: u32) {
         match self {
             Self::V2(gic) => gic.mask(irq),
-            Self::V3(gic) => gic.mask(irq),
+            Self::V3(gic) => gic.mask(core, irq),
         }
     }
 
-    /// Chooses edge or level triggering; SGIs ignore it.
-    pub(crate) fn set_edge_triggered(&self, irq: u32, edge: bool) {
+    /// Chooses edge or level triggering; SGIs ignore it. GICv2: a private one by its core.
+    pub(crate) fn set_edge_triggered(&self, core: usize, irq: u32, edge: bool) {
         match self {
             Self::V2(gic) => gic.set_edge_triggered(irq, edge),
-            Self::V3(gic) => gic.set_edge_triggered(irq, edge),
+            Self::V3(gic) => gic.set_edge_triggered(core, irq, edge),
+        }
+    }
+
+    /// Sends a shared interrupt to a core from now on.
+    pub(crate) fn route(&self, irq: u32, core: usize) {
+        match self {
+            Self::V2(gic) => gic.route(irq, core),
+            Self::V3(gic) => gic.route(irq, core),
+        }
+    }
+
+    /// Raises SGI `sgi` at a core of ours.
+    pub(crate) fn interrupt_core(&self, core: usize, sgi: u32) {
+        match self {
+            Self::V2(gic) => gic.interrupt_core(core, sgi),
+            Self::V3(gic) => gic.interrupt_core(core, sgi),
         }
     }
 

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use super::bits;
+use crate::cores::{self, CORES};
 use crate::cpu;
 use crate::registers::Registers;
 
@@ -10,51 +11,86 @@ use crate::registers::Registers;
 pub(crate) struct GicV2 {
     distributor: Registers,
     cpu_interface: Registers,
+    own: [Private; CORES],
+}
+
+/// What belongs to one core.
+struct Private {
     /// What GICC_IAR said last: GICC_EOIR wants the same value back, with the source core of an SGI.
     taken: Cell<u32>,
+    /// The bit of this core's interface.
+    target: Cell<u32>,
 }
 
 impl GicV2 {
     pub(super) fn start(distributor: Registers, cpu_interface: Registers) -> Self {
-        let d = &distributor;
+        let own = [const { Private { taken: Cell::new(SPURIOUS), target: Cell::new(0) } }; CORES];
+        let gic = Self { distributor, cpu_interface, own };
+        let d = &gic.distributor;
         d.write(GICD_CTLR, 0);
         let count = bits::implemented(d.read(GICD_TYPER), IRQ_COUNT);
-        d.write(GICD_ICENABLER, 0xffff_0000);
-        d.write(GICD_ISENABLER, 0x0000_ffff);
         let own_core = d.read(GICD_ITARGETSR) & 0xff;
-        for word in 0..count as usize / 32 {
-            if word > 0 {
-                d.write(GICD_ICENABLER + 4 * word, u32::MAX);
-            }
+        for word in 1..count as usize / 32 {
+            d.write(GICD_ICENABLER + 4 * word, u32::MAX);
             d.write(GICD_ICPENDR + 4 * word, u32::MAX);
             d.write(GICD_ICACTIVER + 4 * word, u32::MAX);
         }
-        for word in 0..count as usize / 4 {
+        for word in 8..count as usize / 4 {
             d.write(GICD_IPRIORITYR + 4 * word, PRIORITY);
-            if word >= 8 {
-                d.write(GICD_ITARGETSR + 4 * word, own_core * 0x0101_0101);
-            }
+            d.write(GICD_ITARGETSR + 4 * word, own_core * 0x0101_0101);
         }
         for word in 2..count as usize / 16 {
             d.write(GICD_ICFGR + 4 * word, 0);
         }
         d.write(GICD_CTLR, 1);
-        cpu_interface.write(GICC_PMR, 0xff);
-        cpu_interface.write(GICC_BPR, 7);
-        cpu_interface.write(GICC_CTLR, 1);
+        gic.start_core(0);
+        gic
+    }
+
+    /// The part that each core does for itself: its banked registers and its interface.
+    pub(super) fn start_core(&self, core: usize) {
+        let (d, c) = (&self.distributor, &self.cpu_interface);
+        d.write(GICD_ICENABLER, 0xffff_0000);
+        d.write(GICD_ISENABLER, 0x0000_ffff);
+        d.write(GICD_ICPENDR, u32::MAX);
+        d.write(GICD_ICACTIVER, u32::MAX);
+        for word in 0..8 {
+            d.write(GICD_IPRIORITYR + 4 * word, PRIORITY);
+        }
+        if let Some(own) = self.own.get(core) {
+            own.target.set(d.read(GICD_ITARGETSR) & 0xff);
+        }
+        c.write(GICC_PMR, 0xff);
+        c.write(GICC_BPR, 7);
+        c.write(GICC_CTLR, 1);
         cpu::dsb_sy();
-        Self { distributor, cpu_interface, taken: Cell::new(SPURIOUS) }
+    }
+
+    /// Sends a shared interrupt to a core from now on.
+    pub(super) fn route(&self, irq: u32, core: usize) {
+        let Some(target) = self.own.get(core).map(|own| own.target.get()) else { return };
+        let (offset, shift) = bits::byte(GICD_ITARGETSR, irq);
+        let others = self.distributor.read(offset) & !(0xff << shift);
+        self.distributor.write(offset, others | target << shift);
+        cpu::dsb_sy();
+    }
+
+    /// Raises SGI `sgi` at a core of ours.
+    pub(super) fn interrupt_core(&self, core: usize, sgi: u32) {
+        let Some(target) = self.own.get(core).map(|own| own.target.get()) else { return };
+        cpu::dsb_ishst();
+        self.distributor.write(GICD_SGIR, target << 16 | sgi & 15);
     }
 
     pub(super) fn acknowledge(&self) -> Option<u32> {
         let value = self.cpu_interface.read(GICC_IAR);
-        self.taken.set(value);
+        self.own[cores::number()].taken.set(value);
         let irq = value & 0x3ff;
         (irq < SPECIAL_FIRST).then_some(irq)
     }
 
     pub(super) fn end(&self, irq: u32) {
-        let taken = self.taken.get();
+        let taken = self.own[cores::number()].taken.get();
         let value = if taken & 0x3ff == irq { taken } else { irq };
         self.cpu_interface.write(GICC_EOIR, value);
         cpu::dsb_sy();

@@ -1,33 +1,64 @@
-//! GICv3: distributor, one redistributor, system-register CPU interface (Arm IHI 0069).
+//! GICv3: distributor, redistributors, system-register CPU interface (Arm IHI 0069).
+
+use core::cell::Cell;
 
 use super::bits;
+use crate::cores::CORES;
 use crate::cpu;
 use crate::registers::Registers;
 
 /// A started GICv3. EOImode is 1: end of interrupt drops the priority, a second write deactivates.
 pub(crate) struct GicV3 {
     distributor: Registers,
-    /// The SGI and PPI frame of this core.
-    private: Registers,
+    own: [Cell<Private>; CORES],
+}
+
+/// What belongs to one core.
+#[derive(Clone, Copy)]
+struct Private {
+    affinity: u64,
     redistributor: Registers,
+    /// The SGI and PPI frame of it.
+    registers: Registers,
+}
+
+impl Private {
+    fn new(affinity: u64, redistributor: Registers) -> Self {
+        Self { affinity, redistributor, registers: redistributor.from(0x1_0000) }
+    }
 }
 
 impl GicV3 {
     pub(super) fn start(distributor: Registers, redistributor: Registers) -> Option<Self> {
-        let gic = Self { distributor, private: redistributor.from(0x1_0000), redistributor };
+        let first = Private::new(cpu::affinity(), redistributor);
+        let gic = Self { distributor, own: core::array::from_fn(|_| Cell::new(first)) };
         gic.start_distributor();
-        gic.start_redistributor();
+        gic.start_core(0).then_some(gic)
+    }
+
+    /// Says which core will have a number, and where its redistributor is.
+    #[cfg(feature = "smp")]
+    pub(super) fn expect_core(&self, core: usize, affinity: u64, redistributor: Registers) {
+        if let Some(own) = self.own.get(core) {
+            own.set(Private::new(affinity, redistributor));
+        }
+    }
+
+    /// The part that each core does for itself. False if EL1 has no access to the system registers.
+    pub(super) fn start_core(&self, core: usize) -> bool {
+        let Some(own) = self.own.get(core) else { return false };
+        start_redistributor(&own.get());
         cpu::set_icc_sre(1);
         cpu::isb();
         if cpu::icc_sre() & 1 == 0 {
-            return None;
+            return false;
         }
         cpu::set_icc_priority_mask(0xff);
         cpu::set_icc_binary_point(7);
         cpu::set_icc_control(EOI_MODE);
         cpu::set_icc_group_enable(1);
         cpu::isb();
-        Some(gic)
+        true
     }
 
     fn start_distributor(&self) {
@@ -58,23 +89,6 @@ impl GicV3 {
         self.wait_for_distributor();
     }
 
-    fn start_redistributor(&self) {
-        let r = &self.redistributor;
-        r.write(GICR_WAKER, r.read(GICR_WAKER) & !PROCESSOR_SLEEP);
-        wait_until(|| r.read(GICR_WAKER) & CHILDREN_ASLEEP == 0);
-        let p = &self.private;
-        p.write(ICENABLER, 0xffff_0000);
-        p.write(ICPENDR, u32::MAX);
-        p.write(ICACTIVER, u32::MAX);
-        p.write(IGROUPR, u32::MAX);
-        p.write(IGRPMODR, 0);
-        for word in 0..8 {
-            p.write(IPRIORITYR + 4 * word, PRIORITY);
-        }
-        p.write(ISENABLER, 0x0000_ffff);
-        self.wait_for_redistributor();
-    }
-
     pub(super) fn acknowledge(&self) -> Option<u32> {
         let irq = u32::try_from(cpu::icc_acknowledge() & 0xff_ffff).ok()?;
         // GICv3 §4.1.1: the acknowledge must be visible before the handler's accesses.
@@ -102,44 +116,77 @@ impl GicV3 {
         cpu::isb();
     }
 
-    pub(super) fn unmask(&self, irq: u32) {
+    pub(super) fn unmask(&self, core: usize, irq: u32) {
         let (offset, bit) = bits::flag(ISENABLER, irq);
-        self.bank(irq).write(offset, bit);
+        self.bank(core, irq).write(offset, bit);
         cpu::dsb_sy();
     }
 
-    pub(super) fn mask(&self, irq: u32) {
+    pub(super) fn mask(&self, core: usize, irq: u32) {
         let (offset, bit) = bits::flag(ICENABLER, irq);
-        self.bank(irq).write(offset, bit);
+        self.bank(core, irq).write(offset, bit);
         if irq < 32 {
-            self.wait_for_redistributor()
+            wait_for_redistributor(&self.private(core).redistributor)
         } else {
             self.wait_for_distributor()
         }
         cpu::dsb_sy();
     }
 
-    pub(super) fn set_edge_triggered(&self, irq: u32, edge: bool) {
+    pub(super) fn set_edge_triggered(&self, core: usize, irq: u32, edge: bool) {
         if irq < 16 {
             return;
         }
         let (offset, bit) = bits::trigger(ICFGR, irq);
-        let others = self.bank(irq).read(offset) & !bit;
-        self.bank(irq).write(offset, others | if edge { bit } else { 0 });
+        let bank = self.bank(core, irq);
+        let others = bank.read(offset) & !bit;
+        bank.write(offset, others | if edge { bit } else { 0 });
         cpu::dsb_sy();
     }
 
-    fn bank(&self, irq: u32) -> &Registers {
-        if irq < 32 { &self.private } else { &self.distributor }
+    /// Sends a shared interrupt to a core from now on.
+    pub(super) fn route(&self, irq: u32, core: usize) {
+        self.distributor.write_wide(GICD_IROUTER + 8 * irq as usize, bits::route(self.private(core).affinity));
+        cpu::dsb_sy();
+    }
+
+    /// Raises SGI `sgi` at a core of ours.
+    pub(super) fn interrupt_core(&self, core: usize, sgi: u32) {
+        send(sgi, bits::packed_affinity(self.private(core).affinity));
+    }
+
+    fn private(&self, core: usize) -> Private {
+        self.own[core % CORES].get()
+    }
+
+    fn bank(&self, core: usize, irq: u32) -> Registers {
+        if irq < 32 { self.private(core).registers } else { self.distributor }
     }
 
     fn wait_for_distributor(&self) {
         wait_until(|| self.distributor.read(CTLR) & DISTRIBUTOR_WRITE_PENDING == 0);
     }
+}
 
-    fn wait_for_redistributor(&self) {
-        wait_until(|| self.redistributor.read(CTLR) & REDISTRIBUTOR_WRITE_PENDING == 0);
+fn start_redistributor(own: &Private) {
+    let r = &own.redistributor;
+    r.write(GICR_WAKER, r.read(GICR_WAKER) & !PROCESSOR_SLEEP);
+    wait_until(|| r.read(GICR_WAKER) & CHILDREN_ASLEEP == 0);
+    let p = &own.registers;
+    p.write(ICENABLER, 0xffff_0000);
+    p.write(ICPENDR, u32::MAX);
+    p.write(ICACTIVER, u32::MAX);
+    p.write(IGROUPR, u32::MAX);
+    p.write(IGRPMODR, 0);
+    for word in 0..8 {
+        p.write(IPRIORITYR + 4 * word, PRIORITY);
     }
+    p.write(ISENABLER, 0x0000_ffff);
+    wait_for_redistributor(r);
+}
+
+fn wait_for_redistributor(redistributor: &Registers) {
+    wait_until(|| redistributor.read(CTLR) & REDISTRIBUTOR_WRITE_PENDING == 0);
 }
 
 /// Raises SGI `sgi` at the core with packed affinity `target`.
