@@ -103,6 +103,18 @@ impl Recipe {
     }
 }
 
+impl Recipe {
+    /// The same with a kernel for several cores, if there are several.
+    #[must_use]
+    pub(crate) fn for_cores(mut self, cores: u8) -> Self {
+        if cores > 1 && !self.kernel_features.contains(&"smp") {
+            self.folder.push_str("+smp");
+            self.kernel_features.push("smp");
+        }
+        self
+    }
+}
+
 /// The board when none is named.
 const BOARD: &str = "qemu-virt";
 const KERNEL: &str = "hybrid-kernel";

@@ -39,7 +39,7 @@ pub(crate) struct Run {
 /// What the virtual board is made of.
 #[derive(Args, Clone)]
 pub(crate) struct MachineOptions {
-    /// Cores; with --root-task more than one takes the kernel that is built for several
+    /// Cores; with more than one the kernel is built for up to 4, and leaves further ones parked
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=i64::from(SMP_MAX)))]
     smp: u8,
     /// RAM, for instance 512M or 2G [default: 512M; 1G with --root-task]
@@ -93,7 +93,7 @@ impl Run {
         }
         let port = usable_port(self.http_port)?;
         setup::ensure()?;
-        let folder = build::image(&self.build.recipe()?)?;
+        let folder = build::image(&self.build.recipe()?.for_cores(self.machine.smp))?;
         let hardware = Hardware { http_port: Some(port), gdb_port: self.gdb, ..self.machine.hardware(PRODUCT_MIB) };
         // Again: the build may have taken minutes.
         usable_port(port)?;

@@ -133,12 +133,13 @@ fn fuzz() -> Result<Outcome> {
 }
 
 /// Plays one scenario; its image is built once.
-fn play(scenario: &Scenario, images: &mut HashMap<Image, PathBuf>) -> Result<Outcome> {
-    let image = match images.get(&scenario.image) {
+fn play(scenario: &Scenario, images: &mut HashMap<(Image, bool), PathBuf>) -> Result<Outcome> {
+    let key = (scenario.image, scenario.hardware.smp > 1);
+    let image = match images.get(&key) {
         Some(folder) => folder.clone(),
         None => {
-            let folder = folder_of(scenario.image)?;
-            images.insert(scenario.image, folder.clone());
+            let folder = folder_of(scenario.image, scenario.hardware.smp)?;
+            images.insert(key, folder.clone());
             folder
         }
     };
@@ -154,9 +155,9 @@ fn play(scenario: &Scenario, images: &mut HashMap<Image, PathBuf>) -> Result<Out
 }
 
 /// Builds an image.
-fn folder_of(image: Image) -> Result<PathBuf> {
+fn folder_of(image: Image, cores: u8) -> Result<PathBuf> {
     let recipe = match image {
-        Image::Product(name) => Recipe::of_product(Product::load(name)?),
+        Image::Product(name) => Recipe::of_product(Product::load(name)?).for_cores(cores),
         Image::Package(package, features) => Recipe::of_package(package, features),
         Image::ForeignRoot { gic, cores } => return c_root::build(gic, cores),
     };
