@@ -4,7 +4,6 @@
 //! The exceptions are this file, whose statics are atomic, and what a waiting core does for the holder ([`ask`]), who waits for it.
 //! INV-LOCK-2: a core that is not in user mode answers requests: it waits for the lock, or wakes from idling and then waits.
 
-use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::cpu;
@@ -53,7 +52,7 @@ pub(crate) fn enter(serve: impl Fn(Request)) {
             serve(request);
             place.request.store(NOTHING, Ordering::Release);
         }
-        spin_loop();
+        cpu::let_others_run();
     }
 }
 
@@ -140,7 +139,7 @@ pub(crate) fn ask(core: usize, request: Request, interrupt: impl Fn()) {
         interrupt();
     }
     while place.request.load(Ordering::Acquire) != NOTHING {
-        spin_loop();
+        cpu::let_others_run();
     }
 }
 
@@ -150,7 +149,7 @@ pub(crate) fn stop(core: usize, interrupt: impl Fn()) {
     if place.state.load(Ordering::Acquire) == USER {
         interrupt();
         while place.state.load(Ordering::Acquire) == USER {
-            spin_loop();
+            cpu::let_others_run();
         }
     }
 }

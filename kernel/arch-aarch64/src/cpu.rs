@@ -139,6 +139,8 @@ instruction! {
     dsb_ish = "dsb ish";
     /// The same, for stores only.
     dsb_ishst = "dsb ishst";
+    /// Says that this core polls; an emulator may let another one run.
+    let_others_run = "yield";
     /// Waits for an interrupt, masked or not.
     wait_for_interrupt = "wfi";
     /// Invalidates all instruction caches of the inner shareable domain.

@@ -113,7 +113,7 @@ fn wait_for(stack: usize) -> Result<(), &'static str> {
                     return Err("it does not come within half a second");
                 }
             }
-            _ => core::hint::spin_loop(),
+            _ => cpu::let_others_run(),
         }
     }
 }
