@@ -97,6 +97,7 @@ mod tests {
             },
             psci: None,
             cpu_count: 1,
+            cpus: [None; crate::device_tree::CPUS_MAX],
             root_cnode_bits: None,
         }
     }
