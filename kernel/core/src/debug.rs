@@ -148,12 +148,32 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// A thread without fault handler stops.
+    /// A thread without fault handler stops: says which, why, where, and with what registers.
     #[cfg(feature = "debug-calls")]
     pub(crate) fn debug_unhandled_fault(&self, thread: TcbRef, fault: &crate::fault::Fault) {
+        use crate::object::context;
         let tcb = self.tcb(thread);
-        let (name, ip, sp) = (self.name(thread), tcb.fault_ip(), tcb.context_word(crate::object::context::SP));
-        self.print(format_args!("\n{fault:x?} of '{name}' at {ip:#x}, sp {sp:#x}: no handler, the thread stops\n"));
+        let (name, ip) = (self.name(thread), tcb.fault_ip());
+        self.print(format_args!(
+            "\nCaught {fault:x?}\nin thread {:#x} \"{name}\" at address {ip:#x}\n",
+            thread.paddr()
+        ));
+        self.print(format_args!("It has no fault handler and stops. Its registers:\n"));
+        for number in 0..context::SP {
+            let end = if number & 3 == 3 { '\n' } else { ' ' };
+            self.print(format_args!("x{number:<2} {:#018x}{end}", tcb.context_word(number)));
+        }
+        let [sp, pc, spsr] = [context::SP, context::PC, context::SPSR].map(|word| tcb.context_word(word));
+        self.print(format_args!(
+            "\nsp  {sp:#018x} pc  {pc:#018x} spsr {spsr:#x} tpidr {:#x}\n",
+            tcb.context_word(context::TPIDR)
+        ));
+    }
+
+    /// An interrupt that nobody waits for is dropped.
+    #[cfg(feature = "debug-calls")]
+    pub(crate) fn debug_dropped_interrupt(&self, irq: u32, why: &str) {
+        self.print(format_args!("\nInterrupt {irq} on core {}: {why}\n", self.platform.core()));
     }
 
     fn threads(&self) -> impl Iterator<Item = TcbRef> {

@@ -85,6 +85,8 @@ impl<P: Platform> Kernel<P> {
         }
         let place = irq_place(core, irq);
         if self.irq_use(place) != IrqUse::Handler {
+            #[cfg(feature = "debug-calls")]
+            self.debug_dropped_interrupt(irq, "inactive, masked");
             self.platform.mask_irq(core, irq);
             self.platform.end_irq(irq);
             return;
@@ -94,6 +96,9 @@ impl<P: Platform> Kernel<P> {
             && rights.has(Rights::WRITE)
         {
             self.signal(at, badge);
+        } else {
+            #[cfg(feature = "debug-calls")]
+            self.debug_dropped_interrupt(irq, "no notification, dropped");
         }
         self.platform.hold_irq(irq);
     }

@@ -94,6 +94,8 @@ view! {
         61 => lookup_word1, set_lookup_word1: u64;
         /// Its data.
         62 => lookup_word2, set_lookup_word2: u64;
+        /// First message word of its preempted cache maintenance, which that word then counts up; plus 1, so 0 is none.
+        63 => maintained_from, set_maintained_from: u64;
         /// The scheduling context whose thread it yielded to.
         64 => yield_to, set_yield_to: Option<SchedContextRef>;
         /// That YieldTo was a Call and wants its result.

@@ -28,6 +28,9 @@ pub(crate) enum Switch {
     Choose,
 }
 
+/// Threads that get their budget back in one entry.
+const AWAKEN_MAX: usize = 64;
+
 impl<P: Platform> Kernel<P> {
     /// Samples the clock; the time since the last sample is charged later.
     pub(crate) fn update_time(&self) {
@@ -221,10 +224,13 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Moves threads whose refill is ready from the release queue to the scheduler.
+    /// At most so many that it stays short: for those that are left over the timer is programmed to a time that has passed.
     fn awaken(&self) {
-        while let Some(thread) = self.this_core().release_head.get()
-            && self.release_time(thread) <= self.this_core().now.get()
-        {
+        for _ in 0..AWAKEN_MAX {
+            let Some(thread) = self.this_core().release_head.get() else { break };
+            if self.release_time(thread) > self.this_core().now.get() {
+                break;
+            }
             self.release_remove(thread);
             self.offer(thread);
             if self.tcb(thread).is_release_queued() {

@@ -1,15 +1,21 @@
 //! Cache-maintenance invocations on frames and address spaces (kernel-abi §6.7).
 
 use hybrid_abi::label;
+use hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION;
 use hybrid_abi::vm::USER_TOP;
 
 use crate::cap::{FrameSize, Mapping, VmRights};
 use crate::invocation::{Answer, Error, Invocation, Outcome};
 use crate::kernel::Kernel;
-use crate::object::TableRef;
+use crate::object::{TableRef, TcbRef};
 use crate::platform::{CacheOperation, Platform};
 use crate::vspace::INVALID_ASID;
 use crate::vspace::descriptor::Entry;
+
+/// Bytes between two preemption points: at 64 bytes a line and up to 18 instructions a line, 10,000 instructions.
+const PIECE: u64 = 32 << 10;
+/// Every piece ends at a look for interrupts.
+const PIECE_UNITS: u32 = WORK_UNITS_PER_PREEMPTION;
 
 fn operation_of(label: u64) -> Option<CacheOperation> {
     Some(match label {
@@ -41,7 +47,7 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::InvalidArgument(0).into());
         }
         let (_, rights) = self.mapped_frame(root, mapping.vaddr, base, size).ok_or(Error::InvalidCapability(0))?;
-        self.maintain(operation, rights, base.wrapping_add(start), end.wrapping_sub(start))
+        self.maintain(invocation.thread, operation, rights, (base.wrapping_add(start), end.wrapping_sub(start)))
     }
 
     pub(crate) fn invoke_vspace(&self, invocation: &Invocation<'_>, root: TableRef, asid: u16) -> Outcome {
@@ -73,14 +79,34 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::Range { min: start, max: last_of_page }.into());
         }
         let at = base.wrapping_add(start & offset_mask);
-        self.maintain(operation, rights, at, end.wrapping_sub(start))
+        self.maintain(invocation.thread, operation, rights, (at, end.wrapping_sub(start)))
     }
 
-    fn maintain(&self, operation: CacheOperation, rights: VmRights, at: u64, bytes: u64) -> Outcome {
+    /// Maintains `range` (address, bytes) piece by piece. What is done when it is preempted is left out when the caller makes the
+    /// call again: the first message word, the start of the range, has moved on. At the end it is what it was.
+    fn maintain(&self, thread: TcbRef, operation: CacheOperation, rights: VmRights, range: (u64, u64)) -> Outcome {
         if operation == CacheOperation::Invalidate && rights != VmRights::ReadWrite {
             return Err(Error::IllegalOperation.into());
         }
-        self.platform.maintain_cache(operation, at, bytes);
+        let (mut at, mut left) = range;
+        let tcb = self.tcb(thread);
+        while left > PIECE {
+            self.platform.maintain_cache(operation, at, PIECE);
+            at = at.wrapping_add(PIECE);
+            left = left.wrapping_sub(PIECE);
+            let start = tcb.x::<2>();
+            if tcb.maintained_from() == 0 {
+                tcb.set_maintained_from(start.wrapping_add(1));
+            }
+            tcb.set_x::<2>(start.wrapping_add(PIECE));
+            self.preemption_point(PIECE_UNITS)?;
+        }
+        self.platform.maintain_cache(operation, at, left);
+        let from = tcb.maintained_from();
+        if from != 0 {
+            tcb.set_x::<2>(from.wrapping_sub(1));
+            tcb.set_maintained_from(0);
+        }
         Ok(Answer::Empty)
     }
 }
