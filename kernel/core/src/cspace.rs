@@ -2,7 +2,7 @@
 
 use hybrid_abi::error::LookupFailureType;
 
-use crate::cap::{CNode, Cap};
+use crate::cap::{CNode, Words};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
 use crate::object::{CNodeRef, SlotRef, TcbRef, TcbSlot};
@@ -133,22 +133,35 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The capability that a thread names by a CPtr.
-    pub(crate) fn lookup_cap(&self, thread: TcbRef, cptr: u64) -> Result<Cap, LookupFailure> {
+    #[cfg(any(test, feature = "debug-calls", feature = "latency"))]
+    pub(crate) fn lookup_cap(&self, thread: TcbRef, cptr: u64) -> Result<crate::cap::Cap, LookupFailure> {
         self.lookup_slot(thread, cptr).map(|slot| self.cap(slot))
     }
 
     /// CNode-style lookup: exactly `depth` bits under `root`.
-    pub(crate) fn lookup_exact(&self, root: Cap, index: u64, depth: u64, side: Side) -> Result<SlotRef, Error> {
+    #[inline]
+    pub(crate) fn lookup_exact(&self, root: Words, index: u64, depth: u64, side: Side) -> Result<SlotRef, Error> {
+        // The usual case: one CNode that resolves all 64 bits.
+        if depth == 64
+            && let Some(slot) = root.whole_cnode_slot(index).and_then(SlotRef::new)
+        {
+            return Ok(slot);
+        }
+        self.lookup_in_levels(root, index, depth, side)
+    }
+
+    #[inline(never)]
+    fn lookup_in_levels(&self, root: Words, index: u64, depth: u64, side: Side) -> Result<SlotRef, Error> {
         let is_source = side == Side::Source;
         let fail = |failure| Error::FailedLookup { is_source, failure };
-        let Cap::CNode { at, radix, guard_size, guard } = root else {
+        let Some(root) = root.cnode() else {
             return Err(fail(LookupFailure::InvalidRoot));
         };
         let bits = match u32::try_from(depth) {
             Ok(bits @ 1..=64) => bits,
             _ => return Err(Error::Range { min: 1, max: 64 }),
         };
-        match self.resolve(Some(CNode { at, radix, guard_size, guard }), index, bits) {
+        match self.resolve(Some(root), index, bits) {
             Ok((slot, 0)) => Ok(slot),
             Ok((_, left)) => Err(fail(LookupFailure::Depth { bits_left: u64::from(left), bits_found: 0 })),
             Err(failure) => Err(fail(failure)),

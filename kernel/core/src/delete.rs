@@ -9,12 +9,28 @@
 //! Objects that hold the last capabilities of each other in a ring keep one zombie inside themselves; revoking their untyped
 //! memory, whose child it is, removes it.
 
-use crate::cap::{Cap, ZombieKind};
+use hybrid_abi::cap_tag as tag;
+
+use crate::cap::{Cap, Words, ZombieKind};
 use crate::cspace::slot_of;
 use crate::invocation::Stop;
 use crate::kernel::Kernel;
 use crate::object::{CNodeRef, EndpointRef, NotificationRef, SlotRef, TCB_SLOTS, TcbRef};
 use crate::platform::Platform;
+
+/// Work of deleting a capability that is not the last one, about 100 instructions (INV-LATENCY-1: 100 units, after which a
+/// preemption point looks, are less than 20,000 instructions).
+const UNITS_OF_SLOT: u32 = 2;
+/// Work of destroying an object: a thread with all its bindings is up to 1000 instructions.
+const UNITS_OF_OBJECT: u32 = 8;
+/// Empty slots that one step passes over, and the work of that.
+const EMPTY_SLOTS_AT_ONCE: u64 = 64;
+const UNITS_OF_EMPTY_SLOTS: u32 = 4;
+
+fn cap_words(cap: Cap) -> Words {
+    let (word0, word1) = cap.encode();
+    Words(word0, word1)
+}
 
 /// Slot `n` of the object that a zombie stands for.
 fn zombie_slot(kind: ZombieKind, base: u64, n: u64) -> Option<SlotRef> {
@@ -29,80 +45,134 @@ impl<P: Platform> Kernel<P> {
     /// Deletes everything derived from the slot's capability.
     pub(crate) fn revoke(&self, slot: SlotRef) -> Result<(), Stop> {
         while let Some(child) = self.first_child(slot) {
-            self.delete(child)?;
-            self.preemption_point(1)?;
+            let units = self.delete_counted(child)?;
+            self.preemption_point(units)?;
         }
         Ok(())
     }
 
     /// Empties a slot; the last capability destroys its object.
     pub(crate) fn delete(&self, slot: SlotRef) -> Result<(), Stop> {
+        self.delete_counted(slot).map(|_| ())
+    }
+
+    /// The same, and says how much work it was since its last preemption point.
+    #[inline]
+    fn delete_counted(&self, slot: SlotRef) -> Result<u32, Stop> {
+        if self.delete_other_than_last(slot) { Ok(UNITS_OF_SLOT) } else { self.delete_last(slot) }
+    }
+
+    /// Empties a slot that holds nothing or a capability that is not the last one of its object; false: it holds another.
+    #[inline]
+    fn delete_other_than_last(&self, slot: SlotRef) -> bool {
+        let words = self.words(slot);
+        if words.tag() == tag::ZOMBIE || (!words.is_null() && self.is_final(slot)) {
+            return false;
+        }
+        self.drop_mapping(words);
+        self.empty_slot(slot);
+        true
+    }
+
+    #[inline(never)]
+    fn delete_last(&self, slot: SlotRef) -> Result<u32, Stop> {
         loop {
-            let cap = self.cap(slot);
-            if cap == Cap::Null {
-                return Ok(());
-            }
-            let remainder = self.finalise(slot, cap)?;
+            let remainder = self.finalise(slot)?;
             let Cap::Zombie { kind, base, remaining } = remainder else { break };
             self.set_cap(slot, remainder);
             let first = zombie_slot(kind, base, 0);
             if remaining == 0 || (remaining == 1 && first == Some(slot)) {
                 break;
             }
-            self.shrink_zombie(slot, kind, base, remaining)?;
-            self.preemption_point(1)?;
+            let units = self.shrink_zombie(slot, kind, base, remaining)?;
+            self.preemption_point(units)?;
+            if self.delete_other_than_last(slot) {
+                return Ok(UNITS_OF_SLOT);
+            }
         }
         self.empty_slot(slot);
-        Ok(())
+        Ok(UNITS_OF_OBJECT)
     }
 
-    /// One step on the zombie in `slot`: its last remaining slot is emptied, or a zombie found there goes first.
-    fn shrink_zombie(&self, slot: SlotRef, kind: ZombieKind, base: u64, remaining: u64) -> Result<(), Stop> {
-        let zombie = Cap::Zombie { kind, base, remaining };
-        let shrunk = Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) };
+    /// One step on the zombie in `slot`: the empty slots at its end are passed over, and its last other slot is emptied, or a
+    /// zombie found there goes first. Gives the work done.
+    fn shrink_zombie(&self, slot: SlotRef, kind: ZombieKind, base: u64, remaining: u64) -> Result<u32, Stop> {
+        let passed = self.empty_slots_at_end(kind, base, remaining);
+        let remaining = remaining.wrapping_sub(passed);
+        let zombie = cap_words(Cap::Zombie { kind, base, remaining });
+        if passed > 0 {
+            self.set_words(slot, zombie);
+            return Ok(UNITS_OF_EMPTY_SLOTS);
+        }
         let last = zombie_slot(kind, base, remaining.wrapping_sub(1));
-        let (Some(first), Some(last)) = (zombie_slot(kind, base, 0), last) else { return Ok(()) };
+        let (Some(first), Some(last)) = (zombie_slot(kind, base, 0), last) else { return Ok(UNITS_OF_SLOT) };
         if last == slot {
             // The zombie sits inside its own object: it goes to the first slot, where it can be last.
-            let content = self.cap(first);
-            self.swap(slot, content, first, zombie);
-            return Ok(());
+            self.swap(slot, self.words(first), first, zombie);
+            return Ok(UNITS_OF_SLOT);
         }
-        let remainder = self.finalise(last, self.cap(last))?;
+        if self.delete_other_than_last(last) {
+            self.set_cap(slot, Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) });
+            return Ok(UNITS_OF_SLOT);
+        }
+        let remainder = self.finalise(last)?;
         let inner_first = match remainder {
             Cap::Zombie { kind, base, remaining: 1.. } => zombie_slot(kind, base, 0),
             _ => None,
         };
         let Some(inner_first) = inner_first else {
             self.empty_slot(last);
-            self.set_cap(slot, shrunk);
-            return Ok(());
+            self.set_cap(slot, Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) });
+            return Ok(UNITS_OF_OBJECT);
         };
-        self.swap(slot, remainder, last, zombie);
+        self.swap(slot, cap_words(remainder), last, zombie);
         if last == first {
             // Only the place of the inner zombie was left of this object.
             self.empty_slot(last);
         } else if inner_first != slot {
-            let content = self.cap(inner_first);
-            self.swap(last, content, inner_first, zombie);
+            self.swap(last, self.words(inner_first), inner_first, zombie);
         }
-        Ok(())
+        Ok(UNITS_OF_OBJECT)
     }
 
-    /// Undoes what the capability stands for; gives what is left of it: nothing, or the zombie of a thread or CNode. If it is
-    /// preempted the slot holds something to go on with.
-    fn finalise(&self, slot: SlotRef, cap: Cap) -> Result<Cap, Stop> {
-        if let Cap::Frame { base, size, mapping: Some(mapping), .. } = cap {
+    /// How many slots before number `remaining` of a zombie's object are empty; looks at a bounded number of them.
+    fn empty_slots_at_end(&self, kind: ZombieKind, base: u64, remaining: u64) -> u64 {
+        let mut passed = 0;
+        while passed < remaining.min(EMPTY_SLOTS_AT_ONCE) {
+            let number = remaining.wrapping_sub(passed).wrapping_sub(1);
+            match zombie_slot(kind, base, number) {
+                Some(slot) if self.is_empty(slot) => passed = passed.wrapping_add(1),
+                _ => break,
+            }
+        }
+        passed
+    }
+
+    /// A frame capability takes the mapping that it recorded with it, whether it is the last one or not.
+    #[inline]
+    fn drop_mapping(&self, words: Words) {
+        if words.tag() == tag::FRAME && words.1 != 0 {
+            self.drop_frame_mapping(words);
+        }
+    }
+
+    #[inline(never)]
+    fn drop_frame_mapping(&self, words: Words) {
+        if let Cap::Frame { base, size, mapping: Some(mapping), .. } = Cap::decode(words.0, words.1) {
             self.unmap_frame(base, size, mapping);
         }
+    }
+
+    /// Undoes what the last capability of an object stands for; gives what is left of it: nothing, or the zombie of a thread or CNode. If it is
+    /// preempted the slot holds something to go on with.
+    fn finalise(&self, slot: SlotRef) -> Result<Cap, Stop> {
+        self.drop_mapping(self.words(slot));
+        let cap = self.cap(slot);
         if let Cap::Zombie { kind, base, .. } = cap {
             return match kind {
                 ZombieKind::Tcb | ZombieKind::CNode { .. } => Ok(cap),
                 ZombieKind::Endpoint | ZombieKind::Notification => self.finish_queue(slot, kind, base),
             };
-        }
-        if !self.is_final(slot) {
-            return Ok(Cap::Null);
         }
         match cap {
             Cap::Endpoint { at, .. } => return self.finish_queue(slot, ZombieKind::Endpoint, at.paddr()),
@@ -149,9 +219,9 @@ impl<P: Platform> Kernel<P> {
 
     /// True if deleting the slot's capability could take long (kernel-abi §2.9).
     pub(crate) fn is_long_to_delete(&self, slot: SlotRef) -> bool {
-        match self.cap(slot) {
-            Cap::Tcb { .. } | Cap::CNode { .. } => self.is_final(slot),
-            Cap::Zombie { .. } => true,
+        match self.words(slot).tag() {
+            tag::TCB | tag::CNODE => self.is_final(slot),
+            tag::ZOMBIE => true,
             _ => false,
         }
     }

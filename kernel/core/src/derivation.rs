@@ -3,6 +3,8 @@
 //! INV-CDT-1: `next` and `prev` of neighbours agree; an empty slot has no neighbours and no flags.
 //! INV-CDT-2: the children of a slot are the maximal run of slots directly after it that it parents.
 
+use hybrid_abi::cap_tag as tag;
+
 use crate::cap::{Cap, Words};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
@@ -32,8 +34,16 @@ impl<P: Platform> Kernel<P> {
         slot.set_word1(word1);
     }
 
+    #[inline]
+    pub(crate) fn set_words(&self, slot: SlotRef, words: Words) {
+        let slot = self.slot(slot);
+        slot.set_word0(words.0);
+        slot.set_word1(words.1);
+    }
+
+    #[inline]
     pub(crate) fn is_empty(&self, slot: SlotRef) -> bool {
-        self.cap(slot) == Cap::Null
+        Words(self.slot(slot).word0(), 0).is_null()
     }
 
     /// Puts a capability without ancestors into an empty slot.
@@ -51,16 +61,25 @@ impl<P: Platform> Kernel<P> {
 
     /// Puts a capability derived from the one in `source` into an empty slot, directly after it.
     pub(crate) fn insert_derived(&self, source: SlotRef, slot: SlotRef, cap: Cap) {
-        let source_cap = self.cap(source);
-        self.mark_copied_untyped(source, source_cap, cap);
-        self.set_cap(slot, cap);
-        self.link_after(source, slot, cap.is_revocable_from(source_cap));
+        let (word0, word1) = cap.encode();
+        self.insert_copy(source, slot, Words(word0, word1));
+    }
+
+    /// The same with the words of the new capability.
+    pub(crate) fn insert_copy(&self, source: SlotRef, slot: SlotRef, words: Words) {
+        let source_words = self.words(source);
+        if source_words.tag() == tag::UNTYPED {
+            self.mark_copied_untyped(source, words);
+        }
+        self.set_words(slot, words);
+        self.link_after(source, slot, words.is_revocable_from(source_words));
     }
 
     /// A copied untyped can no longer be used: only its copy allocates (kernel-abi §2.6).
-    fn mark_copied_untyped(&self, source: SlotRef, source_cap: Cap, cap: Cap) {
-        if let Cap::Untyped { base, bits, is_device, .. } = source_cap
-            && let Cap::Untyped { base: new_base, bits: new_bits, .. } = cap
+    #[cold]
+    fn mark_copied_untyped(&self, source: SlotRef, words: Words) {
+        if let Cap::Untyped { base, bits, is_device, .. } = self.cap(source)
+            && let Cap::Untyped { base: new_base, bits: new_bits, .. } = Cap::decode(words.0, words.1)
             && base == new_base
             && bits == new_bits
         {
@@ -68,34 +87,31 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    fn link_after(&self, before: SlotRef, slot: SlotRef, flags: bool) {
+    /// The slot has its capability already.
+    #[inline]
+    pub(crate) fn link_after(&self, before: SlotRef, slot: SlotRef, flags: bool) {
         let next = self.slot(before).next();
         self.slot(slot).set_node(MdbNode { prev: Some(before), revocable: flags, first_badged: flags });
         self.slot(slot).set_next(next);
         self.slot(before).set_next(Some(slot));
         if let Some(next) = next {
-            self.set_prev(next, Some(slot));
+            self.slot(next).set_prev(Some(slot));
         }
     }
 
-    fn set_prev(&self, slot: SlotRef, prev: Option<SlotRef>) {
-        let node = self.slot(slot).node();
-        self.slot(slot).set_node(MdbNode { prev, ..node });
-    }
-
-    /// Moves to an empty slot, with `cap` instead of the old content.
-    pub(crate) fn move_cap(&self, source: SlotRef, target: SlotRef, cap: Cap) {
+    /// Moves to an empty slot, with `words` instead of the old content.
+    pub(crate) fn move_words(&self, source: SlotRef, target: SlotRef, words: Words) {
         let node = self.slot(source).node();
         let next = self.slot(source).next();
-        self.set_cap(target, cap);
+        self.set_words(target, words);
         self.slot(target).set_node(node);
         self.slot(target).set_next(next);
         self.clear(source);
         self.repair_neighbours(target);
     }
 
-    /// Exchanges two slots; afterwards `a` holds `cap_for_a` at the place that `b` had in the tree, and so on.
-    pub(crate) fn swap(&self, a: SlotRef, cap_for_a: Cap, b: SlotRef, cap_for_b: Cap) {
+    /// Exchanges two slots; afterwards `a` holds `words_for_a` at the place that `b` had in the tree, and so on.
+    pub(crate) fn swap(&self, a: SlotRef, words_for_a: Words, b: SlotRef, words_for_b: Words) {
         if a == b {
             return;
         }
@@ -103,10 +119,10 @@ impl<P: Platform> Kernel<P> {
             |slot: Option<SlotRef>, from: SlotRef, to: SlotRef| if slot == Some(from) { Some(to) } else { slot };
         let (node_a, next_a) = (self.slot(a).node(), self.slot(a).next());
         let (node_b, next_b) = (self.slot(b).node(), self.slot(b).next());
-        self.set_cap(a, cap_for_a);
+        self.set_words(a, words_for_a);
         self.slot(a).set_node(MdbNode { prev: replace(node_b.prev, a, b), ..node_b });
         self.slot(a).set_next(replace(next_b, a, b));
-        self.set_cap(b, cap_for_b);
+        self.set_words(b, words_for_b);
         self.slot(b).set_node(MdbNode { prev: replace(node_a.prev, b, a), ..node_a });
         self.slot(b).set_next(replace(next_a, b, a));
         self.repair_neighbours(a);
@@ -118,23 +134,25 @@ impl<P: Platform> Kernel<P> {
             self.slot(prev).set_next(Some(slot));
         }
         if let Some(next) = self.slot(slot).next() {
-            self.set_prev(next, Some(slot));
+            self.slot(next).set_prev(Some(slot));
         }
     }
 
+    #[inline]
     fn clear(&self, slot: SlotRef) {
-        self.set_cap(slot, Cap::Null);
+        self.set_words(slot, Words(0, 0));
         self.slot(slot).set_node(MdbNode::default());
         self.slot(slot).set_next(None);
     }
 
     /// Takes a slot out of the tree and empties it.
+    #[inline]
     pub(crate) fn empty_slot(&self, slot: SlotRef) {
-        let cap = self.cap(slot);
-        if cap == Cap::Null {
+        let words = self.words(slot);
+        if words.is_null() {
             return;
         }
-        if matches!(cap, Cap::VSpace { .. }) {
+        if words.tag() == tag::VSPACE {
             self.this_core().space_changed.set(true);
         }
         let node = self.slot(slot).node();
@@ -143,34 +161,19 @@ impl<P: Platform> Kernel<P> {
             self.slot(prev).set_next(next);
         }
         if let Some(next) = next {
-            let after = self.slot(next).node();
-            let first_badged = after.first_badged || node.first_badged;
-            self.slot(next).set_node(MdbNode { prev: node.prev, first_badged, ..after });
+            self.slot(next).set_prev_and_first(node.prev, node.first_badged);
         }
         self.clear(slot);
     }
 
     /// True if the slot `b`, which follows `a` in the list, holds a child of `a`.
+    #[inline]
     pub(crate) fn is_parent_of(&self, a: SlotRef, b: SlotRef) -> bool {
-        let node_a = self.slot(a).node();
-        if !node_a.revocable {
-            return false;
-        }
-        let (cap_a, cap_b) = (self.cap(a), self.cap(b));
-        if !cap_a.covers(cap_b) {
-            return false;
-        }
-        let first_badged = self.slot(b).node().first_badged;
-        match (cap_a, cap_b) {
-            (Cap::Endpoint { badge: 0, .. } | Cap::Notification { badge: 0, .. }, _) => true,
-            (Cap::Endpoint { badge: x, .. }, Cap::Endpoint { badge: y, .. })
-            | (Cap::Notification { badge: x, .. }, Cap::Notification { badge: y, .. }) => x == y && !first_badged,
-            (Cap::SgiSignal { .. }, _) => !first_badged,
-            _ => true,
-        }
+        self.slot(a).node().revocable && self.words(a).is_parent_of(self.words(b), self.slot(b).node().first_badged)
     }
 
     /// The nearest child of a slot.
+    #[inline]
     pub(crate) fn first_child(&self, slot: SlotRef) -> Option<SlotRef> {
         let next = self.slot(slot).next()?;
         if self.is_parent_of(slot, next) { Some(next) } else { None }
@@ -184,22 +187,30 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// True if no neighbour designates the same object.
+    #[inline]
     pub(crate) fn is_final(&self, slot: SlotRef) -> bool {
-        let cap = self.cap(slot);
-        let same = |other: Option<SlotRef>| other.is_some_and(|other| cap.is_same_object(self.cap(other)));
+        let words = self.words(slot);
+        let same = |other: Option<SlotRef>| other.is_some_and(|other| words.is_same_object(self.words(other)));
         !same(self.slot(slot).node().prev) && !same(self.slot(slot).next())
     }
 
     /// What a copy of this capability would be (kernel-abi §2.5).
     pub(crate) fn derive(&self, slot: SlotRef, cap: Cap) -> Result<Cap, Error> {
-        match cap {
-            Cap::Untyped { .. } => self.ensure_no_children(slot).map(|()| cap),
-            Cap::IrqControl | Cap::Zombie { .. } => Err(Error::IllegalOperation),
-            Cap::Frame { base, size, is_device, rights, .. } => {
-                Ok(Cap::Frame { base, size, is_device, rights, mapping: None })
-            }
-            Cap::PageTable { mapping: None, .. } | Cap::VSpace { asid: 0, .. } => Err(Error::IllegalOperation),
-            other => Ok(other),
+        let (word0, word1) = cap.encode();
+        self.derive_words(slot, Words(word0, word1)).map(|words| Cap::decode(words.0, words.1))
+    }
+
+    /// The same for the words of a capability.
+    #[inline]
+    pub(crate) fn derive_words(&self, slot: SlotRef, words: Words) -> Result<Words, Error> {
+        match words.tag() {
+            tag::UNTYPED => self.ensure_no_children(slot).map(|()| words),
+            tag::IRQ_CONTROL | tag::ZOMBIE => Err(Error::IllegalOperation),
+            // The mapping stays with the original.
+            tag::FRAME => Ok(Words(words.0, 0)),
+            // No mapping; no ASID.
+            tag::PAGE_TABLE | tag::VSPACE if words.1 == 0 => Err(Error::IllegalOperation),
+            _ => Ok(words),
         }
     }
 }

@@ -228,6 +228,7 @@ impl<P: Platform> Kernel<P> {
             tag::SCHED_CONTEXT => {
                 words.sched_context().map_or(INVALID, |at| self.invoke_sched_context(invocation, at, manner.is_call))
             }
+            tag::CNODE => self.invoke_cnode(invocation),
             tag::NULL => INVALID,
             _ => self.perform_other(invocation, Cap::decode(words.0, words.1)),
         }
@@ -236,7 +237,6 @@ impl<P: Platform> Kernel<P> {
     fn perform_other(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
         match cap {
             Cap::Untyped { .. } => self.invoke_untyped(invocation, cap),
-            Cap::CNode { .. } => self.invoke_cnode(invocation, cap),
             Cap::SchedControl { core } => self.invoke_sched_control(invocation, core),
             Cap::IrqControl => self.invoke_irq_control(invocation),
             Cap::SgiSignal { sgi, target } => {
@@ -257,6 +257,7 @@ impl<P: Platform> Kernel<P> {
             | Cap::Notification { .. }
             | Cap::Reply { .. }
             | Cap::IrqHandler { .. }
+            | Cap::CNode { .. }
             | Cap::Tcb { .. }
             | Cap::SchedContext { .. } => INVALID,
         }

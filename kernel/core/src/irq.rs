@@ -164,7 +164,7 @@ impl<P: Platform> Kernel<P> {
 
     /// The empty slot that (cap1, index, depth) name.
     fn empty_target(&self, invocation: &Invocation<'_>, index: u64, depth: u64) -> Result<SlotRef, Error> {
-        let root = self.cap(invocation.cap_slot(1)?);
+        let root = self.words(invocation.cap_slot(1)?);
         let slot = self.lookup_exact(root, index, depth, Side::Target)?;
         if self.is_empty(slot) { Ok(slot) } else { Err(Error::DeleteFirst) }
     }

@@ -168,7 +168,7 @@ impl<P: Platform> Kernel<P> {
 
     /// The one slot for an incoming capability, if its path resolves and it is empty.
     fn receive_slot(&self, receiver: TcbRef, buffer: Buffer<'_>) -> Option<SlotRef> {
-        let root = self.lookup_cap(receiver, buffer[ipc_buffer::RECEIVE_CNODE].get()).ok()?;
+        let root = self.words(self.lookup_slot(receiver, buffer[ipc_buffer::RECEIVE_CNODE].get()).ok()?);
         let index = buffer[ipc_buffer::RECEIVE_INDEX].get();
         let depth = buffer[ipc_buffer::RECEIVE_DEPTH].get();
         let slot = self.lookup_exact(root, index, depth, Side::Target).ok()?;

@@ -48,7 +48,7 @@ pub trait Platform {
     /// `N` words of physical RAM from `paddr` on (8-byte aligned).
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N];
 
-    /// Writes zeros over `[paddr, paddr + bytes)`; both are multiples of 16.
+    /// Writes zeros over `[paddr, paddr + bytes)`, in RAM too (as [`CacheOperation::Clean`]); both are multiples of 16.
     fn zero(&self, paddr: u64, bytes: u64);
 
     /// The clock (virtual counter) in ticks; never goes back.

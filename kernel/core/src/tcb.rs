@@ -130,6 +130,8 @@ impl<P: Platform> Kernel<P> {
         match register {
             Register::Pc => {
                 tcb.set_fault_ip(value);
+                // A cache maintenance that was under way is not the one that may come next.
+                tcb.set_maintained_from(0);
                 tcb.set_pc(value);
             }
             Register::Spsr => tcb.set_context_word(context::SPSR, clean_spsr(value)),

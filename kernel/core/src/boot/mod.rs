@@ -223,7 +223,8 @@ impl<P: Platform> Kernel<P> {
         };
         self.write_boot_info(objects.boot_info, &layout, &info);
         self.write_extra(objects.extra, parameters, platform_slot);
-        // What the walkers and uncached views of user space see: everything but the CNode, which comes first.
+        // What was written since the block was zeroed and user space's uncached views see: everything but the CNode, which
+        // comes first.
         let visible = block.start.saturating_add(layout.cnode_bytes());
         self.platform.maintain_cache(CacheOperation::Clean, visible, block.end.saturating_sub(visible));
         self.start_initial_thread(parameters, &objects, &slots, &layout)?;

@@ -4,6 +4,7 @@
 //! 16-byte aligned below 2^48). Untyped memory keeps its watermark there and its base in word 1. Two capabilities are kept in
 //! the form that every message wants them in: a CNode that resolves whole addresses (`words::WHOLE`), and an address space.
 
+mod relation;
 mod words;
 
 use hybrid_abi::cap_tag as tag;

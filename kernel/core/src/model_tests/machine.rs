@@ -153,6 +153,7 @@ impl<const N: usize> Platform for Machine<N> {
             cell.set(0);
         }
         self.hardware.soil(paddr - RAM_START, bytes);
+        self.maintain_cache(CacheOperation::Clean, paddr, bytes);
     }
     fn now(&self) -> u64 {
         self.samples.set(self.samples.get() + 1);

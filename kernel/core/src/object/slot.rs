@@ -48,4 +48,19 @@ impl Word for MdbNode {
     }
 }
 
+impl Slot<'_> {
+    /// Replaces the previous neighbour, not the flags.
+    #[inline]
+    pub fn set_prev(self, prev: Option<SlotRef>) {
+        self.0[2].set((self.0[2].get() & FLAGS) | prev.to_word());
+    }
+
+    /// Replaces the previous neighbour; the slot is the first of its badge if it was or if `first_badged`.
+    #[inline]
+    pub fn set_prev_and_first(self, prev: Option<SlotRef>, first_badged: bool) {
+        let first = if first_badged { FIRST_BADGED } else { 0 };
+        self.0[2].set((self.0[2].get() & FLAGS) | first | prev.to_word());
+    }
+}
+
 const _: () = assert!(Slot::WORDS * 8 == 1 << hybrid_abi::object::SLOT_BITS);

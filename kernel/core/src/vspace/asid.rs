@@ -57,7 +57,7 @@ impl<P: Platform> Kernel<P> {
             _ => return Err(Error::InvalidCapability(1).into()),
         };
         self.ensure_no_children(memory)?;
-        let root = self.cap(invocation.cap_slot(2)?);
+        let root = self.words(invocation.cap_slot(2)?);
         let slot = self.lookup_exact(root, invocation.word(0), invocation.word(1), Side::Target)?;
         if !self.is_empty(slot) {
             return Err(Error::DeleteFirst.into());

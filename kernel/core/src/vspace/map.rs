@@ -9,7 +9,7 @@ use crate::cspace::LookupFailure;
 use crate::invocation::{Answer, Error, Invocation, Outcome};
 use crate::kernel::Kernel;
 use crate::object::TableRef;
-use crate::platform::{CacheOperation, Platform};
+use crate::platform::Platform;
 use crate::vspace::descriptor::{self, Entry, LAST_LEVEL};
 
 const TABLE_BYTES: u64 = 4096;
@@ -26,7 +26,6 @@ impl<P: Platform> Kernel<P> {
                 if let Some(mapping) = mapping {
                     self.unmap_table(at, mapping);
                     self.platform.zero(at.paddr(), TABLE_BYTES);
-                    self.platform.maintain_cache(CacheOperation::Clean, at.paddr(), TABLE_BYTES);
                     self.set_cap(invocation.slot, Cap::PageTable { at, mapping: None });
                 }
                 Ok(Answer::Empty)

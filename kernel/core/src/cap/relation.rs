@@ -1,0 +1,231 @@
+//! What two slots' words have in common, and what a copy of one is; bit arithmetic, no memory.
+//!
+//! The same relations as those of the typed [`Cap`](crate::cap::Cap) (`covers`, `is_same_object`, `masked`, …), which the tests
+//! compare these with for every pair of types: every copy, delete and revoke asks them several times.
+
+use hybrid_abi::cap_tag as tag;
+use hybrid_abi::rights::Rights;
+
+use super::Cap;
+use super::words::{Words, at, field};
+
+/// For each tag the bits of word 0 that are equal if and only if two capabilities designate one object; 0: never.
+const SAME_OBJECT: [u64; 32] = {
+    const TAG: u64 = 0x1f;
+    const ADDRESS: u64 = u64::MAX << 20;
+    const SIX_BITS: u64 = 0x3f << 5;
+    let mut masks = [0; 32];
+    let mut n = 0;
+    while n < 32 {
+        masks[n] = match n as u64 {
+            tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY | tag::TCB => TAG | ADDRESS,
+            tag::VSPACE | tag::PAGE_TABLE | tag::ASID_POOL => TAG | ADDRESS,
+            // Radix, or log2 of the bytes.
+            tag::CNODE | tag::SCHED_CONTEXT => TAG | ADDRESS | SIX_BITS,
+            // Size and device, not the rights.
+            tag::FRAME => TAG | ADDRESS | (3 << 5) | (1 << 9),
+            tag::IRQ_HANDLER | tag::DOMAIN | tag::SCHED_CONTROL | tag::ASID_CONTROL | tag::PLATFORM => TAG,
+            _ => 0,
+        };
+        n += 1;
+    }
+    masks
+};
+
+impl Words {
+    /// Nothing is in the slot.
+    #[inline(always)]
+    pub(crate) fn is_null(self) -> bool {
+        self.tag() == tag::NULL
+    }
+
+    /// Both designate one object, so that neither is the last capability of it (kernel-abi §2.7).
+    #[inline]
+    pub(crate) fn is_same_object(self, other: Words) -> bool {
+        let mask = SAME_OBJECT.get(usize::from(self.0.to_le_bytes()[0] & 0x1f)).copied().unwrap_or(0);
+        mask != 0 && (self.0 ^ other.0) & mask == 0 && (self.tag() != tag::IRQ_HANDLER || self.1 == other.1)
+    }
+
+    /// `other` is in the region that this capability is the root of (kernel-abi §2.6, rule 2).
+    #[inline]
+    pub(crate) fn covers(self, other: Words) -> bool {
+        match self.tag() {
+            tag::UNTYPED => other.lies_in(self.1, field(self.0, 6, 6)),
+            tag::FRAME => other.tag() == tag::FRAME && other.lies_in(at(self.0), frame_bits(self.0)),
+            tag::IRQ_CONTROL => matches!(other.tag(), tag::IRQ_CONTROL | tag::IRQ_HANDLER | tag::SGI_SIGNAL),
+            tag::SGI_SIGNAL => other.tag() == tag::SGI_SIGNAL && self.1 == other.1,
+            _ => self.is_same_object(other),
+        }
+    }
+
+    /// The memory that it designates lies inside of 2^`bits` bytes at `base`. Memory of objects is naturally aligned, so that of
+    /// two overlapping pieces the larger one contains the other.
+    fn lies_in(self, base: u64, bits: u64) -> bool {
+        let (own_base, own_bits) = match self.tag() {
+            tag::UNTYPED => (self.1, field(self.0, 6, 6)),
+            tag::FRAME => (at(self.0), frame_bits(self.0)),
+            _ => match Cap::decode(self.0, self.1).memory() {
+                Some((base, bits)) => (base, u64::from(bits)),
+                None => return false,
+            },
+        };
+        own_bits <= bits && (own_base ^ base) & (u64::MAX << (bits & 63)) == 0
+    }
+
+    /// With the flags of its slot, it is the parent of `other` (kernel-abi §2.6).
+    #[inline]
+    pub(crate) fn is_parent_of(self, other: Words, is_other_first: bool) -> bool {
+        if !self.covers(other) {
+            return false;
+        }
+        match self.tag() {
+            tag::ENDPOINT | tag::NOTIFICATION => self.1 == 0 || (self.1 == other.1 && !is_other_first),
+            tag::SGI_SIGNAL => !is_other_first,
+            _ => true,
+        }
+    }
+
+    /// A copy `self` of `source` can be revoked on its own (flags R and F of the new slot).
+    #[inline]
+    pub(crate) fn is_revocable_from(self, source: Words) -> bool {
+        match self.tag() {
+            tag::ENDPOINT | tag::NOTIFICATION => self.1 != source.1,
+            tag::IRQ_HANDLER | tag::SGI_SIGNAL => source.tag() == tag::IRQ_CONTROL,
+            tag::UNTYPED => true,
+            _ => false,
+        }
+    }
+
+    /// With the rights reduced to `mask` (kernel-abi §2.5).
+    #[inline]
+    pub(crate) fn masked(self, mask: Rights) -> Words {
+        let word0 = match self.tag() {
+            tag::ENDPOINT | tag::NOTIFICATION => self.0 & !((!mask.0 & Rights::ALL.0) << 5),
+            tag::REPLY if !mask.has(Rights::GRANT) => self.0 & !(1 << 5),
+            tag::FRAME => {
+                // 0 kernel only, 1 read only, 2 read and write.
+                let rights = match field(self.0, 7, 2) {
+                    _ if !mask.has(Rights::READ) => 0,
+                    rights if mask.has(Rights::WRITE) => rights,
+                    rights => rights.min(1),
+                };
+                (self.0 & !(3 << 7)) | (rights << 7)
+            }
+            _ => self.0,
+        };
+        Words(word0, self.1)
+    }
+
+    /// With `data` applied; `None` if it does not take that data (kernel-abi §2.5). `is_copy` tells Mint from Mutate and Rotate.
+    #[inline]
+    pub(crate) fn with_data(self, data: u64, is_copy: bool) -> Option<Words> {
+        match self.tag() {
+            tag::ENDPOINT | tag::NOTIFICATION => (is_copy && self.1 == 0).then_some(Words(self.0, data)),
+            tag::CNODE => {
+                let (word0, word1) = Cap::decode(self.0, self.1).with_data(data, is_copy)?.encode();
+                Some(Words(word0, word1))
+            }
+            _ => Some(self),
+        }
+    }
+}
+
+/// log2 of the bytes of a frame.
+fn frame_bits(word0: u64) -> u64 {
+    12u64.wrapping_add(field(word0, 5, 2).wrapping_mul(9))
+}
+
+const _: () = assert!(hybrid_abi::object::LARGE_PAGE_BITS == 21 && hybrid_abi::object::HUGE_PAGE_BITS == 30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cap::{FrameSize, Mapping, VmRights, ZombieKind};
+    use crate::object::{CNodeRef, EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, TableRef, TcbRef};
+
+    /// Capabilities of every type in a few variants, on two overlapping places.
+    fn all() -> Vec<Cap> {
+        let mut caps = vec![Cap::Null, Cap::IrqControl, Cap::Domain, Cap::AsidControl, Cap::Platform];
+        for n in 0..2u64 {
+            caps.push(Cap::SchedControl { core: n });
+            caps.push(Cap::IrqHandler { irq: 30 + u32::from(n == 1) });
+            caps.push(Cap::SgiSignal { sgi: 1, target: u32::from(n == 1) });
+            let base = 0x8000_0000 + n * 0x20_0000;
+            for bits in [6, 12, 21, 30] {
+                for is_device in [false, true] {
+                    caps.push(Cap::Untyped { base, bits, is_device, watermark: 16 * n });
+                }
+            }
+            for badge in [0, 5, u64::MAX] {
+                for rights in [0, 1, 7, 15] {
+                    let rights = Rights(rights);
+                    caps.push(Cap::Endpoint { at: EndpointRef::new(base).unwrap(), badge, rights });
+                    caps.push(Cap::Notification { at: NotificationRef::new(base).unwrap(), badge, rights });
+                }
+            }
+            let cnode = CNodeRef::new(base).unwrap();
+            for (radix, guard_size, guard) in [(1, 0, 0), (1, 63, 0), (1, 63, 7), (12, 52, 0), (12, 7, 99)] {
+                caps.push(Cap::CNode { at: cnode, radix, guard_size, guard });
+            }
+            caps.push(Cap::Reply { at: ReplyRef::new(base).unwrap(), can_grant: n == 0 });
+            caps.push(Cap::Tcb { at: TcbRef::new(base).unwrap() });
+            caps.push(Cap::SchedContext { at: SchedContextRef::new(base).unwrap(), bits: 7 });
+            caps.push(Cap::SchedContext { at: SchedContextRef::new(base).unwrap(), bits: 8 });
+            caps.push(Cap::AsidPool { at: PoolRef::new(base).unwrap(), index: 3 });
+            for mapping in [None, Some(Mapping { asid: 1, vaddr: 0x1000 })] {
+                caps.push(Cap::PageTable { at: TableRef::new(base).unwrap(), mapping });
+                for size in [FrameSize::Small, FrameSize::Large, FrameSize::Huge] {
+                    for rights in [VmRights::KernelOnly, VmRights::ReadOnly, VmRights::ReadWrite] {
+                        caps.push(Cap::Frame { base, size, is_device: n == 1, rights, mapping });
+                        caps.push(Cap::Frame { base, size, is_device: false, rights, mapping });
+                    }
+                }
+            }
+            for asid in [0, 9] {
+                caps.push(Cap::VSpace { at: TableRef::new(base).unwrap(), asid });
+            }
+            caps.push(Cap::Zombie { kind: ZombieKind::Tcb, base, remaining: 3 });
+            caps.push(Cap::Zombie { kind: ZombieKind::CNode { radix: 4 }, base, remaining: 9 });
+        }
+        // INV: memory of objects is naturally aligned.
+        caps.retain(|cap| cap.memory().is_none_or(|(base, bits)| base.trailing_zeros() >= bits));
+        caps
+    }
+
+    fn words(cap: Cap) -> Words {
+        let (word0, word1) = cap.encode();
+        Words(word0, word1)
+    }
+
+    #[test]
+    fn relations_of_words_are_those_of_capabilities() {
+        let caps = all();
+        for a in &caps {
+            assert_eq!(Cap::decode(words(*a).0, words(*a).1), *a);
+            assert_eq!(words(*a).is_null(), *a == Cap::Null);
+            for b in &caps {
+                let (x, y) = (words(*a), words(*b));
+                assert_eq!(x.is_same_object(y), a.is_same_object(*b), "{a:x?} {b:x?}");
+                assert_eq!(x.covers(y), a.covers(*b), "{a:x?} {b:x?}");
+                if a.tag() == b.tag() || *b == Cap::IrqControl {
+                    assert_eq!(x.is_revocable_from(y), a.is_revocable_from(*b), "{a:x?} {b:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn masks_and_data_of_words_are_those_of_capabilities() {
+        for cap in all() {
+            for rights in 0..16 {
+                assert_eq!(words(cap).masked(Rights(rights)), words(cap.masked(Rights(rights))), "{cap:x?} {rights}");
+            }
+            for data in [0, 1, 63, 62 | (7 << 6), 52, u64::MAX] {
+                for is_copy in [false, true] {
+                    let expected = cap.with_data(data, is_copy).map(words);
+                    assert_eq!(words(cap).with_data(data, is_copy), expected, "{cap:x?} {data}");
+                }
+            }
+        }
+    }
+}
