@@ -81,7 +81,7 @@ impl Crowd {
             Kind::Threads => {
                 let tcb = Tcb::at(self.make(ObjectType::Tcb, 0)?);
                 let context = SchedContext::at(self.make(ObjectType::SchedContext, 7)?);
-                let plan = World::plan(SPACE, (1 + index % 64) as u8, idle, [0, 0]);
+                let plan = World::plan(SPACE, 1 + (index % 64).to_le_bytes()[0], idle, [0, 0]);
                 world.configure(Thread { tcb, context }, &plan, 0, None)
             }
             Kind::Capabilities => {

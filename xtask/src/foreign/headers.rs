@@ -105,7 +105,52 @@ fn dump_device_tree(hardware: &Hardware, path: &Path) -> Result<()> {
         .with_context(|| format!("cannot start {QEMU}; `cargo xtask setup` installs it"))?;
     let is_there = path.metadata().is_ok_and(|data| data.len() > 0);
     ensure!(is_there, "{QEMU} did not write the device tree: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(())
+    let tree = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let tree = trimmed(tree).with_context(|| format!("{QEMU} wrote no device tree to {}", path.display()))?;
+    std::fs::write(path, tree).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The same device tree without the room that QEMU leaves behind it (it makes the file 1 MiB). Nothing if it is none.
+fn trimmed(mut tree: Vec<u8>) -> Option<Vec<u8>> {
+    // The header's big-endian words (Devicetree Specification 0.4, §5.2).
+    let word = |index: usize| -> Option<usize> {
+        let bytes = tree.get(index * 4..)?.first_chunk::<4>()?;
+        usize::try_from(u32::from_be_bytes(*bytes)).ok()
+    };
+    const MAGIC: usize = 0xd00d_feed;
+    let (structure, strings, strings_size, structure_size) = (word(2)?, word(3)?, word(8)?, word(9)?);
+    let end = structure.checked_add(structure_size)?.max(strings.checked_add(strings_size)?);
+    if word(0)? != MAGIC || end > tree.len() {
+        return None;
+    }
+    tree.truncate(end);
+    tree.get_mut(4..8)?.copy_from_slice(&u32::try_from(end).ok()?.to_be_bytes());
+    Some(tree)
 }
 
 const _: () = assert!(FOREIGN_MIB == 1024, "the default of --memory says so in words");
+
+#[cfg(test)]
+mod tests {
+    use super::trimmed;
+
+    fn tree(words: [u32; 10], length: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+        bytes.resize(length, 0);
+        bytes
+    }
+
+    #[test]
+    fn trimmed_ends_with_the_last_block_and_says_so_in_the_header() {
+        let bytes = tree([0xd00d_feed, 4096, 56, 100, 40, 17, 16, 0, 20, 44], 4096);
+        let short = trimmed(bytes).expect("a device tree");
+        assert_eq!((short.len(), &short[4..8]), (120, &120_u32.to_be_bytes()[..]));
+    }
+
+    #[test]
+    fn trimmed_of_something_else_is_nothing() {
+        assert_eq!(trimmed(tree([1, 4096, 56, 100, 40, 17, 16, 0, 20, 44], 4096)), None);
+        assert_eq!(trimmed(tree([0xd00d_feed, 4096, 56, 100, 40, 17, 16, 0, 20, 44], 80)), None);
+        assert_eq!(trimmed(vec![0xd0, 0x0d]), None);
+    }
+}
