@@ -159,7 +159,7 @@ fn folder_of(image: Image, cores: u8) -> Result<PathBuf> {
     let recipe = match image {
         Image::Product(name) => Recipe::of_product(Product::load(name)?).for_cores(cores),
         Image::Package(package, features) => Recipe::of_package(package, features),
-        Image::ForeignRoot { gic, cores } => return c_root::build(gic, cores),
+        Image::ForeignRoot { gic, cores, has_exports } => return c_root::build(gic, cores, has_exports),
     };
     build::image(&recipe)
 }

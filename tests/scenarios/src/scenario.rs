@@ -26,6 +26,8 @@ pub enum Image {
         gic: u8,
         /// Cores.
         cores: u8,
+        /// Whether the kernel lets user code use counters and timers.
+        has_exports: bool,
     },
 }
 

@@ -15,17 +15,19 @@ const COMPILER: &str = "aarch64-linux-gnu-gcc";
 /// What the scenario asks the kernel for on its command line.
 pub(crate) const ROOT_CNODE_BITS: u8 = 14;
 
-/// Builds kernel, headers and program for this interrupt controller and number of cores; returns the folder with
-/// `Image` and `root.elf`.
+/// Builds kernel, headers and program for this interrupt controller and number of cores, with the usual exports or with none;
+/// returns the folder with `Image` and `root.elf`.
 ///
 /// # Errors
 /// A part does not compile, or the compiler cannot be installed.
-pub(crate) fn build(gic: u8, cores: u8) -> Result<PathBuf> {
+pub(crate) fn build(gic: u8, cores: u8, has_exports: bool) -> Result<PathBuf> {
     setup::ensure_c_compiler()?;
-    let plan =
-        Plan { cores, has_debug_calls: false, exports: vec![Export::Pcnt, Export::Vcnt, Export::Ptmr, Export::Pmu] };
+    let usual = vec![Export::Pcnt, Export::Vcnt, Export::Ptmr, Export::Pmu];
+    let exports = if has_exports { usual } else { Vec::new() };
+    let plan = Plan { cores, has_debug_calls: false, exports };
     let kernel = plan.build()?;
-    let folder = folders::image(&format!("foreign-root-gicv{gic}-{cores}"))?;
+    let kind = if has_exports { "" } else { "-bare" };
+    let folder = folders::image(&format!("foreign-root-gicv{gic}-{cores}{kind}"))?;
     let sdk = folder.join("sdk");
     let target = Target { plan, gic, root_cnode_bits: ROOT_CNODE_BITS };
     let hardware = Hardware { gic, smp: cores, memory_mib: 1024, ..Hardware::default() };

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 const WITHIN: Duration = Duration::from_secs(180);
 
-/// One scenario for each interrupt controller.
+/// One scenario for each interrupt controller, and one with a kernel that exports no counter and no timer.
 pub(super) fn all() -> Vec<Scenario> {
-    [2, 3]
-        .map(|gic| Scenario {
-            name: format!("kernel-foreign-root-gicv{gic}"),
+    [("gicv2", 2, 1, true), ("gicv3", 3, 1, true), ("bare", 2, 1, false)]
+        .map(|(name, gic, cores, has_exports)| Scenario {
+            name: format!("kernel-foreign-root-{name}"),
             about: "a root task in C finds what the published configuration says".into(),
-            image: Image::ForeignRoot { gic, cores: 1 },
+            image: Image::ForeignRoot { gic, cores, has_exports },
             hardware: Hardware {
                 gic,
+                smp: cores,
                 memory_mib: 1024,
                 command_line: "root_cnode_bits=14".into(),
                 ..Hardware::default()
