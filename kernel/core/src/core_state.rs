@@ -10,28 +10,31 @@ use crate::sched::{ReadyQueues, Switch};
 /// The most cores that a kernel can be built for (kernel-abi §0.1).
 pub const CORES_MAX: usize = 4;
 
-/// One core's part of the scheduler.
+/// One core's part of the scheduler. What every message needs stands first, close together.
+#[repr(C)]
 pub(crate) struct CoreState {
     /// The thread that entered the kernel last on this core, or leaves it next; `None` when idle.
     pub(crate) current: Cell<Option<TcbRef>>,
     /// The scheduling context that is charged for the time that passes.
     pub(crate) current_context: Cell<Option<SchedContextRef>>,
-    /// What the operation that is under way wants at its end.
-    pub(crate) switch: Cell<Switch>,
+    /// An ASID pool was deleted while address spaces of it lived: since then, INV-SPACE-1 says nothing. The same on all cores.
+    pub(crate) has_orphaned_spaces: Cell<u64>,
+    /// What the core translates with, as [`Platform::set_address_space`] got it.
+    pub(crate) installed_space: Cell<u64>,
     /// The last sample of the clock.
     pub(crate) now: Cell<u64>,
     /// Ticks since the last charge, up to that sample.
     pub(crate) consumed: Cell<u64>,
-    /// The timer's deadline is stale.
-    pub(crate) reprogram: Cell<bool>,
-    /// Threads that could run here.
-    pub(crate) ready: ReadyQueues,
     /// The first of those that wait for budget.
     pub(crate) release_head: Cell<Option<TcbRef>>,
+    /// What the operation that is under way wants at its end.
+    pub(crate) switch: Cell<Switch>,
+    /// The timer's deadline is stale.
+    pub(crate) reprogram: Cell<bool>,
     /// The address space of the current thread may not be the installed one.
     pub(crate) space_changed: Cell<bool>,
-    /// What the core translates with, as [`Platform::set_address_space`] got it.
-    pub(crate) installed_space: Cell<u64>,
+    /// Threads that could run here.
+    pub(crate) ready: ReadyQueues,
 }
 
 impl CoreState {
@@ -47,6 +50,7 @@ impl CoreState {
             release_head: Cell::new(None),
             space_changed: Cell::new(false),
             installed_space: Cell::new(0),
+            has_orphaned_spaces: Cell::new(0),
         }
     }
 }

@@ -40,7 +40,14 @@ fn irq_at(place: u32) -> (usize, u32) {
 }
 
 impl<P: Platform> Kernel<P> {
-    fn irq_use(&self, place: u32) -> IrqUse {
+    /// The place of an interrupt that this core took.
+    #[inline]
+    pub(crate) fn irq_place_here(&self, irq: u32) -> u32 {
+        irq_place(if P::CORES == 1 { 0 } else { self.platform.core() }, irq)
+    }
+
+    #[inline]
+    pub(crate) fn irq_use(&self, place: u32) -> IrqUse {
         self.irq_uses.get(place as usize).map_or(IrqUse::Reserved, core::cell::Cell::get)
     }
 
@@ -62,7 +69,8 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The slot with the notification of an interrupt.
-    fn irq_slot(&self, place: u32) -> Option<SlotRef> {
+    #[inline]
+    pub(crate) fn irq_slot(&self, place: u32) -> Option<SlotRef> {
         if place as usize >= IRQS {
             return None;
         }

@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use hybrid_abi::limits::{ASID_POOLS, FIRST_SPI, MAX_IRQ};
+use hybrid_abi::syscall;
 
 use crate::core_state::{CORES_MAX, CoreState};
 use crate::fastpath::{Entry, Way};
@@ -48,9 +49,11 @@ pub(crate) enum IrqUse {
 }
 
 /// The kernel: one per machine. Everything it mutates is in cells or in objects.
+#[repr(C)]
 pub struct Kernel<P: Platform> {
-    pub(crate) platform: P,
+    /// First: fields of it are at small offsets.
     pub(crate) cores: [CoreState; CORES_MAX],
+    pub(crate) platform: P,
     /// Cores that were started.
     pub(crate) core_count: Cell<usize>,
     /// Cores that must choose anew, one bit each; told at the end of the operation.
@@ -67,8 +70,6 @@ pub struct Kernel<P: Platform> {
     /// The first of all threads.
     #[cfg(any(test, feature = "debug-calls"))]
     pub(crate) debug_threads: Cell<Option<TcbRef>>,
-    /// An ASID pool was deleted while address spaces of it lived: since then, INV-SPACE-1 says nothing.
-    pub(crate) has_orphaned_spaces: Cell<bool>,
     /// Never take the fast path: to compare.
     #[cfg(any(test, feature = "model"))]
     pub(crate) is_slow_only: Cell<bool>,
@@ -105,7 +106,6 @@ impl<P: Platform> Kernel<P> {
             #[cfg(any(test, feature = "model"))]
             is_clock_frozen: Cell::new(false),
             lost_memory: Cell::new(0),
-            has_orphaned_spaces: Cell::new(false),
         }
     }
 
@@ -126,31 +126,37 @@ impl<P: Platform> Kernel<P> {
 
     /// A system call of the current thread: the fast ways first. Gives the thread to run next.
     pub fn handle_syscall(&self) -> Option<TcbRef> {
-        #[cfg(any(test, feature = "model"))]
-        if self.is_slow_only.get() {
+        if !self.may_be_fast() {
             return self.handle_syscall_slowly();
         }
         let Some(thread) = self.this_core().current.get() else { return self.leave() };
         let tcb = self.tcb(thread);
         let entry = Entry::of(tcb);
         let way = match tcb.x::<7>().cast_signed() {
-            hybrid_abi::syscall::CALL => match self.fast_call(&entry) {
-                Way::Timed => self.timed_call(&entry),
-                way => way,
-            },
-            hybrid_abi::syscall::REPLY_RECV => match self.fast_reply_recv(&entry) {
-                Way::Timed => self.timed_reply_recv(&entry),
-                way => way,
-            },
-            _ => Way::Ordinary,
+            syscall::CALL => self.fast_call(&entry).or_timed(|| self.timed_call(&entry)),
+            syscall::REPLY_RECV => self.fast_reply_recv(&entry).or_timed(|| self.timed_reply_recv(&entry)),
+            syscall::SEND | syscall::NB_SEND => self.fast_send(&entry).or_timed(|| self.timed_send(&entry)),
+            number => self.try_waiting_call(number, &entry, tcb.x::<8>()),
         };
         match way {
-            Way::Runs(next) => {
+            Way::Runs(next) | Way::Stays(next) => {
                 #[cfg(any(test, feature = "model"))]
                 self.fast_count.set(self.fast_count.get() + 1);
                 Some(next)
             }
             Way::Timed | Way::Ordinary => self.handle_syscall_slowly(),
+        }
+    }
+
+    /// The fast ways of the calls that wait but send no message.
+    #[inline(always)]
+    pub fn try_waiting_call(&self, number: i64, entry: &Entry, x8: u64) -> Way {
+        match number {
+            syscall::NB_WAIT | syscall::NB_RECV => self.fast_wait(entry, false),
+            syscall::WAIT | syscall::RECV => self.fast_wait(entry, true).or_timed(|| self.timed_wait(entry)),
+            syscall::NB_SEND_WAIT => self.timed_send_wait(entry, entry.reply, false),
+            syscall::NB_SEND_RECV => self.timed_send_wait(entry, x8, true),
+            _ => Way::Ordinary,
         }
     }
 
@@ -185,6 +191,14 @@ impl<P: Platform> Kernel<P> {
 
     /// An interrupt was taken (`None`: spurious). Gives the thread to run next.
     pub fn handle_interrupt(&self, irq: Option<u32>) -> Option<TcbRef> {
+        if let Some(irq) = irq
+            && self.may_be_fast()
+            && let Way::Runs(next) | Way::Stays(next) = self.timed_interrupt(irq)
+        {
+            #[cfg(any(test, feature = "model"))]
+            self.fast_count.set(self.fast_count.get() + 1);
+            return Some(next);
+        }
         self.update_time();
         if let Some(thread) = self.this_core().current.get()
             && self.is_schedulable(thread)
@@ -195,6 +209,14 @@ impl<P: Platform> Kernel<P> {
             self.interrupt(irq);
         }
         self.leave()
+    }
+
+    #[inline(always)]
+    fn may_be_fast(&self) -> bool {
+        #[cfg(any(test, feature = "model"))]
+        return !self.is_slow_only.get();
+        #[cfg(not(any(test, feature = "model")))]
+        true
     }
 
     /// Chooses, switches and programs; the tail of every entry.

@@ -6,7 +6,7 @@ use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::register::{COUNT, ORDER, Register};
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Words};
 use crate::cspace::Side;
 use crate::invocation::Extras;
 use crate::kernel::Kernel;
@@ -36,10 +36,10 @@ impl<P: Platform> Kernel<P> {
     /// The same without a call.
     #[inline(always)]
     pub(crate) fn buffer_of(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
-        let (base, mask) = self.words(thread.slot(TcbSlot::Buffer)).buffer(for_writing)?;
-        // The address is 1024-aligned (checked when it was set) and frames are at least 4 KiB, so the whole buffer is
-        // inside the frame.
-        Some(self.platform.words(base.wrapping_add(self.tcb(thread).buffer_address() & mask)))
+        let tcb = self.tcb(thread);
+        let base = Words::of(tcb, TcbSlot::Buffer).buffer(for_writing)?;
+        // By INV-BUFFER-1 the whole buffer is inside the frame.
+        Some(self.platform.words(base.wrapping_add(tcb.buffer_offset())))
     }
 
     /// Writes words as MR0…; gives how many fit.

@@ -261,7 +261,9 @@ impl<P: Platform> Kernel<P> {
 
     fn install_buffer(&self, invocation: &Invocation<'_>, thread: TcbRef, buffer: NewBuffer) -> Result<(), Stop> {
         self.install(invocation, thread, TcbSlot::Buffer, buffer.frame)?;
-        self.tcb(thread).set_buffer_address(buffer.address);
+        if let Cap::Frame { size, .. } = self.cap(thread.slot(TcbSlot::Buffer)) {
+            self.tcb(thread).set_buffer_offset(buffer.address & size.bytes().wrapping_sub(1));
+        }
         Ok(())
     }
 

@@ -308,7 +308,7 @@ impl<P: Platform> Kernel<P> {
             };
             self.insert_derived(source, thread.slot(which), cap);
         }
-        tcb.set_buffer_address(layout.ipc_buffer);
+        tcb.set_buffer_offset(layout.ipc_buffer & FrameSize::Small.bytes().wrapping_sub(1));
         tcb.set_x::<0>(layout.boot_info);
         tcb.set_pc(parameters.entry);
         tcb.set_fault_ip(parameters.entry);

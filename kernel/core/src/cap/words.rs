@@ -4,7 +4,9 @@ use hybrid_abi::cap_tag as tag;
 use hybrid_abi::rights::Rights;
 
 use crate::cap::{FrameSize, VmRights};
-use crate::object::{CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, TcbRef};
+use crate::object::{
+    CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, Tcb, TcbRef, TcbSlot,
+};
 
 /// The two words of a slot, read as the one type that is asked for: what the ways of every message use, where
 /// building a whole [`Cap`] would cost more than all the rest.
@@ -30,6 +32,13 @@ pub(crate) struct Frame {
 }
 
 impl Words {
+    /// Those of a thread's slot.
+    #[inline(always)]
+    pub(crate) fn of(tcb: Tcb<'_>, slot: TcbSlot) -> Self {
+        let (word0, word1) = tcb.cap_words(slot);
+        Self(word0, word1)
+    }
+
     /// The tag; 0 for an empty slot.
     #[inline(always)]
     pub(crate) fn tag(self) -> u64 {
@@ -92,6 +101,24 @@ impl Words {
         self.is_with(tag::ENDPOINT, Rights::READ).then_some(small_at(self.0))
     }
 
+    /// Endpoint and badge, if messages may be sent to it.
+    #[inline(always)]
+    pub(crate) fn writable_endpoint(self) -> Option<(u64, u64)> {
+        self.is_with(tag::ENDPOINT, Rights::WRITE).then_some((small_at(self.0), self.1))
+    }
+
+    /// Notification and badge, if it may be signalled.
+    #[inline(always)]
+    pub(crate) fn writable_notification(self) -> Option<(u64, u64)> {
+        self.is_with(tag::NOTIFICATION, Rights::WRITE).then_some((small_at(self.0), self.1))
+    }
+
+    /// Notification, if signals may be received from it.
+    #[inline(always)]
+    pub(crate) fn readable_notification(self) -> Option<u64> {
+        self.is_with(tag::NOTIFICATION, Rights::READ).then_some(small_at(self.0))
+    }
+
     /// Reply object.
     #[inline(always)]
     pub(crate) fn reply_at(self) -> Option<u64> {
@@ -148,19 +175,11 @@ impl Words {
         Some((TableRef::new(at(self.0))?, half(self.1 >> 48)))
     }
 
-    /// Of a slot that holds a frame or nothing: base and size - 1, if the kernel may read (or write) messages there.
+    /// Of a slot that holds a frame of RAM or nothing: its base, if the kernel may read (or write) messages there.
     #[inline(always)]
-    pub(crate) fn buffer(self, for_writing: bool) -> Option<(u64, u64)> {
-        let (rights, is_device) = (field(self.0, 7, 2), field(self.0, 9, 1));
-        if !self.has_tag(tag::FRAME) || rights < if for_writing { READ_WRITE } else { READ_ONLY } || is_device != 0 {
-            return None;
-        }
-        let size = match field(self.0, 5, 2) {
-            0 => FrameSize::Small,
-            1 => FrameSize::Large,
-            _ => FrameSize::Huge,
-        };
-        Some((at(self.0), size.bytes().wrapping_sub(1)))
+    pub(crate) fn buffer(self, for_writing: bool) -> Option<u64> {
+        let rights = field(self.0, 7, 2);
+        if rights >= if for_writing { READ_WRITE } else { READ_ONLY } { Some(at(self.0)) } else { None }
     }
 
     #[inline(always)]

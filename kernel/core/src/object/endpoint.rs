@@ -35,6 +35,12 @@ impl Endpoint<'_> {
         if word & RECEIVE == 0 { None } else { TcbRef::new(word & !STATE_MASK) }
     }
 
+    /// True if nobody waits.
+    #[inline]
+    pub(crate) fn is_idle(self) -> bool {
+        self.head_word() == 0
+    }
+
     /// True if senders wait.
     #[inline]
     pub(crate) fn has_senders(self) -> bool {

@@ -76,8 +76,8 @@ view! {
         52 => is_ready_queued, set_ready_queued: bool;
         /// In the release queue.
         53 => is_release_queued, set_release_queued: bool;
-        /// Virtual address of its IPC buffer.
-        54 => buffer_address, set_buffer_address: u64;
+        /// Where in the frame of its buffer slot the IPC buffer begins (INV-BUFFER-1: inside it, and aligned like a buffer).
+        54 => buffer_offset, set_buffer_offset: u64;
         /// What the arch crate applies when it switches: bit 0 FP disabled, bit 1 may program the EL1 physical timer at EL0.
         55 => machine, set_machine: u64;
         /// Maximum controlled priority.
@@ -240,6 +240,18 @@ const TIMER_ACCESS: u64 = 2;
 const _: () = assert!(FPU_DISABLED == 1);
 
 impl<'m> Tcb<'m> {
+    /// The two capability words of a slot.
+    #[inline(always)]
+    pub(crate) fn cap_words(self, slot: TcbSlot) -> (u64, u64) {
+        match slot {
+            TcbSlot::CSpace => (self.0[72].get(), self.0[73].get()),
+            TcbSlot::VSpace => (self.0[76].get(), self.0[77].get()),
+            TcbSlot::Buffer => (self.0[80].get(), self.0[81].get()),
+            TcbSlot::FaultHandler => (self.0[84].get(), self.0[85].get()),
+            TcbSlot::TimeoutHandler => (self.0[88].get(), self.0[89].get()),
+        }
+    }
+
     /// What the thread is doing.
     #[inline]
     pub fn state(self) -> ThreadState {
@@ -385,7 +397,7 @@ impl<'m> Tcb<'m> {
 }
 
 const _: () = assert!(Tcb::WORDS * 8 == 1 << hybrid_abi::object::TCB_BITS);
-const _: () = assert!((FIRST_SLOT_WORD * 8).is_multiple_of(32));
+const _: () = assert!(FIRST_SLOT_WORD == 72 && (FIRST_SLOT_WORD * 8).is_multiple_of(32));
 const _: () = assert!(FIRST_SLOT_WORD + TCB_SLOTS * 4 <= 92);
 const _: () = assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= 178);
 const _: () = assert!(context::WORDS <= 40);

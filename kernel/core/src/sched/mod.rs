@@ -33,16 +33,15 @@ const AWAKEN_MAX: usize = 64;
 
 impl<P: Platform> Kernel<P> {
     /// Samples the clock; the time since the last sample is charged later.
+    #[inline]
     pub(crate) fn update_time(&self) {
         #[cfg(any(test, feature = "model"))]
         if self.is_clock_frozen.get() {
             return;
         }
-        let now = self.platform.now();
-        self.this_core()
-            .consumed
-            .set(self.this_core().consumed.get().wrapping_add(now.wrapping_sub(self.this_core().now.get())));
-        self.this_core().now.set(now);
+        let (core, now) = (self.this_core(), self.platform.now());
+        let passed = now.wrapping_sub(core.now.replace(now));
+        core.consumed.set(core.consumed.get().wrapping_add(passed));
     }
 
     /// Runnable, with an active scheduling context, and not waiting for budget.
@@ -201,6 +200,22 @@ impl<P: Platform> Kernel<P> {
         core.current_context.set(next);
     }
 
+    /// The end of [`Kernel::switch_context`] when the next thread's scheduling context is another one than before, and not sporadic.
+    #[inline(always)]
+    pub(crate) fn change_context(&self, next: SchedContextRef) {
+        let core = self.this_core();
+        if !self.context(next).is_round_robin() {
+            self.refresh_refills(next);
+        }
+        let used = core.consumed.replace(0);
+        if let Some(last) = core.current_context.replace(Some(next)) {
+            self.charge_to(last, used);
+        }
+        core.reprogram.set(false);
+        self.program_timer();
+    }
+
+    #[inline]
     pub(crate) fn program_timer(&self) {
         let budget_end =
             self.this_core().current_context.get().map_or(u64::MAX, |context| {
@@ -302,6 +317,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    #[inline]
     fn charge_to(&self, context: SchedContextRef, amount: u64) {
         let view = self.context(context);
         if !view.is_active() || amount == 0 {

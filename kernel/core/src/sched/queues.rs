@@ -11,11 +11,12 @@ use crate::platform::Platform;
 const GROUPS: usize = PRIORITIES / 64;
 
 /// Heads and tails of the ready queues, and which are not empty.
+#[repr(C)]
 pub(crate) struct ReadyQueues {
+    groups: Cell<u64>,
+    members: [Cell<u64>; GROUPS],
     heads: [Cell<Option<TcbRef>>; PRIORITIES],
     tails: [Cell<Option<TcbRef>>; PRIORITIES],
-    groups: Cell<u8>,
-    members: [Cell<u64>; GROUPS],
 }
 
 impl ReadyQueues {
@@ -47,7 +48,7 @@ impl ReadyQueues {
         if let Some(members) = self.members.get(usize::from(group)) {
             let bit = 1u64 << (priority & 63);
             members.set(if head.is_some() { members.get() | bit } else { members.get() & !bit });
-            let group_bit = 1u8 << (group & 7);
+            let group_bit = 1u64 << (group & 3);
             let groups = self.groups.get();
             self.groups.set(if members.get() != 0 { groups | group_bit } else { groups & !group_bit });
         }

@@ -42,6 +42,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// True if the head refill may be used now and is worth it.
+    #[inline]
     pub(crate) fn has_budget(&self, context: SchedContextRef) -> bool {
         let head = self.head_refill(context);
         self.context(context).is_round_robin()
@@ -85,6 +86,7 @@ impl<P: Platform> Kernel<P> {
         used.set_amount(0);
     }
 
+    #[inline]
     pub(crate) fn consume_round_robin(&self, context: SchedContextRef, amount: u64) {
         let (left, used) = (self.refill(context, 0), self.refill(context, 1));
         let amount = amount.min(left.amount());

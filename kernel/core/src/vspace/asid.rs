@@ -105,7 +105,7 @@ impl<P: Platform> Kernel<P> {
         for n in 0..512u16 {
             if let Some(root) = self.space_of_asid(first | n) {
                 // Capabilities to it stay, in slots and in threads.
-                self.has_orphaned_spaces.set(true);
+                self.cores.iter().for_each(|core| core.has_orphaned_spaces.set(1));
                 self.end_asid(first | n, root);
             }
         }

@@ -6,10 +6,10 @@ pub mod descriptor;
 mod map;
 mod walk;
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Words};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
-use crate::object::{SlotRef, TableRef, TcbRef, TcbSlot};
+use crate::object::{SlotRef, TableRef, Tcb, TcbSlot};
 use crate::platform::Platform;
 
 /// A VSpace capability whose ASID is live and belongs to it.
@@ -41,20 +41,19 @@ impl<P: Platform> Kernel<P> {
         self.translate_with(if self.is_live(wanted) { wanted } else { 0 });
     }
 
-    /// INV-SPACE-1: until an ASID pool is deleted under an address space, what a thread's slot says is live or 0.
+    /// What to translate with for a thread, if that is known without a look at its ASID. INV-SPACE-1: until an ASID pool is deleted
+    /// under an address space, what a thread's slot says is live or 0.
     #[inline(always)]
-    pub(crate) fn install_space_of(&self, thread: TcbRef) {
-        if self.has_orphaned_spaces.get() {
-            self.install_space();
-        } else {
-            self.translate_with(self.words(thread.slot(TcbSlot::VSpace)).space());
-        }
+    pub(crate) fn known_space(&self, tcb: Tcb<'_>) -> Option<u64> {
+        let space = Words::of(tcb, TcbSlot::VSpace).space();
+        if space == 0 || self.this_core().has_orphaned_spaces.get() != 0 { None } else { Some(space) }
     }
 
     #[inline(always)]
-    fn translate_with(&self, space: u64) {
-        if self.this_core().installed_space.get() != space {
-            self.this_core().installed_space.set(space);
+    pub(crate) fn translate_with(&self, space: u64) {
+        let core = self.this_core();
+        if core.installed_space.get() != space {
+            core.installed_space.set(space);
             self.platform.set_address_space(space);
         }
     }

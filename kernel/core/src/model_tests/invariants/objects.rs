@@ -52,9 +52,15 @@ pub(super) fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects)
         }
         // INV-BLOCKED-1; the rest of it is part of INV-SCHED-2.
         assert!(state.is_runnable() || tcb.fault_kind() != 0 || tcb.yield_to().is_none(), "blocked in a YieldTo");
+        // INV-BUFFER-1.
+        if let Cap::Frame { size, is_device, .. } = k.cap(thread.slot(TcbSlot::Buffer)) {
+            assert!(!is_device && tcb.buffer_offset() < size.bytes() && tcb.buffer_offset().is_multiple_of(1024));
+        } else {
+            assert_eq!(k.cap(thread.slot(TcbSlot::Buffer)), Cap::Null);
+        }
         // INV-SPACE-1.
         let space = k.words(thread.slot(TcbSlot::VSpace)).space();
-        assert!(space == 0 || k.is_live(space) || k.has_orphaned_spaces.get(), "a dead address space");
+        assert!(space == 0 || k.is_live(space) || k.this_core().has_orphaned_spaces.get() != 0, "a dead address space");
     }
 }
 
@@ -165,6 +171,7 @@ pub(super) fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) 
     for notification in &objects.notifications {
         let view = k.notification(*notification);
         assert_eq!(view.state() == NotificationState::Waiting, view.head().is_some());
+        assert!(view.state() == NotificationState::Active || view.badge() == 0, "INV-NOTIFICATION-1");
         let is_waiting = |state| state == ThreadState::BlockedOnNotification;
         check(view.head(), view.tail(), notification.paddr(), &is_waiting);
     }

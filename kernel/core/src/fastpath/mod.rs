@@ -1,0 +1,135 @@
+//! Messages and signals on their usual way, without detours; everything else falls back.
+//!
+//! INV-FAST-1: each way here either is not taken and has changed nothing (it may have sampled the clock), or leaves exactly
+//! the state that the ordinary way (`syscall`, then `leave`) leaves; if it did not sample the clock, the state that the ordinary
+//! way leaves with a clock that stands still since the last sample. Tested by `model_tests::storm` on random threads.
+//!
+//! # Why so little is checked
+//!
+//! While the scheduling context stays (it is lent, or comes home) nothing depends on the time: the clock is not sampled
+//! (kernel-abi §5.1), the deadline in the timer stays right, and the time that passes is charged at the next sample. What the
+//! ordinary way checks and this way does not is known from the invariants that hold between any two entries:
+//!
+//! * INV-ENTRY-1: nothing is left over from the last entry: `switch` is `Stay`, `reprogram` is false, the first of the release queue
+//!   is not yet due, the current thread's scheduling context is the one that is charged and has at least the minimum budget left.
+//! * INV-ENTRY-2: the current thread is `Running`, has no stored fault and no pending YieldTo.
+//! * INV-BLOCKED-1: a blocked thread is in no ready or release queue; without a stored fault it has no pending YieldTo.
+//! * INV-REPLY-3: a reply object with a receiver has no neighbours in a chain and no scheduling context.
+//! * INV-QUEUE-2: a thread that is in no queue of an endpoint or notification has no neighbours there; the first has no predecessor.
+//! * INV-NOTIFICATION-1: the badge of a notification that is not active is 0.
+//! * INV-SPACE-1 (`vspace`).
+//!
+//! Where another scheduling context begins, the clock is sampled and everything that depends on it is checked: the *timed* ways.
+
+mod call;
+mod signal;
+
+use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
+
+use crate::cap::Words;
+use crate::kernel::Kernel;
+use crate::object::{Endpoint, Notification, Reply, SchedContextRef, Tcb, TcbRef};
+use crate::platform::Platform;
+
+/// What x0 to x6 held when the current thread entered: copies of words of its TCB that are at hand in registers.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// x0: the capability that is sent to, or received from.
+    pub cptr: u64,
+    /// x1: message info.
+    pub info: u64,
+    /// x2 to x5: the first words of the message.
+    pub words: [u64; REGISTER_WORDS],
+    /// x6: the reply object.
+    pub reply: u64,
+}
+
+impl Entry {
+    /// The same, out of the thread's TCB.
+    pub fn of(tcb: Tcb<'_>) -> Self {
+        let words = [tcb.x::<2>(), tcb.x::<3>(), tcb.x::<4>(), tcb.x::<5>()];
+        Self { cptr: tcb.x::<0>(), info: tcb.x::<1>(), words, reply: tcb.x::<6>() }
+    }
+
+    #[inline(always)]
+    fn has_caps(&self) -> bool {
+        self.info & MessageInfo::EXTRA_CAPS != 0
+    }
+}
+
+/// What became of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Done: this thread runs next.
+    Runs(TcbRef),
+    /// Done: the current thread goes on. No register of it changed but x0.
+    Stays(TcbRef),
+    /// Nothing is changed; the way with a change of scheduling context may go.
+    Timed,
+    /// Nothing is changed; only the ordinary way goes.
+    Ordinary,
+}
+
+impl Way {
+    #[inline(always)]
+    pub(crate) fn or_timed(self, timed: impl FnOnce() -> Self) -> Self {
+        match self {
+            Way::Timed => timed(),
+            way => way,
+        }
+    }
+}
+
+impl<P: Platform> Kernel<P> {
+    /// Samples the clock. True if the thread may go on and nothing else is due.
+    #[inline(always)]
+    pub(super) fn start_timed(&self, thread: TcbRef) -> bool {
+        let Some(context) = self.tcb(thread).sched_context() else { return false };
+        self.update_time();
+        let core = self.this_core();
+        let left = self.head_refill(context).amount().checked_sub(core.consumed.get());
+        let is_release_due = match core.release_head.get() {
+            Some(first) => self.release_time(first) <= core.now.get(),
+            None => false,
+        };
+        left.is_some_and(|left| left >= self.min_budget.get()) && !is_release_due
+    }
+
+    /// The own scheduling context of a blocked thread that could go on with it at once.
+    #[inline(always)]
+    pub(super) fn usable_time(&self, blocked: Tcb<'_>) -> Option<SchedContextRef> {
+        let own = blocked.sched_context()?;
+        let view = self.context(own);
+        let is_usable = view.is_active() && !view.is_sporadic() && self.has_budget(own);
+        is_usable.then_some(own)
+    }
+
+    /// Makes a thread with its own time the current one.
+    #[inline(always)]
+    fn run_timed(&self, partner: TcbRef, own: SchedContextRef, space: u64) {
+        self.this_core().current.set(Some(partner));
+        self.change_context(own);
+        self.translate_with(space);
+    }
+
+    #[inline(always)]
+    pub(super) fn words_at(&self, paddr: u64) -> Words {
+        let [word0, word1] = self.platform.words(paddr);
+        Words(word0.get(), word1.get())
+    }
+
+    #[inline(always)]
+    pub(super) fn notification_at(&self, paddr: u64) -> Notification<'_> {
+        Notification::new(self.platform.words(paddr))
+    }
+
+    #[inline(always)]
+    pub(super) fn endpoint_at(&self, paddr: u64) -> Endpoint<'_> {
+        Endpoint::new(self.platform.words(paddr))
+    }
+
+    #[inline(always)]
+    pub(super) fn reply_at(&self, paddr: u64) -> Reply<'_> {
+        Reply::new(self.platform.words(paddr))
+    }
+}
