@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::cap::Cap;
 use crate::kernel::Kernel;
 use crate::model_tests::invariants::Objects;
 use crate::model_tests::machine::Machine;

@@ -229,11 +229,11 @@ pub(super) fn is_last(k: &K, slot: SlotRef) -> bool {
 
 /// Physical address of a thread's IPC buffer, if it may be used so (§7.5).
 pub(super) fn buffer_at(k: &K, thread: TcbRef, for_writing: bool) -> Option<u64> {
-    let Cap::Frame { base, size, is_device: false, rights, .. } = k.cap(thread.slot(TcbSlot::Buffer)) else {
+    let Cap::Frame { base, is_device: false, rights, .. } = k.cap(thread.slot(TcbSlot::Buffer)) else {
         return None;
     };
     let is_allowed = rights == VmRights::ReadWrite || (rights == VmRights::ReadOnly && !for_writing);
-    is_allowed.then(|| base + k.tcb(thread).buffer_address() % (1 << page_bits(size)))
+    is_allowed.then(|| base + k.tcb(thread).buffer_offset())
 }
 
 pub(super) fn memory_word(k: &K, at: u64) -> u64 {
