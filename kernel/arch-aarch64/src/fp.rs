@@ -1,7 +1,7 @@
 //! Floating-point registers: whose they hold, and when they move; never computes.
 //!
-//! INV-FP-1: the registers hold the state of `owner` (none: of nobody), which is the owner of no other core's. A thread with FP enabled runs only as the owner; a thread
-//! with FP disabled runs with EL0 access trapped. So nobody reads another thread's registers, and threads without FP cost nothing.
+//! INV-FP-1: the registers hold the state of `owner` (none: of nobody), which is the owner of no other core's. A thread with FP enabled
+//! runs only as the owner; a thread with FP disabled runs with EL0 access trapped. So nobody reads another thread's registers, and threads without FP cost nothing.
 
 use core::cell::Cell;
 
@@ -32,18 +32,13 @@ impl FpUnit {
         self.owner.get() == Some(thread)
     }
 
-    /// Brings `thread`'s state into the registers.
+    /// Brings `thread`'s state into the registers, which are not its own. Gives `result`.
     #[inline]
-    pub(crate) fn give_to(&self, thread: TcbRef) {
-        if let Some(owner) = self.owner.replace(Some(thread)) {
-            if owner == thread {
-                return;
-            }
-            // SAFETY: an owner is a live TCB: the core calls `release_fp` before it destroys one.
-            unsafe { save(area(owner)) };
-        }
-        // SAFETY: the core runs live TCBs only.
-        unsafe { load(area(thread)) };
+    pub(crate) fn give_to(&self, thread: TcbRef, result: usize) -> usize {
+        let last = self.owner.replace(Some(thread)).map_or(0, area);
+        // SAFETY: an owner is a live TCB (the core calls `release_fp` before it destroys one), and the core runs live TCBs only. Writes
+        // the 528 bytes of the one FP area and reads those of the other; the kernel itself has no FP state.
+        unsafe { fp_switch(last, area(thread), result) }
     }
 
     /// Saves the registers into their owner's thread, and forgets it. On the unit's own core.
@@ -66,16 +61,10 @@ unsafe fn save(area: usize) {
     unsafe { fp_save(area) };
 }
 
-/// # Safety
-/// As [`save`].
-unsafe fn load(area: usize) {
-    // SAFETY: reads these 528 bytes; the kernel itself has no FP state.
-    unsafe { fp_load(area) };
-}
-
 unsafe extern "C" {
     fn fp_save(area: usize);
-    fn fp_load(area: usize);
+    /// `from` 0: nothing is saved.
+    fn fp_switch(from: usize, to: usize, result: usize) -> usize;
 }
 
 core::arch::global_asm!(include_str!("fp.s"));

@@ -135,10 +135,21 @@ impl Hardware {
     pub(crate) fn prepared_context(&self, thread: TcbRef) -> usize {
         let own = self.own();
         let wanted = self.tcb(thread).machine();
-        if wanted != own.applied.get() || (wanted & TCB_FLAG_FPU_DISABLED == 0 && !own.fp.is_owner(thread)) {
+        if wanted != own.applied.get() {
             return self.change_thread(thread);
         }
+        if wanted & TCB_FLAG_FPU_DISABLED == 0 && !own.fp.is_owner(thread) {
+            return self.change_fp_owner(thread);
+        }
         direct(thread.paddr())
+    }
+
+    #[inline(never)]
+    fn change_fp_owner(&self, thread: TcbRef) -> usize {
+        if CORES > 1 {
+            self.fetch_fp(thread);
+        }
+        self.own().fp.give_to(thread, direct(thread.paddr()))
     }
 
     #[inline(never)]
@@ -149,13 +160,7 @@ impl Hardware {
             own.fp.open(is_open);
             cpu::set_counter_access(EXPORTED | if tcb.has_timer_access() { TIMER_PHYSICAL } else { 0 });
         }
-        if is_open {
-            if CORES > 1 && !own.fp.is_owner(thread) {
-                self.fetch_fp(thread);
-            }
-            own.fp.give_to(thread);
-        }
-        direct(thread.paddr())
+        if is_open && !own.fp.is_owner(thread) { self.change_fp_owner(thread) } else { direct(thread.paddr()) }
     }
 
     #[inline(always)]
@@ -213,7 +218,10 @@ impl Platform for Hardware {
 
     #[inline]
     fn now(&self) -> u64 {
-        cpu::isb(); // the counter may be read early otherwise
+        if CORES > 1 {
+            // After the wait for the lock. Nothing else can be too early: the exception that led here synchronised.
+            cpu::isb();
+        }
         cpu::virtual_count()
     }
 
@@ -223,8 +231,8 @@ impl Platform for Hardware {
 
     #[inline]
     fn set_deadline(&self, deadline: u64) {
+        // No barrier: the return to EL0 synchronises, and so does WFI's wake-up (by the interrupt, or by the next entry's read).
         cpu::set_timer_compare(deadline);
-        cpu::isb();
     }
 
     #[inline]

@@ -15,6 +15,8 @@ use crate::cpu;
 use crate::hardware::Hardware;
 #[cfg(feature = "latency")]
 use crate::latency;
+#[cfg(not(feature = "latency"))]
+use crate::layout::direct;
 
 core::arch::global_asm!(include_str!("vectors.s"));
 
@@ -47,27 +49,33 @@ pub(crate) unsafe fn leave_to_user(first: Option<TcbRef>) -> ! {
     unsafe { enter_user(context) }
 }
 
-/// Declares the handler of a call's fast way, and the way that it goes if the time of another thread begins.
+/// Declares the handler of some calls: their fast way, and the way that it goes if the time of another thread begins.
 macro_rules! fast_ways {
     ($($handler:ident: $fast:ident, $timed_handler:ident: $timed:ident;)*) => { $(
         #[unsafe(no_mangle)]
         #[cfg_attr(feature = "latency", expect(unused_variables, reason = "there the call is counted as a whole"))]
-        extern "C" fn $handler(cptr: u64, info: u64, w0: u64, w1: u64, w2: u64, w3: u64, reply: u64) -> usize {
+        extern "C" fn $handler(x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u64, x6: u64, number: i64) -> usize {
+            let kernel = enter();
             #[cfg(feature = "latency")]
-            return handle_system_call();
+            return slow_system_call();
             #[cfg(not(feature = "latency"))]
-            match enter().$fast(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
-                Way::Runs(thread) => leave_for(thread),
-                Way::Timed => $timed_handler(cptr, info, w0, w1, w2, w3, reply),
+            match kernel.$fast(&Entry { cptr: x0, info: x1, words: [x2, x3, x4, x5], reply: x6, number }) {
+                Way::Runs(thread) => leave_for(kernel, thread),
+                Way::Stays(thread) => stay(kernel, thread),
+                Way::Timed => $timed_handler(x0, x1, x2, x3, x4, x5, x6, number),
                 Way::Ordinary => slow_system_call(),
             }
         }
 
         #[cfg(not(feature = "latency"))]
         #[inline(never)]
-        extern "C" fn $timed_handler(cptr: u64, info: u64, w0: u64, w1: u64, w2: u64, w3: u64, reply: u64) -> usize {
-            match kernel().$timed(&Entry { cptr, info, words: [w0, w1, w2, w3], reply }) {
-                Way::Runs(thread) => leave_for(thread),
+        extern "C" fn $timed_handler(
+            x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u64, x6: u64, number: i64,
+        ) -> usize {
+            let kernel = kernel();
+            match kernel.$timed(&Entry { cptr: x0, info: x1, words: [x2, x3, x4, x5], reply: x6, number }) {
+                Way::Runs(thread) => leave_for(kernel, thread),
+                Way::Stays(thread) => stay(kernel, thread),
                 Way::Timed | Way::Ordinary => slow_system_call(),
             }
         }
@@ -77,6 +85,8 @@ macro_rules! fast_ways {
 fast_ways! {
     handle_call: fast_call, handle_timed_call: timed_call;
     handle_reply_recv: fast_reply_recv, handle_timed_reply_recv: timed_reply_recv;
+    handle_send: fast_send, handle_timed_send: timed_send;
+    handle_other_call: fast_waiting_call, handle_timed_waiting_call: timed_waiting_call;
 }
 
 /// The kernel, for a core that is not in user mode yet.
@@ -99,13 +109,8 @@ pub(crate) unsafe fn join() -> ! {
     unsafe { leave_to_user(None) }
 }
 
-#[unsafe(no_mangle)]
-extern "C" fn handle_system_call() -> usize {
-    enter();
-    slow_system_call()
-}
-
 /// The ordinary way of a system call, with the lock.
+#[inline(never)]
 fn slow_system_call() -> usize {
     let kernel = kernel();
     #[cfg(feature = "latency")]
@@ -152,12 +157,20 @@ fn enter() -> &'static Kernel<Hardware> {
 /// Prepares the machine for a thread, gives the lock up and the address of the thread's registers: no other core changes them before
 /// this one has left user mode again (`cores::stop`).
 #[inline(always)]
-fn leave_for(thread: TcbRef) -> usize {
-    let context = kernel().platform().prepared_context(thread);
+fn leave_for(kernel: &Kernel<Hardware>, thread: TcbRef) -> usize {
+    let context = kernel.platform().prepared_context(thread);
     #[cfg(feature = "latency")]
     latency::leave();
     cores::leave();
     context
+}
+
+/// The same for the thread that entered, for which the machine is prepared, if no register of it changed but x0. Rust code keeps x19 to
+/// x29 for its caller, and touches none of the system registers that belong to the thread: vectors.s need not load them again.
+#[inline(always)]
+#[cfg(not(feature = "latency"))]
+fn stay(kernel: &Kernel<Hardware>, thread: TcbRef) -> usize {
+    if cores::CORES > 1 { leave_for(kernel, thread) | STAYS } else { direct(thread.paddr()) | STAYS }
 }
 
 /// Idles until there is a thread and leaves for it.
@@ -165,7 +178,7 @@ fn context_of(next: Option<TcbRef>) -> usize {
     let mut next = next;
     loop {
         if let Some(thread) = next {
-            return leave_for(thread);
+            return leave_for(kernel(), thread);
         }
         // Interrupts are masked; WFI returns as soon as one is pending all the same.
         #[cfg(feature = "latency")]
@@ -177,10 +190,18 @@ fn context_of(next: Option<TcbRef>) -> usize {
     }
 }
 
-#[inline]
+/// The kernel. Its address is opaque to the compiler, which else would compute that of each field anew.
+#[inline(always)]
 fn kernel() -> &'static Kernel<Hardware> {
+    let place: *const KernelCell;
+    // SAFETY: computes the address of the static; the kernel's image is smaller than the reach of ADR.
+    unsafe {
+        core::arch::asm!("adr {}, {}", out(reg) place, sym KERNEL, options(pure, nomem, nostack, preserves_flags));
+    }
+    // SAFETY: it is that static.
+    let cell = unsafe { &*place };
     // SAFETY: nobody holds a `&mut` after `install`.
-    let place = unsafe { &*KERNEL.0.get() };
+    let place = unsafe { &*cell.0.get() };
     // SAFETY: user code, and so any handler, runs only after `install`.
     unsafe { place.assume_init_ref() }
 }
@@ -188,6 +209,10 @@ fn kernel() -> &'static Kernel<Hardware> {
 unsafe extern "C" {
     fn enter_user(context: usize) -> !;
 }
+
+/// Bit of a context's address: see [`stay`] and vectors.s.
+#[cfg(not(feature = "latency"))]
+const STAYS: usize = 1;
 
 // ESR_EL1.EC of exceptions from EL0 (ARM ARM D24.2.40).
 const INSTRUCTION_ABORT: u64 = 0x20;

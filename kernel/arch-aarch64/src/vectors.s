@@ -75,7 +75,7 @@ exception_vectors:
     .endif
     .endm
 
-// Every handler returns into enter_user. Those of system calls get what x0 to x6 held; x7, the number, chooses them.
+// Every handler returns into enter_user or enter_user_or_stay. Those of system calls get what x0 to x7 held; x7 is the number.
 user_synchronous:
     save_user
     mrs     x9, esr_el1
@@ -90,7 +90,10 @@ user_synchronous:
     b.eq    handle_call
     cmn     x7, #2
     b.eq    handle_reply_recv
-    b       handle_system_call
+    adr     x30, enter_user_or_stay
+    cmn     x7, #5
+    b.eq    handle_send
+    b       handle_other_call
 1:  stp     x10, x12, [sp, #272]        // restart address: the instruction
     kernel_stack
     mov     x0, x9
@@ -103,6 +106,26 @@ user_irq:
     stp     x10, x12, [sp, #272]
     kernel_stack
     bl      handle_interrupt
+
+// x0 = register context of the thread to run. Bit 0: that thread made the call, and x19 to x29 and its system registers still are what
+// they were when it did.
+enter_user_or_stay:
+    tbz     w0, #0, enter_user
+    and     sp, x0, #~1
+    ldr     x30, [sp, #240]
+    ldp     x2, x3, [sp, #16]
+    ldp     x4, x5, [sp, #32]
+    ldp     x6, x7, [sp, #48]
+    ldp     x8, x9, [sp, #64]
+    ldp     x10, x11, [sp, #80]
+    ldp     x12, x13, [sp, #96]
+    ldp     x14, x15, [sp, #112]
+    ldp     x16, x17, [sp, #128]
+    ldr     x18, [sp, #144]
+    ldp     x0, x1, [sp, #0]
+    eret
+    dsb     nsh                         // no speculation past ERET
+    isb
 
 // x0 = register context of the thread to run.
     .global enter_user

@@ -132,11 +132,11 @@ impl<P: Platform> Kernel<P> {
         let Some(thread) = self.this_core().current.get() else { return self.leave() };
         let tcb = self.tcb(thread);
         let entry = Entry::of(tcb);
-        let way = match tcb.x::<7>().cast_signed() {
+        let way = match entry.number {
             syscall::CALL => self.fast_call(&entry).or_timed(|| self.timed_call(&entry)),
             syscall::REPLY_RECV => self.fast_reply_recv(&entry).or_timed(|| self.timed_reply_recv(&entry)),
             syscall::SEND | syscall::NB_SEND => self.fast_send(&entry).or_timed(|| self.timed_send(&entry)),
-            number => self.try_waiting_call(number, &entry, tcb.x::<8>()),
+            _ => self.fast_waiting_call(&entry).or_timed(|| self.timed_waiting_call(&entry)),
         };
         match way {
             Way::Runs(next) | Way::Stays(next) => {
@@ -145,18 +145,6 @@ impl<P: Platform> Kernel<P> {
                 Some(next)
             }
             Way::Timed | Way::Ordinary => self.handle_syscall_slowly(),
-        }
-    }
-
-    /// The fast ways of the calls that wait but send no message.
-    #[inline(always)]
-    pub fn try_waiting_call(&self, number: i64, entry: &Entry, x8: u64) -> Way {
-        match number {
-            syscall::NB_WAIT | syscall::NB_RECV => self.fast_wait(entry, false),
-            syscall::WAIT | syscall::RECV => self.fast_wait(entry, true).or_timed(|| self.timed_wait(entry)),
-            syscall::NB_SEND_WAIT => self.timed_send_wait(entry, entry.reply, false),
-            syscall::NB_SEND_RECV => self.timed_send_wait(entry, x8, true),
-            _ => Way::Ordinary,
         }
     }
 

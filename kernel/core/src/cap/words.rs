@@ -210,7 +210,8 @@ pub(super) const fn field(word: u64, shift: u32, bits: u32) -> u64 {
 }
 
 /// Bit of a CNode capability's word 0: it resolves all 64 bits of an address alone, by a guard of zeros. Then bits 13 to 19 are 0
-/// and word 1 is the number of slots: the first CPtr that it does not resolve. Zombies have this bit clear too.
+/// and word 1 is the number of slots: the first CPtr that it does not resolve. A zombie of a CNode or thread has this bit clear; one of an
+/// endpoint may have it, but its word 1 is 0, so it resolves nothing.
 pub(super) const WHOLE: u64 = 1 << 12;
 const READ_ONLY: u64 = 1;
 const READ_WRITE: u64 = 2;

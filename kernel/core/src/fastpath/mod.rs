@@ -31,7 +31,7 @@ use crate::kernel::Kernel;
 use crate::object::{Endpoint, Notification, Reply, SchedContextRef, Tcb, TcbRef};
 use crate::platform::Platform;
 
-/// What x0 to x6 held when the current thread entered: copies of words of its TCB that are at hand in registers.
+/// What x0 to x7 held when the current thread entered: copies of words of its TCB that are at hand in registers.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
     /// x0: the capability that is sent to, or received from.
@@ -42,13 +42,15 @@ pub struct Entry {
     pub words: [u64; REGISTER_WORDS],
     /// x6: the reply object.
     pub reply: u64,
+    /// x7: the number of the call.
+    pub number: i64,
 }
 
 impl Entry {
     /// The same, out of the thread's TCB.
     pub fn of(tcb: Tcb<'_>) -> Self {
         let words = [tcb.x::<2>(), tcb.x::<3>(), tcb.x::<4>(), tcb.x::<5>()];
-        Self { cptr: tcb.x::<0>(), info: tcb.x::<1>(), words, reply: tcb.x::<6>() }
+        Self { cptr: tcb.x::<0>(), info: tcb.x::<1>(), words, reply: tcb.x::<6>(), number: tcb.x::<7>().cast_signed() }
     }
 
     #[inline(always)]

@@ -1,5 +1,7 @@
 //! Signals and messages without reply, waiting for them, and interrupts: what wakes a thread that has its own time.
 
+use hybrid_abi::syscall;
+
 use super::{Entry, Way};
 use crate::cap::Words;
 use crate::kernel::{IrqUse, Kernel};
@@ -117,9 +119,31 @@ impl<P: Platform> Kernel<P> {
         })
     }
 
+    /// The fast ways of the calls that have no handler of their own.
+    #[inline(always)]
+    pub fn fast_waiting_call(&self, entry: &Entry) -> Way {
+        match entry.number {
+            syscall::NB_WAIT | syscall::NB_RECV => self.fast_wait(entry, false),
+            syscall::WAIT | syscall::RECV => self.fast_wait(entry, true),
+            syscall::NB_SEND_WAIT | syscall::NB_SEND_RECV | syscall::NB_SEND => Way::Timed,
+            _ => Way::Ordinary,
+        }
+    }
+
+    /// The same when the time of another thread may begin.
+    pub fn timed_waiting_call(&self, entry: &Entry) -> Way {
+        match entry.number {
+            syscall::WAIT | syscall::RECV => self.try_timed_wait(entry).unwrap_or(Way::Ordinary),
+            syscall::NB_SEND_WAIT => self.try_timed_send_wait(entry, false).unwrap_or(Way::Ordinary),
+            syscall::NB_SEND_RECV => self.try_timed_send_wait(entry, true).unwrap_or(Way::Ordinary),
+            syscall::NB_SEND => self.fast_send(entry).or_timed(|| self.timed_send(entry)),
+            _ => Way::Ordinary,
+        }
+    }
+
     /// NBWait or NBRecv on a notification; Wait or Recv on one that is active.
     #[inline(always)]
-    pub fn fast_wait(&self, entry: &Entry, is_blocking: bool) -> Way {
+    fn fast_wait(&self, entry: &Entry, is_blocking: bool) -> Way {
         let Some(thread) = self.this_core().current.get() else { return Way::Ordinary };
         let tcb = self.tcb(thread);
         let root = Words::of(tcb, TcbSlot::CSpace);
@@ -140,10 +164,6 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Wait or Recv on a notification that is not active.
-    pub fn timed_wait(&self, entry: &Entry) -> Way {
-        self.try_timed_wait(entry).unwrap_or(Way::Ordinary)
-    }
-
     #[inline(always)]
     fn try_timed_wait(&self, entry: &Entry) -> Option<Way> {
         let thread = self.this_core().current.get()?;
@@ -165,20 +185,16 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// NBSendWait (`dest` from x6) or NBSendRecv (`dest` from x8, reply object in x6): a signal, then waiting for a signal or, with
-    /// a reply object, for a message.
-    pub fn timed_send_wait(&self, entry: &Entry, dest: u64, takes_reply: bool) -> Way {
-        self.try_timed_send_wait(entry, dest, takes_reply).unwrap_or(Way::Ordinary)
-    }
-
+    /// NBSendWait or NBSendRecv: a signal, then waiting for a signal or, with a reply object, for a message.
     #[inline(always)]
-    fn try_timed_send_wait(&self, entry: &Entry, dest: u64, takes_reply: bool) -> Option<Way> {
+    fn try_timed_send_wait(&self, entry: &Entry, takes_reply: bool) -> Option<Way> {
         let thread = self.this_core().current.get()?;
         let tcb = self.tcb(thread);
         if entry.has_caps() {
             return None;
         }
         let root = Words::of(tcb, TcbSlot::CSpace);
+        let dest = if takes_reply { tcb.x::<8>() } else { entry.reply };
         let (dest, badge) = self.words_at(root.whole_cnode_slot(dest)?).writable_notification()?;
         let words = self.words_at(root.whole_cnode_slot(entry.cptr)?);
         let source = match words.readable_notification() {
