@@ -62,7 +62,7 @@ impl ReadyQueues {
     }
 
     /// First thread of the highest priority that has one.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn highest(&self) -> Option<TcbRef> {
         self.head(self.highest_priority()?)
     }
