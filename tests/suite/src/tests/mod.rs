@@ -1,6 +1,8 @@
 //! All tests, grouped as the conformance list is.
 mod boot;
+mod chain;
 mod cspace;
+mod donation;
 mod endpoint;
 mod fault;
 mod interrupt;
@@ -28,6 +30,8 @@ pub(crate) const ALL: &[&[Test]] = &[
     message::TESTS,
     endpoint::TESTS,
     notification::TESTS,
+    donation::TESTS,
+    chain::TESTS,
     thread::TESTS,
     space::TESTS,
     fault::TESTS,

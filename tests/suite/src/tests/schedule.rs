@@ -395,14 +395,12 @@ fn s05_unbound_thread_stops_in_place(world: &World) -> Outcome {
             count.add(1);
         }
     })?;
-    world.sleep_us(2_000)?;
+    check!(world.wait_until(|| count.get() > 0)?);
     thread.context.unbind()?;
     let stopped_at = count.get();
-    check!(stopped_at > 0);
     world.sleep_us(2_000)?;
     check_eq!(count.get(), stopped_at);
     thread.context.bind(thread.tcb)?;
-    world.sleep_us(5_000)?;
-    check!(count.get() > stopped_at);
+    check!(world.wait_until(|| count.get() > stopped_at)?);
     Ok(())
 }

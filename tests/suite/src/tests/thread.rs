@@ -42,10 +42,9 @@ fn c094_suspend_stops_at_once_and_resume_continues(world: &World) -> Outcome {
     })?;
     let mut before = 0;
     for _ in 0..5 {
-        world.sleep_us(3_000)?;
+        check!(world.wait_until(|| count.get() > before)?);
         thread.tcb.suspend()?;
         let at_stop = count.get();
-        check!(at_stop > before);
         world.sleep_us(3_000)?;
         check_eq!(count.get(), at_stop);
         thread.tcb.resume()?;
@@ -182,8 +181,8 @@ fn c135_disabled_float_faults_and_comes_back(world: &World) -> Outcome {
             touch_float();
         }
     })?;
-    for _ in 0..5 {
-        world.sleep_us(2_000)?;
+    for round in 0..5 {
+        check!(world.wait_until(|| rounds.get() > 3 * round)?);
         let before = rounds.get();
         thread.tcb.disable_fpu()?;
         let fault = endpoint.recv(reply);
