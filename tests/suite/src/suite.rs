@@ -157,7 +157,7 @@ fn watch(world: &World) -> Result<(), Error> {
     let (memory, base) = (Untyped::at(memory), info.empty.end - 16);
     let make = |index: u64, kind, bits| memory.retype_into(kind, bits, crate::world::OWN, base + index);
     make(0, ObjectType::Tcb, 0)?;
-    make(1, ObjectType::SchedContext, 7)?;
+    make(1, ObjectType::SchedContext, 8)?;
     make(2, ObjectType::SmallPage, 0)?;
     make(3, ObjectType::SmallPage, 0)?;
     let place = 0x7f00_0000_0000;
@@ -210,7 +210,7 @@ fn end(platform: Platform) -> ! {
     }
 }
 
-struct Output(Platform);
+pub(crate) struct Output(pub(crate) Platform);
 
 impl Write for Output {
     fn write_str(&mut self, text: &str) -> fmt::Result {

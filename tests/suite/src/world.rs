@@ -484,9 +484,10 @@ impl World {
     }
 }
 
-/// The parameters of a constant-bandwidth share.
+/// The parameters of a constant-bandwidth share for a context of 2^8 bytes. With the fewest refills a thread that others
+/// interrupt loses part of its bandwidth (kernel ABI §5.5, a full list), which would make measured shares depend on chance.
 pub(crate) const fn share(budget_us: u64, period_us: u64) -> SchedParameters {
-    SchedParameters { budget_us, period_us, extra_refills: 0, badge: 0x5c, is_sporadic: false }
+    SchedParameters { budget_us, period_us, extra_refills: 8, badge: 0x5c, is_sporadic: false }
 }
 
 /// What each thread of the suite runs: its body, then it stops itself (by a fault if it has no capability to itself).

@@ -114,7 +114,11 @@ fn c063_send_to_a_passive_receiver_donates_nothing(world: &World) -> Outcome {
         world.spawn(&Plan::at(90), move || {
             for digit in 1..=3 {
                 let message = Message::new(0, &[digit]);
-                if is_blocking { endpoint.send(&message) } else { endpoint.try_send(&message) }
+                if is_blocking {
+                    endpoint.send(&message)
+                } else {
+                    endpoint.try_send(&message)
+                }
                 sent.set(digit);
             }
         })?;

@@ -10,9 +10,13 @@ mod message;
 mod notification;
 mod random;
 mod schedule;
+mod service;
+mod smp;
 mod space;
 mod syscall;
 mod thread;
+mod timeout;
+mod timing;
 mod untyped;
 
 use hybrid_sys::abi::syscall as number;
@@ -36,7 +40,11 @@ pub(crate) const ALL: &[&[Test]] = &[
     space::TESTS,
     fault::TESTS,
     schedule::TESTS,
+    timing::TESTS,
+    timeout::TESTS,
     interrupt::TESTS,
+    service::TESTS,
+    smp::TESTS,
     random::TESTS,
 ];
 
