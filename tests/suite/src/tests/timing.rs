@@ -17,7 +17,7 @@ pub(super) const TESTS: &[Test] = tests![
     c100_periodic_thread_runs_once_a_period,
     c100_utilisations_are_in_proportion,
     c103_yield_to_ends_when_the_target_stops,
-    c103_yield_to_ends_when_the_target_runs_out,
+    c103_yield_to_ends_when_the_target_runs_out if ExactTime,
     c104_equal_priorities_rotate,
     x103_consumed_time_of_a_tenth,
     s05_budget_limits_a_spinning_thread,
@@ -141,9 +141,9 @@ fn c099_round_robin_slice_is_accurate(world: &World) -> Outcome {
     let mut is_accurate = false;
     for _ in 0..3 {
         let (shortest, longest, _) = rotate(world, 2, 100_000, 8)?;
-        // A paused host can only lengthen a stretch.
-        let most = if is_exact() { 102_000 } else { 130_000 };
-        is_accurate = (98_000..=102_000).contains(&shortest) && longest <= most;
+        // A paused host lengthens one stretch, and may make the next one look short.
+        let (least, most) = if is_exact() { (98_000, 102_000) } else { (50_000, 200_000) };
+        is_accurate = shortest >= least && longest <= most;
         if is_accurate {
             break;
         }
@@ -274,8 +274,7 @@ fn c103_yield_to_ends_when_the_target_runs_out(world: &World) -> Outcome {
         consumed.set(target.context.yield_to().unwrap_or(u64::MAX));
     })?;
     world.sleep_us(20_000)?;
-    let most = if is_exact() { 5_100 } else { 1_000_000 };
-    check!((1..=most).contains(&consumed.get()));
+    check!((1..=5_100).contains(&consumed.get()));
     Ok(())
 }
 
