@@ -192,12 +192,16 @@ impl<P: Platform> Kernel<P> {
         Ok(Answer::Empty)
     }
 
+    /// The handler is done with an interrupt: it may come again.
+    #[inline]
+    pub(crate) fn acknowledge_irq(&self, place: u32) {
+        let (core, irq) = irq_at(place);
+        self.platform.release_irq(core, irq);
+    }
+
     pub(crate) fn invoke_irq_handler(&self, invocation: &Invocation<'_>, place: u32) -> Outcome {
         match invocation.label {
-            label::IRQ_ACK => {
-                let (core, irq) = irq_at(place);
-                self.platform.release_irq(core, irq);
-            }
+            label::IRQ_ACK => self.acknowledge_irq(place),
             label::IRQ_SET_HANDLER => {
                 let source = invocation.cap_slot(1)?;
                 let cap = self.cap(source);

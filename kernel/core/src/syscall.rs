@@ -1,5 +1,7 @@
 //! The eleven system calls: which phases each has, and what can fail before an object is reached.
 
+use hybrid_abi::cap_tag;
+use hybrid_abi::label;
 use hybrid_abi::message::MessageInfo;
 use hybrid_abi::rights::Rights;
 use hybrid_abi::syscall::Syscall;
@@ -120,6 +122,10 @@ impl<P: Platform> Kernel<P> {
             }
         } else if let Some((at, can_grant)) = words.reply() {
             self.reply_through(thread, at, caps, can_grant);
+            self.answer_nothing(thread, manner);
+        } else if words.tag() == cap_tag::IRQ_HANDLER && info.label() == label::IRQ_ACK {
+            // In the loop of every driver, without arguments, and never refused: no need of the whole way.
+            self.acknowledge_irq(words.irq());
             self.answer_nothing(thread, manner);
         } else if !self.invoke_object(thread, slot, words, caps, manner) {
             return Progress::Preempted;
