@@ -37,6 +37,13 @@ pub(crate) fn clean_spsr(value: u64) -> u64 {
     (value & SPSR_USER_MASK) | SPSR_USER_BITS
 }
 
+/// The two words that are stored of a VM fault. The address of an instruction abort is the IP.
+#[inline]
+pub(crate) fn stored_vm_fault(ip: u64, address: u64, is_instruction: bool, syndrome: u64) -> (u64, u64) {
+    let syndrome = syndrome & 0xffff_ffff;
+    if is_instruction { (ip, syndrome | IS_INSTRUCTION) } else { (address, syndrome) }
+}
+
 impl<P: Platform> Kernel<P> {
     fn store_fault(&self, thread: TcbRef, fault: Fault) {
         let tcb = self.tcb(thread);
@@ -53,7 +60,8 @@ impl<P: Platform> Kernel<P> {
             Fault::Exception { number } => (FaultType::UserException, number, 0),
             Fault::Timeout { badge } => (FaultType::Timeout, badge, 0),
             Fault::Vm { address, is_instruction, syndrome } => {
-                (FaultType::Vm, address, syndrome | if is_instruction { IS_INSTRUCTION } else { 0 })
+                let (word0, word1) = stored_vm_fault(tcb.fault_ip(), address, is_instruction, syndrome);
+                (FaultType::Vm, word0, word1)
             }
         };
         tcb.set_fault_word0(word0);

@@ -151,6 +151,15 @@ impl<P: Platform> Kernel<P> {
     /// A system call of the current thread that no fast way (`fast_call`, …) handles.
     pub fn handle_syscall_slowly(&self) -> Option<TcbRef> {
         if let Some(thread) = self.this_core().current.get() {
+            let tcb = self.tcb(thread);
+            if tcb.x::<7>().cast_signed() == syscall::REPLY_RECV
+                && self.may_be_fast()
+                && let Way::Runs(next) = self.fast_fault_reply(&Entry::of(tcb))
+            {
+                #[cfg(any(test, feature = "model"))]
+                self.fast_count.set(self.fast_count.get() + 1);
+                return Some(next);
+            }
             self.syscall(thread);
         } else {
             // Another core stopped the thread before its call began: it repeats it.
@@ -161,15 +170,20 @@ impl<P: Platform> Kernel<P> {
 
     /// A synchronous exception of the current thread. Gives the thread to run next.
     pub fn handle_fault(&self, fault: UserFault) -> Option<TcbRef> {
+        if let UserFault::Vm { address, is_instruction, syndrome } = fault
+            && self.may_be_fast()
+            && let Way::Runs(next) = self.fast_fault(address, is_instruction, syndrome)
+        {
+            #[cfg(any(test, feature = "model"))]
+            self.fast_count.set(self.fast_count.get() + 1);
+            return Some(next);
+        }
         self.update_time();
         if let Some(thread) = self.this_core().current.get()
             && self.check_budget_or_restart(thread)
         {
             let fault = match fault {
-                UserFault::Vm { address, is_instruction, syndrome } => {
-                    let address = if is_instruction { self.tcb(thread).fault_ip() } else { address };
-                    Fault::Vm { address, is_instruction, syndrome: syndrome & 0xffff_ffff }
-                }
+                UserFault::Vm { address, is_instruction, syndrome } => Fault::Vm { address, is_instruction, syndrome },
                 UserFault::Exception { number } => Fault::Exception { number: number & 0xffff_ffff },
             };
             self.deliver_fault(thread, fault);
@@ -217,8 +231,8 @@ impl<P: Platform> Kernel<P> {
             self.activate(thread);
         }
         if core.space_changed.replace(false) {
-            match current {
-                Some(thread) => self.install_space_of(thread),
+            match current.and_then(|thread| self.known_space(self.tcb(thread))) {
+                Some(space) => self.translate_with(space),
                 None => self.install_space(),
             }
         }

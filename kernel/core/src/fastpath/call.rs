@@ -9,34 +9,35 @@ use super::{Entry, Way};
 use crate::cap::Words;
 use crate::kernel::Kernel;
 use crate::object::{
-    Endpoint, EndpointState, NotificationState, Reply, ReplyRef, Tcb, TcbRef, TcbSlot, ThreadState, status,
+    Endpoint, EndpointState, NotificationState, Reply, ReplyRef, SchedContextRef, Tcb, TcbRef, TcbSlot, ThreadState,
+    status,
 };
 use crate::platform::Platform;
 
 /// A Call that can be made.
 #[derive(Clone, Copy)]
-struct Call<'k> {
-    thread: TcbRef,
-    endpoint: Endpoint<'k>,
-    badge: u64,
-    receiver: TcbRef,
-    reply: ReplyRef,
+pub(super) struct Call<'k> {
+    pub(super) thread: TcbRef,
+    pub(super) endpoint: Endpoint<'k>,
+    pub(super) badge: u64,
+    pub(super) receiver: TcbRef,
+    pub(super) reply: ReplyRef,
     /// What to translate with for the receiver.
-    space: u64,
+    pub(super) space: u64,
 }
 
 /// A ReplyRecv that can be made.
 #[derive(Clone, Copy)]
-struct Answer<'k> {
-    thread: TcbRef,
+pub(super) struct Answer<'k> {
+    pub(super) thread: TcbRef,
     /// Address of the endpoint.
     at: u64,
     endpoint: Endpoint<'k>,
     reply: u64,
-    link: Reply<'k>,
-    caller: TcbRef,
+    pub(super) link: Reply<'k>,
+    pub(super) caller: TcbRef,
     /// What to translate with for the caller.
-    space: u64,
+    pub(super) space: u64,
 }
 
 impl<P: Platform> Kernel<P> {
@@ -44,14 +45,24 @@ impl<P: Platform> Kernel<P> {
     #[inline(always)]
     pub fn fast_call(&self, entry: &Entry) -> Way {
         let Some(call) = self.possible_call(entry) else { return Way::Ordinary };
-        let Call { thread, endpoint, badge, receiver, reply, space } = call;
-        let (tcb, to) = (self.tcb(thread), self.tcb(receiver));
-        if to.sched_context().is_some() {
+        let Call { thread, badge, receiver, space, .. } = call;
+        if self.tcb(receiver).sched_context().is_some() {
             return Way::Timed;
         }
-        let Some(context) = tcb.sched_context() else { return Way::Ordinary };
+        let Some(context) = self.tcb(thread).sched_context() else { return Way::Ordinary };
 
         // No way back from here.
+        self.lend(&call, context);
+        self.deliver(thread, receiver, badge, entry);
+        self.run_fast(receiver, space);
+        Way::Runs(receiver)
+    }
+
+    /// The receiver of a call runs on the caller's time, which waits for the reply.
+    #[inline(always)]
+    pub(super) fn lend(&self, call: &Call<'_>, context: SchedContextRef) {
+        let Call { thread, endpoint, receiver, reply, .. } = *call;
+        let (tcb, to) = (self.tcb(thread), self.tcb(receiver));
         self.take_first(endpoint, to);
         to.set_status(status(ThreadState::Running));
         to.set_reply(None);
@@ -71,26 +82,37 @@ impl<P: Platform> Kernel<P> {
         link.set_sched_context(Some(context));
         chain.set_thread(Some(receiver));
         chain.set_reply(Some(reply));
-        self.deliver(thread, receiver, badge, entry);
-        self.run_fast(receiver, space);
-        Way::Runs(receiver)
     }
 
     /// Reply to the caller that the reply object in x6 holds and that lent its time, then wait. The caller runs next.
     #[inline(always)]
     pub fn fast_reply_recv(&self, entry: &Entry) -> Way {
         let Some(answer) = self.possible_answer(entry) else { return Way::Ordinary };
-        let Answer { thread, at, endpoint, reply, link, caller, space } = answer;
-        let (tcb, to) = (self.tcb(thread), self.tcb(caller));
-        let Some(context) = tcb.sched_context() else { return Way::Ordinary };
-        if link.sched_context() != Some(context) || to.sched_context().is_some() {
+        let Answer { thread, link, caller, space, .. } = answer;
+        // Without a stored fault.
+        if self.tcb(caller).status() != status(ThreadState::BlockedOnReply) {
+            return Way::Ordinary;
+        }
+        let Some(context) = self.tcb(thread).sched_context() else { return Way::Ordinary };
+        if link.sched_context() != Some(context) || self.tcb(caller).sched_context().is_some() {
             return Way::Timed;
         }
-        if !self.this_core().ready.is_highest(to.priority()) {
+        if !self.this_core().ready.is_highest(self.tcb(caller).priority()) {
             return Way::Ordinary;
         }
 
         // No way back from here.
+        self.give_back(&answer, context);
+        self.deliver(thread, caller, 0, entry);
+        self.run_fast(caller, space);
+        Way::Runs(caller)
+    }
+
+    /// The time that was lent comes home, and the server waits again.
+    #[inline(always)]
+    pub(super) fn give_back(&self, answer: &Answer<'_>, context: SchedContextRef) {
+        let Answer { thread, at, endpoint, reply, link, caller, .. } = *answer;
+        let (tcb, to) = (self.tcb(thread), self.tcb(caller));
         let older = link.older();
         if let Some(older) = older {
             self.reply(older).set_newer(None);
@@ -109,9 +131,6 @@ impl<P: Platform> Kernel<P> {
         tcb.set_reply(ReplyRef::new(reply));
         tcb.set_sched_context(None);
         self.wait_in_line(endpoint, at, tcb, thread);
-        self.deliver(thread, caller, 0, entry);
-        self.run_fast(caller, space);
-        Way::Runs(caller)
     }
 
     /// Call to a receiver with its own time: that of the caller stays with it.
@@ -141,6 +160,9 @@ impl<P: Platform> Kernel<P> {
         let Some(answer) = self.possible_answer(entry) else { return Way::Ordinary };
         let Answer { thread, at, endpoint, reply, link, caller, space } = answer;
         let (tcb, to) = (self.tcb(thread), self.tcb(caller));
+        if to.status() != status(ThreadState::BlockedOnReply) {
+            return Way::Ordinary;
+        }
         if link.sched_context().is_some() || link.older().is_some() || link.newer().is_some() {
             return Way::Ordinary;
         }
@@ -185,7 +207,7 @@ impl<P: Platform> Kernel<P> {
 
     /// What every fast ReplyRecv needs, whoever's time the caller gets.
     #[inline(always)]
-    fn possible_answer(&self, entry: &Entry) -> Option<Answer<'_>> {
+    pub(super) fn possible_answer(&self, entry: &Entry) -> Option<Answer<'_>> {
         let thread = self.this_core().current.get()?;
         let tcb = self.tcb(thread);
         if entry.has_caps() {
@@ -200,10 +222,8 @@ impl<P: Platform> Kernel<P> {
         }
         let caller = link.thread()?;
         let to = self.tcb(caller);
-        // Without a stored fault.
         let space = self.known_space(to)?;
-        let may_run = to.status() == status(ThreadState::BlockedOnReply) && self.is_local(caller);
-        may_run.then_some(Answer { thread, at, endpoint, reply, link, caller, space })
+        self.is_local(caller).then_some(Answer { thread, at, endpoint, reply, link, caller, space })
     }
 
     /// Nothing is to be received from the bound notification, and no scheduling context to be given back to it.
@@ -306,7 +326,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Makes the partner the current thread, on the scheduling context of the last one.
     #[inline(always)]
-    fn run_fast(&self, partner: TcbRef, space: u64) {
+    pub(super) fn run_fast(&self, partner: TcbRef, space: u64) {
         self.this_core().current.set(Some(partner));
         self.translate_with(space);
     }

@@ -22,6 +22,7 @@
 //! Where another scheduling context begins, the clock is sampled and everything that depends on it is checked: the *timed* ways.
 
 mod call;
+mod fault;
 mod signal;
 
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};

@@ -68,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(object, label, words, caps)| Event::Invoke { object, label, words, caps }),
         8 => (0..12u8, object.clone(), object, 0..260u64)
             .prop_map(|(kind, object, other, value)| Event::Control { kind, object, other, value }),
-        1 => Just(Event::Fault),
+        2 => Just(Event::Fault),
         1 => (26..50u32).prop_map(Event::Interrupt),
         4 => prop_oneof![0..3000u64, 0..800_000u64].prop_map(Event::Time),
     ]
@@ -140,7 +140,13 @@ impl Storm {
             Event::Time(ticks) => w.run_for(*ticks),
             Event::Interrupt(irq) => w.interrupt(*irq),
             _ if is_idle => w.run_for(700_000),
-            Event::Fault => drop(w.k.handle_fault(UserFault::Exception { number: 7 })),
+            Event::Fault if w.k.platform.clock.get() % 4 == 0 => {
+                drop(w.k.handle_fault(UserFault::Exception { number: 7 }));
+            }
+            Event::Fault => {
+                let (address, syndrome) = (0x1234_5000, 0x1_9200_0047);
+                drop(w.k.handle_fault(UserFault::Vm { address, is_instruction: false, syndrome }));
+            }
             Event::Ipc { call, dest, source, reply, length, caps } => {
                 let is_send = matches!(call, Syscall::Send | Syscall::NbSend | Syscall::Call);
                 self.put(MessageInfo::new(3, 0, *caps, *length), &[1, 2, 3, 4, 5, 6], [*reply, *dest, *source]);

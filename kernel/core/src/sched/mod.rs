@@ -356,6 +356,13 @@ impl<P: Platform> Kernel<P> {
                 if let Some(next) = self.ready_take(self.tcb(thread).priority()) {
                     self.ready_push_tail(thread);
                     self.run_next(next);
+                    // As `schedule` would do now.
+                    if core.release_head.get().is_none()
+                        && let Some(own) = self.tcb(next).sched_context()
+                        && !self.context(own).is_sporadic()
+                    {
+                        self.change_context(own);
+                    }
                 }
             }
             _ => self.charge(context, self.head_refill(context).amount(), false),
