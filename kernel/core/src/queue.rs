@@ -17,7 +17,9 @@ impl<P: Platform> Kernel<P> {
     /// Inserts a thread behind those of its own priority.
     pub(crate) fn queue_insert(&self, queue: Queue, thread: TcbRef) -> Queue {
         let priority = self.tcb(thread).priority();
-        let mut before = queue.tail;
+        // More important than all that wait: known without a walk past them.
+        let is_first = queue.head.is_some_and(|head| self.tcb(head).priority() < priority);
+        let mut before = if is_first { None } else { queue.tail };
         while let Some(other) = before
             && self.tcb(other).priority() < priority
         {

@@ -141,11 +141,11 @@ impl Storm {
             Event::Interrupt(irq) => w.interrupt(*irq),
             _ if is_idle => w.run_for(700_000),
             Event::Fault if w.k.platform.clock.get() % 4 == 0 => {
-                drop(w.k.handle_fault(UserFault::Exception { number: 7 }));
+                let _ = w.k.handle_fault(UserFault::Exception { number: 7 });
             }
             Event::Fault => {
                 let (address, syndrome) = (0x1234_5000, 0x1_9200_0047);
-                drop(w.k.handle_fault(UserFault::Vm { address, is_instruction: false, syndrome }));
+                let _ = w.k.handle_fault(UserFault::Vm { address, is_instruction: false, syndrome });
             }
             Event::Ipc { call, dest, source, reply, length, caps } => {
                 let is_send = matches!(call, Syscall::Send | Syscall::NbSend | Syscall::Call);
@@ -293,6 +293,43 @@ fn fast_path_is_taken_by_client_and_server() {
             assert_eq!((w.current(), w.message(client.at).2), (client.at, vec![round]));
             check(&w.k);
             assert_eq!(w.k.fast_count.get(), before + 2 * round);
+        }
+    }
+}
+
+/// So do a page fault and its answer, if the handler has no time of its own; the message is that of the ordinary way.
+#[test]
+fn fast_path_is_taken_by_page_faults() {
+    for is_slow in [false, true] {
+        let mut w = World::new(1 << 20);
+        w.k.is_slow_only.set(is_slow);
+        let (endpoint, reply) = (w.make(T::Endpoint, 0), w.make(T::Reply, 0));
+        let handler_end = w.mint(endpoint, 9, 0x42);
+        let (handler, client) = (w.thread(210), w.thread(200));
+        w.ok(client.slot, l::TCB_SET_SPACE, &[0, 0], &[handler_end, CNODE, 3]);
+        w.ok(1, l::TCB_SET_PRIORITY, &[100], &[1]);
+        w.start(handler);
+        w.receive(Syscall::Recv, endpoint, reply);
+        w.ok(handler.context, l::SCHED_CONTEXT_UNBIND, &[], &[]);
+        w.start(client);
+        let before = w.k.fast_count.get();
+        for round in 1..=4 {
+            let (is_instruction, pc) = (round % 2 == 0, 0x7000 + round * 4);
+            w.k.tcb(client.at).set_pc(pc + 4);
+            w.k.tcb(client.at).set_fault_ip(pc);
+            let _ = w.k.handle_fault(UserFault::Vm { address: 0x1234, is_instruction, syndrome: 0x9_9200_0007 });
+            assert_eq!(w.current(), handler.at);
+            let address = if is_instruction { pc } else { 0x1234 };
+            let (badge, info, words) = w.message(handler.at);
+            assert_eq!((badge, info), (0x42, MessageInfo::new(6, 0, 0, 4)));
+            assert_eq!(words, [pc, address, u64::from(is_instruction), 0x9200_0007]);
+            check(&w.k);
+            // The label and the words of the answer do not matter.
+            w.put_message(MessageInfo::new(round, 0, 0, 2), &[1, 2], &[]);
+            w.receive(Syscall::ReplyRecv, endpoint, reply);
+            assert_eq!((w.current(), w.k.tcb(client.at).pc()), (client.at, pc));
+            check(&w.k);
+            assert_eq!(w.k.fast_count.get() - before, if is_slow { 0 } else { 2 * round });
         }
     }
 }
