@@ -24,6 +24,7 @@
 mod call;
 mod fault;
 mod signal;
+mod turn;
 
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 

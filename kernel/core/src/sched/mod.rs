@@ -345,28 +345,9 @@ impl<P: Platform> Kernel<P> {
     /// The Yield system call.
     pub(crate) fn yield_now(&self) {
         let Some(context) = self.this_core().current_context.get() else { return };
-        let (core, view) = (self.this_core(), self.context(context));
-        let consumed = view.consumed().saturating_add(core.consumed.get());
-        match core.current.get() {
-            Some(thread) if view.is_round_robin() => {
-                // Nobody ready has a higher priority; the slice is whole again, and the next of the same priority runs.
-                core.consumed.set(0);
-                self.restore_round_robin(context);
-                core.reprogram.set(true);
-                if let Some(next) = self.ready_take(self.tcb(thread).priority()) {
-                    self.ready_push_tail(thread);
-                    self.run_next(next);
-                    // As `schedule` would do now.
-                    if core.release_head.get().is_none()
-                        && let Some(own) = self.tcb(next).sched_context()
-                        && !self.context(own).is_sporadic()
-                    {
-                        self.change_context(own);
-                    }
-                }
-            }
-            _ => self.charge(context, self.head_refill(context).amount(), false),
-        }
+        let view = self.context(context);
+        let consumed = view.consumed().saturating_add(self.this_core().consumed.get());
+        self.charge(context, self.head_refill(context).amount(), false);
         view.set_consumed(consumed);
     }
 
