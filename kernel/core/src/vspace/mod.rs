@@ -9,7 +9,7 @@ mod walk;
 use crate::cap::{Cap, Words};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
-use crate::object::{SlotRef, TableRef, Tcb, TcbRef, TcbSlot};
+use crate::object::{SlotRef, TableRef, Tcb, TcbSlot};
 use crate::platform::Platform;
 
 /// A VSpace capability whose ASID is live and belongs to it.
@@ -47,15 +47,6 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn known_space(&self, tcb: Tcb<'_>) -> Option<u64> {
         let space = Words::of(tcb, TcbSlot::VSpace).space();
         if space == 0 || self.this_core().has_orphaned_spaces.get() != 0 { None } else { Some(space) }
-    }
-
-    /// Makes the current thread's address space the machine's.
-    #[inline]
-    pub(crate) fn install_space_of(&self, thread: TcbRef) {
-        match self.known_space(self.tcb(thread)) {
-            Some(space) => self.translate_with(space),
-            None => self.install_space(),
-        }
     }
 
     #[inline(always)]
