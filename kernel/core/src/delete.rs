@@ -6,8 +6,8 @@
 //! is parked in the first slot of the inner object and comes back when that slot is the last one left. So stack use is
 //! constant, nothing is missed, and after each step every zombie is in exactly one slot.
 //!
-//! Objects that hold the last capabilities of each other in a ring keep one zombie inside themselves; revoking their untyped
-//! memory, whose child it is, removes it.
+//! Objects that hold the last capabilities of each other in a ring stay until their untyped memory is revoked, whose children
+//! they are (kernel-abi §2.9). Pictures: docs/kernel/revoke.md.
 
 use hybrid_abi::cap_tag as tag;
 
