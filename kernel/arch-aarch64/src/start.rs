@@ -3,7 +3,7 @@
 use hybrid_abi::limits::ROOT_CNODE_BITS;
 use hybrid_kernel_core::boot::BootParameters;
 use hybrid_kernel_core::kernel::Kernel;
-use hybrid_kernel_core::platform::PhysRange;
+use hybrid_kernel_core::platform::{CacheOperation, PhysRange};
 
 use crate::console::{self, say};
 use crate::cores::{self, CORES};
@@ -232,9 +232,12 @@ unsafe fn copy_segments(file: &Executable<'_>, start: u64, size: u64) {
         let place = core::ptr::with_exposed_provenance_mut::<u8>(direct(start + (segment.address - file.start)));
         // SAFETY: `Executable` has checked that each segment is inside [file.start, file.end) and that its data fits.
         unsafe { place.copy_from_nonoverlapping(segment.data.as_ptr(), segment.data.len()) };
+        if !segment.data.is_empty() {
+            // SAFETY: the same memory; code must reach the point of unification before it is executed. The zeros around it have been
+            // cleaned already, and no instruction cache has seen this memory since entry.s invalidated it.
+            unsafe { cache::maintain(CacheOperation::Unify, place.expose_provenance(), segment.data.len()) };
+        }
     }
-    // SAFETY: the same memory; the new code must reach the point of unification before it is executed.
-    unsafe { cache::maintain(hybrid_kernel_core::platform::CacheOperation::Unify, direct(start), size as usize) };
 }
 
 #[cfg(feature = "smp")]

@@ -229,6 +229,8 @@ impl<P: Platform> Kernel<P> {
                 words.sched_context().map_or(INVALID, |at| self.invoke_sched_context(invocation, at, manner.is_call))
             }
             tag::CNODE => self.invoke_cnode(invocation),
+            tag::UNTYPED => self.invoke_untyped(invocation, words),
+            tag::FRAME => self.invoke_frame(invocation, words),
             tag::NULL => INVALID,
             _ => self.perform_other(invocation, Cap::decode(words.0, words.1)),
         }
@@ -236,7 +238,6 @@ impl<P: Platform> Kernel<P> {
 
     fn perform_other(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
         match cap {
-            Cap::Untyped { .. } => self.invoke_untyped(invocation, cap),
             Cap::SchedControl { core } => self.invoke_sched_control(invocation, core),
             Cap::IrqControl => self.invoke_irq_control(invocation),
             Cap::SgiSignal { sgi, target } => {
@@ -244,7 +245,6 @@ impl<P: Platform> Kernel<P> {
                 Ok(Answer::Empty)
             }
             Cap::Domain => self.invoke_domain(invocation),
-            Cap::Frame { .. } => self.invoke_frame(invocation, cap),
             Cap::PageTable { .. } => self.invoke_page_table(invocation, cap),
             Cap::VSpace { at, asid } => self.invoke_vspace(invocation, at, asid),
             Cap::AsidControl => self.invoke_asid_control(invocation),
@@ -252,6 +252,8 @@ impl<P: Platform> Kernel<P> {
             Cap::Platform => self.invoke_platform(invocation),
             // The others do not come here.
             Cap::Null
+            | Cap::Untyped { .. }
+            | Cap::Frame { .. }
             | Cap::Zombie { .. }
             | Cap::Endpoint { .. }
             | Cap::Notification { .. }

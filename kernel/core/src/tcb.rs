@@ -1,5 +1,6 @@
 //! Invocations of TCB capabilities (kernel-abi §3.6); what they do to a thread is in `thread`.
 
+use hybrid_abi::cap_tag as tag;
 use hybrid_abi::ipc_buffer::SIZE_BITS;
 use hybrid_abi::label;
 use hybrid_abi::limits::{MAX_PRIORITY, TCB_FLAG_FPU_DISABLED};
@@ -9,7 +10,7 @@ use hybrid_abi::register::{
 };
 use hybrid_abi::rights::Rights;
 
-use crate::cap::Cap;
+use crate::cap::{Cap, Words};
 use crate::fault::clean_spsr;
 use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
 use crate::kernel::Kernel;
@@ -20,7 +21,7 @@ use crate::platform::Platform;
 /// A checked capability for a slot of a thread, and where it comes from.
 #[derive(Clone, Copy)]
 struct Install {
-    cap: Cap,
+    words: Words,
     source: SlotRef,
 }
 
@@ -194,45 +195,48 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn new_cspace(&self, data: u64, source: SlotRef) -> Result<Install, Error> {
-        let mut cap = self.cap(source);
+        let mut words = self.words(source);
         if data != 0 {
-            cap = cap.with_data(data, true).ok_or(Error::IllegalOperation)?;
+            words = words.with_data(data, true).ok_or(Error::IllegalOperation)?;
         }
-        let cap = self.derive(source, cap)?;
-        if matches!(cap, Cap::CNode { .. }) { Ok(Install { cap, source }) } else { Err(Error::IllegalOperation) }
+        self.derived(source, words, tag::CNODE)
     }
 
     fn new_vspace(&self, source: SlotRef) -> Result<Install, Error> {
-        let cap = self.derive(source, self.cap(source))?;
-        if matches!(cap, Cap::VSpace { .. }) { Ok(Install { cap, source }) } else { Err(Error::IllegalOperation) }
+        self.derived(source, self.words(source), tag::VSPACE)
     }
 
     fn new_buffer(&self, address: u64, source: SlotRef) -> Result<NewBuffer, Error> {
         if address == 0 {
             return Ok(NewBuffer { address, frame: None });
         }
-        let cap = self.derive(source, self.cap(source))?;
-        if !matches!(cap, Cap::Frame { is_device: false, .. }) {
+        let frame = self.derived(source, self.words(source), tag::FRAME)?;
+        if frame.words.frame().is_none_or(|frame| frame.is_device) {
             return Err(Error::IllegalOperation);
         }
         if address & !(u64::MAX << SIZE_BITS) != 0 {
             return Err(Error::Alignment);
         }
-        Ok(NewBuffer { address, frame: Some(Install { cap, source }) })
+        Ok(NewBuffer { address, frame: Some(frame) })
+    }
+
+    /// A copy of the capability in `source`, which must have this type.
+    fn derived(&self, source: SlotRef, words: Words, tag: u64) -> Result<Install, Error> {
+        let words = self.derive_words(source, words)?;
+        if words.tag() == tag { Ok(Install { words, source }) } else { Err(Error::IllegalOperation) }
     }
 
     /// Extra capability `n` as a fault or timeout handler (kernel-abi §7.6).
     fn handler(&self, invocation: &Invocation<'_>, n: usize) -> Result<Install, Error> {
         let source = invocation.cap_slot(n)?;
-        let cap = self.cap(source);
-        let is_valid = match cap {
-            Cap::Null => true,
-            Cap::Endpoint { rights, .. } => {
+        let words = self.words(source);
+        let is_valid = match words.endpoint() {
+            Some((_, _, rights)) => {
                 rights.has(Rights::WRITE) && (rights.has(Rights::GRANT) || rights.has(Rights::GRANT_REPLY))
             }
-            _ => false,
+            None => words.is_null(),
         };
-        if is_valid { Ok(Install { cap, source }) } else { Err(Error::InvalidCapability(n as u64)) }
+        if is_valid { Ok(Install { words, source }) } else { Err(Error::InvalidCapability(n as u64)) }
     }
 
     /// Replaces the content of a thread's slot. If deleting the old content destroyed the source or the thread
@@ -245,16 +249,16 @@ impl<P: Platform> Kernel<P> {
         new: Option<Install>,
     ) -> Result<(), Stop> {
         let slot = thread.slot(which);
-        let source_before = new.map(|install| self.cap(install.source));
+        let source_before = new.map(|install| self.words(install.source));
         self.delete(slot)?;
         if which == TcbSlot::VSpace {
             self.this_core().space_changed.set(true);
         }
-        let Some(Install { cap, source }) = new else { return Ok(()) };
-        let is_source_alive = source_before == Some(self.cap(source));
-        let is_thread_alive = self.cap(invocation.slot) == (Cap::Tcb { at: thread });
-        if cap != Cap::Null && is_source_alive && is_thread_alive {
-            self.insert_derived(source, slot, cap);
+        let Some(Install { words, source }) = new else { return Ok(()) };
+        let is_source_alive = source_before == Some(self.words(source));
+        let is_thread_alive = self.words(invocation.slot).tcb() == Some(thread);
+        if !words.is_null() && is_source_alive && is_thread_alive {
+            self.insert_copy(source, slot, words);
         }
         Ok(())
     }
@@ -270,9 +274,7 @@ impl<P: Platform> Kernel<P> {
     /// A priority or MCP in message word `word`, allowed by the MCP of the thread in extra capability 1.
     fn authorised_priority(&self, invocation: &Invocation<'_>, word: usize, words: usize) -> Result<u8, Error> {
         invocation.require(words, 1)?;
-        let Cap::Tcb { at: authority } = self.cap(invocation.cap_slot(1)?) else {
-            return Err(Error::InvalidCapability(1));
-        };
+        let authority = self.words(invocation.cap_slot(1)?).tcb().ok_or(Error::InvalidCapability(1))?;
         let mcp = self.tcb(authority).mcp();
         let value = u8::try_from(invocation.word(word)).unwrap_or(MAX_PRIORITY);
         if invocation.word(word) > u64::from(mcp) {

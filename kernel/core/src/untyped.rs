@@ -4,40 +4,18 @@ use hybrid_abi::label;
 use hybrid_abi::limits::{RESET_CHUNK_BITS, RETYPE_FAN_OUT};
 use hybrid_abi::object::{ObjectType, SCHED_CONTEXT_MIN_BITS, UNTYPED_MAX_BITS, UNTYPED_MIN_BITS};
 use hybrid_abi::register::SPSR_USER_BITS;
-use hybrid_abi::rights::Rights;
 
-use crate::cap::{CNode, Cap, FrameSize, VmRights, Words};
+use crate::cap::{CNode, Words};
 use crate::cspace::{LookupFailure, Side, slot_of};
 use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
 use crate::kernel::Kernel;
-use crate::object::{
-    CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, SlotRef, TableRef, TcbRef, context,
-};
+use crate::object::{CNodeRef, SlotRef, TcbRef, context};
 use crate::platform::Platform;
 
 /// Bytes zeroed between two preemption points, a multiple of the ABI's chunk.
 const RESET_BYTES: u64 = 1 << RESET_BITS;
 const RESET_BITS: u32 = 14;
 const RESET_UNITS: u32 = 1 << (RESET_BITS - RESET_CHUNK_BITS);
-
-/// The fields of an untyped capability.
-#[derive(Clone, Copy)]
-struct Memory {
-    base: u64,
-    bits: u8,
-    is_device: bool,
-    watermark: u64,
-}
-
-impl Memory {
-    fn cap(self, watermark: u64) -> Cap {
-        Cap::Untyped { base: self.base, bits: self.bits, is_device: self.is_device, watermark }
-    }
-
-    fn bytes(self) -> u64 {
-        1u64.unbounded_shl(u32::from(self.bits))
-    }
-}
 
 /// What Retype makes: checked arguments.
 struct Request {
@@ -52,18 +30,15 @@ struct Request {
 }
 
 impl<P: Platform> Kernel<P> {
-    pub(crate) fn invoke_untyped(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
-        let Cap::Untyped { base, bits, is_device, watermark } = cap else {
-            return Err(Error::InvalidCapability(0).into());
-        };
+    pub(crate) fn invoke_untyped(&self, invocation: &Invocation<'_>, words: Words) -> Outcome {
         if invocation.label != label::UNTYPED_RETYPE {
             return Err(Error::IllegalOperation.into());
         }
-        let memory = Memory { base, bits, is_device, watermark };
+        let (base, bits, is_device) = words.untyped();
         let request = self.retype_request(invocation)?;
         let is_reset = self.first_child(invocation.slot).is_none();
-        let start = if is_reset { 0 } else { watermark };
-        let free = memory.bytes().saturating_sub(start);
+        let start = if is_reset { 0 } else { words.watermark() };
+        let free = 1u64.unbounded_shl(bits).saturating_sub(start);
         if free.unbounded_shr(request.bits) < request.count {
             return Err(Error::NotEnoughMemory(free).into());
         }
@@ -75,12 +50,12 @@ impl<P: Platform> Kernel<P> {
             return Err(Error::InvalidArgument(1).into());
         }
         if is_reset {
-            self.reset_untyped(invocation.slot, memory)?;
+            self.reset_untyped(invocation.slot, words)?;
         }
         let size = 1u64.unbounded_shl(request.bits);
         let first = start.wrapping_add(size.wrapping_sub(1)) & !size.wrapping_sub(1);
         let end = first.wrapping_add(size.wrapping_mul(request.count));
-        self.set_cap(invocation.slot, memory.cap(end));
+        self.set_words(invocation.slot, words.with_watermark(end));
         self.make_objects(invocation.slot, &request, base.wrapping_add(first), is_device);
         Ok(Answer::Empty)
     }
@@ -88,11 +63,10 @@ impl<P: Platform> Kernel<P> {
     /// Makes the objects and their capabilities, each directly after the untyped memory in the derivation list. Not preemptible:
     /// 256 objects are about 30 instructions each.
     fn make_objects(&self, untyped: SlotRef, request: &Request, first: u64, is_device: bool) {
-        let Some(template) = template(request, first, is_device).map(Cap::encode) else { return };
         let size = 1u64.unbounded_shl(request.bits);
         // Word 0 holds the address from bit 16 on, but untyped memory has its address in word 1 (and a watermark of 0).
         let step = if request.kind == ObjectType::Untyped { (0, size) } else { (size.unbounded_shl(16), 0) };
-        let mut words = Words(template.0, template.1);
+        let mut words = Words::of_new_object(request.kind, request.argument, is_device, first);
         for n in 0..request.count {
             if request.kind == ObjectType::Tcb
                 && let Some(thread) = TcbRef::new(first.wrapping_add(n.wrapping_mul(size)))
@@ -163,17 +137,14 @@ impl<P: Platform> Kernel<P> {
     ///
     /// INV-UNTYPED-1: memory above a watermark is zero, in RAM too, and nobody can reach it before it is handed out. So new
     /// frames and tables are seen as zeros by uncached observers as well.
-    fn reset_untyped(&self, slot: SlotRef, memory: Memory) -> Result<(), Stop> {
-        if memory.is_device {
-            self.set_cap(slot, memory.cap(0));
-            return Ok(());
-        }
-        let mut used = memory.watermark;
+    fn reset_untyped(&self, slot: SlotRef, words: Words) -> Result<(), Stop> {
+        let (base, _, is_device) = words.untyped();
+        let mut used = if is_device { 0 } else { words.watermark() };
         while used > 0 {
             let from = used.wrapping_sub(1) & !(RESET_BYTES.wrapping_sub(1));
-            self.platform.zero(memory.base.wrapping_add(from), used.wrapping_sub(from));
+            self.platform.zero(base.wrapping_add(from), used.wrapping_sub(from));
             used = from;
-            self.set_cap(slot, memory.cap(used));
+            self.set_words(slot, words.with_watermark(used));
             self.preemption_point(RESET_UNITS)?;
         }
         Ok(())
@@ -181,32 +152,10 @@ impl<P: Platform> Kernel<P> {
 
     /// Zeroes an untyped without children as a whole and marks it full (for an ASID pool).
     pub(crate) fn consume_untyped(&self, slot: SlotRef) {
-        if let Cap::Untyped { base, bits, is_device, .. } = self.cap(slot) {
-            let memory = Memory { base, bits, is_device, watermark: 0 };
-            self.platform.zero(base, memory.bytes());
-            self.set_cap(slot, memory.cap(memory.bytes()));
-        }
+        let words = self.words(slot);
+        let (base, bits, _) = words.untyped();
+        let bytes = 1u64.unbounded_shl(bits);
+        self.platform.zero(base, bytes);
+        self.set_words(slot, words.with_watermark(bytes));
     }
-}
-
-/// The capability of a new object at `at`.
-fn template(request: &Request, at: u64, is_device: bool) -> Option<Cap> {
-    let frame = |size: FrameSize| Cap::Frame { base: at, size, is_device, rights: VmRights::ReadWrite, mapping: None };
-    let bits = u8::try_from(request.bits).unwrap_or(0);
-    Some(match request.kind {
-        ObjectType::Untyped => Cap::Untyped { base: at, bits, is_device, watermark: 0 },
-        ObjectType::Tcb => Cap::Tcb { at: TcbRef::new(at)? },
-        ObjectType::Endpoint => Cap::Endpoint { at: EndpointRef::new(at)?, badge: 0, rights: Rights::ALL },
-        ObjectType::Notification => {
-            Cap::Notification { at: NotificationRef::new(at)?, badge: 0, rights: Rights::READ.or(Rights::WRITE) }
-        }
-        ObjectType::CapTable => Cap::CNode { at: CNodeRef::new(at)?, radix: request.argument, guard_size: 0, guard: 0 },
-        ObjectType::SchedContext => Cap::SchedContext { at: SchedContextRef::new(at)?, bits },
-        ObjectType::Reply => Cap::Reply { at: ReplyRef::new(at)?, can_grant: true },
-        ObjectType::SmallPage => frame(FrameSize::Small),
-        ObjectType::LargePage => frame(FrameSize::Large),
-        ObjectType::HugePage => frame(FrameSize::Huge),
-        ObjectType::VSpace => Cap::VSpace { at: TableRef::new(at)?, asid: 0 },
-        ObjectType::PageTable => Cap::PageTable { at: TableRef::new(at)?, mapping: None },
-    })
 }

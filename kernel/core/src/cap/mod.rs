@@ -266,7 +266,7 @@ pub enum Cap {
 const VADDR_MASK: u64 = (1 << 48) - 1;
 
 #[inline]
-fn mapping_word(mapping: Option<Mapping>) -> u64 {
+pub(crate) fn mapping_word(mapping: Option<Mapping>) -> u64 {
     mapping.map_or(0, |m| (u64::from(m.asid) << 48) | (m.vaddr & VADDR_MASK))
 }
 

@@ -4,6 +4,7 @@
 //! compare these with for every pair of types: every copy, delete and revoke asks them several times.
 
 use hybrid_abi::cap_tag as tag;
+use hybrid_abi::object::ObjectType;
 use hybrid_abi::rights::Rights;
 
 use super::Cap;
@@ -116,6 +117,26 @@ impl Words {
         Words(word0, self.1)
     }
 
+    /// The capability of a new object of Retype at `at`: all rights, no badge, no guard, not mapped, nothing used.
+    pub(crate) fn of_new_object(kind: ObjectType, argument: u8, is_device: bool, at: u64) -> Words {
+        let argument = u64::from(argument);
+        let (tag, small) = match kind {
+            ObjectType::Untyped => return Words(tag::UNTYPED | (u64::from(is_device) << 5) | (argument << 6), at),
+            ObjectType::Tcb => (tag::TCB, 0),
+            ObjectType::Endpoint => (tag::ENDPOINT, Rights::ALL.0),
+            ObjectType::Notification => (tag::NOTIFICATION, Rights::READ.0 | Rights::WRITE.0),
+            ObjectType::CapTable => (tag::CNODE, argument),
+            ObjectType::SchedContext => (tag::SCHED_CONTEXT, argument),
+            ObjectType::Reply => (tag::REPLY, 1),
+            ObjectType::SmallPage => (tag::FRAME, NEW_FRAME | (u64::from(is_device) << 4)),
+            ObjectType::LargePage => (tag::FRAME, NEW_FRAME | 1 | (u64::from(is_device) << 4)),
+            ObjectType::HugePage => (tag::FRAME, NEW_FRAME | 2 | (u64::from(is_device) << 4)),
+            ObjectType::VSpace => (tag::VSPACE, 0),
+            ObjectType::PageTable => (tag::PAGE_TABLE, 0),
+        };
+        Words(tag | (small << 5) | (at << 16), 0)
+    }
+
     /// With `data` applied; `None` if it does not take that data (kernel-abi §2.5). `is_copy` tells Mint from Mutate and Rotate.
     #[inline]
     pub(crate) fn with_data(self, data: u64, is_copy: bool) -> Option<Words> {
@@ -129,6 +150,9 @@ impl Words {
         }
     }
 }
+
+/// Small fields of a frame's word 0: 4 KiB, read and write.
+const NEW_FRAME: u64 = 2 << 2;
 
 /// log2 of the bytes of a frame.
 fn frame_bits(word0: u64) -> u64 {
@@ -213,6 +237,48 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn new_objects_have_the_specified_capabilities() {
+        let at = 0x8000_0000;
+        let frame =
+            |size, is_device| Cap::Frame { base: at, size, is_device, rights: VmRights::ReadWrite, mapping: None };
+        let table = TableRef::new(at).unwrap();
+        let read_write = Rights(Rights::READ.0 | Rights::WRITE.0);
+        for (kind, is_device, cap) in [
+            (ObjectType::Untyped, false, Cap::Untyped { base: at, bits: 9, is_device: false, watermark: 0 }),
+            (ObjectType::Untyped, true, Cap::Untyped { base: at, bits: 9, is_device: true, watermark: 0 }),
+            (ObjectType::Tcb, false, Cap::Tcb { at: TcbRef::new(at).unwrap() }),
+            (
+                ObjectType::Endpoint,
+                false,
+                Cap::Endpoint { at: EndpointRef::new(at).unwrap(), badge: 0, rights: Rights::ALL },
+            ),
+            (
+                ObjectType::Notification,
+                false,
+                Cap::Notification { at: NotificationRef::new(at).unwrap(), badge: 0, rights: read_write },
+            ),
+            (
+                ObjectType::CapTable,
+                false,
+                Cap::CNode { at: CNodeRef::new(at).unwrap(), radix: 9, guard_size: 0, guard: 0 },
+            ),
+            (ObjectType::SchedContext, false, Cap::SchedContext { at: SchedContextRef::new(at).unwrap(), bits: 9 }),
+            (ObjectType::Reply, false, Cap::Reply { at: ReplyRef::new(at).unwrap(), can_grant: true }),
+            (ObjectType::SmallPage, false, frame(FrameSize::Small, false)),
+            (ObjectType::LargePage, true, frame(FrameSize::Large, true)),
+            (ObjectType::HugePage, true, frame(FrameSize::Huge, true)),
+            (ObjectType::VSpace, false, Cap::VSpace { at: table, asid: 0 }),
+            (ObjectType::PageTable, false, Cap::PageTable { at: table, mapping: None }),
+        ] {
+            assert_eq!(Words::of_new_object(kind, 9, is_device, at), words(cap), "{kind:?}");
+        }
+        let untyped = words(Cap::Untyped { base: at, bits: 30, is_device: false, watermark: 0x1230 });
+        assert_eq!((untyped.untyped(), untyped.watermark()), ((at, 30, false), 0x1230));
+        let full = words(Cap::Untyped { base: at, bits: 30, is_device: false, watermark: 1 << 30 });
+        assert_eq!(untyped.with_watermark(1 << 30), full);
     }
 
     #[test]

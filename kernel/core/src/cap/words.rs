@@ -3,7 +3,7 @@
 use hybrid_abi::cap_tag as tag;
 use hybrid_abi::rights::Rights;
 
-use crate::cap::{FrameSize, VmRights};
+use crate::cap::{FrameSize, Mapping, VmRights, mapping_of};
 use crate::object::{
     CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, Tcb, TcbRef, TcbSlot,
 };
@@ -48,6 +48,30 @@ impl Words {
     #[inline(always)]
     pub(crate) fn tcb(self) -> Option<TcbRef> {
         if self.has_tag(tag::TCB) { TcbRef::new(small_at(self.0)) } else { None }
+    }
+
+    /// Of untyped memory: base, log2 of the bytes, device.
+    #[inline(always)]
+    pub(crate) fn untyped(self) -> (u64, u32, bool) {
+        (self.1, u32::from(byte(field(self.0, 6, 6))), field(self.0, 5, 1) != 0)
+    }
+
+    /// Of untyped memory: first free byte, as an offset.
+    #[inline(always)]
+    pub(crate) fn watermark(self) -> u64 {
+        field(self.0, 16, 44) << 4
+    }
+
+    /// The same untyped memory with another watermark.
+    #[inline(always)]
+    pub(crate) fn with_watermark(self, watermark: u64) -> Words {
+        Words(field(self.0, 0, 16) | ((watermark >> 4) << 16), self.1)
+    }
+
+    /// Of a frame or page table: where it is mapped.
+    #[inline(always)]
+    pub(crate) fn mapping(self) -> Option<Mapping> {
+        mapping_of(self.1)
     }
 
     /// Of an interrupt handler: its place.

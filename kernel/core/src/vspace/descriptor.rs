@@ -92,6 +92,13 @@ pub const fn leaf(paddr: u64, level: Level, rights: VmRights, attributes: u64) -
         | VALID
 }
 
+/// The table that an entry of a level other than the last leads to.
+#[inline]
+#[must_use]
+pub const fn next_table(entry: u64) -> Option<u64> {
+    if entry & (TABLE_OR_PAGE | VALID) == TABLE_OR_PAGE | VALID { Some(entry & ADDRESS) } else { None }
+}
+
 /// Reads an entry of a table of `level`.
 #[must_use]
 pub const fn decode(entry: u64, level: Level) -> Entry {

@@ -4,7 +4,7 @@ use hybrid_abi::label;
 use hybrid_abi::rights::Rights;
 use hybrid_abi::vm::USER_TOP;
 
-use crate::cap::{Cap, FrameSize, Mapping, VmRights};
+use crate::cap::{Cap, Frame, FrameSize, Mapping, VmRights, Words, mapping_word};
 use crate::cspace::LookupFailure;
 use crate::invocation::{Answer, Error, Invocation, Outcome};
 use crate::kernel::Kernel;
@@ -69,20 +69,21 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    pub(crate) fn invoke_frame(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
-        let Cap::Frame { base, size, is_device, rights, mapping } = cap else {
+    pub(crate) fn invoke_frame(&self, invocation: &Invocation<'_>, words: Words) -> Outcome {
+        let Some(Frame { base, size, rights, .. }) = words.frame() else {
             return Err(Error::InvalidCapability(0).into());
         };
+        let mapping = words.mapping();
         match invocation.label {
             label::PAGE_MAP => {
                 let mapping = self.map_frame(invocation, base, size, rights, mapping)?;
-                self.set_cap(invocation.slot, Cap::Frame { base, size, is_device, rights, mapping: Some(mapping) });
+                self.slot(invocation.slot).set_word1(mapping_word(Some(mapping)));
                 Ok(Answer::Empty)
             }
             label::PAGE_UNMAP => {
                 if let Some(mapping) = mapping {
                     self.unmap_frame(base, size, mapping);
-                    self.set_cap(invocation.slot, Cap::Frame { base, size, is_device, rights, mapping: None });
+                    self.slot(invocation.slot).set_word1(mapping_word(None));
                 }
                 Ok(Answer::Empty)
             }

@@ -6,7 +6,7 @@ pub mod descriptor;
 mod map;
 mod walk;
 
-use crate::cap::{Cap, Words};
+use crate::cap::Words;
 use crate::invocation::Error;
 use crate::kernel::Kernel;
 use crate::object::{SlotRef, TableRef, Tcb, TcbSlot};
@@ -22,7 +22,7 @@ pub(crate) struct LiveSpace {
 impl<P: Platform> Kernel<P> {
     /// Checks the VSpace argument of a mapping call, capability number 1.
     fn live_space(&self, slot: SlotRef) -> Result<LiveSpace, Error> {
-        let Cap::VSpace { at: root, asid: asid @ 1.. } = self.cap(slot) else {
+        let Some((root, asid @ 1..)) = self.words(slot).vspace() else {
             return Err(Error::InvalidCapability(1));
         };
         match self.space_of_asid(asid) {

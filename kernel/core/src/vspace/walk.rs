@@ -34,13 +34,13 @@ impl<P: Platform> Kernel<P> {
         let mut level = 0;
         loop {
             let at = table.wrapping_add(descriptor::index(vaddr, level).wrapping_mul(8));
-            let entry = descriptor::decode(self.read_entry(at), level);
-            match entry {
-                Entry::Table(next) if level < LAST_LEVEL => {
+            let raw = self.read_entry(at);
+            match descriptor::next_table(raw) {
+                Some(next) if level < LAST_LEVEL => {
                     table = next;
                     level = level.wrapping_add(1);
                 }
-                _ => return Stop { at, level, entry },
+                _ => return Stop { at, level, entry: descriptor::decode(raw, level) },
             }
         }
     }
