@@ -12,15 +12,16 @@ const NIGHT: u32 = 4_000;
 
 /// Slices for every run of the tests.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![storm("kernel-storm", 2, SLICE, seed().unwrap_or(1))]
+    let seed = seed().unwrap_or(1);
+    vec![storm("kernel-storm", 1, 2, SLICE, seed), storm("kernel-storm-smp", 4, 3, SLICE, seed)]
 }
 
-/// A billion instructions or more, with several seeds.
+/// Billions of instructions, with several seeds.
 pub(super) fn long() -> Vec<Scenario> {
-    let first = seed().unwrap_or(1000);
-    [(2, first), (3, first + 1)]
-        .map(|(gic, seed)| storm(&format!("kernel-storm-long-gicv{gic}"), gic, NIGHT, seed))
-        .into()
+    let seed = seed().unwrap_or(1000);
+    let machines = [(1, 2, seed), (1, 3, seed + 1), (2, 3, seed + 2), (4, 2, seed + 3)];
+    let name = |cores: u8, gic: u8| format!("kernel-storm-long-gicv{gic}-{cores}");
+    machines.map(|(cores, gic, seed)| storm(&name(cores, gic), cores, gic, NIGHT, seed)).into()
 }
 
 /// The seed that the caller wants: `HYBRID_STORM_SEED=…`.
@@ -28,13 +29,14 @@ fn seed() -> Option<u64> {
     std::env::var("HYBRID_STORM_SEED").ok()?.parse().ok()
 }
 
-fn storm(name: &str, gic: u8, millions: u32, seed: u64) -> Scenario {
+fn storm(name: &str, cores: u8, gic: u8, millions: u32, seed: u64) -> Scenario {
     Scenario {
         name: name.into(),
         about: format!("{millions} million instructions of random system calls harm nobody else (seed {seed})"),
-        image: Image::Package("hybrid-storm", &["export-pmu"]),
+        image: Image::Package("hybrid-storm", if cores == 1 { &["export-pmu"] } else { &["export-pmu", "smp"] }),
         hardware: Hardware {
             gic,
+            smp: cores,
             cpu: "cortex-a57".into(),
             counts_instructions: true,
             command_line: format!("storm.seed={seed} storm.millions={millions}"),
