@@ -27,7 +27,7 @@ unsafe extern "C" {
 
 type Case = (&'static str, fn(&mut World) -> Result<(), Failure>);
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     ("retype of 256 objects of each kind", retype),
     ("delete of an endpoint with 256 senders", senders),
     ("cancellation of 256 badged sends", badged),
@@ -36,7 +36,8 @@ const CASES: [Case; 15] = [
     ("256 budgets come back at one moment", release),
     ("256 priorities change", priorities),
     ("a chain of 64 calls is cut", chain),
-    ("delete of an ASID pool with 256 spaces", pool),
+    ("delete of an ASID pool with 512 spaces", pool),
+    ("revoke of 512 mapped pages", pages),
     ("delete of a CNode with 4096 capabilities", cnode),
     ("delete of 200 threads with a CNode", ring),
     ("cache maintenance of 2 MiB", cache),
@@ -224,11 +225,27 @@ fn pool(world: &mut World) -> Result<(), Failure> {
     AsidControl::at(libhybrid::sys::abi::slot::ASID_CONTROL)
         .make_pool(memory, world.place(pool))
         .during("ASID pool")?;
-    let spaces = world.make_many(ObjectType::VSpace, 0, MANY).during("spaces")?;
-    for n in 0..MANY {
-        AsidPool::at(pool).assign(VSpace::at(spaces + n)).during("ASID")?;
+    for _ in 0..2 {
+        let spaces = world.make_many(ObjectType::VSpace, 0, MANY).during("spaces")?;
+        for n in 0..MANY {
+            AsidPool::at(pool).assign(VSpace::at(spaces + n)).during("ASID")?;
+        }
     }
     world.place(pool).delete().during("delete of an ASID pool")
+}
+
+/// Each page is mapped in a table of its own, and again through a copy.
+fn pages(world: &mut World) -> Result<(), Failure> {
+    let first = world.make_many(ObjectType::SmallPage, 0, MANY).during("pages")?;
+    let at = crate::world::STACKS - 0x40_0000_0000 / 8;
+    for n in 0..MANY {
+        let address = at + n * 0x20_0000;
+        world.map(SPACE, Frame::at(first + n), address, Attributes::DATA).during("page in its place")?;
+        let copy = Frame::at(world.copy(first + n).during("copy of a page")?);
+        world.map(SPACE, copy, address + 0x1000, Attributes::DATA).during("copy in its place")?;
+    }
+    // The round's end revokes their memory.
+    Ok(())
 }
 
 fn cnode(world: &mut World) -> Result<(), Failure> {

@@ -8,13 +8,15 @@ use hybrid_abi::object::ASID_POOL_BITS;
 
 use crate::cap::{Cap, space_word};
 use crate::cspace::Side;
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
 use crate::kernel::Kernel;
 use crate::object::{PoolRef, TableRef};
 use crate::platform::Platform;
 use crate::vspace::INVALID_ASID;
 
 const INDEX_BITS: u32 = 9;
+/// Work of ending one ASID: up to 150 instructions (INV-LATENCY-1).
+const UNITS_OF_ASID: u32 = 2;
 
 impl<P: Platform> Kernel<P> {
     fn pool(&self, pool: PoolRef) -> &[Cell<u64>; ASIDS_PER_POOL] {
@@ -97,9 +99,10 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The last capability of a pool is deleted: its ASIDs end, their VSpaces stay.
-    pub(crate) fn destroy_asid_pool(&self, pool: PoolRef, index: u8) {
+    /// If it is preempted the pool lives on with those that are left, and the next attempt ends them.
+    pub(crate) fn destroy_asid_pool(&self, pool: PoolRef, index: u8) -> Result<(), Stop> {
         if self.live_pool(index) != Some(pool) {
-            return;
+            return Ok(());
         }
         let first = u16::from(index) << INDEX_BITS;
         for n in 0..512u16 {
@@ -107,9 +110,11 @@ impl<P: Platform> Kernel<P> {
                 // Capabilities to it stay, in slots and in threads.
                 self.cores.iter().for_each(|core| core.has_orphaned_spaces.set(1));
                 self.end_asid(first | n, root);
+                self.preemption_point(UNITS_OF_ASID)?;
             }
         }
         self.set_pool(index, None);
+        Ok(())
     }
 
     fn end_asid(&self, asid: u16, root: TableRef) {
