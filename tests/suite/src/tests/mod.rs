@@ -18,6 +18,8 @@ mod thread;
 mod timeout;
 mod timing;
 mod untyped;
+mod vectors;
+mod vectors_threads;
 
 use hybrid_sys::abi::syscall as number;
 
@@ -28,6 +30,8 @@ use crate::world::{Plan, World, cell};
 /// Every group, in the order in which they run: each builds on what the ones before have shown.
 pub(crate) const ALL: &[&[Test]] = &[
     boot::TESTS,
+    vectors::TESTS,
+    vectors_threads::TESTS,
     untyped::TESTS,
     cspace::TESTS,
     syscall::TESTS,
