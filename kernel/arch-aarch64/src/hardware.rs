@@ -203,7 +203,7 @@ impl Platform for Hardware {
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
         let address = direct(paddr);
         // SAFETY: INV-PLAT-1: `paddr` is the aligned address of an object in RAM, so mapped. Everything that is reached this way is a
-        // plain word in a `Cell`, and only one core is here (INV-PLAT-2).
+        // plain word in a `Cell`, and only one core at a time is here (INV-PLAT-2).
         unsafe { &*core::ptr::with_exposed_provenance::<[Cell<u64>; N]>(address) }
     }
 

@@ -79,6 +79,10 @@ impl Hardware {
         add(&["-chardev", &format!("stdio,id=console,signal={signal}"), "-serial", "chardev:console"]);
         if self.counts_instructions {
             add(&["-icount", "shift=0,sleep=off"]);
+        } else if self.smp > 1 && !signals {
+            // A core that waits for the kernel lock keeps a whole processor of the host busy; where there are too few of those,
+            // cores that take turns are hundreds of times faster.
+            add(&["-accel", "tcg,thread=single"]);
         }
         if let Some(port) = self.gdb_port {
             add(&["-gdb", &format!("tcp:127.0.0.1:{port}"), "-S"]);

@@ -9,6 +9,8 @@ mod capabilities;
 #[cfg(test)]
 mod capability_model;
 #[cfg(test)]
+mod cores;
+#[cfg(test)]
 mod debug_calls;
 mod hardware;
 mod invariants;

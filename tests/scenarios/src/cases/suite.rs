@@ -12,11 +12,15 @@ const SUITE: &str = "hybrid-suite";
 /// Configuration, features of the kernel, GIC version, entered at EL2, processor, cores, time counted in instructions.
 type Configuration = (&'static str, &'static [&'static str], u8, bool, &'static str, u8, bool);
 
-const CONFIGURATIONS: [Configuration; 5] = [
+const CONFIGURATIONS: [Configuration; 9] = [
     ("gicv2-el1", &[], 2, false, "cortex-a53", 1, true),
     ("gicv3-el2", &[], 3, true, "cortex-a57", 1, false),
     ("gicv3-el1", &[], 3, false, "cortex-a72", 1, true),
     ("gicv2-el2", &[], 2, true, "cortex-a53", 1, false),
+    ("smp1-gicv2-el1", &["smp"], 2, false, "cortex-a53", 1, false),
+    ("smp4-gicv2-el1", &["smp"], 2, false, "cortex-a53", 4, false),
+    ("smp4-gicv3-el2", &["smp"], 3, true, "cortex-a57", 4, false),
+    ("smp4-gicv3-el1", &["smp"], 3, false, "cortex-a72", 4, false),
     ("debug", &["debug-calls"], 2, false, "cortex-a53", 1, false),
 ];
 
