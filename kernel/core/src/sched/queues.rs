@@ -233,7 +233,10 @@ impl<P: Platform> Kernel<P> {
             Some(prev) => self.tcb(prev).set_sched_next(next),
             None => {
                 self.home(thread).release_head.set(next);
-                self.home(thread).reprogram.set(true);
+                // The timer of another core comes too early then; its interrupt sets it right.
+                if self.is_local(thread) {
+                    self.this_core().reprogram.set(true);
+                }
             }
         }
         if let Some(next) = next {
