@@ -32,12 +32,20 @@ impl<const N: usize> Reach<'_, N> {
         if !self.tables.insert((base, count)) {
             return;
         }
-        for n in 0..count {
-            let [word0, word1, node, next] = self.k.platform.words::<4>(base + 32 * n);
-            if word0.get() != 0 {
-                self.add(SlotRef::new(base + 32 * n).unwrap());
-            } else {
-                assert_eq!((word1.get(), node.get(), next.get()), (0, 0, 0), "an empty slot with something in it");
+        // Large tables are mostly empty: such pieces are passed at once.
+        const PIECE: u64 = 32;
+        for first in (0..count).step_by(32) {
+            let end = count.min(first + PIECE);
+            if self.k.platform.is_zero(base + 32 * first, 32 * (end - first)) {
+                continue;
+            }
+            for n in first..end {
+                let [word0, word1, node, next] = self.k.platform.words::<4>(base + 32 * n);
+                if word0.get() != 0 {
+                    self.add(SlotRef::new(base + 32 * n).unwrap());
+                } else {
+                    assert_eq!((word1.get(), node.get(), next.get()), (0, 0, 0), "an empty slot with something in it");
+                }
             }
         }
     }

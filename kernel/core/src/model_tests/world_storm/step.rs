@@ -182,7 +182,7 @@ impl Storm {
     fn supervise(&mut self, thread: TcbRef, dice: &mut Dice<'_>) {
         let was_asleep = self.k().tcb(thread).x::<7>() == Syscall::Wait.number().cast_unsigned();
         let call = if was_asleep {
-            self.busy = 2 + dice.below(6);
+            self.busy = 1 + dice.below(4);
             supervisor::acknowledge(self.setup.bell)
         } else if self.busy == 0 {
             supervisor::sleep(self.setup.alarm)
@@ -197,7 +197,7 @@ impl Storm {
 
     fn act(&mut self, thread: TcbRef, dice: &mut Dice<'_>) {
         let is_repeated = self.last_svc.get(&thread) == Some(&self.k().tcb(thread).pc());
-        if !is_repeated || dice.percent(40) {
+        if !is_repeated || dice.percent(70) {
             let census = Census::of(self.k(), thread, self.setup.end + 8);
             let call = draw(&census, dice);
             self.put(thread, &call);

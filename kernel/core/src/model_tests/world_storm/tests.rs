@@ -41,3 +41,25 @@ fn storm_takes_any_bytes() {
     }
     assert!(steps > 1000, "{steps} steps");
 }
+
+/// The long run: `HYBRID_MODEL_SEED`, `HYBRID_MODEL_CASES` and `HYBRID_MODEL_STEPS` say which cases. Every eighth case is
+/// run twice, with and without the fast paths. Prints what it reached every thousand cases.
+#[test]
+#[ignore = "takes an hour; run by hand"]
+fn long() {
+    let (first, cases, steps) =
+        (number("HYBRID_MODEL_SEED", 1), number("HYBRID_MODEL_CASES", 25_000), number("HYBRID_MODEL_STEPS", 500));
+    let start = std::time::Instant::now();
+    let (mut counts, mut compared) = (Counts::default(), Counts::default());
+    for seed in first..first + cases {
+        counts.add(&run(seed, steps));
+        if seed % 8 == 0 {
+            compared.add(&compare_fast_and_slow(seed, steps));
+        }
+        if (seed - first) % 1000 == 999 || seed + 1 == first + cases {
+            let time = start.elapsed().as_secs();
+            println!("seeds {first} to {seed}, {time} s: {} steps, fast = slow in {}", counts.steps, compared.steps);
+            println!("{counts:?}\n{compared:?}");
+        }
+    }
+}
