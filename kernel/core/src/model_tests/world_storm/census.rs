@@ -24,15 +24,15 @@ pub(super) struct Path {
 }
 
 /// Everything that the current thread can name.
-pub(super) struct Census<'k> {
-    k: &'k K,
+pub(super) struct Census<'k, const N: usize> {
+    k: &'k K<N>,
     pub(super) known: Vec<Known>,
     /// Slots of the root CNode beyond this one are not looked at.
     end: u64,
 }
 
-impl<'k> Census<'k> {
-    pub(super) fn of(k: &'k K, thread: TcbRef, end: u64) -> Self {
+impl<'k, const N: usize> Census<'k, N> {
+    pub(super) fn of(k: &'k K<N>, thread: TcbRef, end: u64) -> Self {
         let mut census = Self { k, known: Vec::new(), end };
         census.walk(k.cap(thread.slot(TcbSlot::CSpace)), 0, 0, 3);
         census

@@ -137,7 +137,7 @@ fn page(dice: &mut Dice<'_>) -> u64 {
 }
 
 /// A sensible Call to an object that never blocks.
-pub(super) fn draw_call(census: &Census<'_>, dice: &mut Dice<'_>) -> Option<Call> {
+pub(super) fn draw_call<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> Option<Call> {
     let draft = invocation(census, dice);
     let is_object = census
         .known
@@ -148,7 +148,7 @@ pub(super) fn draw_call(census: &Census<'_>, dice: &mut Dice<'_>) -> Option<Call
 }
 
 /// What the thread with this census does.
-pub(super) fn draw(census: &Census<'_>, dice: &mut Dice<'_>) -> Call {
+pub(super) fn draw<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> Call {
     match dice.below(100) {
         0..45 => talk(census, dice),
         45..98 => {
@@ -167,7 +167,7 @@ pub(super) fn draw(census: &Census<'_>, dice: &mut Dice<'_>) -> Call {
 }
 
 /// An IPC call: mostly one that finds its partner, so that somebody goes on.
-fn talk(census: &Census<'_>, dice: &mut Dice<'_>) -> Call {
+fn talk<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> Call {
     use Syscall as S;
     if dice.percent(65)
         && let Some(reply) = census.answerable(dice)
@@ -217,7 +217,7 @@ fn talk(census: &Census<'_>, dice: &mut Dice<'_>) -> Call {
 }
 
 /// What a server does: replies and waits for the next call.
-fn answer(census: &Census<'_>, dice: &mut Dice<'_>, reply: u64) -> Call {
+fn answer<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, reply: u64) -> Call {
     let from = census.find(dice, |cap| matches!(cap, Cap::Endpoint { rights, .. } if rights.has(Rights::READ)));
     let length = if dice.percent(80) { dice.below(5) } else { dice.below(30) };
     let count = if dice.percent(90) { 0 } else { 1 };
@@ -233,12 +233,12 @@ fn answer(census: &Census<'_>, dice: &mut Dice<'_>, reply: u64) -> Call {
     }
 }
 
-fn receive(census: &Census<'_>, dice: &mut Dice<'_>) -> [u64; 3] {
+fn receive<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> [u64; 3] {
     let path = census.path(dice, |cap| cap == Cap::Null);
     if dice.percent(90) { [path.root, path.index, path.depth] } else { [path.root, hostile(dice), path.depth] }
 }
 
-fn spoil(census: &Census<'_>, dice: &mut Dice<'_>, draft: &mut Draft) {
+fn spoil<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, draft: &mut Draft) {
     match dice.below(8) {
         0 => draft.dest = census.any(dice),
         1 => draft.label = dice.below(60),
@@ -257,7 +257,7 @@ fn spoil(census: &Census<'_>, dice: &mut Dice<'_>, draft: &mut Draft) {
     }
 }
 
-fn finish(census: &Census<'_>, dice: &mut Dice<'_>, draft: Draft) -> Call {
+fn finish<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, draft: Draft) -> Call {
     let Draft { dest, label, words, caps } = draft;
     let call = match dice.below(20) {
         0 => Syscall::Send,
@@ -279,7 +279,7 @@ fn finish(census: &Census<'_>, dice: &mut Dice<'_>, draft: Draft) -> Call {
     }
 }
 
-fn invocation(census: &Census<'_>, dice: &mut Dice<'_>) -> Draft {
+fn invocation<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> Draft {
     let label = label(dice);
     match label {
         l::UNTYPED_RETYPE => retype(census, dice),
@@ -291,7 +291,7 @@ fn invocation(census: &Census<'_>, dice: &mut Dice<'_>) -> Draft {
     }
 }
 
-fn retype(census: &Census<'_>, dice: &mut Dice<'_>) -> Draft {
+fn retype<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> Draft {
     let untyped = if dice.percent(80) {
         census.find(dice, |cap| matches!(cap, Cap::Untyped { bits, is_device: false, .. } if bits < 16))
     } else {
@@ -314,7 +314,7 @@ fn retype(census: &Census<'_>, dice: &mut Dice<'_>) -> Draft {
     draft(untyped, l::UNTYPED_RETYPE, &[kind, size, node, 64, target.slot, count], &[root])
 }
 
-fn thread(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
+fn thread<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Draft {
     let threads = |dice: &mut Dice<'_>| census.find(dice, |cap| matches!(cap, Cap::Tcb { .. }));
     let endpoint = |dice: &mut Dice<'_>| {
         if dice.percent(20) {
@@ -358,7 +358,7 @@ fn thread(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
     }
 }
 
-fn cnode(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
+fn cnode<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Draft {
     let occupied = |dice: &mut Dice<'_>| census.path(dice, |cap| cap != Cap::Null);
     let empty = |dice: &mut Dice<'_>| census.path(dice, |cap| cap == Cap::Null);
     let data = |dice: &mut Dice<'_>| match dice.below(4) {
@@ -412,7 +412,7 @@ fn cnode(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
     }
 }
 
-fn time(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
+fn time<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Draft {
     let context = census.find(dice, |cap| matches!(cap, Cap::SchedContext { .. }));
     let other = if dice.percent(75) {
         census.find(dice, |cap| matches!(cap, Cap::Tcb { .. }))
@@ -431,7 +431,7 @@ fn time(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
     }
 }
 
-fn space(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
+fn space<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Draft {
     let space = census.find(dice, |cap| matches!(cap, Cap::VSpace { asid: 1.., .. }));
     let frame = census.find(dice, |cap| matches!(cap, Cap::Frame { .. }));
     let mapped = census.find(dice, |cap| matches!(cap, Cap::Frame { mapping: Some(_), .. }));
@@ -469,7 +469,7 @@ fn space(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
     }
 }
 
-fn other(census: &Census<'_>, dice: &mut Dice<'_>, label: u64) -> Draft {
+fn other<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Draft {
     let target = census.path(dice, |cap| cap == Cap::Null);
     let irq = if dice.percent(80) { 40 + dice.below(4) } else { dice.below(170) };
     let control = census.find(dice, |cap| cap == Cap::IrqControl);

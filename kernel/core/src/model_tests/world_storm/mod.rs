@@ -33,11 +33,11 @@ impl Drop for Case {
     }
 }
 
-/// Runs one case; gives what it reached.
-pub fn run(seed: u64, steps: u64) -> Counts {
+/// Runs one case on a machine of `N` cores, of which any enters next; gives what it reached.
+pub fn run<const N: usize>(seed: u64, steps: u64) -> Counts {
     let mut dice = Dice::new(seed);
     let mut case = Case { seed, step: 0 };
-    let mut storm = Storm::new();
+    let mut storm = Storm::<N>::new();
     for step in 0..steps {
         case.step = step;
         if !storm.step(&mut dice) {
@@ -51,7 +51,7 @@ pub fn run(seed: u64, steps: u64) -> Counts {
 /// Runs the case that bytes stand for: every decision is made by the next of them.
 pub fn take_bytes(bytes: &[u8]) -> u64 {
     let mut dice = Dice::Bytes(bytes);
-    let mut storm = Storm::new();
+    let mut storm = Storm::<1>::new();
     while !dice.is_used_up() && storm.counts.steps < 300 && storm.step(&mut dice) {}
     storm.counts.steps
 }
@@ -59,7 +59,7 @@ pub fn take_bytes(bytes: &[u8]) -> u64 {
 /// Runs one case twice, once without the fast paths: memory, the kernel's own state and the machine's stay equal.
 pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
     let mut case = Case { seed, step: 0 };
-    let (mut fast, mut slow) = (Storm::new(), Storm::new());
+    let (mut fast, mut slow) = (Storm::<1>::new(), Storm::<1>::new());
     let (mut dice, mut same_dice) = (Dice::new(seed), Dice::new(seed));
     (fast.is_checked, slow.is_checked) = (false, false);
     slow.k().is_slow_only.set(true);
@@ -73,7 +73,7 @@ pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
         slow.step(&mut same_dice);
         slow.k().is_clock_frozen.set(false);
         assert_eq!(cells(fast.k()), cells(slow.k()));
-        let clock = |storm: &Storm| {
+        let clock = |storm: &Storm<1>| {
             let core = storm.k().this_core();
             (core.now.get(), core.consumed.get(), storm.k().platform.clock.get())
         };

@@ -14,7 +14,7 @@ use crate::model_tests::world::Answer;
 use crate::object::{SlotRef, TableRef, TcbRef, TcbSlot};
 use crate::platform::Platform;
 
-pub(super) type K = Kernel<Machine>;
+pub(super) type K<const N: usize> = Kernel<Machine<N>>;
 
 /// What the caller of a successful invocation finds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +81,8 @@ pub(super) fn not_enough_memory(bytes: u64) -> Answer {
 }
 
 /// One invocation of a kernel object.
-pub(super) struct Ask<'k> {
-    pub(super) k: &'k K,
+pub(super) struct Ask<'k, const N: usize> {
+    pub(super) k: &'k K<N>,
     pub(super) thread: TcbRef,
     pub(super) slot: SlotRef,
     pub(super) cap: Cap,
@@ -91,7 +91,7 @@ pub(super) struct Ask<'k> {
     pub(super) caps: Vec<SlotRef>,
 }
 
-impl Ask<'_> {
+impl<const N: usize> Ask<'_, N> {
     /// Message word `n`.
     pub(super) fn word(&self, n: usize) -> u64 {
         self.words.get(n).copied().unwrap_or(0)
@@ -150,7 +150,12 @@ fn bits(word: u64, low: u64, count: u64) -> u64 {
 }
 
 /// Slot and bits left, or type and data of the lookup failure (§2.4).
-pub(super) fn resolve(k: &K, root: Cap, address: u64, depth: u64) -> Result<(SlotRef, u64), Vec<u64>> {
+pub(super) fn resolve<const N: usize>(
+    k: &K<N>,
+    root: Cap,
+    address: u64,
+    depth: u64,
+) -> Result<(SlotRef, u64), Vec<u64>> {
     let mut node = root;
     let mut n = depth;
     loop {
@@ -173,7 +178,7 @@ pub(super) fn resolve(k: &K, root: Cap, address: u64, depth: u64) -> Result<(Slo
 }
 
 /// Resolution of a CPtr in a thread's capability space.
-pub(super) fn resolve_cptr(k: &K, thread: TcbRef, cptr: u64) -> Result<SlotRef, Vec<u64>> {
+pub(super) fn resolve_cptr<const N: usize>(k: &K<N>, thread: TcbRef, cptr: u64) -> Result<SlotRef, Vec<u64>> {
     resolve(k, k.cap(thread.slot(TcbSlot::CSpace)), cptr, 64).map(|(slot, _)| slot)
 }
 
@@ -208,14 +213,14 @@ pub(super) fn page_bits(size: FrameSize) -> u64 {
 }
 
 /// True if the untyped memory in `slot` has children (§2.6; only untyped parents are asked for).
-pub(super) fn has_children(k: &K, slot: SlotRef) -> bool {
+pub(super) fn has_children<const N: usize>(k: &K<N>, slot: SlotRef) -> bool {
     let Some(next) = k.slot(slot).next() else { return false };
     let Some(outer) = extent(k.cap(slot)) else { return false };
     extent(k.cap(next)).is_some_and(|inner| outer.0 <= inner.0 && inner.1 <= outer.1)
 }
 
 /// True if no other capability in the list's neighbourhood designates this table, thread or CNode (§2.7).
-pub(super) fn is_last(k: &K, slot: SlotRef) -> bool {
+pub(super) fn is_last<const N: usize>(k: &K<N>, slot: SlotRef) -> bool {
     let same = |other: Option<SlotRef>| {
         other.is_some_and(|other| match (k.cap(slot), k.cap(other)) {
             (Cap::Tcb { at: a }, Cap::Tcb { at: b }) => a == b,
@@ -228,7 +233,7 @@ pub(super) fn is_last(k: &K, slot: SlotRef) -> bool {
 }
 
 /// Physical address of a thread's IPC buffer, if it may be used so (§7.5).
-pub(super) fn buffer_at(k: &K, thread: TcbRef, for_writing: bool) -> Option<u64> {
+pub(super) fn buffer_at<const N: usize>(k: &K<N>, thread: TcbRef, for_writing: bool) -> Option<u64> {
     let Cap::Frame { base, is_device: false, rights, .. } = k.cap(thread.slot(TcbSlot::Buffer)) else {
         return None;
     };
@@ -236,18 +241,18 @@ pub(super) fn buffer_at(k: &K, thread: TcbRef, for_writing: bool) -> Option<u64>
     is_allowed.then(|| base + k.tcb(thread).buffer_offset())
 }
 
-pub(super) fn memory_word(k: &K, at: u64) -> u64 {
+pub(super) fn memory_word<const N: usize>(k: &K<N>, at: u64) -> u64 {
     k.platform.words::<1>(at)[0].get()
 }
 
 /// The root table that an ASID stands for now.
-pub(super) fn root_of(k: &K, asid: u16) -> Option<TableRef> {
+pub(super) fn root_of<const N: usize>(k: &K<N>, asid: u16) -> Option<TableRef> {
     let pool = k.asid_pools[usize::from(asid / 512)].get()?;
     TableRef::new(memory_word(k, pool.paddr() + 8 * u64::from(asid % 512)))
 }
 
 /// Where the walk for an address stops: log2 of what the entry covers, and the entry (§6.1).
-pub(super) fn walk(k: &K, root: TableRef, vaddr: u64) -> (u64, u64) {
+pub(super) fn walk<const N: usize>(k: &K<N>, root: TableRef, vaddr: u64) -> (u64, u64) {
     let mut table = root.paddr();
     for left in [39, 30, 21, 12] {
         let entry = memory_word(k, table + 8 * bits(vaddr, left, 9));
@@ -270,7 +275,7 @@ pub(super) fn is_writable(entry: u64) -> bool {
 }
 
 /// What the current thread's system call in its registers must lead to.
-pub(super) fn judge(k: &K, thread: TcbRef) -> Verdict {
+pub(super) fn judge<const N: usize>(k: &K<N>, thread: TcbRef) -> Verdict {
     let tcb = k.tcb(thread);
     let Some(call) = Syscall::from_number(tcb.x::<7>().cast_signed()) else { return Verdict::Unknown };
     let (dest, is_first_phase) = match call {

@@ -9,13 +9,13 @@ use crate::kernel::IrqUse;
 use crate::model_tests::world::Answer;
 use crate::model_tests::world_storm::oracle::{
     Ask, DONE, Done, Ruling, alignment, delete_first, failed_lookup, has_children, illegal, invalid_argument,
-    invalid_capability, is_last, not_enough_memory, range, truncated,
+    invalid_capability, is_last, not_enough_memory, range, revoke_first, truncated,
 };
 use crate::object::{SchedContextRef, SlotRef, TcbRef, TcbSlot, ThreadState};
 
 const TICKS_PER_MS: u64 = 62_500;
 
-impl Ask<'_> {
+impl<const N: usize> Ask<'_, N> {
     pub(super) fn ruling(&self) -> Ruling {
         match self.cap {
             Cap::Null | Cap::Zombie { .. } => Err(invalid_capability(0)),
@@ -385,31 +385,46 @@ impl Ask<'_> {
         }
     }
 
-    /// §3.8, for one core.
+    /// §3.8.
     fn irq_control(&self) -> Ruling {
         let at = match self.label {
             l::IRQ_ISSUE_HANDLER => 1,
-            l::IRQ_ISSUE_HANDLER_TRIGGER | l::IRQ_ISSUE_SGI_SIGNAL => 2,
+            l::IRQ_ISSUE_HANDLER_TRIGGER => 2,
+            56 if N == 1 => return self.issue_sgi(),
+            56 => 2,
             _ => return Err(illegal()),
         };
-        self.need(at + 2, 1)?;
-        if self.label == l::IRQ_ISSUE_SGI_SIGNAL {
-            if self.word(0) > 15 {
-                return Err(range(0, 15));
-            }
-            if self.word(1) > 7 {
-                return Err(invalid_argument(1));
-            }
-        } else {
-            if self.word(0) > 159 {
-                return Err(range(0, 159));
-            }
-            let usage = &self.k.irq_uses[usize::try_from(self.word(0)).unwrap()];
-            if usage.get() != IrqUse::Inactive {
-                return Err(Answer::error(9, &[]));
-            }
+        let is_for_core = self.label == 56;
+        self.need(if is_for_core { 5 } else { at + 2 }, 1)?;
+        let irq = self.word(0);
+        if irq > 159 {
+            return Err(range(0, 159));
         }
-        self.vacant(self.arg(1), self.word(at), self.word(at + 1))?;
+        if N > 1 && self.label == l::IRQ_ISSUE_HANDLER_TRIGGER && irq < 32 {
+            return Err(illegal());
+        }
+        if is_for_core && self.word(4) >= N as u64 {
+            return Err(invalid_argument(0));
+        }
+        let core = if is_for_core { self.word(4) } else { 0 };
+        let place = if irq < 32 && core > 0 { 160 + (core - 1) * 32 + irq } else { irq };
+        if self.k.irq_uses[usize::try_from(place).unwrap()].get() != IrqUse::Inactive {
+            return Err(revoke_first());
+        }
+        let depth = if is_for_core { self.word(at + 1) % 256 } else { self.word(at + 1) };
+        self.vacant(self.arg(1), self.word(at), depth)?;
+        Ok(DONE)
+    }
+
+    fn issue_sgi(&self) -> Ruling {
+        self.need(4, 1)?;
+        if self.word(0) > 15 {
+            return Err(range(0, 15));
+        }
+        if self.word(1) > 7 {
+            return Err(invalid_argument(1));
+        }
+        self.vacant(self.arg(1), self.word(2), self.word(3))?;
         Ok(DONE)
     }
 

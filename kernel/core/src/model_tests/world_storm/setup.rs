@@ -23,8 +23,8 @@ pub(super) const MEMORY: u64 = 768 << 10;
 /// Where pages of both address spaces are mapped.
 pub(super) const PAGES: u64 = 0x1000_0000;
 
-pub(super) struct Setup {
-    pub(super) w: World,
+pub(super) struct Setup<const N: usize> {
+    pub(super) w: World<N>,
     /// Slot of the notification that the supervisor sleeps on.
     pub(super) alarm: u64,
     /// Slot of the handler of interrupt 41.
@@ -42,7 +42,7 @@ struct Fill {
 
 impl Fill {
     /// Copies (data `None`) or mints a capability into both spaces, or one of them.
-    fn share(&mut self, w: &World, source: u64, to: [bool; 2], rights: u64, data: Option<u64>) {
+    fn share<const N: usize>(&mut self, w: &World<N>, source: u64, to: [bool; 2], rights: u64, data: Option<u64>) {
         for side in (0..2).filter(|side| to[*side]) {
             let (cnode, radix) = if side == 0 { (self.wide, 6) } else { (self.narrow, 6) };
             let index = self.next[side];
@@ -57,7 +57,7 @@ impl Fill {
         }
     }
 
-    fn give(&mut self, w: &World, source: u64, side: usize) {
+    fn give<const N: usize>(&mut self, w: &World<N>, source: u64, side: usize) {
         let (cnode, radix) = if side == 0 { (self.wide, 6) } else { (self.narrow, 6) };
         w.ok(cnode, l::CNODE_MOVE, &[self.next[side], radix, source, 64], &[CNODE]);
         self.next[side] += 1;
@@ -73,9 +73,9 @@ const fn guard(size: u64) -> u64 {
     size
 }
 
-impl Setup {
+impl<const N: usize> Setup<N> {
     pub(super) fn new() -> Self {
-        let mut w = World::new(MEMORY);
+        let mut w = World::<N>::with_cores(MEMORY);
         let (wide, narrow, top) = (w.make(T::CapTable, 6), w.make(T::CapTable, 6), w.make(T::CapTable, 2));
         let mut fill = Fill { wide, narrow, next: [0, 0] };
         let alarm = w.make(T::Notification, 0);
@@ -106,7 +106,7 @@ impl Setup {
     }
 
     /// A second address space with tables, and pages in both.
-    fn address_spaces(w: &mut World, fill: &mut Fill) -> u64 {
+    fn address_spaces(w: &mut World<N>, fill: &mut Fill) -> u64 {
         let second = w.make(T::VSpace, 0);
         w.ok(6, l::ASID_POOL_ASSIGN, &[], &[second]);
         for space in [second, 3] {
@@ -135,7 +135,7 @@ impl Setup {
     }
 
     fn workers(
-        w: &mut World,
+        w: &mut World<N>,
         fill: &mut Fill,
         [wide, narrow, top]: [u64; 3],
         second: u64,
@@ -148,8 +148,8 @@ impl Setup {
         fill.share(w, wide_root, BOTH, 15, None);
         fill.share(w, narrow, BOTH, 15, Some(guard(58) | 3 << 6));
         fill.share(w, top, NARROW, 15, None);
-        let control = w.info(word::SCHED_CONTROL);
         for n in 0..6u64 {
+            let control = w.info(word::SCHED_CONTROL) + n % N as u64;
             let thread = w.make(T::Tcb, 0);
             let frame = w.make(T::SmallPage, 0);
             let (root, data) = match n {
@@ -189,7 +189,7 @@ impl Setup {
     }
 
     /// Memory, interrupts and the rest.
-    fn others(w: &mut World, fill: &mut Fill) {
+    fn others(w: &mut World<N>, fill: &mut Fill) {
         for (bits, side) in [(14, 0), (13, 1), (12, 0), (12, 1), (10, 0), (9, 1)] {
             let untyped = w.make(T::Untyped, bits);
             fill.share(w, untyped, [side == 0, side == 1], 15, None);
@@ -206,12 +206,22 @@ impl Setup {
             w.ok(4, l::IRQ_ISSUE_HANDLER, &[irq, slot, 64], &[CNODE]);
             fill.share(w, slot, [side == 0, side == 1], 15, None);
         }
-        let sgi = w.free_slot();
-        w.ok(4, l::IRQ_ISSUE_SGI_SIGNAL, &[3, 1, sgi, 64], &[CNODE]);
-        fill.share(w, sgi, WIDE, 15, None);
+        let issued = w.free_slot();
+        if N == 1 {
+            w.ok(4, l::IRQ_ISSUE_SGI_SIGNAL, &[3, 1, issued, 64], &[CNODE]);
+        } else {
+            w.ok(4, l::IRQ_ISSUE_HANDLER_TRIGGER_CORE, &[20, 1, issued, 64, 1], &[CNODE]);
+        }
+        fill.share(w, issued, WIDE, 15, None);
         let empty = w.make(T::CapTable, 1);
         fill.give(w, empty, 1);
-        let shared = [(5, NARROW), (6, BOTH), (11, NARROW), (w.info(word::SCHED_CONTROL), BOTH)];
+        let shared = [
+            (5, NARROW),
+            (6, BOTH),
+            (11, NARROW),
+            (w.info(word::SCHED_CONTROL), BOTH),
+            (w.info(word::SCHED_CONTROL) + N as u64 - 1, WIDE),
+        ];
         for (slot, to) in shared {
             fill.share(w, slot, to, 15, None);
         }

@@ -16,7 +16,7 @@ fn dead_asid() -> Answer {
     failed_lookup(false, &[1])
 }
 
-impl Ask<'_> {
+impl<const N: usize> Ask<'_, N> {
     /// The VSpace argument, capability 1: table and ASID, not yet known to be live.
     fn space_argument(&self) -> Result<(TableRef, u16), Answer> {
         match self.arg(1) {

@@ -59,8 +59,8 @@ impl Counts {
     }
 }
 
-pub(super) struct Storm {
-    pub(super) setup: Setup,
+pub(super) struct Storm<const N: usize> {
+    pub(super) setup: Setup<N>,
     pub(super) counts: Counts,
     /// Where each thread executed its last system call: there again means that it is repeated.
     last_svc: BTreeMap<TcbRef, u64>,
@@ -73,7 +73,7 @@ pub(super) struct Storm {
     pub(super) is_verbose: bool,
 }
 
-impl Storm {
+impl<const N: usize> Storm<N> {
     pub(super) fn new() -> Self {
         let setup = Setup::new();
         Self {
@@ -88,13 +88,17 @@ impl Storm {
         }
     }
 
-    pub(super) fn k(&self) -> &K {
+    pub(super) fn k(&self) -> &K<N> {
         &self.setup.w.k
     }
 
     /// False: nothing will ever happen again in this world.
     pub(super) fn step(&mut self, dice: &mut Dice<'_>) -> bool {
         self.counts.steps += 1;
+        if N > 1 && self.enter_core(dice) {
+            self.after();
+            return true;
+        }
         let Some(thread) = self.k().current_thread() else { return self.wait(dice) };
         self.idle = 0;
         let is_supervisor = thread == self.setup.w.root;
@@ -121,6 +125,25 @@ impl Storm {
         true
     }
 
+    /// Another core enters next. True if it did so already: it was stopped, told to choose anew, or its timer fired.
+    fn enter_core(&self, dice: &mut Dice<'_>) -> bool {
+        let machine = &self.setup.w.k.platform;
+        let core = dice.index(N);
+        machine.core.set(core);
+        let told = (machine.stopped.get() | machine.woken.get()) & 1 << core != 0;
+        machine.stopped.set(machine.stopped.get() & !(1 << core));
+        machine.woken.set(machine.woken.get() & !(1 << core));
+        if told {
+            self.enter_at_pc();
+            self.k().handle_interrupt(Some(1));
+        } else if machine.clock.get() >= machine.deadlines[core].get() {
+            self.interrupt(Some(27));
+        } else {
+            return false;
+        }
+        true
+    }
+
     fn after(&mut self) {
         if self.is_checked {
             check(self.k());
@@ -131,7 +154,8 @@ impl Storm {
     fn wait(&mut self, dice: &mut Dice<'_>) -> bool {
         self.counts.idle += 1;
         self.idle += 1;
-        let left = self.k().platform.deadlines[0].get().saturating_sub(self.k().platform.clock.get());
+        let left =
+            self.k().platform.deadlines[self.k().platform.core()].get().saturating_sub(self.k().platform.clock.get());
         if self.idle < 3 && left < 1 << 40 && dice.percent(60) {
             self.pass(left + dice.below(2) * 1000);
         } else {
@@ -139,7 +163,7 @@ impl Storm {
             self.interrupt(Some(irq));
         }
         self.after();
-        self.idle < 12
+        self.idle < 12 * u32::try_from(N).unwrap()
     }
 
     fn pass(&self, ticks: u64) {
@@ -156,7 +180,9 @@ impl Storm {
         }
         // What the controller keeps away does not come; one that a handler holds neither.
         let hardware = &self.k().platform.hardware;
-        let irq = irq.filter(|irq| !hardware.held.borrow().contains(&(0, *irq)));
+        let irq = irq.filter(|irq| {
+            !hardware.held.borrow().contains(&(if *irq < 32 { self.k().platform.core() } else { 0 }, *irq))
+        });
         self.enter_at_pc();
         self.k().handle_interrupt(irq);
     }
@@ -313,7 +339,8 @@ impl Storm {
 
     /// Nothing but these words differs from the state before.
     fn unchanged(&self, before: &Cells, allowed: &[u64], is_ticking: bool) {
-        if is_ticking {
+        // On several cores the thread that is asked for was stopped first, whatever the answer.
+        if is_ticking || N > 1 {
             return;
         }
         let machine = &self.setup.w.k.platform;
@@ -330,7 +357,7 @@ fn is_self_stopping(label: u64) -> bool {
 }
 
 /// The budget of the current scheduling context is used up: the system call is not carried out.
-fn is_broke(k: &K) -> bool {
+fn is_broke<const N: usize>(k: &K<N>) -> bool {
     let core = k.this_core();
     let Some(context) = core.current_context.get() else { return false };
     let used = core.consumed.get() + (k.platform.clock.get() - core.now.get());
@@ -338,7 +365,7 @@ fn is_broke(k: &K) -> bool {
 }
 
 /// Where the answer of so many words stands: x0, x1, message registers, buffer words.
-fn answer_words(k: &K, thread: TcbRef, words: usize) -> Vec<u64> {
+fn answer_words<const N: usize>(k: &K<N>, thread: TcbRef, words: usize) -> Vec<u64> {
     let register = |n: usize| thread.paddr() + 8 * (context::X0 + n) as u64;
     let mut at = vec![register(0), register(1)];
     at.extend((0..words.min(4)).map(|n| register(2 + n)));
@@ -362,7 +389,7 @@ pub(super) struct Cells {
     masks: [BTreeSet<(usize, u32)>; 2],
 }
 
-pub(super) fn cells(k: &K) -> Cells {
+pub(super) fn cells<const N: usize>(k: &K<N>) -> Cells {
     let core = k.this_core();
     let hardware = &k.platform.hardware;
     Cells {
@@ -371,7 +398,7 @@ pub(super) fn cells(k: &K) -> Cells {
         switch: core.switch.get(),
         installed: core.installed_space.get(),
         is_pending: [core.space_changed.get(), core.reprogram.get()],
-        deadline: k.platform.deadlines[0].get(),
+        deadline: k.platform.deadlines[k.platform.core()].get(),
         irq_uses: k.irq_uses.iter().map(Cell::get).collect(),
         pools: k.asid_pools.iter().take(8).map(Cell::get).collect(),
         masks: [hardware.unmasked.borrow().clone(), hardware.held.borrow().clone()],

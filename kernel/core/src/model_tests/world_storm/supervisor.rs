@@ -32,7 +32,7 @@ pub(super) fn sleep(alarm: u64) -> Call {
 }
 
 /// One thing that the supervisor does.
-pub(super) fn mend(census: &Census<'_>, alarm: u64, dice: &mut Dice<'_>) -> Call {
+pub(super) fn mend<const N: usize>(census: &Census<'_, N>, alarm: u64, dice: &mut Dice<'_>) -> Call {
     // Its own thread and the boot capabilities come first in the root CNode.
     let own = 30;
     let thread = census.find(dice, |cap| matches!(cap, Cap::Tcb { .. }));

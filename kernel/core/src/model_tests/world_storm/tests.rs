@@ -7,10 +7,10 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-fn storm(first: u64, cases: u64, steps: u64) -> Counts {
+fn storm<const N: usize>(first: u64, cases: u64, steps: u64) -> Counts {
     let mut counts = Counts::default();
     for seed in first..first + cases {
-        counts.add(&run(seed, steps));
+        counts.add(&run::<N>(seed, steps));
     }
     counts
 }
@@ -18,7 +18,14 @@ fn storm(first: u64, cases: u64, steps: u64) -> Counts {
 #[test]
 fn storm_agrees_with_the_abi() {
     let first = number("HYBRID_MODEL_SEED", 1);
-    let counts = storm(first, number("HYBRID_MODEL_CASES", 40), number("HYBRID_MODEL_STEPS", 400));
+    let counts = storm::<1>(first, number("HYBRID_MODEL_CASES", 40), number("HYBRID_MODEL_STEPS", 400));
+    println!("{counts:?}");
+}
+
+#[test]
+fn storm_agrees_with_the_abi_on_four_cores() {
+    let first = number("HYBRID_MODEL_SEED", 1);
+    let counts = storm::<4>(first, number("HYBRID_MODEL_CASES", 40), number("HYBRID_MODEL_STEPS", 400));
     println!("{counts:?}");
 }
 
@@ -52,7 +59,7 @@ fn long() {
     let start = std::time::Instant::now();
     let (mut counts, mut compared) = (Counts::default(), Counts::default());
     for seed in first..first + cases {
-        counts.add(&run(seed, steps));
+        counts.add(&run::<1>(seed, steps));
         if seed % 8 == 0 {
             compared.add(&compare_fast_and_slow(seed, steps));
         }
