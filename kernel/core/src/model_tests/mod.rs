@@ -34,4 +34,4 @@ mod vectors;
 mod world;
 mod world_storm;
 
-pub use world_storm::{Counts, compare_fast_and_slow, run, take_bytes};
+pub use world_storm::{Counts, compare_fast_and_slow, run, take_bytes, take_invocations};

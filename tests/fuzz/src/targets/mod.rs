@@ -9,6 +9,7 @@ mod net;
 mod nic;
 mod provider;
 mod ring;
+mod storm;
 mod terminal;
 mod texts;
 
@@ -21,6 +22,7 @@ pub use net::{target_netd, target_netd_parameters};
 pub use nic::target_nic;
 pub use provider::target_provider;
 pub use ring::target_ring;
+pub use storm::{target_kernel_decoder, target_kernel_storm};
 pub use terminal::target_terminal;
 pub use texts::{target_idl_text, target_resolver};
 
@@ -56,7 +58,7 @@ const fn target(
 }
 
 /// All targets.
-pub static ALL: [Target; 20] = [
+pub static ALL: [Target; 22] = [
     target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
     target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),
     target("idl-text", "texts for the IDL compiler", target_idl_text, texts::idl_texts, None),
@@ -110,6 +112,20 @@ pub static ALL: [Target; 20] = [
         Some(texts::is_resolved),
     ),
     target("kernel", "system calls, faults, interrupts and time", target_kernel, kernel::samples, None),
+    target(
+        "kernel-storm",
+        "the kernel's model: sequences of everything, invariants and answers checked",
+        target_kernel_storm,
+        storm::sequences,
+        None,
+    ),
+    target(
+        "kernel-decoder",
+        "the kernel's model: invocations without sense, answers checked",
+        target_kernel_decoder,
+        storm::sequences,
+        None,
+    ),
     target("ring", "a ring whose peer writes anything", target_ring, ring::samples, None),
     target("http1", "an HTTP connection; any split gives the same", target_http1, http::requests, None),
     target("httpd", "httpd between clients and providers that lie", target_httpd, http::conversations, None),

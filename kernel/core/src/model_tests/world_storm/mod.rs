@@ -48,6 +48,39 @@ pub fn run<const N: usize>(seed: u64, steps: u64) -> Counts {
     storm.counts.clone()
 }
 
+/// As [`take_bytes`], but the bytes are invocations only: capability, label, length, words, all of them without any sense.
+pub fn take_invocations(bytes: &[u8]) -> u64 {
+    let mut dice = Dice::Bytes(bytes);
+    let mut storm = Storm::<1>::new();
+    while !dice.is_used_up() && storm.counts.steps < 300 && storm.step_of_decoder(&mut dice) {}
+    storm.counts.steps
+}
+
+/// What a long operation left: memory, the kernel's own state, and how many preemption points it had.
+#[derive(Debug, PartialEq, Eq)]
+struct Left {
+    memory: Vec<u64>,
+    cells: step::Cells,
+    points: u32,
+}
+
+/// After a storm, the supervisor deletes, revokes or retypes something, preempted after so many preemption points (`None`: never).
+/// `None`: the supervisor cannot run any more.
+fn preempted_operation(seed: u64, steps: u64, at: Option<u32>) -> Option<Left> {
+    let mut dice = Dice::new(seed);
+    let mut storm = Storm::<1>::new();
+    storm.is_checked = false;
+    for _ in 0..steps {
+        storm.step(&mut dice);
+    }
+    storm.wake_supervisor()?;
+    let points = storm.long_operation(&mut dice, at);
+    crate::model_tests::invariants::check(storm.k());
+    let mut memory = Vec::new();
+    storm.k().platform.save(&mut memory);
+    Some(Left { memory, cells: cells(storm.k()), points })
+}
+
 /// Runs the case that bytes stand for: every decision is made by the next of them.
 pub fn take_bytes(bytes: &[u8]) -> u64 {
     let mut dice = Dice::Bytes(bytes);

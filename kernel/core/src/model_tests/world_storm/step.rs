@@ -144,6 +144,74 @@ impl<const N: usize> Storm<N> {
         true
     }
 
+    /// Nothing but one invocation, of which every part is the next byte or word of the input.
+    pub(super) fn step_of_decoder(&mut self, dice: &mut Dice<'_>) -> bool {
+        self.counts.steps += 1;
+        let Some(thread) = self.k().current_thread() else { return self.wait(dice) };
+        let census = Census::of(self.k(), thread, self.setup.end + 8);
+        let word = |dice: &mut Dice<'_>| match dice.below(4) {
+            0 => census.any(dice),
+            1 => dice.below(256),
+            2 => hostile(dice),
+            _ => dice.word(),
+        };
+        let (dest, label, length) = (census.any(dice), dice.below(64), dice.below(12));
+        let words = (0..length).map(|_| word(dice)).collect();
+        let caps: Vec<u64> = (0..dice.below(4)).map(|_| census.any(dice)).collect();
+        let info = MessageInfo::new(label, 0, caps.len() as u64, length).0;
+        let number = if dice.below(8) == 0 { Syscall::NbSend } else { Syscall::Call }.number();
+        let call = Call { number, x0: dest, info, words, caps, ..Call::default() };
+        self.put(thread, &call);
+        self.svc(thread, dice);
+        self.after();
+        true
+    }
+
+    /// Makes the supervisor the current thread, if it still can be.
+    pub(super) fn wake_supervisor(&mut self) -> Option<()> {
+        for _ in 0..3 {
+            if self.k().current_thread() == Some(self.setup.w.root) {
+                return Some(());
+            }
+            self.setup.w.k.platform.hardware.held.borrow_mut().remove(&(0, ALARM));
+            self.interrupt(Some(ALARM));
+        }
+        None
+    }
+
+    /// The supervisor deletes, revokes or retypes; preempted at one point, then it goes on to the end. Gives the number of points.
+    pub(super) fn long_operation(&mut self, dice: &mut Dice<'_>, preempt_at: Option<u32>) -> u32 {
+        let thread = self.setup.w.root;
+        let slots: Vec<u64> = (30..self.setup.end).filter(|n| self.setup.w.cap(*n) != crate::cap::Cap::Null).collect();
+        let slot = if slots.is_empty() { self.setup.alarm } else { dice.pick(&slots) };
+        let (dest, label, words) = match dice.below(3) {
+            0 => (2, l::CNODE_DELETE, vec![slot, 64]),
+            1 => (2, l::CNODE_REVOKE, vec![slot, 64]),
+            _ => (slot, l::UNTYPED_RETYPE, vec![2, 0, 0, 0, self.setup.end + 4, 1]),
+        };
+        let info = MessageInfo::new(label, 0, 1, words.len() as u64).0;
+        let number = Syscall::Call.number();
+        self.put(thread, &Call { number, x0: dest, info, words, caps: vec![2], ..Call::default() });
+        let machine = &self.setup.w.k.platform;
+        let asked = machine.asked.get();
+        self.k().work_limit.set(1);
+        machine.countdown.set(preempt_at);
+        let tcb = self.k().tcb(thread);
+        let at = tcb.pc();
+        // It is repeated until it is done, or has deleted who repeats it.
+        loop {
+            tcb.set_fault_ip(at);
+            tcb.set_pc(at + 4);
+            self.k().handle_syscall();
+            check(self.k());
+            if self.k().current_thread() != Some(thread) || tcb.pc() != at {
+                break;
+            }
+        }
+        machine.countdown.set(None);
+        machine.asked.get() - asked
+    }
+
     fn after(&mut self) {
         if self.is_checked {
             check(self.k());

@@ -1,7 +1,9 @@
 //! Slices of the storm for the ordinary test run, and the long one.
 
 use crate::model_tests::world_storm::dice::Dice;
-use crate::model_tests::world_storm::{Counts, compare_fast_and_slow, run, take_bytes};
+use crate::model_tests::world_storm::{
+    Counts, compare_fast_and_slow, preempted_operation, run, take_bytes, take_invocations,
+};
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -47,6 +49,34 @@ fn storm_takes_any_bytes() {
         steps += take_bytes(&bytes);
     }
     assert!(steps > 1000, "{steps} steps");
+}
+
+#[test]
+fn decoder_takes_any_bytes() {
+    let mut dice = Dice::new(8);
+    let mut steps = 0;
+    for _ in 0..20 {
+        let bytes: Vec<u8> = (0..2000).map(|_| dice.word().to_le_bytes()[5]).collect();
+        steps += take_invocations(&bytes);
+    }
+    assert!(steps > 500, "{steps} steps");
+}
+
+/// Delete, Revoke and Retype after random storms, preempted after each preemption point in turn: memory and kernel end as if they had
+/// not been preempted.
+#[test]
+fn long_operations_end_the_same_wherever_they_are_preempted() {
+    let mut points = 0;
+    for seed in 1..=number("HYBRID_MODEL_CASES", 80) {
+        let Some(whole) = preempted_operation(seed, 60, None) else { continue };
+        points += whole.points;
+        for at in 0..whole.points {
+            let mut cut = preempted_operation(seed, 60, Some(at)).unwrap();
+            cut.points = whole.points;
+            assert!(cut == whole, "seed {seed}, preempted at {at}: another state");
+        }
+    }
+    assert!(points >= 8, "{points} points");
 }
 
 /// The long run: `HYBRID_MODEL_SEED`, `HYBRID_MODEL_CASES` and `HYBRID_MODEL_STEPS` say which cases. Every eighth case is
