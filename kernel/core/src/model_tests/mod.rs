@@ -12,6 +12,8 @@ mod capability_model;
 mod cores;
 #[cfg(test)]
 mod debug_calls;
+#[cfg(test)]
+mod deliberate;
 mod hardware;
 mod invariants;
 #[cfg(test)]

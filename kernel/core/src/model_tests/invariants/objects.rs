@@ -85,6 +85,7 @@ pub(super) fn replies<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects)
             assert_eq!(k.reply(older).newer(), Some(*reply));
         }
         if let Some(context) = view.sched_context() {
+            assert!(objects.contexts.contains(&context), "a chain of a dead scheduling context");
             assert_eq!(k.context(context).reply(), Some(*reply));
         }
     }
@@ -217,6 +218,8 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
     for thread in &release {
         assert!(k.tcb(*thread).is_release_queued() && k.tcb(*thread).state().is_runnable());
         assert!(is_at_home(*thread), "in another core's release queue");
+        let context = k.tcb(*thread).sched_context();
+        assert!(context.is_some_and(|context| k.context(context).is_active()), "in the release queue without time");
     }
     let current = state.current.get();
     for thread in objects.threads.iter().filter(|thread| is_at_home(**thread)) {
