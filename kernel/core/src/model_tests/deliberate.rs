@@ -172,3 +172,24 @@ fn dead_context_leaves_its_chain() {
     let Cap::Reply { at, .. } = w.cap(reply) else { panic!() };
     assert_eq!(w.k.reply(at).sched_context(), None);
 }
+
+/// A call to a server of lower priority lets a ready thread between the two run first, with the server's own time and with lent time.
+#[test]
+fn call_to_a_lower_server_overtakes_nobody() {
+    for is_passive in [false, true] {
+        let mut w = low_root();
+        let (endpoint, reply) = (w.make(T::Endpoint, 0), w.make(T::Reply, 0));
+        let (server, middle, caller) = (w.thread(200), w.thread(205), w.thread(210));
+        w.start(server);
+        w.receive(Syscall::Recv, endpoint, reply);
+        if is_passive {
+            w.ok(server.context, l::SCHED_CONTEXT_UNBIND, &[], &[]);
+        }
+        w.start(middle);
+        w.start(caller);
+        assert_eq!(w.current(), caller.at);
+        w.send(Syscall::Call, endpoint, 1, &[], &[]);
+        assert_eq!(w.current(), middle.at);
+        check(&w.k);
+    }
+}
