@@ -4,25 +4,31 @@ use crate::scenario::{Image, Scenario, Stage};
 use anyhow::{Result, bail};
 use std::time::Duration;
 
-const WITHIN: Duration = Duration::from_secs(180);
+const WITHIN: Duration = Duration::from_secs(300);
 
-/// One scenario for each interrupt controller, and one with a kernel that exports no counter and no timer.
+/// One scenario for each interrupt controller, on one and on four cores, and one with a kernel that exports no counter and no timer.
 pub(super) fn all() -> Vec<Scenario> {
-    [("gicv2", 2, 1, true), ("gicv3", 3, 1, true), ("bare", 2, 1, false)]
-        .map(|(name, gic, cores, has_exports)| Scenario {
-            name: format!("kernel-foreign-root-{name}"),
-            about: "a root task in C finds what the published configuration says".into(),
-            image: Image::ForeignRoot { gic, cores, has_exports },
-            hardware: Hardware {
-                gic,
-                smp: cores,
-                memory_mib: 1024,
-                command_line: "root_cnode_bits=14".into(),
-                ..Hardware::default()
-            },
-            run: foreign,
-        })
-        .into()
+    [
+        ("gicv2", 2, 1, true),
+        ("gicv3", 3, 1, true),
+        ("bare", 2, 1, false),
+        ("smp-gicv2", 2, 4, true),
+        ("smp-gicv3", 3, 4, true),
+    ]
+    .map(|(name, gic, cores, has_exports)| Scenario {
+        name: format!("kernel-foreign-root-{name}"),
+        about: "a root task in C finds what the published configuration says".into(),
+        image: Image::ForeignRoot { gic, cores, has_exports },
+        hardware: Hardware {
+            gic,
+            smp: cores,
+            memory_mib: 1024,
+            command_line: "root_cnode_bits=14".into(),
+            ..Hardware::default()
+        },
+        run: foreign,
+    })
+    .into()
 }
 
 /// It prints through a UART that it maps itself, and powers the machine off.
