@@ -403,8 +403,7 @@ void begin(const byte *boot_info) {
 #endif
     local_thread(scratch);
     exports(scratch);
-    /* Fewer on several cores: each change of a mapping stops all of an emulator's cores, which takes its time. */
-    word made = spaces_and_threads(scratch, CONFIG_MAX_NUM_NODES > 1 ? 12 : 50);
+    word made = spaces_and_threads(scratch, 50);
     print("foreign-root: ");
     print_number(made);
     print(" address spaces and threads made and revoked\nforeign-root: PASS\n");

@@ -68,6 +68,7 @@ impl MachineOptions {
             cpu: self.cpu.clone(),
             memory_mib: self.memory.unwrap_or(memory_mib),
             smp: self.smp,
+            take_turns: std::thread::available_parallelism().is_ok_and(|cores| cores.get() < usize::from(self.smp)),
             counts_instructions: self.icount,
             http_port: None,
             has_open_cable: false,

@@ -20,6 +20,9 @@ pub struct Hardware {
     pub memory_mib: u32,
     /// Number of cores.
     pub smp: u8,
+    /// The cores take turns on one thread of the host. A core that waits for another's lock gives its turn away, where it would
+    /// otherwise burn the host's time that the other one needs: on a host with fewer cores that is faster by far.
+    pub take_turns: bool,
     /// Count instructions instead of time (`-icount shift=0,sleep=off`).
     pub counts_instructions: bool,
     /// Host port, on 127.0.0.1 only, that leads to the guest's port 80; none: no network card.
@@ -40,6 +43,7 @@ impl Default for Hardware {
             cpu: "cortex-a53".into(),
             memory_mib: 512,
             smp: 1,
+            take_turns: false,
             counts_instructions: false,
             http_port: None,
             has_open_cable: false,
@@ -73,6 +77,9 @@ impl Hardware {
         let virtualization = if self.starts_at_el2 { ",virtualization=on" } else { "" };
         add(&["-M", &format!("virt,gic-version={}{virtualization}", self.gic)]);
         add(&["-cpu", &self.cpu, "-smp", &self.smp.to_string(), "-m", &format!("{}M", self.memory_mib)]);
+        if self.take_turns {
+            add(&["-accel", "tcg,thread=single"]);
+        }
         // -no-reboot: a reset of the guest ends QEMU, so that no machine resets for ever.
         add(&["-nodefaults", "-no-reboot", "-display", "none", "-monitor", "none"]);
         let signal = if signals { "on" } else { "off" };

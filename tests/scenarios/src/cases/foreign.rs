@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
         hardware: Hardware {
             gic,
             smp: cores,
+            take_turns: cores > 1,
             memory_mib: 1024,
             command_line: "root_cnode_bits=14".into(),
             ..Hardware::default()
