@@ -37,22 +37,39 @@ struct Tickets {
 
 static LOCK: Tickets = Tickets { next: AtomicU32::new(0), served: AtomicU32::new(0) };
 
-/// Takes the kernel lock. While another core has it, does what that one asks for.
+/// A ticket of the lock that another core has.
+#[derive(Clone, Copy)]
+pub(crate) struct Ticket(u32);
+
+/// Takes the kernel lock, if it is free; else [`wait`] follows.
 #[inline(always)]
-pub(crate) fn enter(serve: impl Fn(Request)) {
+pub(crate) fn try_enter() -> Result<(), Ticket> {
     if CORES == 1 {
-        return;
+        return Ok(());
     }
-    let place = &PLACES[number()];
     // Release: who sees it sees the registers that were saved before.
-    place.state.store(INSIDE, Ordering::Release);
+    PLACES[number()].state.store(INSIDE, Ordering::Release);
     let ticket = LOCK.next.fetch_add(1, Ordering::Relaxed);
-    while LOCK.served.load(Ordering::Acquire) != ticket {
+    if LOCK.served.load(Ordering::Acquire) == ticket { Ok(()) } else { Err(Ticket(ticket)) }
+}
+
+/// Waits for the lock. While another core has it, does what that one asks for.
+pub(crate) fn wait(ticket: Ticket, serve: impl Fn(Request)) {
+    let place = &PLACES[number()];
+    while LOCK.served.load(Ordering::Acquire) != ticket.0 {
         if let Some(request) = Request::from_word(place.request.load(Ordering::Acquire)) {
             serve(request);
             place.request.store(NOTHING, Ordering::Release);
         }
         cpu::let_others_run();
+    }
+}
+
+/// Takes the kernel lock.
+#[inline(always)]
+pub(crate) fn enter(serve: impl Fn(Request)) {
+    if let Err(ticket) = try_enter() {
+        wait(ticket, serve);
     }
 }
 

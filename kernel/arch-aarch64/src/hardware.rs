@@ -8,7 +8,7 @@ use hybrid_abi::limits::{FIRST_SPI, REMOTE_CALL_SGI, RESCHEDULE_SGI, TCB_FLAG_FP
 use hybrid_kernel_core::object::{Tcb, TcbRef};
 use hybrid_kernel_core::platform::{CacheOperation, Platform};
 
-use crate::cores::{self, CORES, Request};
+use crate::cores::{self, CORES, Request, Ticket};
 use crate::device_tree::REGIONS_MAX;
 use crate::fp::{FP_KERNEL, FpUnit};
 use crate::gic::Gic;
@@ -77,7 +77,15 @@ impl Hardware {
     /// Takes the kernel lock.
     #[inline(always)]
     pub(crate) fn enter(&self) {
-        cores::enter(|request| self.serve(request));
+        if let Err(ticket) = cores::try_enter() {
+            self.wait(ticket);
+        }
+    }
+
+    /// Waits for the lock that another core has.
+    #[inline(never)]
+    pub(crate) fn wait(&self, ticket: Ticket) {
+        cores::wait(ticket, |request| self.serve(request));
     }
 
     /// Does what the holder of the lock asks this core for, while it waits.
@@ -146,7 +154,7 @@ impl Hardware {
 
     #[inline(never)]
     fn change_fp_owner(&self, thread: TcbRef) -> usize {
-        if CORES > 1 {
+        if CORES > 1 && self.own.iter().any(|own| own.fp.is_owner(thread)) {
             self.fetch_fp(thread);
         }
         self.own().fp.give_to(thread, direct(thread.paddr()))

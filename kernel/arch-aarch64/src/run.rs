@@ -55,9 +55,13 @@ macro_rules! fast_ways {
         #[unsafe(no_mangle)]
         #[cfg_attr(feature = "latency", expect(unused_variables, reason = "there the call is counted as a whole"))]
         extern "C" fn $handler(x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u64, x6: u64, number: i64) -> usize {
-            let kernel = enter();
+            if let Err(ticket) = cores::try_enter() {
+                return contended_system_call(ticket);
+            }
             #[cfg(feature = "latency")]
             return slow_system_call();
+            #[cfg(not(feature = "latency"))]
+            let kernel = kernel();
             #[cfg(not(feature = "latency"))]
             match kernel.$fast(&Entry { cptr: x0, info: x1, words: [x2, x3, x4, x5], reply: x6, number }) {
                 Way::Runs(thread) => leave_for(kernel, thread),
@@ -107,6 +111,14 @@ pub(crate) unsafe fn join() -> ! {
     enter();
     // SAFETY: the lock is given up by the boot core once the core has booted.
     unsafe { leave_to_user(None) }
+}
+
+/// A system call while another core has the lock: no fast way, whose registers would have to survive the wait.
+#[cold]
+#[inline(never)]
+fn contended_system_call(ticket: cores::Ticket) -> usize {
+    kernel().platform().wait(ticket);
+    slow_system_call()
 }
 
 /// The ordinary way of a system call, with the lock.

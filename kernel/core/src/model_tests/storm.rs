@@ -34,6 +34,13 @@ enum Event {
         reply: usize,
         length: u64,
     },
+    /// A call with notifications 0 and 1 (and endpoint 0) as drivers do it: dest and source by their slots, reply object 0…2.
+    Bell {
+        call: Syscall,
+        dest: usize,
+        source: usize,
+        reply: usize,
+    },
     /// The current thread invokes an object: object, label, words, capabilities.
     Invoke {
         object: usize,
@@ -64,6 +71,13 @@ fn event() -> impl Strategy<Value = Event> {
             prop::sample::select(vec![Syscall::Call, Syscall::Call, Syscall::ReplyRecv, Syscall::ReplyRecv, Syscall::Recv]),
             0..2usize, 0..3usize, 0..3usize, 0..8u64,
         ).prop_map(|(call, endpoint, badge, reply, length)| Event::Talk { call, endpoint, badge, reply, length }),
+        20 => (
+            prop::sample::select(vec![
+                Syscall::Send, Syscall::NbSend, Syscall::Wait, Syscall::NbWait, Syscall::NbSendWait, Syscall::NbSendRecv,
+                Syscall::Recv,
+            ]),
+            prop_oneof![4 => 8..14usize, 1 => 0..8usize], prop_oneof![4 => 8..14usize, 1 => 0..8usize], 0..3usize,
+        ).prop_map(|(call, dest, source, reply)| Event::Bell { call, dest, source, reply }),
         4 => (object.clone(), 0..60u64, prop::array::uniform6(word), prop::array::uniform3(object.clone()))
             .prop_map(|(object, label, words, caps)| Event::Invoke { object, label, words, caps }),
         8 => (0..12u8, object.clone(), object, 0..260u64)
@@ -162,6 +176,16 @@ impl Storm {
                 let badge = if *call == Syscall::Call { *badge } else { 0 };
                 tcb.set_x::<0>(self.slots[endpoint * 4 + badge]);
                 tcb.set_x::<6>(self.slots[FIRST_REPLY + reply]);
+                w.svc(call.number());
+            }
+            Event::Bell { call, dest, source, reply } => {
+                self.put(MessageInfo::new(5, 0, 0, 2), &[9, 8, 7, 6], [0; 3]);
+                let tcb = w.k.tcb(w.current());
+                let is_send = matches!(call, Syscall::Send | Syscall::NbSend);
+                let reply = self.slots[FIRST_REPLY + reply];
+                tcb.set_x::<0>(self.slots[if is_send { *dest } else { *source }]);
+                tcb.set_x::<6>(if *call == Syscall::NbSendWait { self.slots[*dest] } else { reply });
+                tcb.set_x::<8>(self.slots[*dest]);
                 w.svc(call.number());
             }
             Event::Invoke { object, label, words, caps } => {
@@ -332,4 +356,40 @@ fn fast_path_is_taken_by_page_faults() {
             assert_eq!(w.k.fast_count.get() - before, if is_slow { 0 } else { 2 * round });
         }
     }
+}
+
+/// So do signals, waits and interrupts: each of these steps takes a fast way, and the right thread goes on.
+#[test]
+fn fast_path_is_taken_by_signals_and_interrupts() {
+    let mut w = World::new(1 << 20);
+    let (ping, pong) = (w.make(T::Notification, 0), w.make(T::Notification, 0));
+    let irq = w.free_slot();
+    w.ok(4, l::IRQ_ISSUE_HANDLER, &[40, irq, 64], &[CNODE]);
+    w.ok(irq, l::IRQ_SET_HANDLER, &[], &[ping]);
+    let (high, low) = (w.thread(210), w.thread(200));
+    w.ok(1, l::TCB_SET_PRIORITY, &[100], &[1]);
+    w.start(low);
+    w.start(high);
+    let step = |call: Syscall, x0: u64, x6: u64, next: crate::object::TcbRef| {
+        let before = w.k.fast_count.get();
+        let tcb = w.k.tcb(w.current());
+        tcb.set_x::<0>(x0);
+        tcb.set_x::<1>(0);
+        tcb.set_x::<6>(x6);
+        w.svc(call.number());
+        assert_eq!((w.current(), w.k.fast_count.get()), (next, before + 1), "{call:?}");
+        check(&w.k);
+    };
+    assert_eq!(w.current(), high.at);
+    step(Syscall::NbWait, ping, 0, high.at);
+    step(Syscall::Wait, ping, 0, low.at);
+    step(Syscall::Send, ping, 0, high.at);
+    step(Syscall::NbSendWait, ping, pong, low.at);
+    step(Syscall::NbWait, pong, 0, low.at);
+    step(Syscall::NbSendWait, pong, ping, high.at);
+    step(Syscall::NbSendWait, ping, pong, low.at);
+    let before = w.k.fast_count.get();
+    w.interrupt(40);
+    assert_eq!((w.current(), w.k.fast_count.get()), (high.at, before + 1));
+    check(&w.k);
 }
