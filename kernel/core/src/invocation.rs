@@ -126,6 +126,14 @@ impl Invocation<'_> {
         }
     }
 
+    /// Message registers from `first` on, as many as there are.
+    #[inline(always)]
+    pub(crate) fn words_from(&self, first: usize) -> impl Iterator<Item = u64> {
+        let registers = [2, 3, 4, 5].map(|word| self.tcb.context_word(word));
+        let rest = self.buffer.into_iter().flatten().skip(ipc_buffer::MESSAGE.wrapping_add(REGISTER_WORDS));
+        registers.into_iter().chain(rest.map(Cell::get)).take(self.length).skip(first)
+    }
+
     /// Fails unless `words` words and `caps` extra capabilities are there.
     #[inline]
     pub(crate) fn require(&self, words: usize, caps: usize) -> Result<(), Error> {

@@ -152,12 +152,10 @@ impl<P: Platform> Kernel<P> {
     pub fn handle_syscall_slowly(&self) -> Option<TcbRef> {
         if let Some(thread) = self.this_core().current.get() {
             let tcb = self.tcb(thread);
-            let way = match tcb.x::<7>().cast_signed() {
-                syscall::REPLY_RECV if self.may_be_fast() => self.fast_fault_reply(&Entry::of(tcb)),
-                syscall::YIELD if self.may_be_fast() => self.timed_yield(),
-                _ => Way::Ordinary,
-            };
-            if let Way::Runs(next) = way {
+            if tcb.x::<7>().cast_signed() == syscall::REPLY_RECV
+                && self.may_be_fast()
+                && let Way::Runs(next) = self.fast_fault_reply(&Entry::of(tcb))
+            {
                 #[cfg(any(test, feature = "model"))]
                 self.fast_count.set(self.fast_count.get() + 1);
                 return Some(next);

@@ -16,16 +16,28 @@ use crate::platform::Platform;
 pub(crate) type Buffer<'k> = &'k [Cell<u64>; ipc_buffer::WORDS];
 
 /// Word of the register context that holds `register`.
-pub(crate) fn context_word(register: Register) -> usize {
+pub(crate) const fn context_word(register: Register) -> usize {
     match register {
         Register::Pc => context::FAULT_IP,
         Register::Sp => context::SP,
         Register::Spsr => context::SPSR,
-        Register::X(n) => context::X0.wrapping_add(usize::from(n)),
+        Register::X(n) => context::X0.wrapping_add(n as usize),
         Register::Tpidr => context::TPIDR,
         Register::TpidrRo => context::TPIDRRO,
     }
 }
+
+/// [`context_word`] of the registers in their order.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+pub(crate) const CONTEXT_ORDER: [usize; COUNT] = {
+    let mut words = [0; COUNT];
+    let mut n = 0;
+    while n < COUNT {
+        words[n] = context_word(ORDER[n]);
+        n = n.wrapping_add(1);
+    }
+    words
+};
 
 impl<P: Platform> Kernel<P> {
     /// The thread's IPC buffer, if it may be read (or written).
@@ -63,7 +75,7 @@ impl<P: Platform> Kernel<P> {
     /// Writes the first `count` registers of `source` as a message to `thread`.
     pub(crate) fn write_registers_message(&self, source: TcbRef, thread: TcbRef, count: usize) -> u64 {
         let source = self.tcb(source);
-        let words = ORDER.iter().take(count.min(COUNT)).map(|register| source.context_word(context_word(*register)));
+        let words = CONTEXT_ORDER.iter().take(count).map(|word| source.context_word(*word));
         self.write_message(thread, words)
     }
 

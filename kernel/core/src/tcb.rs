@@ -14,9 +14,13 @@ use crate::cap::{Cap, Words};
 use crate::fault::clean_spsr;
 use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
 use crate::kernel::Kernel;
-use crate::message::context_word;
+use crate::message::{CONTEXT_ORDER, context_word};
 use crate::object::{SlotRef, TcbRef, TcbSlot, context};
 use crate::platform::Platform;
+
+/// Place of the SPSR in the order of registers.
+const SPSR_INDEX: usize = 2;
+const _: () = assert!(CONTEXT_ORDER[SPSR_INDEX] == context::SPSR && CONTEXT_ORDER[0] == context::FAULT_IP);
 
 /// A checked capability for a slot of a thread, and where it comes from.
 #[derive(Clone, Copy)]
@@ -117,8 +121,15 @@ impl<P: Platform> Kernel<P> {
         }
         let count = usize::try_from(count).unwrap_or(COUNT);
         self.forget_cursor(thread);
-        for (n, register) in ORDER.iter().take(count).enumerate() {
-            self.set_register(thread, *register, invocation.word(n.wrapping_add(2)));
+        let tcb = self.tcb(thread);
+        for (word, value) in CONTEXT_ORDER.iter().take(count).zip(invocation.words_from(2)) {
+            tcb.set_context_word(*word, value);
+        }
+        if count > 0 {
+            self.set_register(thread, Register::Pc, tcb.fault_ip());
+        }
+        if count > SPSR_INDEX {
+            self.set_register(thread, Register::Spsr, tcb.context_word(context::SPSR));
         }
         if invocation.word(0) & FLAG_SUSPEND_OR_RESUME != 0 {
             self.resume(thread);
@@ -249,6 +260,18 @@ impl<P: Platform> Kernel<P> {
         new: Option<Install>,
     ) -> Result<(), Stop> {
         let slot = thread.slot(which);
+        if self.words(slot).tag() == 0 {
+            // The usual case: nothing is deleted, so nothing can be lost by it.
+            if let Some(Install { cap, source }) = new
+                && cap != Cap::Null
+            {
+                self.insert_derived(source, slot, cap);
+                if which == TcbSlot::VSpace {
+                    self.this_core().space_changed.set(true);
+                }
+            }
+            return Ok(());
+        }
         let source_before = new.map(|install| self.words(install.source));
         self.delete(slot)?;
         if which == TcbSlot::VSpace {

@@ -125,7 +125,7 @@ impl<P: Platform> Kernel<P> {
         match entry.number {
             syscall::NB_WAIT | syscall::NB_RECV => self.fast_wait(entry, false),
             syscall::WAIT | syscall::RECV => self.fast_wait(entry, true),
-            syscall::NB_SEND_WAIT | syscall::NB_SEND_RECV | syscall::NB_SEND => Way::Timed,
+            syscall::NB_SEND_WAIT | syscall::NB_SEND_RECV | syscall::NB_SEND | syscall::YIELD => Way::Timed,
             _ => Way::Ordinary,
         }
     }
@@ -137,6 +137,7 @@ impl<P: Platform> Kernel<P> {
             syscall::NB_SEND_WAIT => self.try_timed_send_wait(entry, false).unwrap_or(Way::Ordinary),
             syscall::NB_SEND_RECV => self.try_timed_send_wait(entry, true).unwrap_or(Way::Ordinary),
             syscall::NB_SEND => self.fast_send(entry).or_timed(|| self.timed_send(entry)),
+            syscall::YIELD => self.timed_yield(),
             _ => Way::Ordinary,
         }
     }
