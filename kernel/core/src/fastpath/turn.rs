@@ -29,8 +29,7 @@ impl<P: Platform> Kernel<P> {
         // No way back from here.
         view.set_consumed(view.consumed().saturating_add(core.consumed.replace(0)));
         self.restore_round_robin(context);
-        self.ready_take(tcb.priority());
-        self.ready_push_tail(thread);
+        self.ready_exchange(next, thread);
         if to.status() != status(ThreadState::Running) {
             to.set_pc(to.fault_ip());
             to.set_status(status(ThreadState::Running));

@@ -146,6 +146,28 @@ impl<P: Platform> Kernel<P> {
         Some(thread)
     }
 
+    /// The first of a ready queue of this core leaves it, and a thread of the same priority, in no queue, goes to its end.
+    #[inline]
+    pub(crate) fn ready_exchange(&self, first: TcbRef, last: TcbRef) {
+        let (from, to) = (self.tcb(first), self.tcb(last));
+        let (priority, ready) = (from.priority(), &self.this_core().ready);
+        match from.sched_next() {
+            None => ready.set_head(priority, Some(last)),
+            next @ Some(second) => {
+                self.tcb(second).set_sched_prev(None);
+                from.set_sched_next(None);
+                ready.set_head(priority, next);
+                if let tail @ Some(before) = ready.tail(priority) {
+                    self.tcb(before).set_sched_next(Some(last));
+                    to.set_sched_prev(tail);
+                }
+            }
+        }
+        ready.set_tail(priority, Some(last));
+        from.set_ready_queued(false);
+        to.set_ready_queued(true);
+    }
+
     /// Takes a thread out of its ready queue, if it is in one.
     #[inline]
     pub(crate) fn ready_remove(&self, thread: TcbRef) {
