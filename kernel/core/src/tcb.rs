@@ -260,18 +260,6 @@ impl<P: Platform> Kernel<P> {
         new: Option<Install>,
     ) -> Result<(), Stop> {
         let slot = thread.slot(which);
-        if self.words(slot).tag() == 0 {
-            // The usual case: nothing is deleted, so nothing can be lost by it.
-            if let Some(Install { cap, source }) = new
-                && cap != Cap::Null
-            {
-                self.insert_derived(source, slot, cap);
-                if which == TcbSlot::VSpace {
-                    self.this_core().space_changed.set(true);
-                }
-            }
-            return Ok(());
-        }
         let source_before = new.map(|install| self.words(install.source));
         self.delete(slot)?;
         if which == TcbSlot::VSpace {
