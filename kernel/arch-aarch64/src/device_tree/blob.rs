@@ -98,10 +98,10 @@ impl<'a> DeviceTree<'a> {
         Nodes { tree: *self, position: 0, depth: 0 }
     }
 
-    /// A property's name; the bound keeps a walk linear whatever the strings block holds.
-    fn name(&self, offset: usize) -> Option<&'a [u8]> {
-        let rest = self.strings.get(offset..)?;
-        text_at(rest.get(..NAME_MAX).unwrap_or(rest), 0)
+    /// Whether the string at `offset` of the strings block is `name`. Most properties of a walk are passed over: their names are never
+    /// looked at.
+    fn is_name(&self, offset: usize, name: &[u8]) -> bool {
+        self.strings.get(offset..).and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.first() == Some(&0))
     }
 
     fn token(&self, position: usize) -> Option<(Token<'a>, usize)> {
@@ -115,7 +115,7 @@ impl<'a> DeviceTree<'a> {
             TOKEN_END_NODE => Some((Token::End, after)),
             TOKEN_PROPERTY => {
                 let size = usize_of(be32(self.structure, after)?);
-                let name = self.name(usize_of(be32(self.structure, after.checked_add(4)?)?))?;
+                let name = usize_of(be32(self.structure, after.checked_add(4)?)?);
                 let start = after.checked_add(8)?;
                 let end = start.checked_add(size)?;
                 Some((Token::Property(name, self.structure.get(start..end)?), aligned(end)?))
@@ -133,7 +133,7 @@ impl<'a> Node<'a> {
         loop {
             let (token, next) = self.tree.token(position)?;
             match token {
-                Token::Property(found, value) if found == name => return Some(value),
+                Token::Property(found, value) if self.tree.is_name(found, name) => return Some(value),
                 Token::Property(..) | Token::Nop => position = next,
                 Token::Begin(_) | Token::End => return None,
             }
@@ -201,7 +201,8 @@ impl<'a> Iterator for Nodes<'a> {
 enum Token<'a> {
     Begin(&'a [u8]),
     End,
-    Property(&'a [u8], &'a [u8]),
+    /// Where its name is in the strings block, and its value.
+    Property(usize, &'a [u8]),
     Nop,
 }
 
@@ -243,8 +244,6 @@ const HEADER_SIZE: u32 = 40;
 const SIZE_MAX: u32 = 2 << 20; // Linux arm64 boot protocol: at most 2 MiB
 const VERSION_MIN: usize = 17;
 const VERSION_MAX: usize = 17;
-/// The specification allows 31 characters (§2.2.4); real trees have longer ones.
-const NAME_MAX: usize = 64;
 const TOKEN_BEGIN_NODE: u32 = 1;
 const TOKEN_END_NODE: u32 = 2;
 const TOKEN_PROPERTY: u32 = 3;

@@ -4,7 +4,7 @@
 //! compare these with for every pair of types: every copy, delete and revoke asks them several times.
 
 use hybrid_abi::cap_tag as tag;
-use hybrid_abi::object::ObjectType;
+use hybrid_abi::object::{self as size, ObjectType};
 use hybrid_abi::rights::Rights;
 
 use super::Cap;
@@ -65,10 +65,18 @@ impl Words {
         let (own_base, own_bits) = match self.tag() {
             tag::UNTYPED => (self.1, field(self.0, 6, 6)),
             tag::FRAME => (at(self.0), frame_bits(self.0)),
-            _ => match Cap::decode(self.0, self.1).memory() {
+            tag::ENDPOINT => (at(self.0), u64::from(size::ENDPOINT_BITS)),
+            tag::NOTIFICATION => (at(self.0), u64::from(size::NOTIFICATION_BITS)),
+            tag::REPLY => (at(self.0), u64::from(size::REPLY_BITS)),
+            tag::TCB => (at(self.0), u64::from(size::TCB_BITS)),
+            tag::VSPACE | tag::PAGE_TABLE | tag::ASID_POOL => (at(self.0), u64::from(size::PAGE_TABLE_BITS)),
+            tag::CNODE => (at(self.0), field(self.0, 5, 6).wrapping_add(u64::from(size::SLOT_BITS))),
+            tag::SCHED_CONTEXT => (at(self.0), field(self.0, 5, 6)),
+            tag::ZOMBIE => match Cap::decode(self.0, self.1).memory() {
                 Some((base, bits)) => (base, u64::from(bits)),
                 None => return false,
             },
+            _ => return false,
         };
         own_bits <= bits && (own_base ^ base) & (u64::MAX << (bits & 63)) == 0
     }
