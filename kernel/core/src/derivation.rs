@@ -66,6 +66,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The same with the words of the new capability.
+    #[inline(always)]
     pub(crate) fn insert_copy(&self, source: SlotRef, slot: SlotRef, words: Words) {
         let source_words = self.words(source);
         if source_words.tag() == tag::UNTYPED {
@@ -201,7 +202,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The same for the words of a capability.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn derive_words(&self, slot: SlotRef, words: Words) -> Result<Words, Error> {
         match words.tag() {
             tag::UNTYPED => self.ensure_no_children(slot).map(|()| words),

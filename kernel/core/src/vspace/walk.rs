@@ -29,6 +29,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Follows tables for `vaddr` as far as they go.
+    #[inline(always)]
     pub(super) fn walk(&self, root: TableRef, vaddr: u64) -> Stop {
         let mut table = root.paddr();
         let mut level = 0;
