@@ -76,6 +76,17 @@ impl<P: Platform> Kernel<P> {
         self.link_after(source, slot, words.is_revocable_from(source_words));
     }
 
+    /// The same for a capability that has type and badge of its source: but for untyped memory such a copy is a leaf.
+    #[inline(always)]
+    pub(crate) fn insert_plain_copy(&self, source: SlotRef, slot: SlotRef, words: Words) {
+        if words.tag() == tag::UNTYPED {
+            self.insert_copy(source, slot, words);
+            return;
+        }
+        self.set_words(slot, words);
+        self.link_after(source, slot, false);
+    }
+
     /// A copied untyped can no longer be used: only its copy allocates (kernel-abi §2.6).
     #[cold]
     fn mark_copied_untyped(&self, source: SlotRef, words: Words) {
