@@ -43,12 +43,8 @@ pub(crate) enum Needs {
     Nothing,
     /// More than one core.
     Cores,
-    /// A kernel that is built for several cores.
-    KernelForSeveralCores,
     /// A kernel that is built for one core.
     KernelForOneCore,
-    /// A kernel with debug calls.
-    DebugCalls,
     /// Time that is counted in instructions.
     ExactTime,
 }
@@ -59,9 +55,7 @@ impl Needs {
         let (reason, is_there) = match self {
             Self::Nothing => return None,
             Self::Cores => ("several cores", world.cores > 1),
-            Self::KernelForSeveralCores => ("a kernel for several cores", is_kernel_for_several_cores(world)),
             Self::KernelForOneCore => ("a kernel for one core", !is_kernel_for_several_cores(world)),
-            Self::DebugCalls => ("a kernel with debug calls", crate::tests::has_debug_calls(world)),
             Self::ExactTime => ("time that counts instructions", crate::timer::is_exact()),
         };
         (!is_there).then_some(reason)

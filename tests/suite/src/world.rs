@@ -472,9 +472,10 @@ impl World {
         self.timer()?.sleep_us(us)
     }
 
-    /// Sleeps until `condition` holds, at most ten seconds; whether it holds.
+    /// Sleeps until `condition` holds, at most twenty seconds; whether it holds.
     pub(crate) fn wait_until(&self, condition: impl Fn() -> bool) -> Result<bool, Error> {
-        for _ in 0..5_000 {
+        let end = crate::timer::now_us() + 20_000_000;
+        while crate::timer::now_us() < end {
             if condition() {
                 return Ok(true);
             }

@@ -17,10 +17,10 @@ const CONFIGURATIONS: [Configuration; 9] = [
     ("gicv3-el2", &[], 3, true, "cortex-a57", 1, false),
     ("gicv3-el1", &[], 3, false, "cortex-a72", 1, true),
     ("gicv2-el2", &[], 2, true, "cortex-a53", 1, false),
-    ("smp1-gicv2-el1", &["smp"], 2, false, "cortex-a53", 1, false),
-    ("smp4-gicv2-el1", &["smp"], 2, false, "cortex-a53", 4, false),
-    ("smp4-gicv3-el2", &["smp"], 3, true, "cortex-a57", 4, false),
-    ("smp4-gicv3-el1", &["smp"], 3, false, "cortex-a72", 4, false),
+    ("smp-gicv2-1core", &["smp"], 2, false, "cortex-a53", 1, true),
+    ("smp-gicv3-1core", &["smp"], 3, true, "cortex-a57", 1, true),
+    ("smp-gicv2-4cores", &["smp"], 2, false, "cortex-a53", 4, false),
+    ("smp-gicv3-4cores", &["smp"], 3, true, "cortex-a57", 4, false),
     ("debug", &["debug-calls"], 2, false, "cortex-a53", 1, false),
 ];
 

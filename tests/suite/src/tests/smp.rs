@@ -21,6 +21,7 @@ pub(super) const TESTS: &[Test] = tests![
     s05_all_cores_run_at_once if Cores,
     s05_suspended_thread_of_another_core_executes_nothing_more if Cores,
     s05_signal_wakes_a_thread_of_another_core if Cores,
+    s07_self_suspension_on_another_core if Cores,
     s08_private_interrupts_belong_to_their_core if Cores,
 ];
 
@@ -327,5 +328,22 @@ fn s08_private_interrupts_belong_to_their_core(world: &World) -> Outcome {
         crate::timer::CONTROL.cptr().invoke(56, &[29, 0, slots, 64], &[crate::world::OWN.cptr()])
             == Err(Error::TruncatedMessage)
     );
+    Ok(())
+}
+
+fn s07_self_suspension_on_another_core(world: &World) -> Outcome {
+    let (count, own) = (cell(), cell());
+    let thread = world.prepare(&Plan::at(100).on_core(1), move || {
+        loop {
+            count.add(1);
+            let _ = hybrid_sys::Tcb::at(own.get()).suspend();
+        }
+    })?;
+    own.set(thread.tcb.cptr().0);
+    thread.tcb.resume()?;
+    check!(world.wait_until(|| count.get() > 0)?);
+    check!(stands_still(world, count)?);
+    thread.tcb.resume()?;
+    check!(stands_still(world, count)? && count.get() == 1);
     Ok(())
 }

@@ -15,7 +15,7 @@ pub(super) const TESTS: &[Test] = tests![
     x059_bindings_of_contexts + ["x060"],
     x061_binding_of_notifications,
     x063_get_trigger_of_a_private_interrupt,
-    x065_get_trigger_core if KernelForSeveralCores,
+    x065_get_trigger_core if Cores,
     x066_issue_of_signal_capabilities if KernelForOneCore,
     x069_make_pool,
 ];
