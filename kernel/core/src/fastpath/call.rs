@@ -1,4 +1,4 @@
-//! Call and ReplyRecv between two threads, with the caller's time or with each one's own.
+//! Call and ReplyRecv, on the time of the caller or on each one's own.
 
 use core::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! Messages and signals on their usual way, without detours; everything else falls back.
+//! Messages and signals on their usual way; everything else falls back.
 //!
 //! INV-FAST-1: each way here either is not taken and has changed nothing (it may have sampled the clock), or leaves exactly
 //! the state that the ordinary way (`syscall`, then `leave`) leaves; if it did not sample the clock, the state that the ordinary

@@ -1,4 +1,4 @@
-//! Signals and messages without reply, waiting for them, and interrupts: what wakes a thread that has its own time.
+//! Signals, sends, waits and interrupts that wake a thread with its own time.
 
 use hybrid_abi::syscall;
 
