@@ -21,8 +21,8 @@ use crate::platform::Platform;
 /// Work of deleting a capability that is not the last one: about 100 instructions, up to 950 with a mapping (INV-LATENCY-1: 100
 /// units, after which a preemption point looks, are less than 20,000 instructions).
 const UNITS_OF_SLOT: u32 = 7;
-/// Work of destroying an object: a thread with all its bindings is up to 1700 instructions.
-const UNITS_OF_OBJECT: u32 = 12;
+/// Work of destroying an object: a mapped page table is up to 2900 instructions.
+const UNITS_OF_OBJECT: u32 = 20;
 /// Empty slots that one step passes over, and the work of that.
 const EMPTY_SLOTS_AT_ONCE: u64 = 64;
 const UNITS_OF_EMPTY_SLOTS: u32 = 6;
