@@ -98,6 +98,10 @@ fn remapping_breaks_before_it_makes() {
     s.w.ok(s.frame, l::PAGE_UNMAP, &[], &[]);
     assert!(s.w.k.platform.take_effects().is_empty());
     assert_eq!(s.entry(AT), Entry::Leaf { base: s.base(other), rights: VmRights::ReadWrite });
+    // Fewer rights for the same frame: invalidated as well.
+    s.map(other, AT, 2);
+    assert_eq!(s.w.k.platform.take_effects(), [Effect::InvalidatePage(s.asid, AT)]);
+    assert_eq!(s.entry(AT), Entry::Leaf { base: s.base(other), rights: VmRights::ReadOnly });
 }
 
 #[test]

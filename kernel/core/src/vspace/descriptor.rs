@@ -99,6 +99,12 @@ pub const fn next_table(entry: u64) -> Option<u64> {
     if entry & (TABLE_OR_PAGE | VALID) == TABLE_OR_PAGE | VALID { Some(entry & ADDRESS) } else { None }
 }
 
+/// Whether two valid leaves translate alike and differ at most in what is allowed: such a change needs no break (Arm ARM D8.16.1).
+#[must_use]
+pub const fn differ_in_access_only(old: u64, new: u64) -> bool {
+    (old ^ new) & !(((AP_EL0 | AP_READ_ONLY) << AP_SHIFT) | USER_EXECUTE_NEVER) == 0
+}
+
 /// Reads an entry of a table of `level`.
 #[must_use]
 pub const fn decode(entry: u64, level: Level) -> Entry {

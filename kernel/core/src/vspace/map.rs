@@ -127,12 +127,19 @@ impl<P: Platform> Kernel<P> {
         }
         let rights = rights.masked(Rights(invocation.word(1)));
         let entry = descriptor::leaf(base, stop.level, rights, invocation.word(2));
-        if stop.entry != Entry::Invalid {
+        let [old] = self.platform.words::<1>(stop.at);
+        if stop.entry == Entry::Invalid {
+            self.platform.write_table_entry(stop.at, entry);
+        } else if descriptor::differ_in_access_only(old.get(), entry) {
+            // Without a break: a thread of another core never faults for what both allow.
+            self.platform.write_table_entry(stop.at, entry);
+            self.platform.invalidate_page(space.asid, vaddr);
+        } else {
             // Break before make (Arm ARM D8.16): the old translation is gone everywhere before the new one exists.
             self.platform.write_table_entry(stop.at, 0);
             self.platform.invalidate_page(space.asid, vaddr);
+            self.platform.write_table_entry(stop.at, entry);
         }
-        self.platform.write_table_entry(stop.at, entry);
         Ok(Mapping { asid: space.asid, vaddr })
     }
 
