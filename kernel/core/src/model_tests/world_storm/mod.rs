@@ -57,6 +57,7 @@ pub fn take_invocations(bytes: &[u8]) -> u64 {
 }
 
 /// What a long operation left: memory, the kernel's own state, and how many preemption points it had.
+#[cfg(test)]
 #[derive(Debug, PartialEq, Eq)]
 struct Left {
     memory: Vec<u64>,
@@ -66,6 +67,7 @@ struct Left {
 
 /// After a storm, the supervisor deletes, revokes or retypes something, preempted after so many preemption points (`None`: never).
 /// `None`: the supervisor cannot run any more.
+#[cfg(test)]
 fn preempted_operation(seed: u64, steps: u64, at: Option<u32>) -> Option<Left> {
     let mut dice = Dice::new(seed);
     let mut storm = Storm::<1>::new();

@@ -168,6 +168,7 @@ impl<const N: usize> Storm<N> {
     }
 
     /// Makes the supervisor the current thread, if it still can be.
+    #[cfg(test)]
     pub(super) fn wake_supervisor(&mut self) -> Option<()> {
         for _ in 0..3 {
             if self.k().current_thread() == Some(self.setup.w.root) {
@@ -180,6 +181,7 @@ impl<const N: usize> Storm<N> {
     }
 
     /// The supervisor deletes, revokes or retypes; preempted at one point, then it goes on to the end. Gives the number of points.
+    #[cfg(test)]
     pub(super) fn long_operation(&mut self, dice: &mut Dice<'_>, preempt_at: Option<u32>) -> u32 {
         let thread = self.setup.w.root;
         let slots: Vec<u64> = (30..self.setup.end).filter(|n| self.setup.w.cap(*n) != crate::cap::Cap::Null).collect();

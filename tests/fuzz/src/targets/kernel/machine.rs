@@ -11,7 +11,8 @@ pub(super) struct Machine {
     memory: Vec<Cell<u64>>,
     pub(super) clock: Cell<u64>,
     pub(super) deadline: Cell<u64>,
-    pub(super) space: Cell<Option<(u64, u16)>>,
+    /// Root table, and ASID from bit 48 on; 0 for none.
+    pub(super) space: Cell<u64>,
     /// Preemption points until an interrupt waits.
     pub(super) countdown: Cell<Option<u32>>,
 }
@@ -24,7 +25,7 @@ impl Machine {
             memory: vec![Cell::new(0xdead_beef_dead_beef); words],
             clock: Cell::new(1000),
             deadline: Cell::new(u64::MAX),
-            space: Cell::new(None),
+            space: Cell::new(0),
             countdown: Cell::new(None),
         }
     }
@@ -41,6 +42,11 @@ impl Machine {
 }
 
 impl Platform for Machine {
+    const CORES: usize = 1;
+
+    fn core(&self) -> usize {
+        0
+    }
     fn words<const N: usize>(&self, paddr: u64) -> &[Cell<u64>; N] {
         let index = self.index(paddr);
         let words = self.memory.get(index..index.saturating_add(N)).and_then(|words| words.try_into().ok());
@@ -73,7 +79,7 @@ impl Platform for Machine {
     fn maintain_cache(&self, _operation: CacheOperation, paddr: u64, bytes: u64) {
         assert!(paddr.checked_add(bytes).is_some());
     }
-    fn set_address_space(&self, space: Option<(u64, u16)>) {
+    fn set_address_space(&self, space: u64) {
         self.space.set(space);
     }
     fn release_fp(&self, _thread: TcbRef) {}
@@ -91,17 +97,29 @@ impl Platform for Machine {
             }
         }
     }
-    fn unmask_irq(&self, irq: u32) {
+    fn stop_core(&self, core: usize) {
+        panic!("there is no core {core}");
+    }
+    fn wake_core(&self, core: usize) {
+        panic!("there is no core {core}");
+    }
+    fn drop_address_space(&self, core: usize) {
+        panic!("there is no core {core}");
+    }
+    fn route_irq(&self, irq: u32, core: usize) {
+        assert!(irq < 1020 && core == 0, "interrupt {irq} to core {core}");
+    }
+    fn unmask_irq(&self, _core: usize, irq: u32) {
         assert!(irq < 1020, "no such interrupt: {irq}");
     }
-    fn mask_irq(&self, irq: u32) {
+    fn mask_irq(&self, _core: usize, irq: u32) {
         assert!(irq < 1020, "no such interrupt: {irq}");
     }
-    fn set_irq_trigger(&self, irq: u32, _edge: bool) {
+    fn set_irq_trigger(&self, _core: usize, irq: u32, _edge: bool) {
         assert!(irq < 1020, "no such interrupt: {irq}");
     }
     fn hold_irq(&self, _irq: u32) {}
-    fn release_irq(&self, _irq: u32) {}
+    fn release_irq(&self, _core: usize, _irq: u32) {}
     fn end_irq(&self, _irq: u32) {}
     fn max_sgi_target(&self) -> u64 {
         7

@@ -50,11 +50,13 @@ impl World {
             entry: IMAGE_VADDR,
             device_tree: None,
             root_cnode_bits: 12,
+            cores: 1,
             device_top: 1 << 40,
         };
         let kernel = Kernel::new(Machine::new());
         let root = kernel.boot(&parameters).expect("a good machine").expect("a thread to run");
-        let (root_table, _) = kernel.platform().space.get().expect("an address space");
+        let root_table = kernel.platform().space.get() & ADDRESS_BITS;
+        assert_ne!(root_table, 0, "no address space");
         let mut world = Self {
             kernel,
             root,
@@ -219,8 +221,10 @@ impl World {
 
     /// No page that the current address space maps holds the root thread, or a table of the root address space as it was at boot.
     pub(super) fn check_mappings(&self) {
-        let Some((table, _)) = self.kernel.platform().space.get() else { return };
-        self.check_table(table, 0);
+        let table = self.kernel.platform().space.get() & ADDRESS_BITS;
+        if table != 0 {
+            self.check_table(table, 0);
+        }
     }
 
     fn check_table(&self, table: u64, level: u32) {
