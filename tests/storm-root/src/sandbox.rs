@@ -1,4 +1,4 @@
-//! A sandbox: an address space with a copy of this program, a CNode with every kind of capability, and some wild threads.
+//! A sandbox: an address space, a CNode with every kind of capability, wild threads.
 use crate::wild;
 use crate::world::{During, Failure, Plan, SELF, STACKS, Thread, World};
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};

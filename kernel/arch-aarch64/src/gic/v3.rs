@@ -156,7 +156,8 @@ impl GicV3 {
     }
 
     fn private(&self, core: usize) -> Private {
-        self.own[core % CORES].get()
+        let [first, ..] = &self.own;
+        self.own.get(core).unwrap_or(first).get()
     }
 
     fn bank(&self, core: usize, irq: u32) -> Registers {

@@ -11,6 +11,7 @@ use super::Cap;
 use super::words::{Words, at, field};
 
 /// For each tag the bits of word 0 that are equal if and only if two capabilities designate one object; 0: never.
+#[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "a wrong index would not compile"))]
 const SAME_OBJECT: [u64; 32] = {
     const TAG: u64 = 0x1f;
     const ADDRESS: u64 = u64::MAX << 20;

@@ -1,4 +1,4 @@
-//! Several cores: migration, calls across cores, and threads that are changed while they run elsewhere (kernel-abi §5.13).
+//! Several cores: migration, calls across cores, changes of remote threads (§5.13).
 
 use hybrid_abi::bootinfo::word;
 use hybrid_abi::label as l;
@@ -326,15 +326,15 @@ fn private_interrupts_are_those_of_a_core() {
             assert_eq!(answer(&w, &[irq, 0, slots[0], 64, core]), Answer::error(9, &[]), "interrupt {irq}");
         }
         // Only the low 8 bits of the depth count.
-        assert_eq!(answer(&w, &[30, 0, slots[core as usize], 0x140, core]).label, 0);
+        assert_eq!(answer(&w, &[30, 0, slots[usize::try_from(core).unwrap_or(0)], 0x140, core]).label, 0);
         assert_eq!(answer(&w, &[30, 0, slots[7], 64, core]), Answer::error(9, &[]));
     }
     let refused = w.call(4, l::IRQ_ISSUE_HANDLER_TRIGGER, &[29, 0, slots[7], 64], &[CNODE]);
     assert_eq!(refused, Answer::error(3, &[]));
     let notification = w.make(T::Notification, 0);
-    for core in 0..4u64 {
+    for (core, slot) in slots.iter().enumerate().take(4) {
         let badged = w.mint(notification, 7, 1 << core);
-        w.ok(slots[core as usize], l::IRQ_SET_HANDLER, &[], &[badged]);
+        w.ok(*slot, l::IRQ_SET_HANDLER, &[], &[badged]);
     }
     for core in [2, 1] {
         on(&w, core);

@@ -154,7 +154,7 @@ impl Storm {
             Event::Time(ticks) => w.run_for(*ticks),
             Event::Interrupt(irq) => w.interrupt(*irq),
             _ if is_idle => w.run_for(700_000),
-            Event::Fault if w.k.platform.clock.get() % 4 == 0 => {
+            Event::Fault if w.k.platform.clock.get().is_multiple_of(4) => {
                 let _ = w.k.handle_fault(UserFault::Exception { number: 7 });
             }
             Event::Fault => {

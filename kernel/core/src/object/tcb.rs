@@ -155,7 +155,7 @@ impl TcbRef {
             TcbSlot::TimeoutHandler => 4,
         };
         // Threads are 2048-aligned, so this is the sum.
-        SlotRef(self.0 | (FIRST_SLOT_WORD * 8 + index * 32))
+        SlotRef(self.0 | (FIRST_SLOT_WORD * 8).wrapping_add(index.wrapping_mul(32)))
     }
 }
 

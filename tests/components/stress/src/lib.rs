@@ -84,7 +84,7 @@ impl Shot {
                 shot.caps = core::array::from_fn(|_| dice.below(SLOTS));
             }
             // A Yield costs the rest of a period, so there are few.
-            4 => shot.number = if dice.below(100) == 0 { YIELD } else { SAFE[dice.below(2) as usize] },
+            4 => shot.number = if dice.below(100) == 0 { YIELD } else { SAFE[usize::from(dice.below(2) != 0)] },
             5 => {
                 shot.number = SEND;
                 // A Send to a server's endpoint would wait for it to receive, which it does; nothing else waits.

@@ -63,6 +63,7 @@ mod target {
     }
 
     /// An exception, or none if the dice want a bad system call instead.
+    #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one argument for each way to fail")]
     pub(super) fn fault(dice: &mut Dice) {
         let place = dice.value();
         // SAFETY: not sound, and meant to be: this ends the component, or changes memory that is its own; it does nothing

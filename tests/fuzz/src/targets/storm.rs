@@ -1,4 +1,4 @@
-//! The storm of the kernel's model tests, with every decision made by the input; its invocations with the words left to the input.
+//! The storm of the kernel's model tests, with every decision made by the input.
 
 use hybrid_kernel_core::model_tests;
 

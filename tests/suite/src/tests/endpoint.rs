@@ -334,7 +334,9 @@ fn x091_reply_by_send(world: &World) -> Outcome {
     let sender = Endpoint::at(world.mint(endpoint, Rights::ALL, 0x31)?);
     world.spawn(&Plan::at(100), move || {
         let answer = sender.call(&Message::new(1, &[1, 2, 3]));
-        (info.set(answer.info.0), word.set(answer.registers[0]), badge.set(answer.badge));
+        info.set(answer.info.0);
+        word.set(answer.registers[0]);
+        badge.set(answer.badge);
     })?;
     let _ = endpoint.recv(reply);
     badge.set(7);

@@ -31,7 +31,7 @@ pub(super) const TESTS: &[Test] = tests![
 ];
 
 fn word_for(length: u64, index: u64) -> u64 {
-    length << 32 | index << 8 | 0xa5
+    (length << 32) | (index << 8) | 0xa5
 }
 
 /// A message of `length` words with a known pattern.

@@ -1,4 +1,4 @@
-//! What user programs build of the kernel's objects: semaphores, monitors, a server with shared frames (conformance 143, 144).
+//! Semaphores, monitors, a server with shared frames, of kernel objects (143, 144).
 
 use hybrid_sys::{Attributes, Endpoint, Error, Frame, Message, MessageInfo, Notification, Rights};
 

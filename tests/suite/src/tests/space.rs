@@ -82,7 +82,7 @@ fn s06_missing_tables_are_reported_by_level(world: &World) -> Outcome {
     check!(map(frame, 0x1000_1000) == Err(Error::InvalidArgument { index: 0 }));
     check!(map(frame, 0x1000_0001) == Err(Error::Alignment));
     check!(map(world.frame()?, 1 << 47) == Err(Error::InvalidArgument { index: 0 }));
-    check!(map(world.frame()?, u64::MAX & !0xfff) == Err(Error::InvalidArgument { index: 0 }));
+    check!(map(world.frame()?, !0xfff) == Err(Error::InvalidArgument { index: 0 }));
     check!(map(world.frame()?, (1 << 47) - 4096) == missing(39));
     // Address 0 is an address like any other.
     world.map(space, world.frame()?, 0, Rights::ALL, Attributes::DATA)?;
@@ -317,7 +317,7 @@ fn c121_deleted_table_leaves_its_pages_unmappable(world: &World) -> Outcome {
 
 /// `mov w0, #n; ret`.
 fn code(n: u64) -> u64 {
-    0xd65f_03c0 << 32 | 0x5280_0000 | n << 5
+    (0xd65f_03c0 << 32) | 0x5280_0000 | (n << 5)
 }
 
 fn c122_execute_never_faults_at_the_address(world: &World) -> Outcome {
@@ -447,7 +447,7 @@ fn c126_cache_maintenance_of_every_size_keeps_data(world: &World) -> Outcome {
         world.map(SPACE, frame, place, Rights::ALL, Attributes::DATA)?;
         for range in [(0, size), (0, 64), (size - 64, size), (size / 2 - 5, size / 2 + 70)] {
             let (start, end) = range;
-            poke(place + start & !7, start + 1);
+            poke((place + start) & !7, start + 1);
             let (offsets, addresses) = (Range { start, end }, Range { start: place + start, end: place + end });
             frame.clean(offsets)?;
             frame.clean_invalidate(offsets)?;
@@ -458,7 +458,7 @@ fn c126_cache_maintenance_of_every_size_keeps_data(world: &World) -> Outcome {
             SPACE.clean_invalidate(addresses)?;
             SPACE.invalidate(addresses)?;
             SPACE.unify(addresses)?;
-            check_eq!(peek(place + start & !7), start + 1);
+            check_eq!(peek((place + start) & !7), start + 1);
         }
     }
     Ok(())

@@ -123,7 +123,7 @@ fn c132_tls_register_is_per_thread(world: &World) -> Outcome {
         let thread = world.prepare(&Plan::at(100).with_time(500, 500), move || {
             wrong.add(u64::from(read_tls() != 0x5000 + index));
             for round in 0..200 {
-                let value = index << 32 | round;
+                let value = (index << 32) | round;
                 write_tls(value);
                 burn(10_000);
                 wrong.add(u64::from(read_tls() != value));
@@ -146,7 +146,7 @@ fn c133_float_state_is_per_thread(world: &World) -> Outcome {
     for seed in 1..=4 {
         world.spawn(&Plan::at(100).with_time(500, 500), move || {
             for round in 0..20 {
-                wrong.add(float_changes(seed << 32 | round << 8, 40_000));
+                wrong.add(float_changes((seed << 32) | (round << 8), 40_000));
             }
             done.add(1);
         })?;

@@ -198,10 +198,10 @@ fn c038_every_frame_size_until_memory_runs_out(world: &World) -> Outcome {
         world.map(SPACE, frame, frames, Rights::ALL, Attributes::DATA)?;
         for offset in (0..1 << 21).step_by(4088) {
             check_eq!(peek(frames + offset), 0);
-            poke(frames + offset, offset | slot << 32);
+            poke(frames + offset, offset | (slot << 32));
         }
         frame.map(SPACE, frames, Rights::READ, Attributes::DATA)?;
-        check_eq!(peek(frames + 4088 * 512), 4088 * 512 | slot << 32);
+        check_eq!(peek(frames + 4088 * 512), (4088 * 512) | (slot << 32));
         frame.unmap()?;
         cnode.slot(slot, 11).move_from(world.at(place))?;
     }

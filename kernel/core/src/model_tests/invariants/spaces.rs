@@ -74,10 +74,13 @@ pub(super) fn asids<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRef, Ca
     }
 }
 
+/// Physical base, log2 bytes and rights of what a frame capability maps.
+type Mapped = (u64, u32, VmRights);
+
 struct Walk<'k, const N: usize> {
     k: &'k Kernel<Machine<N>>,
     objects: &'k Objects,
-    frames: BTreeMap<(u16, u64), Vec<(u64, u32, VmRights)>>,
+    frames: BTreeMap<(u16, u64), Vec<Mapped>>,
     tables: BTreeSet<(TableRef, u16, u64)>,
     seen: BTreeSet<u64>,
     entries: BTreeMap<Translation, u64>,

@@ -1,4 +1,4 @@
-//! What the supervisor does when its interrupt wakes it: mends the world so that the workers go on, now and then destroys.
+//! The supervisor: mends the world so that the workers go on, now and then destroys.
 
 use hybrid_abi::label as l;
 use hybrid_abi::message::MessageInfo;
