@@ -165,7 +165,10 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         if words.tag() == tag::VSPACE {
-            self.this_core().space_changed.set(true);
+            // A thread of another core may translate with it until that core enters the kernel.
+            for core in 0..P::CORES {
+                self.core_state(core).space_changed.set(true);
+            }
         }
         let node = self.slot(slot).node();
         let next = self.slot(slot).next();
