@@ -231,7 +231,8 @@ fn two_exchangers(world: &World, cores: [u64; 2]) -> Outcome {
             rounds.get() >= wanted
         })?
     };
-    check!(is_done && wrong.get() == 0);
+    check_eq!(wrong.get(), 0);
+    check!(is_done);
     Ok(())
 }
 
