@@ -10,13 +10,8 @@ use hybrid_kernel_core::object::TcbRef;
 #[cfg(not(feature = "latency"))]
 use hybrid_kernel_core::{Entry, Way};
 
-use crate::cores;
-use crate::cpu;
 use crate::hardware::Hardware;
-#[cfg(feature = "latency")]
-use crate::latency;
-#[cfg(not(feature = "latency"))]
-use crate::layout::direct;
+use crate::{cores, cpu};
 
 core::arch::global_asm!(include_str!("vectors.s"));
 
@@ -127,7 +122,7 @@ fn slow_system_call() -> usize {
     let kernel = kernel();
     #[cfg(feature = "latency")]
     {
-        latency::enter(latency::Cause::Call(kernel.request()));
+        crate::latency::enter(crate::latency::Cause::Call(kernel.request()));
         context_of(kernel.handle_syscall())
     }
     #[cfg(not(feature = "latency"))]
@@ -137,7 +132,7 @@ fn slow_system_call() -> usize {
 #[unsafe(no_mangle)]
 extern "C" fn handle_user_fault(syndrome: u64, address: u64) -> usize {
     #[cfg(feature = "latency")]
-    latency::enter(latency::Cause::Fault(syndrome >> 26 & 0x3f));
+    crate::latency::enter(crate::latency::Cause::Fault(syndrome >> 26 & 0x3f));
     let fault = match syndrome >> 26 & 0x3f {
         DATA_ABORT => UserFault::Vm { address, is_instruction: false, syndrome },
         INSTRUCTION_ABORT => UserFault::Vm { address, is_instruction: true, syndrome },
@@ -154,7 +149,7 @@ extern "C" fn handle_interrupt() -> usize {
 fn take_interrupt() -> Option<TcbRef> {
     let kernel = enter();
     #[cfg(feature = "latency")]
-    latency::enter(latency::Cause::Interrupt(None));
+    crate::latency::enter(crate::latency::Cause::Interrupt(None));
     kernel.handle_interrupt(kernel.platform().acknowledge())
 }
 
@@ -172,7 +167,7 @@ fn enter() -> &'static Kernel<Hardware> {
 fn leave_for(kernel: &Kernel<Hardware>, thread: TcbRef) -> usize {
     let context = kernel.platform().prepared_context(thread);
     #[cfg(feature = "latency")]
-    latency::leave();
+    crate::latency::leave();
     cores::leave();
     context
 }
@@ -182,7 +177,7 @@ fn leave_for(kernel: &Kernel<Hardware>, thread: TcbRef) -> usize {
 #[inline(always)]
 #[cfg(not(feature = "latency"))]
 fn stay(kernel: &Kernel<Hardware>, thread: TcbRef) -> usize {
-    if cores::CORES > 1 { leave_for(kernel, thread) | STAYS } else { direct(thread.paddr()) | STAYS }
+    if cores::CORES > 1 { leave_for(kernel, thread) | STAYS } else { crate::layout::direct(thread.paddr()) | STAYS }
 }
 
 /// Idles until there is a thread and leaves for it.
@@ -194,7 +189,7 @@ fn context_of(next: Option<TcbRef>) -> usize {
         }
         // Interrupts are masked; WFI returns as soon as one is pending all the same.
         #[cfg(feature = "latency")]
-        latency::leave();
+        crate::latency::leave();
         cores::idle();
         cpu::dsb_sy();
         cpu::wait_for_interrupt();

@@ -4,10 +4,10 @@ use crate::bench::kernel::has_smp;
 use crate::build::{self, Recipe, Root};
 use anyhow::{Context, Result};
 
-/// Lines of the whole kernel, and of its unsafe half, must stay below these: what it has now. The goal is 10,000 and 3,000
-/// (KNOWN-PROBLEMS.md).
+/// Lines of the whole kernel, and of its unsafe half, must stay below these. The first is what the kernel has now; its goal is
+/// 10,000 (KNOWN-PROBLEMS.md).
 const LINES_END: usize = 11_300;
-const ARCH_LINES_END: usize = 3_050;
+const ARCH_LINES_END: usize = 3_000;
 /// Bytes of the Image file that is shipped: for one core, and for several (whose goal is the same 128 KiB).
 const IMAGE_MAX: u64 = 128 << 10;
 const IMAGE_SMP_MAX: u64 = 140 << 10;
@@ -81,10 +81,10 @@ mod tests {
 
     #[test]
     fn lines_of_a_kernel_that_is_too_large_name_folder_and_both_numbers() {
-        let large = "let x = 1;\n".repeat(3050);
+        let large = "let x = 1;\n".repeat(3000);
         let files = |path: &str| [file(path, &large)];
         let problems = lines(&files("kernel/arch-aarch64/src/large.rs"));
-        assert!(problems.len() == 1 && problems[0].contains("arch") && problems[0].contains("3050"), "{problems:?}");
+        assert!(problems.len() == 1 && problems[0].contains("arch") && problems[0].contains("3000"), "{problems:?}");
         for path in [
             "kernel/core/src/large.rs",
             "kernel/arch-aarch64/src/tests.rs",
