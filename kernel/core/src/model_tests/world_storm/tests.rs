@@ -82,7 +82,7 @@ fn long_operations_end_the_same_wherever_they_are_preempted() {
 /// The long run: `HYBRID_MODEL_SEED`, `HYBRID_MODEL_CASES` and `HYBRID_MODEL_STEPS` say which cases. Every eighth case is
 /// run twice, with and without the fast paths. Prints what it reached every thousand cases.
 #[test]
-#[ignore = "takes an hour; run by hand"]
+#[ignore = "millions of steps, half an hour: run by hand as docs/kernel/evidence.md says"]
 fn long() {
     let (first, cases, steps) =
         (number("HYBRID_MODEL_SEED", 1), number("HYBRID_MODEL_CASES", 25_000), number("HYBRID_MODEL_STEPS", 500));
