@@ -11,6 +11,6 @@ mod text;
 
 pub use board::{Board, BoardDevice, MemoryFacts, Trigger};
 pub use limits::Limits;
-pub use policy::{Allow, Guard, Policy, Separate, Subject};
+pub use policy::{Allow, Except, Forbidden, Guard, Holder, Never, Policy, Subject};
 pub use problem::{Problem, Source};
 pub use text::{Date, PAGE, Size};

@@ -16,6 +16,8 @@ pub enum Subject {
     Device(String),
     /// DMA memory: the need's name in an allow line, empty in a guard.
     Dma(String),
+    /// Holding a key of the product.
+    Key(String),
     /// Passing capabilities on to clients: the provided name in an allow line, empty in a guard.
     Grant(String),
 }
@@ -50,15 +52,84 @@ pub struct Allow {
     pub line: usize,
 }
 
-/// Two interfaces that no instance may use together.
+/// Which instances a never rule is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// Those that use an interface.
+    Interface(String),
+    /// Those that hold a device of this `compatible`.
+    Device(String),
+    /// Those that hold a key.
+    Key(String),
+    /// Those of a priority class.
+    Class(String),
+    /// One instance.
+    Instance(String),
+}
+
+impl Holder {
+    /// `"interface:hybrid.net.stack.Tcp"`; also device, key, class and instance.
+    fn parse(text: &str) -> Option<Self> {
+        let (kind, name) = text.split_once(':')?;
+        let name = Some(name.trim()).filter(|name| !name.is_empty())?.to_owned();
+        match kind {
+            "interface" => Some(Self::Interface(name)),
+            "device" => Some(Self::Device(name)),
+            "key" => Some(Self::Key(name)),
+            "class" => Some(Self::Class(name)),
+            "instance" => Some(Self::Instance(name)),
+            _ => None,
+        }
+    }
+}
+
+/// What must never be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Forbidden {
+    /// One instance is both.
+    Both(Holder, Holder),
+    /// An instance of the first shares a page with one of the second.
+    SharesPage(Holder, Holder),
+    /// An instance of the first holds a device of this `compatible`, or has a route to who holds it.
+    ReachesDevice(Holder, String),
+    /// An answer of the second can carry a capability to an instance of the first.
+    Granted(Holder, Holder),
+}
+
+/// Something that must never be.
 #[derive(Debug, Clone)]
-pub struct Separate {
-    /// One of them.
-    pub first: String,
-    /// The other.
-    pub second: String,
+pub struct Never {
+    /// Its own id: exceptions name it.
+    pub id: String,
+    /// What.
+    pub forbidden: Forbidden,
     /// Why.
     pub reason: String,
+    /// Where it stands.
+    pub file: String,
+    /// Where it stands.
+    pub line: usize,
+}
+
+/// An exception from a never rule.
+#[derive(Debug, Clone)]
+pub struct Except {
+    /// The never rule's id.
+    pub never: String,
+    /// In which product.
+    pub product: String,
+    /// For which instance.
+    pub instance: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// Why.
+    pub reason: String,
+    /// Not valid after this day.
+    pub expires: Date,
+    /// Where it stands.
+    pub file: String,
+    /// Where it stands.
+    pub line: usize,
 }
 
 /// All of `kernel-config/policy/*.toml`.
@@ -68,8 +139,10 @@ pub struct Policy {
     pub guards: Vec<Guard>,
     /// The exceptions.
     pub allows: Vec<Allow>,
-    /// What must not meet.
-    pub separates: Vec<Separate>,
+    /// What must never be.
+    pub nevers: Vec<Never>,
+    /// The exceptions from that.
+    pub excepts: Vec<Except>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +150,7 @@ pub struct Policy {
 struct GuardText {
     interface: Option<Spanned<String>>,
     device: Option<Spanned<String>>,
+    key: Option<Spanned<String>>,
     dma: Option<Spanned<bool>>,
     grant: Option<Spanned<bool>>,
     reason: Spanned<String>,
@@ -89,6 +163,7 @@ struct AllowText {
     instance: Spanned<String>,
     interface: Option<String>,
     device: Option<String>,
+    key: Option<String>,
     dma: Option<String>,
     grant: Option<String>,
     owner: Spanned<String>,
@@ -98,10 +173,25 @@ struct AllowText {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SeparateText {
-    first: String,
-    second: String,
+struct NeverText {
+    id: Spanned<String>,
+    holds_both: Option<[String; 2]>,
+    holder: Option<String>,
+    shares_page_with: Option<String>,
+    reaches_device: Option<String>,
+    is_granted_by: Option<String>,
     reason: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExceptText {
+    never: Spanned<String>,
+    product: String,
+    instance: String,
+    owner: Spanned<String>,
+    reason: Spanned<String>,
+    expires: Date,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +202,9 @@ struct Text {
     #[serde(default)]
     allow: Vec<AllowText>,
     #[serde(default)]
-    separate: Vec<SeparateText>,
+    never: Vec<NeverText>,
+    #[serde(default)]
+    except: Vec<ExceptText>,
 }
 
 impl Policy {
@@ -143,7 +235,8 @@ impl Policy {
             Ok(text) => {
                 text.guard.into_iter().for_each(|guard| self.add_guard(source, guard, problems));
                 text.allow.into_iter().for_each(|allow| self.add_allow(source, allow, problems));
-                text.separate.into_iter().for_each(|separate| self.add_separate(source, separate, problems));
+                text.never.into_iter().for_each(|never| self.add_never(source, never, problems));
+                text.except.into_iter().for_each(|except| self.add_except(source, except, problems));
             }
             Err(problem) => problems.push(problem),
         }
@@ -156,6 +249,7 @@ impl Policy {
         let candidates = [
             text.interface.map(|name| Subject::Interface(name.into_inner())),
             text.device.map(|name| Subject::Device(name.into_inner())),
+            text.key.map(|name| Subject::Key(name.into_inner())),
             is_set(text.dma).then(|| Subject::Dma(String::new())),
             is_set(text.grant).then(|| Subject::Grant(String::new())),
         ];
@@ -172,6 +266,7 @@ impl Policy {
         let candidates = [
             text.interface.map(Subject::Interface),
             text.device.map(Subject::Device),
+            text.key.map(Subject::Key),
             text.dma.map(Subject::Dma),
             text.grant.map(Subject::Grant),
         ];
@@ -192,15 +287,58 @@ impl Policy {
         });
     }
 
-    fn add_separate(&mut self, source: &Source, text: SeparateText, problems: &mut Vec<Problem>) {
+    fn add_never(&mut self, source: &Source, text: NeverText, problems: &mut Vec<Problem>) {
         check_reason(source, &text.reason, problems);
-        self.separates.push(Separate { first: text.first, second: text.second, reason: text.reason.into_inner() });
+        check_reason(source, &text.id, problems);
+        let span = text.id.span();
+        let id = text.id.get_ref().clone();
+        if self.nevers.iter().any(|other| other.id == id) {
+            problems.push(source.problem(span, "duplicate-id", format!("the id {id} is taken"), "take a new one"));
+        } else if let Some(forbidden) = forbidden(&text) {
+            let (file, line) = (source.file.clone(), source.line(span.start));
+            self.nevers.push(Never { id, forbidden, reason: text.reason.into_inner(), file, line });
+        } else {
+            problems.push(source.problem(span, "bad-value", "a never rule says exactly one thing", NEVERS));
+        }
+    }
+
+    fn add_except(&mut self, source: &Source, text: ExceptText, problems: &mut Vec<Problem>) {
+        check_reason(source, &text.reason, problems);
+        check_reason(source, &text.owner, problems);
+        let line = source.line(text.never.span().start);
+        self.excepts.push(Except {
+            never: text.never.into_inner(),
+            product: text.product,
+            instance: text.instance,
+            owner: text.owner.into_inner(),
+            reason: text.reason.into_inner(),
+            expires: text.expires,
+            file: source.file.clone(),
+            line,
+        });
     }
 }
 
-const SUBJECTS: &str = "give one of interface, device, dma and grant";
+const NEVERS: &str = "give `holds_both = [A, B]`, or `holder = A` with one of shares_page_with, reaches_device and is_granted_by; A is \
+                      \"interface:…\", \"device:…\", \"key:…\", \"class:…\" or \"instance:…\"";
 
-fn the_one(candidates: [Option<Subject>; 4]) -> Option<Subject> {
+/// What the text forbids; `None` when it says nothing, two things, or names no holder.
+fn forbidden(text: &NeverText) -> Option<Forbidden> {
+    let holder = || Holder::parse(text.holder.as_deref()?);
+    match (&text.holds_both, &text.shares_page_with, &text.reaches_device, &text.is_granted_by) {
+        (Some([first, second]), None, None, None) if text.holder.is_none() => {
+            Some(Forbidden::Both(Holder::parse(first)?, Holder::parse(second)?))
+        }
+        (None, Some(other), None, None) => Some(Forbidden::SharesPage(holder()?, Holder::parse(other)?)),
+        (None, None, Some(device), None) => Some(Forbidden::ReachesDevice(holder()?, device.clone())),
+        (None, None, None, Some(server)) => Some(Forbidden::Granted(holder()?, Holder::parse(server)?)),
+        _ => None,
+    }
+}
+
+const SUBJECTS: &str = "give one of interface, device, key, dma and grant";
+
+fn the_one(candidates: [Option<Subject>; 5]) -> Option<Subject> {
     let mut given = candidates.into_iter().flatten();
     let first = given.next();
     if given.next().is_some() { None } else { first }
@@ -219,7 +357,7 @@ fn check_reason(source: &Source, text: &Spanned<String>, problems: &mut Vec<Prob
 
 #[cfg(test)]
 mod tests {
-    use super::{Policy, Subject};
+    use super::{Forbidden, Holder, Policy, Subject};
     use crate::Source;
 
     fn read(text: &str) -> (Policy, Vec<&'static str>) {
@@ -231,12 +369,28 @@ mod tests {
     #[test]
     fn policy_lines_of_each_kind_are_read() {
         let (policy, problems) = read(
-            "[[guard]]\ndma = true\nreason = \"r\"\n[[allow]]\nproduct = \"p\"\ninstance = \"i\"\ndma = \"b\"\nowner = \"o\"\nreason = \"r\"\nexpires = \"2030-01-01\"\n[[separate]]\nfirst = \"a\"\nsecond = \"b\"\nreason = \"r\"\n",
+            "[[guard]]\ndma = true\nreason = \"r\"\n[[allow]]\nproduct = \"p\"\ninstance = \"i\"\ndma = \"b\"\nowner = \"o\"\nreason = \"r\"\nexpires = \"2030-01-01\"\n[[never]]\nid = \"N1\"\nholds_both = [\"key:a\", \"class:app\"]\nreason = \"r\"\n[[except]]\nnever = \"N1\"\nproduct = \"p\"\ninstance = \"i\"\nowner = \"o\"\nreason = \"r\"\nexpires = \"2030-01-01\"\n",
         );
         assert_eq!(problems, Vec::<&str>::new());
         assert_eq!(policy.guards[0].subject, Subject::Dma(String::new()));
         assert_eq!((policy.allows[0].subject.clone(), policy.allows[0].line), (Subject::Dma("b".into()), 6));
-        assert_eq!(policy.separates.len(), 1);
+        let both = Forbidden::Both(Holder::Key("a".into()), Holder::Class("app".into()));
+        assert_eq!((&policy.nevers[0].forbidden, policy.nevers[0].line), (&both, 12));
+        assert_eq!(policy.excepts[0].never, "N1");
+    }
+
+    #[test]
+    fn never_rule_says_exactly_one_thing() {
+        let never = |body: &str| read(&format!("[[never]]\nid = \"N\"\nreason = \"r\"\n{body}\n")).1;
+        for good in ["shares_page_with = \"device:d\"", "reaches_device = \"d\"", "is_granted_by = \"instance:i\""] {
+            assert_eq!(never(&format!("holder = \"interface:x\"\n{good}")), Vec::<&str>::new(), "{good}");
+            assert_eq!(never(good), ["bad-value"]);
+            assert_eq!(never(&format!("holder = \"x\"\n{good}")), ["bad-value"]);
+        }
+        assert_eq!(never(""), ["bad-value"]);
+        assert_eq!(never("holder = \"key:k\"\nreaches_device = \"d\"\nis_granted_by = \"key:k\""), ["bad-value"]);
+        let twice = "[[never]]\nid = \"N\"\nholds_both = [\"key:a\", \"key:b\"]\nreason = \"r\"\n";
+        assert_eq!(read(&format!("{twice}{twice}")).1, ["duplicate-id"]);
     }
 
     #[test]

@@ -111,6 +111,8 @@ pub enum What {
         /// Microseconds.
         period_us: u32,
     },
+    /// A key of the product. The texts say so; no capability stands for it yet.
+    Key,
     /// Where the holder's faults go; held by its thread, not by its CNode.
     Fault {
         /// Of the capability.
@@ -149,6 +151,7 @@ impl fmt::Display for What {
                 write!(out, "slot={slot} bit={bit} irq={irq} trigger={trigger}")
             }
             Self::Timer => write!(out, "registers=CNTP"),
+            Self::Key => Ok(()),
             Self::Dma { bytes, address } => write!(out, "at={address:#x} rights=read,write bytes={bytes}"),
             Self::Memory { stack, heap } => write!(out, "stack={stack} heap={heap}"),
             Self::Time { priority, budget_us, period_us } => {
@@ -174,6 +177,7 @@ impl What {
             Self::Device { .. } => "device",
             Self::Interrupt { .. } => "interrupt",
             Self::Timer => "timer",
+            Self::Key => "key",
             Self::Dma { .. } => "dma",
             Self::Memory { .. } => "memory",
             Self::Time { .. } => "time",
@@ -364,6 +368,10 @@ fn device_grants(instance: &Instance) -> Vec<Grant> {
         if device.timer_access {
             push(What::Timer);
         }
+    }
+    for key in &instance.keys {
+        let (target, kind, reason) = (key.key.clone(), key.class.clone(), key.reason.clone());
+        grants.push(Grant { holder: instance.name.clone(), what: What::Key, target, kind, reason });
     }
     for (index, dma) in instance.dma.iter().enumerate() {
         let what = What::Dma { bytes: dma.bytes, address: layout::dma_address(index) };

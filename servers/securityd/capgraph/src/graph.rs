@@ -108,6 +108,8 @@ pub struct Instance {
     pub devices: Vec<Device>,
     /// In the order of component.toml.
     pub dma: Vec<Dma>,
+    /// In the order of component.toml.
+    pub keys: Vec<Key>,
     /// What the integrator tells it.
     pub parameters: Vec<(String, String)>,
 }
@@ -196,6 +198,19 @@ pub struct Dma {
     pub name: String,
     /// Its size.
     pub bytes: u64,
+    /// Why.
+    pub reason: String,
+}
+
+/// One key that a component is given: its name and class, never its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// The component's name for it.
+    pub name: String,
+    /// The product's name for it.
+    pub key: String,
+    /// What it is for: `tls-identity`, `hmac-sha256`.
+    pub class: String,
     /// Why.
     pub reason: String,
 }
@@ -296,6 +311,7 @@ impl Graph {
             && instance.uses.len() <= layout::USES_MAX
             && instance.devices.len() <= layout::DEVICES_MAX
             && instance.provides.len() <= layout::PROVIDES_MAX
+            && instance.keys.len() <= layout::KEYS_MAX
             && (layout::CNODE_BITS_SMALL..=layout::CNODE_BITS_LARGE).contains(&instance.cnode_bits)
             && instance.uses.iter().enumerate().all(is_own_use)
             && instance
@@ -354,6 +370,7 @@ pub(crate) mod tests {
             }],
             devices: vec![],
             dma: vec![],
+            keys: vec![],
             parameters: vec![],
         };
         let used =

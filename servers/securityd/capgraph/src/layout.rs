@@ -21,6 +21,8 @@ pub const SLOT_FREE: u32 = 128;
 pub const USES_MAX: usize = 24;
 /// Devices of one component.
 pub const DEVICES_MAX: usize = 8;
+/// Keys of one component.
+pub const KEYS_MAX: usize = 8;
 /// Interfaces that one component provides.
 pub const PROVIDES_MAX: usize = 32;
 /// Ports of one instance: bits of a notification, less one so that no badge is negative.

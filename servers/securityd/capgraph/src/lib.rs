@@ -15,15 +15,22 @@ mod grant;
 mod graph;
 pub mod layout;
 mod program;
+mod rules_table;
 
 pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRule};
 pub use bundle::{Bundle, BundleError, write_bundle};
 pub use grant::{Grant, What, own_grant, text_of};
-pub use graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Provided, Rights, Session, Trigger, Use};
+pub use graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Key, Provided, Rights, Session, Trigger, Use};
 pub use program::{Program, ProgramError, Segment};
 
 #[cfg(feature = "std")]
 mod build;
+#[cfg(feature = "std")]
+mod draw;
+#[cfg(feature = "std")]
+mod lines;
+#[cfg(feature = "std")]
+mod paths;
 #[cfg(feature = "std")]
 mod query;
 #[cfg(feature = "std")]
@@ -32,8 +39,15 @@ mod resolve;
 #[cfg(feature = "std")]
 pub use build::{bundle_for, check_programs};
 #[cfg(feature = "std")]
+pub use draw::{html, svg};
+#[cfg(feature = "std")]
 pub use hybrid_config::{Date, Problem};
 #[cfg(feature = "std")]
-pub use query::{could_hold, dot, golden, influences, show, who, why};
+pub use lines::{Comparison, Difference, Line, Listing, compare, diff};
+#[cfg(feature = "std")]
+pub use paths::{Edge, Holders, PATH_STEPS_MAX, PATHS_MAX, Thing, who_text, why_text};
+#[cfg(feature = "std")]
+pub use query::{dot, golden, show};
 #[cfg(feature = "std")]
 pub use resolve::{InterfaceFacts, Interfaces, idl_interfaces, resolve, resolve_with};
+pub use rules_table::{RULES, Rule, rule};

@@ -1,10 +1,11 @@
-//! The golden text, and the questions that a reviewer asks of a graph; answers are plain text.
+//! The golden text, the card of one component, and the graph as DOT; answers are plain text.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::grant::{Grant, What, text_of};
-use crate::graph::{Graph, Session};
+use crate::graph::{Graph, Instance};
+use crate::paths::Edge;
 
 /// The text of `images/<product>/capgraph.golden`: a head, then one grant a line, sorted.
 #[must_use]
@@ -13,69 +14,121 @@ pub fn golden(graph: &Graph) -> String {
     format!("{head}\n{}", text_of(&graph.grants()))
 }
 
-/// Who holds something: grants whose target, kind or verb is `what` (`netd.tcp`, `hybrid.net.stack.Tcp`, `uart0`, `dma`), one a line.
+/// One screen about one instance: what it holds and why, what it offers and to whom, memory, devices, who can reach it, whom it can
+/// influence, and what it could come to hold. Empty for an instance that is not there.
 #[must_use]
-pub fn who(graph: &Graph, what: &str) -> String {
-    let matches = |grant: &Grant| grant.target == what || grant.kind == what || grant.what.verb() == what;
-    lines(graph, |grant| matches(grant))
+pub fn show(graph: &Graph, name: &str) -> String {
+    let Some(instance) = graph.named(name) else { return String::new() };
+    let edges = graph.edges();
+    let mut out = head(instance);
+    out += "holds, and why\n";
+    for used in &instance.uses {
+        let Some(session) = graph.session_of(used) else { continue };
+        let how =
+            [(session.has_operations, "call"), (session.region.is_some(), "memory"), (session.rings_server, "bell")];
+        let how: Vec<&str> = how.iter().filter(|(is_there, _)| *is_there).map(|(_, word)| *word).collect();
+        let target = graph.server_name(session);
+        let _ = writeln!(out, "  {target:<20} {:<26} {:<17} # {}", used.interface, how.join("+"), used.reason);
+    }
+    for grant in graph.grants_of(instance).iter().filter(|grant| is_special(grant)) {
+        let reason = match grant.what {
+            What::Reply { .. } => "its answers may carry capabilities",
+            What::CNode { .. } => "it receives or hands out capabilities",
+            _ => &grant.reason,
+        };
+        let _ = writeln!(out, "  {:<20} {:<26} {:<17} # {reason}", grant.target, grant.kind, grant.what.verb());
+    }
+    out += "offers\n";
+    for provided in &instance.provides {
+        let sessions = provided.sessions.iter().filter_map(|session| graph.sessions.get(usize::from(*session)));
+        let clients: Vec<&str> =
+            sessions.filter_map(|session| graph.instance(session.client)).map(|client| client.name.as_str()).collect();
+        let clients = if clients.is_empty() { "nobody".to_owned() } else { clients.join(", ") };
+        let _ = writeln!(out, "  {:<20} {:<26} to {clients}", provided.name, provided.interface);
+    }
+    let step = |found: BTreeSet<&str>| {
+        if found.is_empty() { "nobody".into() } else { found.into_iter().collect::<Vec<_>>().join(", ") }
+    };
+    let is_thread = |edge: &&Edge| edge.how != "drives";
+    let into: BTreeSet<&str> = edges.iter().filter(|edge| edge.to == name).map(|edge| edge.from.as_str()).collect();
+    let out_of: BTreeSet<&str> =
+        edges.iter().filter(is_thread).filter(|edge| edge.from == name).map(|edge| edge.to.as_str()).collect();
+    let far: BTreeSet<String> = influences(graph, name);
+    let far: BTreeSet<&str> = far.iter().map(String::as_str).filter(|other| !out_of.contains(other)).collect();
+    let _ = writeln!(out, "reached by            {}", step(into));
+    let _ = writeln!(out, "influences directly   {}", step(out_of));
+    let _ = writeln!(out, "  and through others  {}", step(far));
+    let could = could_hold(graph, name);
+    let _ = writeln!(out, "could come to hold    {}", step(could.iter().map(String::as_str).collect()));
+    out
 }
 
-/// Everything that one instance holds, who reaches it, and the two closures: what it could come to hold, and whom it can influence.
-#[must_use]
-pub fn show(graph: &Graph, instance: &str) -> String {
-    let held = lines(graph, |grant| grant.holder == instance);
-    let prefix = format!("{instance}.");
-    let reaches = lines(graph, |grant| {
-        grant.target.starts_with(&prefix)
-            && matches!(grant.what, What::Call { .. } | What::Bell { .. } | What::Region { .. })
-    });
-    let could_hold = listed(&could_hold(graph, instance));
-    let influences = listed(&influences(graph, instance));
+fn head(instance: &Instance) -> String {
+    let kib = |bytes: u64| format!("{} KiB", bytes >> 10);
+    let time = if instance.budget_us == instance.period_us {
+        "no limit".into()
+    } else {
+        format!("{} of {} µs", instance.budget_us, instance.period_us)
+    };
+    let dma: u64 = instance.dma.iter().map(|dma| dma.bytes).sum();
     format!(
-        "# {instance} holds\n{held}# and is reached by\n{reaches}# could come to hold resources of\n{could_hold}# \
-         can influence, step by step, through calls, answers and rings\n{influences}"
+        "{} (instance {}, {})\npriority {}, time {time}, stack {}, heap {}, DMA memory {}, {} slots\n",
+        instance.name,
+        instance.id,
+        instance.component,
+        instance.priority,
+        kib(instance.stack),
+        kib(instance.heap),
+        kib(dma),
+        1u32 << instance.cnode_bits.min(31)
     )
 }
 
-/// Provided interfaces whose answers may hand `holder` further capabilities: nothing else ever adds to what it holds.
-#[must_use]
-pub fn could_hold(graph: &Graph, holder: &str) -> BTreeSet<String> {
-    let sessions = graph
-        .sessions
-        .iter()
-        .filter(|session| graph.instance(session.client).is_some_and(|client| client.name == holder));
-    let mints = |session: &&Session| {
-        graph.instance(session.server).and_then(|server| server.endpoint).is_some_and(|endpoint| endpoint.mints)
-    };
-    sessions.filter(|session| session.has_operations).filter(mints).map(|session| graph.server_name(session)).collect()
+/// Grants that are not a session's and not everybody's.
+fn is_special(grant: &Grant) -> bool {
+    match grant.what {
+        What::Device { .. }
+        | What::Interrupt { .. }
+        | What::Timer
+        | What::Dma { .. }
+        | What::CNode { .. }
+        | What::Key => true,
+        What::Reply { rights, .. } => rights == crate::Rights::GRANT,
+        _ => false,
+    }
+}
+
+/// Interfaces of servers whose answers may hand `holder` further capabilities: nothing else ever adds to what it holds.
+fn could_hold(graph: &Graph, holder: &str) -> BTreeSet<String> {
+    let sessions = graph.sessions.iter().filter(|session| {
+        let mints =
+            graph.instance(session.server).and_then(|server| server.endpoint).is_some_and(|endpoint| endpoint.mints);
+        let receives = graph.instance(session.client).is_some_and(|client| client.name == holder && client.own_cnode);
+        session.has_operations && mints && receives
+    });
+    sessions.map(|session| format!("resources of {}", graph.server_name(session))).collect()
 }
 
 /// Instances that `from` can influence, by any chain of sessions.
-#[must_use]
-pub fn influences(graph: &Graph, from: &str) -> BTreeSet<String> {
-    let names = graph.instances.iter().map(|instance| instance.name.as_str());
-    names.filter(|name| *name != from && chain(graph, from, name).is_some()).map(str::to_owned).collect()
+fn influences(graph: &Graph, from: &str) -> BTreeSet<String> {
+    let names = graph.instances.iter().map(|instance| &instance.name);
+    let reached = reachable(graph, from);
+    names.filter(|name| *name != from && reached.contains(*name)).cloned().collect()
 }
 
-fn listed(names: &BTreeSet<String>) -> String {
-    names.iter().fold(String::new(), |text, name| text + name + "\n")
-}
-
-/// Why `holder` can reach `target` (an instance, or `instance.interface`): the direct grants, else the shortest chain of influence.
-#[must_use]
-pub fn why(graph: &Graph, holder: &str, target: &str) -> String {
-    let prefix = format!("{target}.");
-    let direct =
-        lines(graph, |grant| grant.holder == holder && (grant.target == target || grant.target.starts_with(&prefix)));
-    if !direct.is_empty() {
-        return format!("# {holder} holds this of {target}\n{direct}");
-    }
-    let server = target.split('.').next().unwrap_or(target);
-    match chain(graph, holder, server) {
-        Some(chain) => {
-            format!("# {holder} holds nothing of {target}, but can influence it through\n{}\n", chain.join(" -> "))
+fn reachable(graph: &Graph, from: &str) -> BTreeSet<String> {
+    let edges = graph.edges();
+    let mut reached = BTreeSet::from([from.to_owned()]);
+    loop {
+        let new: Vec<String> = edges
+            .iter()
+            .filter(|edge| reached.contains(&edge.from) && !reached.contains(&edge.to))
+            .map(|edge| edge.to.clone())
+            .collect();
+        if new.is_empty() {
+            return reached;
         }
-        None => format!("# {holder} neither holds anything of {target} nor can influence it\n"),
+        reached.extend(new);
     }
 }
 
@@ -86,60 +139,15 @@ pub fn dot(graph: &Graph) -> String {
     for instance in &graph.instances {
         let _ = writeln!(text, "  \"{}\" [label=\"{}\\n{}\"];", instance.name, instance.name, instance.priority);
         for device in &instance.devices {
-            let _ = writeln!(
-                text,
-                "  \"{}\" [shape=box];\n  \"{}\" -> \"{}\";",
-                device.device, instance.name, device.device
-            );
+            let _ = writeln!(text, "  \"{}\" [shape=box];", device.device);
+            let _ = writeln!(text, "  \"{}\" -> \"{}\";", instance.name, device.device);
         }
     }
     for session in &graph.sessions {
         let name = |id| graph.instance(id).map_or("?", |instance| instance.name.as_str());
         let style = if session.has_operations { "solid" } else { "dashed" };
-        let label = graph.server_name(session);
-        let _ = writeln!(
-            text,
-            "  \"{}\" -> \"{}\" [label=\"{label}\" style={style}];",
-            name(session.client),
-            name(session.server)
-        );
+        let (client, server, label) = (name(session.client), name(session.server), graph.server_name(session));
+        let _ = writeln!(text, "  \"{client}\" -> \"{server}\" [label=\"{label}\" style={style}];");
     }
     text + "}\n"
-}
-
-fn lines(graph: &Graph, matches: impl Fn(&Grant) -> bool) -> String {
-    let grants: Vec<Grant> = graph.grants().into_iter().filter(matches).collect();
-    text_of(&grants)
-}
-
-/// Shortest path over sessions, both ways: a ring or an answer carries influence back.
-fn chain(graph: &Graph, from: &str, to: &str) -> Option<Vec<String>> {
-    let mut neighbours: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for session in &graph.sessions {
-        let client = graph.instance(session.client)?.name.as_str();
-        let server = graph.instance(session.server)?.name.as_str();
-        neighbours.entry(client).or_default().insert(server);
-        neighbours.entry(server).or_default().insert(client);
-    }
-    let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut queue = VecDeque::from([from]);
-    while let Some(here) = queue.pop_front() {
-        if here == to {
-            let mut path = vec![here.to_owned()];
-            let mut step = here;
-            while let Some(before) = came_from.get(step).filter(|_| step != from) {
-                path.push((*before).to_owned());
-                step = before;
-            }
-            path.reverse();
-            return Some(path);
-        }
-        for next in neighbours.get(here).into_iter().flatten() {
-            if *next != from && !came_from.contains_key(next) {
-                came_from.insert(next, here);
-                queue.push_back(next);
-            }
-        }
-    }
-    None
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use hybrid_config::{Board, Date, Limits, Policy, Problem};
 
 use crate::AccessPolicy;
-use crate::graph::{Device, Dma, Endpoint, Graph, Instance, Provided, Trigger, Use};
+use crate::graph::{Device, Dma, Endpoint, Graph, Instance, Key, Provided, Trigger, Use};
 use crate::layout;
 use text::{ComponentText, InstanceText, SystemText};
 
@@ -198,6 +198,14 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         bytes: dma.size.get_ref().0,
         reason: dma.reason.get_ref().clone(),
     });
+    let keys = component.keys.iter().filter_map(|need| {
+        Some(Key {
+            name: need.name.get_ref().clone(),
+            key: placed.keys.get(need.name.get_ref())?.get_ref().clone(),
+            class: need.class.get_ref().clone(),
+            reason: need.reason.get_ref().clone(),
+        })
+    });
     Instance {
         id: *placed.id.get_ref(),
         name: placed.name.get_ref().clone(),
@@ -214,6 +222,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         provides: provides.collect(),
         devices: devices(inputs, placed, component),
         dma: dma.collect(),
+        keys: keys.collect(),
         parameters: placed.parameters.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
     }
 }

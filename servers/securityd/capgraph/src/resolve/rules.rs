@@ -1,6 +1,8 @@
 //! The rules that always hold, each with its own name; it changes nothing.
 
 mod holders;
+mod keys;
+mod never;
 mod policy;
 mod shape;
 

@@ -68,6 +68,24 @@ pub(crate) struct DmaText {
     pub(crate) reason: Spanned<String>,
 }
 
+/// `[[keys]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyText {
+    pub(crate) name: Spanned<String>,
+    pub(crate) class: Spanned<String>,
+    pub(crate) reason: Spanned<String>,
+}
+
+/// `[[key]]` of a product: which keys there are. Their bytes stand in no text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProductKeyText {
+    pub(crate) name: Spanned<String>,
+    pub(crate) class: Spanned<String>,
+    pub(crate) reason: Spanned<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RestartPolicy {
@@ -94,6 +112,8 @@ struct ComponentFile {
     devices: Vec<DeviceText>,
     #[serde(default)]
     dma: Vec<DmaText>,
+    #[serde(default)]
+    keys: Vec<KeyText>,
 }
 
 /// One component.toml.
@@ -107,6 +127,7 @@ pub(crate) struct ComponentText {
     pub(crate) provides: Vec<ProvideText>,
     pub(crate) devices: Vec<DeviceText>,
     pub(crate) dma: Vec<DmaText>,
+    pub(crate) keys: Vec<KeyText>,
 }
 
 /// Every component.toml of the tree, and those of the folders that `system` names elsewhere, by folder.
@@ -158,6 +179,7 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
         provides: text.provides,
         devices: text.devices,
         dma: text.dma,
+        keys: text.keys,
     })
 }
 
@@ -174,6 +196,8 @@ pub(crate) struct InstanceText {
     pub(crate) routes: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub(crate) devices: BTreeMap<String, Spanned<String>>,
+    #[serde(default)]
+    pub(crate) keys: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub(crate) parameters: BTreeMap<String, Spanned<String>>,
 }
@@ -240,6 +264,8 @@ struct SystemFile {
     #[serde(default)]
     instance: Vec<InstanceText>,
     #[serde(default)]
+    key: Vec<ProductKeyText>,
+    #[serde(default)]
     access: AccessText,
 }
 
@@ -249,6 +275,7 @@ pub(crate) struct SystemText {
     pub(crate) product: String,
     pub(crate) boards: Vec<String>,
     pub(crate) instances: Vec<InstanceText>,
+    pub(crate) keys: Vec<ProductKeyText>,
     pub(crate) connections: Vec<ConnectionRule>,
     pub(crate) requests: Vec<RequestRule>,
 }
@@ -283,6 +310,7 @@ impl SystemText {
                 product: product.to_owned(),
                 boards: file.product.boards,
                 instances,
+                keys: file.key,
                 connections,
                 requests,
             })
@@ -303,6 +331,7 @@ fn securityd(text: SecuritydText) -> InstanceText {
         period_us: Spanned::new(span, 0),
         routes: text.routes.into_inner(),
         devices: BTreeMap::new(),
+        keys: BTreeMap::new(),
         parameters: BTreeMap::new(),
     }
 }

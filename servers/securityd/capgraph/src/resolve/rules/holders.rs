@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hybrid_config::{Problem, Size};
 
-use super::policy;
+use super::{never, policy};
 
 use crate::graph::{Graph, Instance};
 use crate::layout;
@@ -20,7 +20,7 @@ pub(crate) fn check(inputs: &Inputs<'_>, graph: &Graph, problems: &mut Vec<Probl
     check_memory(&mut found, graph);
     check_slots(&mut found, graph);
     policy::check(&mut found, graph);
-    check_separation(&mut found, graph);
+    never::check(&mut found, graph);
 }
 
 /// Where problems go, told at the instance's line of system.toml.
@@ -212,22 +212,6 @@ fn check_slots(found: &mut Found<'_, '_>, graph: &Graph) {
                 message,
                 "one for each 4 KiB of program, stack, DMA memory and regions that it serves: make these smaller",
             );
-        }
-    }
-}
-
-fn check_separation(found: &mut Found<'_, '_>, graph: &Graph) {
-    let inputs = found.inputs;
-    for instance in &graph.instances {
-        let holds = |interface: &str| instance.uses.iter().any(|used| used.interface == interface);
-        for separate in &inputs.policy.separates {
-            if holds(&separate.first) && holds(&separate.second) {
-                let message = format!(
-                    "`{}` holds both {} and {}; {}",
-                    instance.name, separate.first, separate.second, separate.reason
-                );
-                found.at(&instance.name, "separated", message, "put the two uses into two components");
-            }
         }
     }
 }

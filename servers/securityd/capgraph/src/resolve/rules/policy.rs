@@ -63,6 +63,11 @@ fn holdings(inputs: &Inputs<'_>, instance: &Instance) -> Vec<Holding> {
         let words = format!("the DMA memory {}", dma.name);
         holdings.push(Holding { subject, guarded, words, always: Some("it is for bus masters only") });
     }
+    for key in &instance.keys {
+        let words = format!("the key {}", key.key);
+        let always = Some("who holds a key can speak for it");
+        holdings.push(Holding { always, ..plain(Subject::Key(key.key.clone()), words) });
+    }
     for provided in &instance.provides {
         let facts = inputs.interfaces.facts(&provided.interface).unwrap_or_default();
         if facts.mints_resources || facts.takes_capabilities {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use hybrid_config::{Problem, Size, Source};
 use toml::Spanned;
 
+use super::keys;
 use crate::layout;
 use crate::resolve::text::{ComponentText, InstanceText};
 use crate::resolve::{Inputs, priority};
@@ -14,6 +15,7 @@ pub(crate) fn check(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
         check_component(inputs, folder, component, problems);
     }
     check_board(inputs, problems);
+    keys::check_product(inputs, problems);
     let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
     for instance in &inputs.system.instances {
         let source = &inputs.system.source;
@@ -111,6 +113,7 @@ fn check_lists(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Ve
         }
     };
     names(component.uses.iter().map(|used| &used.name).collect(), problems);
+    names(component.keys.iter().map(|key| &key.name).collect(), problems);
     names(component.provides.iter().map(|provided| &provided.name).collect(), problems);
     names(
         component.devices.iter().map(|device| &device.name).chain(component.dma.iter().map(|dma| &dma.name)).collect(),
@@ -119,13 +122,15 @@ fn check_lists(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Ve
     let reasons = component.uses.iter().map(|used| &used.reason);
     let reasons = reasons
         .chain(component.devices.iter().map(|device| &device.reason))
-        .chain(component.dma.iter().map(|dma| &dma.reason));
+        .chain(component.dma.iter().map(|dma| &dma.reason))
+        .chain(component.keys.iter().map(|key| &key.reason));
     reasons.for_each(|reason| check_reason(inputs, source, reason, problems));
     let lengths = [
         (component.uses.len(), layout::USES_MAX, "uses"),
         (component.provides.len(), layout::PROVIDES_MAX, "provided interfaces"),
         (component.devices.len(), layout::DEVICES_MAX, "devices"),
         (component.dma.len(), layout::DEVICES_MAX, "pieces of DMA memory"),
+        (component.keys.len(), layout::KEYS_MAX, "keys"),
     ];
     for (count, most, what) in lengths.into_iter().filter(|(count, most, _)| count > most) {
         let message = format!("{count} {what}; a component's capability space has room for {most}");
@@ -178,7 +183,7 @@ fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &m
     }
 }
 
-fn check_name(inputs: &Inputs<'_>, source: &Source, name: &Spanned<String>, problems: &mut Vec<Problem>) {
+pub(super) fn check_name(inputs: &Inputs<'_>, source: &Source, name: &Spanned<String>, problems: &mut Vec<Problem>) {
     let text = name.get_ref();
     let is_plain =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_';
@@ -189,7 +194,12 @@ fn check_name(inputs: &Inputs<'_>, source: &Source, name: &Spanned<String>, prob
     }
 }
 
-fn check_reason(inputs: &Inputs<'_>, source: &Source, reason: &Spanned<String>, problems: &mut Vec<Problem>) {
+pub(super) fn check_reason(
+    inputs: &Inputs<'_>,
+    source: &Source,
+    reason: &Spanned<String>,
+    problems: &mut Vec<Problem>,
+) {
     let text = reason.get_ref();
     if text.trim().is_empty() {
         problems.push(source.problem(
@@ -238,6 +248,7 @@ fn check_instance(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut V
     check_parameters(inputs, instance, problems);
     if let Some(component) = inputs.components.get(instance.component.get_ref()) {
         check_needs(inputs, instance, component, problems);
+        keys::check(inputs, instance, component, problems);
     }
 }
 
