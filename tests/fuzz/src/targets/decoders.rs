@@ -64,7 +64,11 @@ pub fn target_graph(data: &[u8]) {
 
 fn ask(graph: &Graph) {
     assert!(graph.is_coherent());
-    let _ = (hybrid_capgraph::golden(graph), hybrid_capgraph::dot(graph), hybrid_capgraph::who_text(graph, &hybrid_capgraph::Thing::Any("dma".into())));
+    let _ = (
+        hybrid_capgraph::golden(graph),
+        hybrid_capgraph::dot(graph),
+        hybrid_capgraph::who_text(graph, &hybrid_capgraph::Thing::Any("dma".into())),
+    );
     for instance in graph.instances.iter().take(4) {
         let _ = hybrid_capgraph::show(graph, &instance.name);
         let _ = hybrid_capgraph::why_text(graph, &instance.name, "securityd");
