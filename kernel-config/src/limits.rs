@@ -1,13 +1,13 @@
 //! How large things may be; the numbers of limits.toml.
 
-use std::path::Path;
+use serde::{Deserialize, Serialize};
 
-use serde::Deserialize;
-
-use crate::{Problem, Size, Source};
+use crate::Size;
+#[cfg(feature = "std")]
+use crate::{Problem, Source};
 
 /// `kernel-config/limits.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     /// The largest stack.
@@ -32,12 +32,13 @@ pub struct Limits {
     pub period_max_us: u32,
 }
 
+#[cfg(feature = "std")]
 impl Limits {
     /// Reads `kernel-config/limits.toml` below `root`.
     ///
     /// # Errors
     /// The problem of the text.
-    pub fn read(root: &Path) -> Result<Self, Problem> {
+    pub fn read(root: &std::path::Path) -> Result<Self, Problem> {
         Source::read(root, "kernel-config/limits.toml")?.parse()
     }
 }

@@ -1,9 +1,13 @@
 //! One problem in a text, and the text it stands in; no terminal output.
 
+use alloc::string::String;
 use core::fmt;
+#[cfg(feature = "std")]
 use core::ops::Range;
+#[cfg(feature = "std")]
 use std::path::Path;
 
+#[cfg(feature = "std")]
 use serde::de::DeserializeOwned;
 
 /// What is wrong, where, and what to do about it.
@@ -29,9 +33,10 @@ impl fmt::Display for Problem {
     }
 }
 
-impl std::error::Error for Problem {}
+impl core::error::Error for Problem {}
 
 /// A text with its name, so that a place in it can be told as a line.
+#[cfg(feature = "std")]
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Path relative to the tree's root.
@@ -40,6 +45,7 @@ pub struct Source {
     pub text: String,
 }
 
+#[cfg(feature = "std")]
 impl Source {
     /// Reads `root`/`file`.
     ///

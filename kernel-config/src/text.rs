@@ -1,9 +1,11 @@
 //! Sizes and dates as people write them; no arithmetic beyond that.
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::de::{Deserialize, Deserializer, Error};
+use serde::{Serialize, Serializer};
 
 /// Bytes in a page.
 pub const PAGE: u64 = 4096;
@@ -47,6 +49,12 @@ impl fmt::Display for Size {
     }
 }
 
+impl Serialize for Size {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -64,11 +72,14 @@ pub struct Date {
 
 impl Date {
     /// The day of the build: `SOURCE_DATE_EPOCH` if set (reproducible builds), else today, UTC.
+    #[cfg(feature = "std")]
     #[must_use]
     pub fn of_build() -> Self {
         let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|text| text.parse().ok());
-        let seconds =
-            given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()));
+        let seconds = given.unwrap_or_else(|| {
+            let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            since.map_or(0, |since| since.as_secs())
+        });
         Self::from_days(seconds / 86_400)
     }
 
@@ -88,6 +99,7 @@ impl Date {
     }
 
     /// Days since 1970-01-01 as a date (Howard Hinnant, "chrono-compatible low-level date algorithms").
+    #[cfg(feature = "std")]
     fn from_days(days: u64) -> Self {
         let shifted = days + 719_468;
         let era = shifted / 146_097;
@@ -109,6 +121,12 @@ impl Date {
 impl fmt::Display for Date {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+    }
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

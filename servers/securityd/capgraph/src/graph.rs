@@ -143,6 +143,8 @@ pub struct Provided {
     pub interface: String,
     /// Indices in [`Graph::sessions`].
     pub sessions: Vec<u16>,
+    /// So many routes may end here.
+    pub max_clients: u8,
 }
 
 /// One route: a client's use and a server's provided interface.
@@ -367,6 +369,7 @@ pub(crate) mod tests {
                 name: "power".into(),
                 interface: "hybrid.security.Power".into(),
                 sessions: vec![0],
+                max_clients: 2,
             }],
             devices: vec![],
             dma: vec![],

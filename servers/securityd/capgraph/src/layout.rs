@@ -59,6 +59,12 @@ pub const DMA_STRIDE: u64 = 16 << 20;
 pub const CLASSES: [(&str, u8); 7] =
     [("time", 210), ("driver", 200), ("log", 190), ("net", 180), ("server", 150), ("app", 100), ("security", 254)];
 
+/// The priority of a class; 0 for a class that does not exist.
+#[must_use]
+pub fn priority(class: &str) -> u8 {
+    CLASSES.iter().find(|(name, _)| *name == class).map_or(0, |(_, priority)| *priority)
+}
+
 /// Slot of the endpoint of use `index`.
 #[must_use]
 pub const fn call_slot(index: usize) -> u32 {

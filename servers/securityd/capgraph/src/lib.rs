@@ -10,14 +10,20 @@
 extern crate alloc;
 
 mod access;
+mod admit;
 mod bundle;
 mod grant;
 mod graph;
+mod join;
 pub mod layout;
+mod ports;
 mod program;
+mod rulebook;
+mod rules;
 mod rules_table;
 
 pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRule};
+pub use admit::{MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, admit};
 pub use bundle::{Bundle, BundleError, write_bundle};
 pub use grant::{Grant, What, own_grant, text_of};
 pub use graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Key, Provided, Rights, Session, Trigger, Use};
@@ -41,7 +47,8 @@ pub use build::{bundle_for, check_programs};
 #[cfg(feature = "std")]
 pub use draw::{html, svg};
 #[cfg(feature = "std")]
-pub use hybrid_config::{Date, Problem};
+pub use hybrid_config::Date;
+pub use hybrid_config::Problem;
 #[cfg(feature = "std")]
 pub use lines::{Comparison, Difference, Line, Listing, compare, diff};
 #[cfg(feature = "std")]
@@ -49,5 +56,6 @@ pub use paths::{Edge, Holders, PATH_STEPS_MAX, PATHS_MAX, Thing, who_text, why_t
 #[cfg(feature = "std")]
 pub use query::{dot, golden, show};
 #[cfg(feature = "std")]
-pub use resolve::{InterfaceFacts, Interfaces, idl_interfaces, resolve, resolve_with};
+pub use resolve::{idl_interfaces, resolve, resolve_whole, resolve_with};
+pub use rulebook::{DeviceFacts, InterfaceFacts, Rulebook};
 pub use rules_table::{RULES, Rule, rule};

@@ -1,6 +1,5 @@
 //! From texts to a total graph; every rule that always holds is checked here or in a submodule.
 
-mod ports;
 mod rules;
 mod sessions;
 mod text;
@@ -13,37 +12,10 @@ use hybrid_config::{Board, Date, Limits, Policy, Problem};
 use crate::AccessPolicy;
 use crate::graph::{Device, Dma, Endpoint, Graph, Instance, Key, Provided, Trigger, Use};
 use crate::layout;
+use crate::ports;
+use crate::rulebook::{DeviceFacts, InterfaceFacts, Rulebook};
+use crate::rules::{Found, check_graph};
 use text::{ComponentText, InstanceText, SystemText};
-
-/// What the resolver needs to know of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of an interface, not states")]
-pub struct InterfaceFacts {
-    /// It has operations (the pull operations of events count).
-    pub has_operations: bool,
-    /// The server can tell the client something by a bell.
-    pub has_events: bool,
-    /// It has rings: a region, and a bell each way.
-    pub has_rings: bool,
-    /// Bytes of the region, unrounded; 0 without rings.
-    pub region_bytes: u64,
-    /// Its answers carry capabilities.
-    pub mints_resources: bool,
-    /// Its questions carry capabilities.
-    pub takes_capabilities: bool,
-}
-
-/// Where the facts come from.
-pub trait Interfaces {
-    /// The facts of a full name (`hybrid.net.stack.Tcp`), if there is such an interface.
-    fn facts(&self, name: &str) -> Option<InterfaceFacts>;
-}
-
-impl Interfaces for BTreeMap<String, InterfaceFacts> {
-    fn facts(&self, name: &str) -> Option<InterfaceFacts> {
-        self.get(name).copied()
-    }
-}
 
 /// Everything that was read.
 pub(crate) struct Inputs<'a> {
@@ -52,11 +24,40 @@ pub(crate) struct Inputs<'a> {
     pub(crate) policy: Policy,
     pub(crate) system: SystemText,
     pub(crate) components: BTreeMap<String, ComponentText>,
-    pub(crate) interfaces: &'a dyn Interfaces,
+    pub(crate) interfaces: &'a BTreeMap<String, InterfaceFacts>,
     pub(crate) today: Date,
 }
 
 impl Inputs<'_> {
+    /// The same facts as the rules of a graph want them.
+    fn rulebook(&self) -> Rulebook {
+        let device = |device: &hybrid_config::BoardDevice| DeviceFacts {
+            name: device.name.get_ref().clone(),
+            compatible: device.compatible.clone(),
+            page: device.page,
+            irq: device.irq,
+            trigger: trigger(device),
+            bus_master: device.bus_master,
+            timer_access: device.timer_access,
+        };
+        let memory = &self.board.memory;
+        Rulebook {
+            policy: self.policy.clone(),
+            limits: self.limits.clone(),
+            interfaces: self.interfaces.clone(),
+            devices: self.board.devices.iter().map(device).collect(),
+            room: memory.smallest.0 - memory.reserved.0,
+            today: self.today,
+        }
+    }
+
+    /// Where an instance stands.
+    fn place(&self, instance: &str) -> (String, usize) {
+        let source = &self.system.source;
+        let place = self.system.instances.iter().find(|text| text.name.get_ref() == instance);
+        (source.file.clone(), source.line(place.map_or(0, |text| text.name.span().start)))
+    }
+
     /// Instances with their components; those whose component is unknown are left out (and reported elsewhere).
     pub(crate) fn placed(&self) -> impl Iterator<Item = (&InstanceText, &ComponentText)> {
         self.system
@@ -83,9 +84,23 @@ pub fn resolve_with(
     root: &Path,
     product: &str,
     board: &str,
-    interfaces: &dyn Interfaces,
+    interfaces: &BTreeMap<String, InterfaceFacts>,
     today: Date,
 ) -> Result<Graph, Vec<Problem>> {
+    resolve_whole(root, product, board, interfaces, today).map(|(graph, _)| graph)
+}
+
+/// Resolves, and gives the rules' facts too, which a device needs to admit further components.
+///
+/// # Errors
+/// Every problem that was found, sorted.
+pub fn resolve_whole(
+    root: &Path,
+    product: &str,
+    board: &str,
+    interfaces: &BTreeMap<String, InterfaceFacts>,
+    today: Date,
+) -> Result<(Graph, Rulebook), Vec<Problem>> {
     let inputs = read(root, product, board, interfaces, today)?;
     let mut problems = Vec::new();
     rules::check_texts(&inputs, &mut problems);
@@ -94,9 +109,11 @@ pub fn resolve_with(
         return Err(sorted(problems));
     }
     let version = version_of(root);
-    let graph = build(&inputs, version, &mut problems);
+    let book = inputs.rulebook();
+    let place = |instance: &str| inputs.place(instance);
+    let graph = build(&inputs, &book, version, &mut problems);
     if problems.is_empty() {
-        rules::check_graph(&inputs, &graph, &mut problems);
+        check_graph(&mut Found { book: &book, place: &place, problems: &mut problems }, &graph);
     }
     if problems.is_empty() && !graph.is_coherent() {
         let message = "the resolved graph does not fit together: a mistake of the resolver".into();
@@ -108,7 +125,7 @@ pub fn resolve_with(
             help: String::new(),
         });
     }
-    if problems.is_empty() { Ok(graph) } else { Err(sorted(problems)) }
+    if problems.is_empty() { Ok((graph, book)) } else { Err(sorted(problems)) }
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {
@@ -121,7 +138,7 @@ fn read<'a>(
     root: &Path,
     product: &str,
     board: &str,
-    interfaces: &'a dyn Interfaces,
+    interfaces: &'a BTreeMap<String, InterfaceFacts>,
     today: Date,
 ) -> Result<Inputs<'a>, Vec<Problem>> {
     let mut problems = Vec::new();
@@ -153,7 +170,7 @@ fn version_of(root: &Path) -> String {
     version.unwrap_or("0.0.0").to_owned()
 }
 
-fn build(inputs: &Inputs<'_>, version: String, problems: &mut Vec<Problem>) -> Graph {
+fn build(inputs: &Inputs<'_>, book: &Rulebook, version: String, problems: &mut Vec<Problem>) -> Graph {
     let mut instances: Vec<Instance> =
         inputs.placed().map(|(placed, component)| instance(inputs, placed, component)).collect();
     instances.sort_by_key(|instance| instance.id);
@@ -169,14 +186,14 @@ fn build(inputs: &Inputs<'_>, version: String, problems: &mut Vec<Problem>) -> G
         start_order: Vec::new(),
         access,
     };
-    sessions::join(inputs, &mut graph, problems);
-    ports::assign(inputs, &mut graph, problems);
+    sessions::join_all(inputs, book, &mut graph, problems);
+    ports::assign(&mut Found { book, place: &|instance| inputs.place(instance), problems }, &mut graph);
     graph.start_order = sessions::start_order(&graph);
     graph
 }
 
 fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentText) -> Instance {
-    let facts = |interface: &str| inputs.interfaces.facts(interface).unwrap_or_default();
+    let facts = |interface: &str| inputs.interfaces.get(interface).copied().unwrap_or_default();
     let mints = component.provides.iter().any(|provided| facts(provided.interface.get_ref()).mints_resources);
     let serves = component.provides.iter().any(|provided| facts(provided.interface.get_ref()).has_operations);
     let takes = component.provides.iter().any(|provided| facts(provided.interface.get_ref()).takes_capabilities);
@@ -192,6 +209,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         name: provided.name.get_ref().clone(),
         interface: provided.interface.get_ref().clone(),
         sessions: Vec::new(),
+        max_clients: *provided.max_clients.get_ref(),
     });
     let dma = component.dma.iter().map(|dma| Dma {
         name: dma.name.get_ref().clone(),
@@ -210,7 +228,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         id: *placed.id.get_ref(),
         name: placed.name.get_ref().clone(),
         component: placed.component.get_ref().clone(),
-        priority: priority(component.priority_class.get_ref()),
+        priority: layout::priority(component.priority_class.get_ref()),
         budget_us: *placed.budget_us.get_ref(),
         period_us: *placed.period_us.get_ref(),
         stack: component.stack.get_ref().0,
@@ -238,16 +256,15 @@ fn devices(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentText
             reason: need.reason.get_ref().clone(),
             page: device.page.filter(|_| need.registers),
             irq: device.irq.filter(|_| need.interrupt),
-            trigger: if device.trigger == Some(hybrid_config::Trigger::Edge) { Trigger::Edge } else { Trigger::Level },
+            trigger: trigger(device),
             timer_access: device.timer_access,
         })
     });
     found.collect()
 }
 
-/// The priority of a class; 0 for a class that does not exist (and is reported elsewhere).
-pub(crate) fn priority(class: &str) -> u8 {
-    layout::CLASSES.iter().find(|(name, _)| *name == class).map_or(0, |(_, priority)| *priority)
+fn trigger(device: &hybrid_config::BoardDevice) -> Trigger {
+    if device.trigger == Some(hybrid_config::Trigger::Edge) { Trigger::Edge } else { Trigger::Level }
 }
 
 /// The interfaces of `ipc-idl` below `root`.

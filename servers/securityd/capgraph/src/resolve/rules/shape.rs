@@ -6,9 +6,10 @@ use hybrid_config::{Problem, Size, Source};
 use toml::Spanned;
 
 use super::keys;
-use crate::layout;
+use crate::layout::{self, priority};
+use crate::resolve::Inputs;
 use crate::resolve::text::{ComponentText, InstanceText};
-use crate::resolve::{Inputs, priority};
+use crate::rules::{is_name, is_reason};
 
 pub(crate) fn check(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
     for (folder, component) in &inputs.components {
@@ -147,7 +148,7 @@ fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &m
         .map(|used| &used.interface)
         .chain(component.provides.iter().map(|provided| &provided.interface));
     for name in names {
-        match inputs.interfaces.facts(name.get_ref()) {
+        match inputs.interfaces.get(name.get_ref()) {
             None => {
                 let message = format!("there is no interface `{}`", name.get_ref());
                 problems.push(source.problem(
@@ -185,9 +186,7 @@ fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &m
 
 pub(super) fn check_name(inputs: &Inputs<'_>, source: &Source, name: &Spanned<String>, problems: &mut Vec<Problem>) {
     let text = name.get_ref();
-    let is_plain =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '_';
-    if text.is_empty() || text.len() > inputs.limits.name_max || !text.chars().all(is_plain) {
+    if !is_name(text, inputs.limits.name_max) {
         let message = format!("`{text}` is no name");
         let help = format!("use up to {} of a-z, 0-9, - and _", inputs.limits.name_max);
         problems.push(source.problem(name.span(), "bad-value", message, help));
@@ -208,7 +207,7 @@ pub(super) fn check_reason(
             "the reason is empty",
             "say what for, in a few words",
         ));
-    } else if text.len() > inputs.limits.reason_max || text.contains(['\n', '\r']) {
+    } else if !is_reason(text, inputs.limits.reason_max) {
         let message = format!("the reason has {} bytes, or more than one line", text.len());
         problems.push(source.problem(
             reason.span(),

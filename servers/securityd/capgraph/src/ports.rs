@@ -1,10 +1,11 @@
 //! Gives each session its port at both ends, ordered by the peer's id so that new instances move nothing.
 
-use hybrid_config::Problem;
+use alloc::format;
+use alloc::vec::Vec;
 
-use super::Inputs;
 use crate::graph::{Graph, Session};
 use crate::layout;
+use crate::rules::Found;
 
 /// Which end of a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +15,7 @@ enum End {
 }
 
 /// Assigns the ports of all sessions that need one.
-pub(crate) fn assign(inputs: &Inputs<'_>, graph: &mut Graph, problems: &mut Vec<Problem>) {
+pub(crate) fn assign(found: &mut Found<'_>, graph: &mut Graph) {
     let ids: Vec<(u16, usize)> = graph.instances.iter().map(|instance| (instance.id, instance.devices.len())).collect();
     for (id, devices) in ids {
         let mut ends: Vec<(u16, End, u8, u8, usize)> =
@@ -22,7 +23,7 @@ pub(crate) fn assign(inputs: &Inputs<'_>, graph: &mut Graph, problems: &mut Vec<
         ends.sort_unstable();
         let room = usize::from(layout::PORTS).saturating_sub(devices.min(layout::DEVICES_MAX));
         if ends.len() > room {
-            report_full(inputs, id, ends.len(), room, problems);
+            report_full(found, graph, id, ends.len(), room);
             continue;
         }
         for (port, (_, end, _, _, index)) in ends.into_iter().enumerate() {
@@ -49,15 +50,10 @@ fn end(id: u16, index: usize, session: &Session) -> Option<(u16, End, u8, u8, us
     }
 }
 
-fn report_full(inputs: &Inputs<'_>, id: u16, wanted: usize, room: usize, problems: &mut Vec<Problem>) {
-    let source = &inputs.system.source;
-    if let Some(instance) = inputs.system.instances.iter().find(|instance| *instance.id.get_ref() == id) {
-        let message = format!("`{}` has {wanted} sessions with bells, but room for {room}", instance.name.get_ref());
-        problems.push(source.problem(
-            instance.name.span(),
-            "notification-full",
-            message,
-            "split the component, or route fewer clients to it",
-        ));
+fn report_full(found: &mut Found<'_>, graph: &Graph, id: u16, wanted: usize, room: usize) {
+    if let Some(instance) = graph.instance(id) {
+        let message = format!("`{}` has {wanted} sessions with bells, but room for {room}", instance.name);
+        let help = "split the component, or route fewer clients to it";
+        found.at(&instance.name, "notification-full", message, help);
     }
 }

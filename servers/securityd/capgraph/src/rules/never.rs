@@ -1,12 +1,15 @@
 //! What must never be, and the exceptions from it; an exception that is over or does nothing is a finding itself.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use hybrid_config::{Except, Forbidden, Holder, Never, Problem};
 
-use super::holders::Found;
+use super::Found;
 use crate::graph::{Graph, Instance};
-use crate::resolve::priority;
+use crate::layout::priority;
 
 /// An instance that breaks a never rule, and in which way.
 struct Breach {
@@ -15,8 +18,8 @@ struct Breach {
     words: String,
 }
 
-pub(super) fn check(found: &mut Found<'_, '_>, graph: &Graph) {
-    let policy = &found.inputs.policy;
+pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
+    let policy = &found.book.policy;
     let mut used = BTreeSet::new();
     for never in &policy.nevers {
         for breach in breaches(graph, &never.forbidden) {
@@ -41,8 +44,8 @@ pub(super) fn check(found: &mut Found<'_, '_>, graph: &Graph) {
     }
 }
 
-fn check_day(found: &mut Found<'_, '_>, except: &Except) {
-    if except.expires < found.inputs.today {
+fn check_day(found: &mut Found<'_>, except: &Except) {
+    if except.expires < found.book.today {
         let message = format!(
             "the exception of `{}` from {} ended on {}; {} answers for it",
             except.instance, except.never, except.expires, except.owner
@@ -52,7 +55,7 @@ fn check_day(found: &mut Found<'_, '_>, except: &Except) {
     }
 }
 
-fn report(found: &mut Found<'_, '_>, never: &Never, breach: &Breach) {
+fn report(found: &mut Found<'_>, never: &Never, breach: &Breach) {
     let message = format!(
         "`{}` {}; {} ({}:{}): {}",
         breach.instance, breach.words, never.id, never.file, never.line, never.reason

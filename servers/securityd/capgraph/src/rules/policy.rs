@@ -1,12 +1,15 @@
 //! Who may hold what is guarded: guards, allow lines, and what needs a line whether a guard says so or not.
 
-use std::collections::BTreeSet;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use hybrid_config::{Allow, Problem, Subject};
 
-use super::holders::Found;
+use super::Found;
 use crate::graph::{Graph, Instance};
-use crate::resolve::Inputs;
+use crate::rulebook::Rulebook;
 
 /// Something that an instance holds.
 struct Holding {
@@ -21,15 +24,15 @@ struct Holding {
 }
 
 /// Checks every holding of every instance, and that no allow line is left over.
-pub(super) fn check(found: &mut Found<'_, '_>, graph: &Graph) {
-    let inputs = found.inputs;
+pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
+    let book = found.book;
     let mut used = BTreeSet::new();
     for instance in &graph.instances {
-        for holding in holdings(inputs, instance) {
+        for holding in holdings(book, instance) {
             used.extend(check_holding(found, graph, instance, &holding));
         }
     }
-    for (index, allow) in inputs.policy.allows.iter().enumerate() {
+    for (index, allow) in book.policy.allows.iter().enumerate() {
         if allow.product == graph.product && !used.contains(&index) {
             let message = format!("`{}` does not hold what this line allows", allow.instance);
             found.problems.push(at(
@@ -46,14 +49,14 @@ fn at(allow: &Allow, rule: &'static str, message: String, help: &str) -> Problem
     Problem { file: allow.file.clone(), line: allow.line, rule, message, help: help.into() }
 }
 
-fn holdings(inputs: &Inputs<'_>, instance: &Instance) -> Vec<Holding> {
+fn holdings(book: &Rulebook, instance: &Instance) -> Vec<Holding> {
     let plain = |subject: Subject, words: String| Holding { guarded: subject.clone(), subject, words, always: None };
     let mut holdings = Vec::new();
     for used in &instance.uses {
         holdings.push(plain(Subject::Interface(used.interface.clone()), used.interface.clone()));
     }
     for device in &instance.devices {
-        let is_master = inputs.board.device(&device.device).is_some_and(|facts| facts.bus_master);
+        let is_master = book.device(&device.device).is_some_and(|facts| facts.bus_master);
         let words = format!("the device {} ({})", device.device, device.compatible);
         let always = is_master.then_some("a bus master without an IOMMU reaches all memory");
         holdings.push(Holding { always, ..plain(Subject::Device(device.compatible.clone()), words) });
@@ -69,7 +72,7 @@ fn holdings(inputs: &Inputs<'_>, instance: &Instance) -> Vec<Holding> {
         holdings.push(Holding { always, ..plain(Subject::Key(key.key.clone()), words) });
     }
     for provided in &instance.provides {
-        let facts = inputs.interfaces.facts(&provided.interface).unwrap_or_default();
+        let facts = book.facts(&provided.interface);
         if facts.mints_resources || facts.takes_capabilities {
             let (subject, guarded) = (Subject::Grant(provided.name.clone()), Subject::Grant(String::new()));
             let words = format!("the right to pass capabilities on by {}", provided.name);
@@ -80,8 +83,8 @@ fn holdings(inputs: &Inputs<'_>, instance: &Instance) -> Vec<Holding> {
 }
 
 /// The allow line that covers the holding, if one is needed and there.
-fn check_holding(found: &mut Found<'_, '_>, graph: &Graph, instance: &Instance, holding: &Holding) -> Option<usize> {
-    let policy = &found.inputs.policy;
+fn check_holding(found: &mut Found<'_>, graph: &Graph, instance: &Instance, holding: &Holding) -> Option<usize> {
+    let policy = &found.book.policy;
     let guard = policy.guards.iter().find(|guard| guard.subject == holding.guarded);
     let reason = guard.map(|guard| guard.reason.as_str()).or(holding.always)?;
     let covers = |allow: &&Allow| {
@@ -95,7 +98,7 @@ fn check_holding(found: &mut Found<'_, '_>, graph: &Graph, instance: &Instance, 
         found.at(&instance.name, rule, message, help);
         return None;
     };
-    if allow.expires < found.inputs.today {
+    if allow.expires < found.book.today {
         let message = format!(
             "what `{}` is allowed here ended on {}; {} answers for it",
             allow.instance, allow.expires, allow.owner

@@ -1,43 +1,28 @@
 //! Rules that only the whole shows: who calls whom, who shares what, who is allowed to, and whether it fits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use hybrid_config::{Problem, Size};
+use hybrid_config::Size;
 
-use super::{never, policy};
-
+use super::Found;
 use crate::graph::{Graph, Instance};
 use crate::layout;
-use crate::resolve::Inputs;
+use crate::rulebook::Rulebook;
 
-pub(crate) fn check(inputs: &Inputs<'_>, graph: &Graph, problems: &mut Vec<Problem>) {
-    let mut found = Found { inputs, problems };
-    check_calls(&mut found, graph);
-    check_cycles(&mut found, graph);
-    check_clients(&mut found, graph);
-    check_logs(&mut found, graph);
-    check_sharing(&mut found, graph);
-    check_memory(&mut found, graph);
-    check_slots(&mut found, graph);
-    policy::check(&mut found, graph);
-    never::check(&mut found, graph);
+pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
+    check_calls(found, graph);
+    check_cycles(found, graph);
+    check_clients(found, graph);
+    check_logs(found, graph);
+    check_sharing(found, graph);
+    check_memory(found, graph);
+    check_slots(found, graph);
 }
 
-/// Where problems go, told at the instance's line of system.toml.
-pub(super) struct Found<'a, 'b> {
-    pub(super) inputs: &'a Inputs<'b>,
-    pub(super) problems: &'a mut Vec<Problem>,
-}
-
-impl Found<'_, '_> {
-    pub(super) fn at(&mut self, instance: &str, rule: &'static str, message: String, help: &str) {
-        let source = &self.inputs.system.source;
-        let place = self.inputs.system.instances.iter().find(|text| text.name.get_ref() == instance);
-        self.problems.push(source.problem(place.map_or(0..0, |text| text.name.span()), rule, message, help));
-    }
-}
-
-fn check_calls(found: &mut Found<'_, '_>, graph: &Graph) {
+fn check_calls(found: &mut Found<'_>, graph: &Graph) {
     for session in graph.sessions.iter().filter(|session| session.has_operations) {
         let (Some(client), Some(server)) = (graph.instance(session.client), graph.instance(session.server)) else {
             continue;
@@ -57,7 +42,7 @@ fn check_calls(found: &mut Found<'_, '_>, graph: &Graph) {
     }
 }
 
-fn check_cycles(found: &mut Found<'_, '_>, graph: &Graph) {
+fn check_cycles(found: &mut Found<'_>, graph: &Graph) {
     // Remove instances that call nobody, again and again; what stays is in or above a cycle.
     let mut calls: BTreeMap<u16, BTreeSet<u16>> = BTreeMap::new();
     for session in graph.sessions.iter().filter(|session| session.has_operations) {
@@ -86,31 +71,25 @@ fn check_cycles(found: &mut Found<'_, '_>, graph: &Graph) {
     }
 }
 
-fn check_clients(found: &mut Found<'_, '_>, graph: &Graph) {
-    let inputs = found.inputs;
-    for (placed, component) in inputs.placed() {
-        let Some(instance) = graph.named(placed.name.get_ref()) else { continue };
-        for (provided, text) in instance.provides.iter().zip(&component.provides) {
-            if provided.sessions.len() > usize::from(*text.max_clients.get_ref()) {
+fn check_clients(found: &mut Found<'_>, graph: &Graph) {
+    for instance in &graph.instances {
+        for provided in &instance.provides {
+            if provided.sessions.len() > usize::from(provided.max_clients) {
                 let message = format!(
                     "{} clients are routed to `{}.{}`, which takes {}",
                     provided.sessions.len(),
                     instance.name,
                     provided.name,
-                    text.max_clients.get_ref()
+                    provided.max_clients
                 );
-                found.at(
-                    &instance.name,
-                    "too-many-clients",
-                    message,
-                    "raise max_clients in its component.toml if it can bear it",
-                );
+                let help = "raise max_clients in its component.toml if it can bear it";
+                found.at(&instance.name, "too-many-clients", message, help);
             }
         }
     }
 }
 
-fn check_logs(found: &mut Found<'_, '_>, graph: &Graph) {
+fn check_logs(found: &mut Found<'_>, graph: &Graph) {
     const SINK: &str = "hybrid.log.Sink";
     for instance in &graph.instances {
         let keeps = instance.provides.iter().any(|provided| provided.interface == SINK);
@@ -126,7 +105,7 @@ fn check_logs(found: &mut Found<'_, '_>, graph: &Graph) {
     }
 }
 
-fn check_sharing(found: &mut Found<'_, '_>, graph: &Graph) {
+fn check_sharing(found: &mut Found<'_>, graph: &Graph) {
     let (mut pages, mut interrupts, mut timers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for instance in &graph.instances {
         for device in &instance.devices {
@@ -161,7 +140,7 @@ fn check_sharing(found: &mut Found<'_, '_>, graph: &Graph) {
 }
 
 /// Private memory of an instance, with its program at its largest and its tables.
-fn memory_of(inputs: &Inputs<'_>, instance: &Instance) -> u64 {
+fn memory_of(book: &Rulebook, instance: &Instance) -> u64 {
     const TABLES: u64 = 256 << 10;
     if instance.id == layout::SECURITYD {
         return 0;
@@ -169,20 +148,19 @@ fn memory_of(inputs: &Inputs<'_>, instance: &Instance) -> u64 {
     instance.stack
         + instance.heap
         + instance.dma.iter().map(|dma| dma.bytes).sum::<u64>()
-        + inputs.limits.image_max.0
+        + book.limits.image_max.0
         + TABLES
 }
 
-fn check_memory(found: &mut Found<'_, '_>, graph: &Graph) {
-    let memory = &found.inputs.board.memory;
-    let room = memory.smallest.0 - memory.reserved.0;
+fn check_memory(found: &mut Found<'_>, graph: &Graph) {
+    let room = found.book.room;
     let regions: u64 = graph.sessions.iter().filter_map(|session| session.region).sum();
-    let sum = regions + graph.instances.iter().map(|instance| memory_of(found.inputs, instance)).sum::<u64>();
+    let sum = regions + graph.instances.iter().map(|instance| memory_of(found.book, instance)).sum::<u64>();
     if sum > room {
         let largest = graph
             .instances
             .iter()
-            .max_by_key(|instance| memory_of(found.inputs, instance))
+            .max_by_key(|instance| memory_of(found.book, instance))
             .map_or("", |instance| instance.name.as_str());
         let message = format!("all instances take {}, but the smallest board leaves {}", Size(sum), Size(room));
         found.at(
@@ -195,8 +173,8 @@ fn check_memory(found: &mut Found<'_, '_>, graph: &Graph) {
 }
 
 /// With programs at their largest: a graph that is accepted can be installed, whatever is compiled.
-fn check_slots(found: &mut Found<'_, '_>, graph: &Graph) {
-    let largest = found.inputs.limits.image_max.0.div_ceil(4096);
+fn check_slots(found: &mut Found<'_>, graph: &Graph) {
+    let largest = found.book.limits.image_max.0.div_ceil(4096);
     for instance in &graph.instances {
         let program_pages = if instance.id == layout::SECURITYD { 0 } else { largest };
         let needed = graph.slots_for(instance, program_pages);
