@@ -70,6 +70,13 @@ pub struct Date {
     day: u8,
 }
 
+impl Default for Date {
+    /// 1970-01-01.
+    fn default() -> Self {
+        Self { year: 1970, month: 1, day: 1 }
+    }
+}
+
 impl Date {
     /// The day of the build: `SOURCE_DATE_EPOCH` if set (reproducible builds), else today, UTC.
     #[cfg(feature = "std")]

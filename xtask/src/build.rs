@@ -248,7 +248,7 @@ fn is_newer(this: &Path, than: &Path) -> bool {
 
 /// Writes the bundle (resolved graph and the programs of its components) for securityd.
 fn bundle(product: &Product, board: &str, packages: &[String], programs: &Programs, folder: &Path) -> Result<PathBuf> {
-    let graph = caps::resolve(&product.name, board)?;
+    let (graph, book) = caps::resolve(&product.name, board)?;
     let stripped = folders::created(folder.join("components"))?;
     let mut files = Vec::new();
     for package in packages {
@@ -257,7 +257,7 @@ fn bundle(product: &Product, board: &str, packages: &[String], programs: &Progra
         files.push((package, std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, file)| (name.as_str(), file.as_slice())).collect();
-    let bundle = hybrid_capgraph::bundle_for(&graph, &files).map_err(|problems| {
+    let bundle = hybrid_capgraph::bundle_for(&graph, &book, &files).map_err(|problems| {
         anyhow!("the programs of {} cannot be bundled:\n{}", product.name, caps::list(&problems))
     })?;
     let path = folder.join("bundle");

@@ -5,7 +5,7 @@ mod sources;
 use crate::{folders, product};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use hybrid_capgraph::{Date, Graph, Problem, Thing};
+use hybrid_capgraph::{Date, Graph, Problem, Rulebook, Thing};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -251,12 +251,15 @@ impl ThingArguments {
     }
 }
 
-/// Resolves a product's texts.
+/// Resolves a product's texts; also gives the rules for further components.
 ///
 /// # Errors
 /// All that is wrong with them.
-pub(crate) fn resolve(product: &str, board: &str) -> Result<Graph> {
-    resolve_on(product, board, Date::of_build()).map_err(|problems| unresolved(product, board, &problems))
+pub(crate) fn resolve(product: &str, board: &str) -> Result<(Graph, Rulebook)> {
+    let root = folders::checkout();
+    let whole = hybrid_capgraph::idl_interfaces(&root)
+        .and_then(|interfaces| hybrid_capgraph::resolve_whole(&root, product, board, &interfaces, Date::of_build()));
+    whole.map_err(|problems| unresolved(product, board, &problems))
 }
 
 fn resolve_on(product: &str, board: &str, day: Date) -> Result<Graph, Vec<Problem>> {

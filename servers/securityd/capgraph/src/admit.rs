@@ -213,7 +213,7 @@ fn check_shape(found: &mut Found<'_>, live: &Graph, manifest: &Manifest) {
     tell(live.named(&manifest.name).is_some(), "duplicate-name", "its name is taken");
     let is_ordinary = manifest.class != "security" && layout::priority(&manifest.class) != 0;
     tell(!is_ordinary, "bad-value", "it has no priority class of its own");
-    let is_page = |bytes: u64| bytes % 4096 == 0;
+    let is_page = |bytes: u64| bytes.is_multiple_of(4096);
     let sizes = [(manifest.stack, limits.stack_max.0), (manifest.heap, limits.heap_max.0)];
     let dma = manifest.dma.iter().map(|dma| (dma.bytes, limits.dma_max.0));
     tell(

@@ -1,9 +1,10 @@
 //! What the build asks for besides the graph: checked programs and the bundle; it starts no compiler.
 
-use crate::bundle::{BundleError, write_bundle};
+use crate::bundle::{BundleError, write_bundle_with};
 use crate::graph::Graph;
 use crate::program::{Program, ProgramError};
-use hybrid_config::Problem;
+use crate::rulebook::Rulebook;
+use hybrid_config::{Date, Problem};
 
 /// Checks each component's program: its format, its addresses, and that nothing is writable and executable.
 ///
@@ -28,13 +29,17 @@ pub fn check_programs(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<(), V
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
-/// Checks the programs and writes the bundle.
+/// Checks the programs and writes the bundle, with the rules for further components.
+///
+/// The rulebook's day is the first there is: whether a permission is over is decided when the image is built, since a device need
+/// not know the day, and the same texts give the same bytes on every day.
 ///
 /// # Errors
 /// As [`check_programs`]; and when the bundle's limits are exceeded.
-pub fn bundle_for(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<Vec<u8>, Vec<Problem>> {
+pub fn bundle_for(graph: &Graph, book: &Rulebook, programs: &[(&str, &[u8])]) -> Result<Vec<u8>, Vec<Problem>> {
     check_programs(graph, programs)?;
-    write_bundle(graph, programs).map_err(|error: BundleError| {
+    let book = Rulebook { today: Date::default(), ..book.clone() };
+    write_bundle_with(graph, Some(&book), programs).map_err(|error: BundleError| {
         let file = format!("images/{}/system.toml", graph.product);
         vec![Problem {
             file,

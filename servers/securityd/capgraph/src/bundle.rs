@@ -1,13 +1,14 @@
-//! The bundle: one graph and the programs it names, checked before use; no compression, no signature.
+//! The bundle: one graph, the programs it names, and the rules for further ones, checked before use; no compression, no signature.
 //!
 //! Layout, little endian: 64 bytes of header (magic, CRC-32 of all that follows it, version, count, 4 zero bytes, total
-//! length, offset and length of the graph, zeros), `count` entries of 64 bytes (name, offset, length), the graph, the programs.
+//! length, offset and length of the graph, and of the rulebook, both 0 without one), `count` entries of 64 bytes (name, offset, length), the graph, the rulebook, the programs.
 //! Programs start at multiples of 4096 bytes from the start of the bundle.
 
 use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::graph::{BadGraph, Graph};
+use crate::rulebook::Rulebook;
 
 const MAGIC: &[u8; 8] = b"HYBUNDLE";
 const VERSION: u32 = 1;
@@ -103,6 +104,18 @@ impl<'a> Bundle<'a> {
         Ok(Graph::decode(range(self.bytes, offset, length)?)?)
     }
 
+    /// The rules that further components are admitted by; none in a bundle without them.
+    ///
+    /// # Errors
+    /// [`BundleError::Bounds`], or [`BundleError::Graph`] when the bytes are no rulebook.
+    pub fn rulebook(&self) -> Result<Option<Rulebook>, BundleError> {
+        let (offset, length) = (word64(self.bytes, 48)?, word64(self.bytes, 56)?);
+        if length == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Rulebook::decode(range(self.bytes, offset, length)?)?))
+    }
+
     /// The program of a component folder's name ("httpd").
     #[must_use]
     pub fn program(&self, name: &str) -> Option<&'a [u8]> {
@@ -123,11 +136,23 @@ impl<'a> Bundle<'a> {
     }
 }
 
+/// Writes a bundle without a rulebook; the same input gives the same bytes.
+///
+/// # Errors
+/// [`BundleError::TooMuch`] or [`BundleError::Graph`].
+pub fn write_bundle(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<Vec<u8>, BundleError> {
+    write_bundle_with(graph, None, programs)
+}
+
 /// Writes a bundle; the same input gives the same bytes.
 ///
 /// # Errors
 /// [`BundleError::TooMuch`] when a name is longer than 47 bytes or there are more than 256 programs.
-pub fn write_bundle(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<Vec<u8>, BundleError> {
+pub fn write_bundle_with(
+    graph: &Graph,
+    book: Option<&Rulebook>,
+    programs: &[(&str, &[u8])],
+) -> Result<Vec<u8>, BundleError> {
     if programs.len() > PROGRAMS_MAX || programs.iter().any(|(name, _)| name.len() >= NAME || name.contains('\0')) {
         return Err(BundleError::TooMuch);
     }
@@ -139,6 +164,13 @@ pub fn write_bundle(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<Vec<u8>
     put_word(&mut bytes, 32, HEADER + programs.len() * ENTRY);
     put_word(&mut bytes, 40, encoded.len());
     bytes.extend_from_slice(&encoded);
+    if let Some(book) = book {
+        let at = bytes.len();
+        put_word(&mut bytes, 48, at);
+        let book = book.encode()?;
+        put_word(&mut bytes, 56, book.len());
+        bytes.extend_from_slice(&book);
+    }
     for (index, (name, program)) in programs.iter().enumerate() {
         bytes.resize(bytes.len().next_multiple_of(PAGE), 0);
         let at = HEADER + index * ENTRY;

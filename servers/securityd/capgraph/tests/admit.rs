@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hybrid_capgraph::{
-    Date, Dma, Graph, InterfaceFacts, MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, Rulebook, admit, golden,
-    resolve_whole, rule,
+    Bundle, Date, Dma, Graph, InterfaceFacts, MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, Rulebook, admit, golden,
+    resolve_whole, rule, write_bundle_with,
 };
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
@@ -112,6 +112,10 @@ fn manifest_and_rulebook_survive_the_way_to_the_device() {
     let sent = Manifest::decode(&manifest().encode().unwrap()).unwrap();
     assert_eq!(sent, manifest());
     assert_eq!(admit(&live, &sent, &again), admit(&live, &manifest(), &book));
+    let bundle = write_bundle_with(&live, Some(&book), &[("x", b"y")]).unwrap();
+    let bundle = Bundle::parse(&bundle).unwrap();
+    assert_eq!(bundle.rulebook().unwrap().unwrap().encode().unwrap(), bytes);
+    assert_eq!((bundle.graph().unwrap(), bundle.program("x")), (live, Some(&b"y"[..])));
     assert!(Manifest::decode(&vec![0; MANIFEST_MAX + 1]).is_err());
     assert!(Manifest::decode(&[0xff; 9]).is_err());
 }

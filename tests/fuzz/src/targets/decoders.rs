@@ -1,7 +1,7 @@
 //! Binary formats: messages, start information, bundle, graph.
 
 use crate::corpus::checkout;
-use hybrid_capgraph::{Bundle, Graph};
+use hybrid_capgraph::{Bundle, Graph, Listing, Manifest, RoutedUse, Rulebook, admit, compare, diff};
 use hybrid_interfaces::log::{Level, Record};
 use hybrid_interfaces::provider::{Chunk, CreditBody, Protocol, Request, RequestHead, Requester, Response, Verb};
 use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
@@ -40,6 +40,7 @@ fn read_bundle(data: &[u8]) {
     for (name, program) in bundle.programs() {
         assert!(program.len() <= data.len() && bundle.program(name).is_some());
     }
+    let _ = bundle.rulebook();
     if let Ok(graph) = bundle.graph() {
         ask(&graph);
     }
@@ -59,6 +60,36 @@ fn put_checksum_right(data: &mut [u8]) {
 pub fn target_graph(data: &[u8]) {
     if let Ok(graph) = Graph::decode(data) {
         ask(&graph);
+    }
+}
+
+/// A manifest of a component to be admitted: refused by known rules, or a coherent graph in which nothing else moved.
+pub fn target_manifest(data: &[u8]) {
+    let Some((graph, book)) = gateway() else { return };
+    let Ok(manifest) = Manifest::decode(data) else { return };
+    match admit(graph, &manifest, book) {
+        Ok(after) => {
+            assert!(after.is_coherent() && after.instances.len() == graph.instances.len() + 1);
+            let (before, after) = (hybrid_capgraph::golden(graph), hybrid_capgraph::golden(&after));
+            assert!(before.lines().all(|line| after.contains(line)));
+        }
+        Err(problems) => {
+            assert!(
+                !problems.is_empty() && problems.iter().all(|problem| hybrid_capgraph::rule(problem.rule).is_some())
+            );
+        }
+    }
+}
+
+/// A listing of a running system, held against the golden text.
+pub fn target_listing(data: &[u8]) {
+    let Some((graph, _)) = gateway() else { return };
+    let Ok(declared) = Listing::parse(&hybrid_capgraph::golden(graph)) else { return };
+    if let Ok(live) = Listing::parse(&String::from_utf8_lossy(data)) {
+        let found = compare(&declared, &live);
+        assert_eq!(found.equal + found.different.len() + found.extra.len(), live.lines.len());
+        let _ = (found.text(), diff(&declared, &live), diff(&live, &declared));
+        assert!(compare(&live, &live).agrees());
     }
 }
 
@@ -166,17 +197,68 @@ pub(super) fn start_infos() -> Vec<Vec<u8>> {
 }
 
 /// The gateway's own graph; without it (a broken text) the smoke test says that there is no sample.
-fn gateway() -> Option<&'static Graph> {
-    static GRAPH: OnceLock<Option<Graph>> = OnceLock::new();
-    GRAPH.get_or_init(|| hybrid_capgraph::resolve(&checkout(), "gateway", "qemu-virt").ok()).as_ref()
+fn gateway() -> Option<&'static (Graph, Rulebook)> {
+    static GRAPH: OnceLock<Option<(Graph, Rulebook)>> = OnceLock::new();
+    let resolve = || {
+        let interfaces = hybrid_capgraph::idl_interfaces(&checkout()).ok()?;
+        let day = hybrid_capgraph::Date::default();
+        hybrid_capgraph::resolve_whole(&checkout(), "gateway", "qemu-virt", &interfaces, day).ok()
+    };
+    GRAPH.get_or_init(resolve).as_ref()
+}
+
+pub(super) fn manifests() -> Vec<Vec<u8>> {
+    let used = |name: &str, interface: &str, route: &str| RoutedUse {
+        name: name.into(),
+        interface: interface.into(),
+        reason: "a test".into(),
+        route: route.into(),
+    };
+    let log = used("log", "hybrid.log.Sink", "logd.sink");
+    let manifest = Manifest {
+        id: 40,
+        name: "lamp".into(),
+        component: "apps/lamp".into(),
+        class: "app".into(),
+        stack: 64 << 10,
+        heap: 1 << 20,
+        budget_us: 1000,
+        period_us: 10_000,
+        uses: vec![log, used("provider", "hybrid.provider.Host", "httpd.providers")],
+        provides: Vec::new(),
+        devices: Vec::new(),
+        dma: Vec::new(),
+        parameters: Vec::new(),
+    };
+    let refused =
+        Manifest { uses: vec![used("power", "hybrid.security.Power", "securityd.power")], ..manifest.clone() };
+    [manifest, refused].iter().filter_map(|manifest| manifest.encode().ok()).collect()
+}
+
+pub(super) fn is_admitted(data: &[u8]) -> bool {
+    let manifest = Manifest::decode(data).ok();
+    gateway().zip(manifest).is_some_and(|((graph, book), manifest)| admit(graph, &manifest, book).is_ok())
+}
+
+pub(super) fn listings() -> Vec<Vec<u8>> {
+    let golden = gateway().map(|(graph, _)| hybrid_capgraph::golden(graph)).unwrap_or_default();
+    let short: String = golden.lines().take(12).map(|line| format!("{line}\n")).collect();
+    vec![short.clone().into_bytes(), format!("# shows call region\n{short}").into_bytes(), golden.into_bytes()]
+}
+
+pub(super) fn is_listing(data: &[u8]) -> bool {
+    Listing::parse(&String::from_utf8_lossy(data)).is_ok()
 }
 
 pub(super) fn graphs() -> Vec<Vec<u8>> {
-    gateway().and_then(|graph| graph.encode().ok()).into_iter().collect()
+    gateway().and_then(|(graph, _)| graph.encode().ok()).into_iter().collect()
 }
 
 pub(super) fn bundles() -> Vec<Vec<u8>> {
     let elf = super::images::elf();
     let programs: [(&str, &[u8]); 2] = [("one", &elf), ("two", b"no program")];
-    gateway().and_then(|graph| hybrid_capgraph::write_bundle(graph, &programs).ok()).into_iter().collect()
+    gateway()
+        .and_then(|(graph, book)| hybrid_capgraph::write_bundle_with(graph, Some(book), &programs).ok())
+        .into_iter()
+        .collect()
 }

@@ -13,7 +13,10 @@ mod storm;
 mod terminal;
 mod texts;
 
-pub use decoders::{target_bundle, target_graph, target_idl_decode, target_idl_values, target_start_info};
+pub use decoders::{
+    target_bundle, target_graph, target_idl_decode, target_idl_values, target_listing, target_manifest,
+    target_start_info,
+};
 pub use http::{target_http1, target_httpd};
 pub use images::{target_device_tree, target_kernel_elf, target_program};
 pub use kernel::target_kernel;
@@ -58,7 +61,7 @@ const fn target(
 }
 
 /// All targets.
-pub static ALL: [Target; 22] = [
+pub static ALL: [Target; 24] = [
     target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
     target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),
     target("idl-text", "texts for the IDL compiler", target_idl_text, texts::idl_texts, None),
@@ -82,6 +85,20 @@ pub static ALL: [Target; 22] = [
         target_graph,
         decoders::graphs,
         Some(decoders::is_graph),
+    ),
+    target(
+        "manifest",
+        "a component to be admitted into the running gateway",
+        target_manifest,
+        decoders::manifests,
+        Some(decoders::is_admitted),
+    ),
+    target(
+        "listing",
+        "a listing of what is live, against the golden text",
+        target_listing,
+        decoders::listings,
+        Some(decoders::is_listing),
     ),
     target(
         "program",

@@ -152,3 +152,103 @@ fn name(holder: &Holder) -> String {
         Holder::Instance(name) => format!("`{name}`"),
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use std::path::Path;
+
+    use hybrid_config::{Date, Forbidden, Holder};
+
+    use super::breaches;
+    use crate::graph::{Device, Endpoint, Graph, Session, Trigger, Use};
+
+    fn gateway() -> (Graph, crate::Rulebook) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+        let interfaces = crate::idl_interfaces(&root).unwrap();
+        crate::resolve_whole(&root, "gateway", "qemu-virt", &interfaces, Date::parse("2026-11-24").unwrap()).unwrap()
+    }
+
+    /// Makes the instance at `index` one of `holder`.
+    fn become_one(graph: &mut Graph, index: usize, holder: &Holder) {
+        let instance = &mut graph.instances[index];
+        match holder {
+            Holder::Interface(interface) => instance.uses.push(Use {
+                name: "more".into(),
+                interface: interface.clone(),
+                reason: "a test".into(),
+                session: u16::MAX,
+            }),
+            Holder::Device(compatible) => instance.devices.push(Device {
+                name: "more".into(),
+                device: "more".into(),
+                compatible: compatible.clone(),
+                reason: "a test".into(),
+                page: None,
+                irq: None,
+                trigger: Trigger::Level,
+                timer_access: false,
+            }),
+            Holder::Key(key) => instance.keys.push(crate::Key {
+                name: "more".into(),
+                key: key.clone(),
+                class: "c".into(),
+                reason: "a test".into(),
+            }),
+            Holder::Class(class) => instance.priority = crate::layout::priority(class),
+            Holder::Instance(name) => instance.name.clone_from(name),
+        }
+    }
+
+    fn join(graph: &mut Graph, client: usize, server: usize) {
+        graph.instances[client].own_cnode = true;
+        graph.instances[server].endpoint = Some(Endpoint { mints: true });
+        let (client, server) = (graph.instances[client].id, graph.instances[server].id);
+        graph.sessions.push(Session {
+            client,
+            client_use: 0,
+            server,
+            provided: 0,
+            has_operations: true,
+            region: Some(4096),
+            rings_server: true,
+            rings_client: true,
+            client_port: None,
+            server_port: None,
+        });
+    }
+
+    /// Every never rule of `kernel-config/policy`: a graph that is the smallest breach of it, and the gateway, which is none.
+    #[test]
+    fn each_never_rule_of_the_policy_refuses_its_breach_and_accepts_the_gateway() {
+        let (whole, book) = gateway();
+        assert!(!book.policy.nevers.is_empty());
+        for never in &book.policy.nevers {
+            assert!(breaches(&whole, &never.forbidden).is_empty(), "{} is broken by the gateway", never.id);
+            let mut graph = crate::graph::tests::sample();
+            graph.sessions.clear();
+            assert!(breaches(&graph, &never.forbidden).is_empty(), "{} is broken by nothing", never.id);
+            match &never.forbidden {
+                Forbidden::Both(first, second) => {
+                    become_one(&mut graph, 1, first);
+                    assert!(breaches(&graph, &never.forbidden).is_empty(), "{}: one alone is no breach", never.id);
+                    become_one(&mut graph, 1, second);
+                }
+                Forbidden::SharesPage(first, second) | Forbidden::Granted(first, second) => {
+                    become_one(&mut graph, 1, first);
+                    become_one(&mut graph, 0, second);
+                    assert!(breaches(&graph, &never.forbidden).is_empty(), "{}: no session, no breach", never.id);
+                    join(&mut graph, 1, 0);
+                }
+                Forbidden::ReachesDevice(holder, device) => {
+                    become_one(&mut graph, 1, holder);
+                    become_one(&mut graph, 0, &Holder::Device(device.clone()));
+                    assert!(breaches(&graph, &never.forbidden).is_empty(), "{}: no route, no breach", never.id);
+                    join(&mut graph, 1, 0);
+                }
+            }
+            let names: Vec<String> =
+                breaches(&graph, &never.forbidden).into_iter().map(|breach| breach.instance).collect();
+            assert_eq!(names, [graph.instances[1].name.clone()], "{}", never.id);
+        }
+    }
+}
