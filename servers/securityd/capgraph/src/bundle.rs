@@ -1,4 +1,4 @@
-//! The bundle: one graph, the programs it names, and the rules for further ones, checked before use; no compression, no signature.
+//! The bundle: a graph, its programs and the rules for more, checked before use; no compression, no signature.
 //!
 //! Layout, little endian: 64 bytes of header (magic, CRC-32 of all that follows it, version, count, 4 zero bytes, total
 //! length, offset and length of the graph, and of the rulebook, both 0 without one), `count` entries of 64 bytes (name, offset, length), the graph, the rulebook, the programs.

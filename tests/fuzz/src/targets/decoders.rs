@@ -230,9 +230,14 @@ pub(super) fn manifests() -> Vec<Vec<u8>> {
         dma: Vec::new(),
         parameters: Vec::new(),
     };
-    let refused =
-        Manifest { uses: vec![used("power", "hybrid.security.Power", "securityd.power")], ..manifest.clone() };
-    [manifest, refused].iter().filter_map(|manifest| manifest.encode().ok()).collect()
+    let server = Manifest {
+        class: "server".into(),
+        uses: vec![used("log", "hybrid.log.Sink", "logd.sink"), used("alarm", "hybrid.time.Alarm", "timed.alarm")],
+        provides: vec![("state".into(), "hybrid.time.Alarm".into(), 2)],
+        parameters: vec![("colour".into(), "blue".into())],
+        ..manifest.clone()
+    };
+    [manifest, server].iter().filter_map(|manifest| manifest.encode().ok()).collect()
 }
 
 pub(super) fn is_admitted(data: &[u8]) -> bool {
