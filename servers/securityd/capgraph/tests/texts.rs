@@ -178,6 +178,19 @@ fn what_breaks_a_rule_is_refused_by_it_and_no_other() {
 }
 
 #[test]
+fn mistake_in_one_text_does_not_hide_another_one_elsewhere() {
+    let edit = |file: &str, from: &str, to: &str| [file.to_owned(), from.to_owned(), to.to_owned()];
+    let edits = vec![
+        edit("apps/two/component.toml", "heap = \"1 MiB\"", "heap = \"17179869183 GiB\""),
+        edit("kernel-config/policy/demo.toml", "instance = \"one\"", "instance = \"nobody\""),
+        edit("drivers/line/component.toml", "reason = \"move bytes\"", "reason = \"\""),
+    ];
+    let case = Edited { rule: String::new(), why: String::new(), edits };
+    let rules: Vec<&str> = resolve_edited(&case, 2000).iter().map(|problem| problem.rule).collect();
+    assert_eq!(rules, ["bad-value", "missing-reason", "guarded"]);
+}
+
+#[test]
 fn text_that_is_not_there_is_named() {
     let root = std::env::temp_dir().join(format!("hybrid-capgraph-none-{}", std::process::id()));
     fs::create_dir_all(&root).unwrap();

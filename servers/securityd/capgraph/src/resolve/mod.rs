@@ -104,17 +104,15 @@ pub fn resolve_whole(
     let inputs = read(root, product, board, interfaces, today)?;
     let mut problems = Vec::new();
     rules::check_texts(&inputs, &mut problems);
-    // In stages: what follows from a mistake in a text is noise beside it.
-    if !problems.is_empty() {
-        return Err(sorted(problems));
-    }
     let version = version_of(root);
     let book = inputs.rulebook();
     let place = |instance: &str| inputs.place(instance);
+    let in_texts = problems.len();
     let graph = build(&inputs, &book, version, &mut problems);
-    if problems.is_empty() {
+    if problems.is_empty() || in_texts > 0 {
         check_graph(&mut Found { book: &book, place: &place, problems: &mut problems }, &graph);
     }
+    drop_noise(&inputs, in_texts, &mut problems);
     if problems.is_empty() && !graph.is_coherent() {
         let message = "the resolved graph does not fit together: a mistake of the resolver".into();
         problems.push(Problem {
@@ -126,6 +124,37 @@ pub fn resolve_whole(
         });
     }
     if problems.is_empty() { Ok((graph, book)) } else { Err(sorted(problems)) }
+}
+
+/// What follows from a mistake in a text is noise beside it: of the findings behind the first `in_texts`, only those stay that are
+/// about instances of which no text has a mistake.
+fn drop_noise(inputs: &Inputs<'_>, in_texts: usize, problems: &mut Vec<Problem>) {
+    if in_texts == 0 {
+        return;
+    }
+    let later = problems.split_off(in_texts);
+    let system = &inputs.system.source;
+    // Instances by the lines at which they begin; a mistake belongs to the last one that begins before it.
+    let mut begins: Vec<(usize, &str)> = Vec::new();
+    for instance in &inputs.system.instances {
+        begins.push((system.line(instance.name.span().start), instance.component.get_ref()));
+    }
+    begins.sort_unstable();
+    let owner = |line: usize| begins.iter().rev().find(|(begin, _)| *begin <= line + 1).map(|(begin, _)| *begin);
+    let mut spoiled: Vec<usize> = Vec::new();
+    for problem in &*problems {
+        if problem.file == system.file {
+            spoiled.extend(owner(problem.line));
+        } else {
+            let of_it = begins.iter().filter(|(_, folder)| problem.file == format!("{folder}/component.toml"));
+            spoiled.extend(of_it.map(|(begin, _)| *begin));
+        }
+    }
+    let stands = |problem: &Problem| {
+        let is_sum = ["memory-exceeded", "unknown-instance", "call-cycle"].contains(&problem.rule);
+        problem.file == system.file && !is_sum && owner(problem.line).is_none_or(|begin| !spoiled.contains(&begin))
+    };
+    problems.extend(later.into_iter().filter(stands));
 }
 
 fn sorted(mut problems: Vec<Problem>) -> Vec<Problem> {

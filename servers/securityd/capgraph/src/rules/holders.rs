@@ -145,17 +145,17 @@ fn memory_of(book: &Rulebook, instance: &Instance) -> u64 {
     if instance.id == layout::SECURITYD {
         return 0;
     }
-    instance.stack
-        + instance.heap
-        + instance.dma.iter().map(|dma| dma.bytes).sum::<u64>()
-        + book.limits.image_max.0
-        + TABLES
+    // Sizes that are too large are told elsewhere, and must not stop this rule.
+    let dma = instance.dma.iter().map(|dma| dma.bytes);
+    let parts = [instance.stack, instance.heap, book.limits.image_max.0, TABLES];
+    parts.into_iter().chain(dma).fold(0, u64::saturating_add)
 }
 
 fn check_memory(found: &mut Found<'_>, graph: &Graph) {
     let room = found.book.room;
-    let regions: u64 = graph.sessions.iter().filter_map(|session| session.region).sum();
-    let sum = regions + graph.instances.iter().map(|instance| memory_of(found.book, instance)).sum::<u64>();
+    let regions = graph.sessions.iter().filter_map(|session| session.region);
+    let private = graph.instances.iter().map(|instance| memory_of(found.book, instance));
+    let sum = regions.chain(private).fold(0, u64::saturating_add);
     if sum > room {
         let largest = graph
             .instances
