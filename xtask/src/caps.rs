@@ -84,7 +84,7 @@ enum Task {
     #[command(after_help = "A and B are images, golden files, or revisions: REV means REV:gateway.\n\
                             Examples: cargo xtask caps diff HEAD~1 gateway\n          \
                             cargo xtask caps diff gateway gateway-test\n          \
-                            cargo xtask caps diff v1.0:gateway v1.1:gateway")]
+                            cargo xtask caps diff HEAD~9:gateway-test HEAD:gateway-test")]
     Diff {
         /// An image, a golden file, REV or REV:IMAGE
         a: String,
