@@ -5,6 +5,24 @@ use std::fmt::Write as _;
 
 /// What a listing shows if it does not say so: all but what only the texts know.
 const DECLARED_ONLY: [&str; 1] = ["key"];
+/// Every word of a line's second column.
+const KINDS: [&str; 15] = [
+    "bell",
+    "call",
+    "cnode",
+    "device",
+    "dma",
+    "endpoint",
+    "fault",
+    "interrupt",
+    "key",
+    "memory",
+    "notification",
+    "region",
+    "reply",
+    "time",
+    "timer",
+];
 /// The longest text that is read; a golden file of the largest product has a tenth of it.
 pub(crate) const TEXT_MAX: usize = 4 << 20;
 
@@ -44,6 +62,9 @@ impl Line {
         };
         let (holder, verb, target) = (name("holder")?, name("kind of grant")?, name("target")?);
         let kind = name("interface").unwrap_or_default();
+        if !KINDS.contains(&verb.as_str()) {
+            return Err(format!("`{verb}` is no kind of grant"));
+        }
         let mut facts = BTreeMap::new();
         for word in words {
             let (key, value) = word.split_once('=').ok_or_else(|| format!("`{word}` is no fact"))?;
@@ -135,6 +156,14 @@ impl Listing {
                 listing.shows = Some(shows.split_whitespace().map(str::to_owned).collect());
             }
             if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            // The console's last line: it tells whether some were lost on the way.
+            if let Some(count) = line.strip_suffix(" grants in all") {
+                let lines = listing.lines.len();
+                if count.parse() != Ok(lines) {
+                    return Err(format!("line {}: {count} grants in all, but there are {lines} lines", number + 1));
+                }
                 continue;
             }
             let line = Line::parse(line).map_err(|error| format!("line {}: {error}", number + 1))?;
@@ -338,6 +367,13 @@ mod tests {
         let live = listing(&["# shows call device", "a call b.x hybrid.t.X badge=0x1", DEVICE]);
         let found = compare(&declared, &live);
         assert!(found.agrees() && found.unseen == 1, "{found:?}");
+    }
+
+    #[test]
+    fn listing_from_the_console_tells_what_was_lost_on_the_way() {
+        assert_eq!(listing(&[CALL, TIME, "2 grants in all"]).lines.len(), 2);
+        assert!(Listing::parse(&format!("{CALL}\n2 grants in all")).is_err());
+        assert!(Listing::parse("a jump b.x slot=1").is_err());
     }
 
     #[test]
