@@ -128,7 +128,7 @@ struct ThingArguments {
     /// An interrupt's number
     #[arg(long)]
     irq: Option<u32>,
-    /// A region (netd.tcp), DMA memory (buffers), or a physical address in a register page (0x9000000)
+    /// A region (netd.tcp: both sides), DMA memory (buffers), an instance's own (httpd), or an address in a register page (0x9000000)
     #[arg(long)]
     memory: Option<String>,
     /// A key of the product

@@ -37,7 +37,7 @@ pub enum Thing {
     Device(String),
     /// An interrupt's number.
     Irq(u32),
-    /// A region (`netd.tcp`), DMA memory (`buffers`), or a physical address in a register page.
+    /// A region (`netd.tcp`, both sides), DMA memory (`buffers`), an instance's own, or a physical address in a register page.
     Memory(String),
     /// A key.
     Key(String),
@@ -58,7 +58,7 @@ impl Thing {
             Self::Irq(number) => matches!(grant.what, What::Interrupt { irq, .. } if irq == *number),
             Self::Memory(name) => match grant.what {
                 What::Device { page, .. } => address(name).is_some_and(|at| at & !0xfff == page) || named(name),
-                What::Region { .. } | What::Dma { .. } => named(name),
+                What::Region { .. } | What::Dma { .. } | What::Memory { .. } => named(name),
                 _ => false,
             },
             Self::Key(name) => named(name) && matches!(grant.what, What::Key),
@@ -74,6 +74,18 @@ impl Thing {
 
 fn address(text: &str) -> Option<u64> {
     u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
+}
+
+/// One side of a region.
+struct Side {
+    holder: String,
+    target: String,
+}
+
+impl Side {
+    fn is_of(&self, grant: &Grant) -> bool {
+        matches!(grant.what, What::Region { .. }) && grant.holder == self.holder && grant.target == self.target
+    }
 }
 
 /// The answer to `caps who`.
@@ -151,7 +163,9 @@ impl Graph {
     /// Who holds `thing`, who could come to hold it, and who can influence a holder.
     #[must_use]
     pub fn holders(&self, thing: &Thing) -> Holders {
-        let grants: Vec<Grant> = self.grants().into_iter().filter(|grant| thing.is_granted_by(grant)).collect();
+        let other_sides = self.other_sides(thing);
+        let is_meant = |grant: &Grant| thing.is_granted_by(grant) || other_sides.iter().any(|side| side.is_of(grant));
+        let grants: Vec<Grant> = self.grants().into_iter().filter(is_meant).collect();
         let holders: BTreeSet<String> = grants.iter().map(|grant| grant.holder.clone()).collect();
         let mut could = BTreeMap::new();
         if thing.can_travel() {
@@ -169,6 +183,20 @@ impl Graph {
         }
         let influence = self.distances_to(&holders);
         Holders { grants, could, influence }
+    }
+
+    /// A region has two holders, whose lines name each other: both sides of the one that is asked for by either name.
+    fn other_sides(&self, thing: &Thing) -> Vec<Side> {
+        let Thing::Memory(name) = thing else { return Vec::new() };
+        let mut sides = Vec::new();
+        for session in self.sessions.iter().filter(|session| session.region.is_some()) {
+            let (client, server) = (self.client_name(session), self.server_name(session));
+            if *name == client || *name == server {
+                sides.push(Side { holder: self.name(session.client), target: server });
+                sides.push(Side { holder: self.name(session.server), target: client });
+            }
+        }
+        sides
     }
 
     /// The least number of steps from each other instance to one of `goals`.
@@ -238,6 +266,12 @@ pub fn who_text(graph: &Graph, thing: &Thing) -> String {
     out += &crate::grant::text_of(&holders.grants);
     if holders.grants.is_empty() {
         out += "nobody\n";
+    }
+    let masters: Vec<&str> =
+        graph.instances.iter().filter(|own| !own.dma.is_empty()).map(|own| own.name.as_str()).collect();
+    if matches!(thing, Thing::Memory(_)) && !masters.is_empty() {
+        let _ =
+            writeln!(out, "# and, without an IOMMU, any memory is reached by the devices of\n{}", masters.join(", "));
     }
     out += "# could come to hold it, by an answer that carries a capability\n";
     for chain in holders.could.values() {

@@ -236,6 +236,8 @@ fn questions_are_answered_from_the_graph() {
         Thing::Irq(33),
         Thing::Memory("0x9000010".into()),
         Thing::Memory("buffers".into()),
+        Thing::Memory("console.bytes".into()),
+        Thing::Memory("two".into()),
         Thing::Irq(34),
     ] {
         text += &format!("## who {thing:?}\n{}", who(thing.clone()));
