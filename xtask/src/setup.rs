@@ -82,7 +82,7 @@ const TOOLS: [Tool; 7] = [
     },
     Tool {
         what: "clippy for the device's code",
-        is_there: || Toolchain::find().map_or(true, |toolchain| toolchain.has_clippy()),
+        is_there: || Toolchain::find().is_ok_and(|toolchain| toolchain.has_clippy()),
         packages: &["rust-web-clippy"],
     },
     Tool { what: "the linker ld.lld", is_there: || on_path("ld.lld"), packages: &["lld"] },
@@ -127,12 +127,13 @@ fn install(missing: &[&Tool]) -> Result<()> {
         bail!("this machine lacks {}. Only root may install packages; run:\n    sudo {install}", whats.join(", "));
     };
     let step = Step::start(format!("install {}", packages.join(" ")));
-    let installed = apt(&step, prefix, &["install", "-y", "--no-install-recommends"], &packages).or_else(|_| {
-        // The usual reason for a failure is a list of packages that is old or was never fetched.
+    let arguments = ["install", "-y", "--no-install-recommends"];
+    let installed = apt(&step, prefix, &arguments, &packages);
+    // A list of packages that is old or was never fetched makes the command fail, or install a package that is too old.
+    if installed.is_err() || missing.iter().any(|tool| !(tool.is_there)()) {
         apt(&step, prefix, &["update"], &[])?;
-        apt(&step, prefix, &["install", "-y", "--no-install-recommends"], &packages)
-    });
-    installed?;
+        apt(&step, prefix, &arguments, &packages)?;
+    }
     let still: Vec<&str> = missing.iter().filter(|tool| !(tool.is_there)()).map(|tool| tool.what).collect();
     if !still.is_empty() {
         bail!(
