@@ -15,8 +15,10 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+pub mod peers;
+
 /// The version of this structure that this crate writes and accepts.
-pub const ABI: u16 = 1;
+pub const ABI: u16 = 2;
 
 /// Where components are linked (the image base of every component).
 pub const IMAGE_BASE: u64 = 0x40_0000;
@@ -37,6 +39,10 @@ pub const IPC_BUFFER_ADDRESS: u64 = 0x7000_2000;
 /// Where in that page, above the IPC buffer, a component keeps one word for securityd to read: the bytes of its heap
 /// that are in use. Only the component's own claim: nothing may be decided by it.
 pub const HEAP_GAUGE_OFFSET: usize = 1024;
+/// Where in that page a component writes the number of the last ping ([`peers::PING`]) that it saw between two events.
+pub const ANSWER_OFFSET: usize = 1032;
+/// Where securityd maps the page of [`peers`], read-only.
+pub const PEERS_ADDRESS: u64 = 0x7000_4000;
 
 /// Slot of the component's own CNode, where it has one.
 pub const SLOT_CNODE: u32 = 1;
@@ -85,6 +91,8 @@ pub struct StartInfo {
     pub reply: Option<u32>,
     /// The notification that carries bells and interrupts; bound to the component's thread.
     pub notification: u32,
+    /// The page of [`peers`]; empty if nobody supervises this instance.
+    pub peers: Span,
     /// Empty slots for minted and received capabilities: first, and one past the last.
     pub free_slots: (u32, u32),
     /// The interfaces that this instance uses.

@@ -16,6 +16,7 @@ fn example() -> StartInfo {
         endpoint: Some(SLOT_ENDPOINT),
         reply: Some(SLOT_REPLY),
         notification: SLOT_NOTIFICATION,
+        peers: Span { addr: PEERS_ADDRESS, len: 4096 },
         free_slots: (40, 256),
         uses: vec![Use {
             name: "tcp".into(),
