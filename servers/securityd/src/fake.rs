@@ -461,6 +461,10 @@ impl Kernel for FakeKernel {
         Ok(u64::from_le_bytes(bytes))
     }
 
+    fn write_word(&mut self, frame: CPtr, offset: usize, value: u64) -> Result<(), Error> {
+        self.fill(frame, offset, &value.to_le_bytes(), false)
+    }
+
     fn configure_context(&mut self, context: CPtr, given: &SchedParameters) -> Result<(), Error> {
         self.tick()?;
         let id = self.own(context)?.object;

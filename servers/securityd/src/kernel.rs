@@ -72,6 +72,8 @@ pub trait Kernel {
     fn fill(&mut self, frame: CPtr, offset: usize, bytes: &[u8], is_code: bool) -> Result<(), Error>;
     /// Reads the word at `offset` of a small frame through a capability that is mapped nowhere, and leaves it so.
     fn read_word(&mut self, frame: CPtr, offset: usize) -> Result<u64, Error>;
+    /// Writes the word at `offset` of a small frame through a capability that is mapped nowhere, after all that was written before.
+    fn write_word(&mut self, frame: CPtr, offset: usize, value: u64) -> Result<(), Error>;
     /// Gives a scheduling context its parameters.
     fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error>;
     /// Gives a new thread everything but its registers. It may not use FP registers, and controls no priority.

@@ -107,6 +107,10 @@ impl Kernel for SysKernel {
         window::read_word(Frame(frame), offset)
     }
 
+    fn write_word(&mut self, frame: CPtr, offset: usize, value: u64) -> Result<(), Error> {
+        window::write_word(Frame(frame), offset, value)
+    }
+
     fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error> {
         self.sched_control.configure(SchedContext(context), parameters)
     }

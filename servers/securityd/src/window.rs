@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "memory that was mapped at run time has no safe name")]
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use hybrid_ring::Region;
 use hybrid_sys::{Attributes, Error, Frame, Range, Rights, VSpace};
@@ -49,6 +50,23 @@ pub(crate) fn read_word(frame: Frame, offset: usize) -> Result<u64, Error> {
     let value = unsafe { word.read_volatile() };
     frame.unmap()?;
     Ok(value)
+}
+
+/// Writes the word at `offset` of a small frame through a capability that is mapped nowhere, and leaves it so. Whoever reads
+/// the word sees also what was written before. An offset that is not of a word in the page changes nothing.
+///
+/// # Errors
+/// As [`fill`].
+pub(crate) fn write_word(frame: Frame, offset: usize, value: u64) -> Result<(), Error> {
+    if !offset.is_multiple_of(8) || offset >= PAGE {
+        return Ok(());
+    }
+    frame.map(VSpace::at(boot::VSPACE), ADDRESS as u64, Rights::READ.or(Rights::WRITE), Attributes::DATA)?;
+    let word = core::ptr::with_exposed_provenance_mut::<u64>(ADDRESS + offset);
+    // SAFETY: the frame was just mapped there, writable; the offset is of an aligned word in it; while it is mapped here no
+    // reference to it exists in this program, and others only read it, as an atomic or volatile word.
+    unsafe { AtomicU64::from_ptr(word) }.store(value, Ordering::Release);
+    frame.unmap()
 }
 
 /// Connects the journal with the region that securityd shares with logd.

@@ -113,6 +113,11 @@ pub enum What {
     },
     /// A key of the product. The texts say so; no capability stands for it yet.
     Key,
+    /// The page in which securityd tells the holder how its peers are.
+    Peers {
+        /// In the holder's address space.
+        address: u64,
+    },
     /// Where the holder's faults go; held by its thread, not by its CNode.
     Fault {
         /// Of the capability.
@@ -157,6 +162,7 @@ impl fmt::Display for What {
             Self::Time { priority, budget_us, period_us } => {
                 write!(out, "priority={priority} budget_us={budget_us} period_us={period_us}")
             }
+            Self::Peers { address } => write!(out, "at={address:#x} rights=read bytes=4096"),
             Self::Fault { badge } => write!(out, "badge={badge:#x}"),
         }
     }
@@ -181,6 +187,7 @@ impl What {
             Self::Dma { .. } => "dma",
             Self::Memory { .. } => "memory",
             Self::Time { .. } => "time",
+            Self::Peers { .. } => "peers",
             Self::Fault { .. } => "fault",
         }
     }
@@ -325,6 +332,14 @@ pub fn own_grant(instance: &Instance, what: What) -> Grant {
     }
 }
 
+/// The line about an instance's page of peers.
+#[must_use]
+pub fn peers_grant(instance: &Instance) -> Grant {
+    let what = What::Peers { address: layout::PEERS_ADDRESS };
+    let reason = "learn which peer died or came back".into();
+    Grant { target: "securityd".into(), reason, ..own_grant(instance, what) }
+}
+
 fn own_grants(instance: &Instance) -> Vec<Grant> {
     let own = |what| own_grant(instance, what);
     let mut grants = Vec::new();
@@ -347,6 +362,7 @@ fn own_grants(instance: &Instance) -> Vec<Grant> {
         }));
         let fault = What::Fault { badge: layout::fault_badge(instance.id) };
         grants.push(Grant { target: "securityd".into(), ..own(fault) });
+        grants.push(peers_grant(instance));
     }
     grants
 }

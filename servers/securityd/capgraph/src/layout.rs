@@ -25,8 +25,10 @@ pub const DEVICES_MAX: usize = 8;
 pub const KEYS_MAX: usize = 8;
 /// Interfaces that one component provides.
 pub const PROVIDES_MAX: usize = 32;
-/// Ports of one instance: bits of a notification, less one so that no badge is negative.
-pub const PORTS: u8 = 63;
+/// Ports of one instance: bits of a notification, less the one that marks bells and the one of supervision.
+pub const PORTS: u8 = 62;
+/// The bit with which securityd rings an instance whose page of peers changed.
+pub const SUPERVISION_BIT: u8 = 62;
 /// Routes that may end at one provided interface.
 pub const CLIENTS_MAX: u8 = 62;
 /// The largest instance id: a badge has 16 bits for it, the golden file wants them short.
@@ -42,6 +44,8 @@ pub const CNODE_BITS_SMALL: u8 = 7;
 /// Bits of a CNode with the free slots.
 pub const CNODE_BITS_LARGE: u8 = 8;
 
+/// Address of the page that tells an instance how its peers are.
+pub const PEERS_ADDRESS: u64 = 0x7000_4000;
 /// Address of the region on port 0.
 pub const REGION_BASE: u64 = 0x2000_0000;
 /// Distance of two ports' regions, and the largest region.

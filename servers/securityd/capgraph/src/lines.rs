@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// What a listing shows if it does not say so: all but what only the texts know.
 const DECLARED_ONLY: [&str; 1] = ["key"];
 /// Every word of a line's second column.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "bell",
     "call",
     "cnode",
@@ -18,6 +18,7 @@ const KINDS: [&str; 15] = [
     "key",
     "memory",
     "notification",
+    "peers",
     "region",
     "reply",
     "time",
@@ -287,7 +288,7 @@ fn risk(line: &Line) -> usize {
         "interrupt" => 3,
         "region" => 4,
         "call" | "bell" | "fault" => 5,
-        "memory" | "time" => 7,
+        "memory" | "peers" | "time" => 7,
         _ => 6,
     }
 }

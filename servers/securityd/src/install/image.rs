@@ -157,8 +157,7 @@ pub fn start_info(graph: &Graph, instance: &Instance, dma: &[u64], boot_ns: u64)
         endpoint: serves.then_some(layout::SLOT_ENDPOINT),
         reply: serves.then_some(layout::SLOT_REPLY),
         notification: layout::SLOT_NOTIFICATION,
-        // Nobody supervises an instance yet.
-        peers: Span::default(),
+        peers: Span { addr: layout::PEERS_ADDRESS, len: PAGE },
         free_slots,
         uses: uses(graph, instance),
         provides: provides(graph, instance),

@@ -2,6 +2,7 @@
 
 mod image;
 mod own;
+mod peers;
 mod sessions;
 mod stop;
 mod thread;
@@ -12,6 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use hybrid_capgraph::{Bundle, Grant, Graph, Instance, ProgramError, layout};
+use hybrid_start::peers::{Condition, Peer};
 use hybrid_sys::{Attributes, CPtr, Error, LookupFailure, ObjectType, Registers, Rights};
 
 use crate::account::Account;
@@ -60,6 +62,10 @@ pub struct Live {
     pub(crate) thread: CPtr,
     /// Unmapped capability of the page with its IPC buffer, for reading the gauge in it.
     pub(crate) gauge: CPtr,
+    /// Unmapped capability of its page of peers, for writing it.
+    pub(crate) peers: CPtr,
+    /// The bell that says that the page changed.
+    pub(crate) supervision: CPtr,
     pub(crate) registers: Registers,
     pub(crate) dma: Vec<u64>,
 }
@@ -69,6 +75,14 @@ impl Live {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.account.as_ref().map_or(0, Account::bytes) + self.region_bytes
+    }
+
+    /// How its peers shall think of it.
+    const fn condition(&self) -> Condition {
+        match self.state {
+            State::Starting | State::Running => Condition::Up,
+            State::Faulted | State::Killed => Condition::Down,
+        }
     }
 }
 
@@ -142,6 +156,8 @@ pub struct World<K> {
     pub(crate) space: Space,
     pub(crate) memory: Memory,
     pub(crate) devices: Devices,
+    /// Which meeting of its two sides each session is in.
+    pub(crate) epochs: Vec<u32>,
     pub(crate) image_bytes: u64,
 }
 
@@ -163,8 +179,10 @@ impl<K: Kernel> World<K> {
         let established = space.establish(&mut kernel, root.cap, (slots, slots + 1));
         established.map_err(|error| fail("make the capability space", error.into()))?;
         let boot_ns = kernel.now_ns();
+        let epochs = alloc::vec![Peer::FIRST.epoch; graph.sessions.len()];
         Ok(Self {
             kernel,
+            epochs,
             graph: Rc::new(graph),
             live: Vec::new(),
             audit: Audit::default(),

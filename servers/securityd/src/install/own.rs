@@ -126,6 +126,8 @@ fn blank(instance: &Instance, account: Account) -> Live {
         vspace: CPtr::NULL,
         thread: CPtr::NULL,
         gauge: CPtr::NULL,
+        peers: CPtr::NULL,
+        supervision: CPtr::NULL,
         registers: hybrid_sys::Registers::default(),
         dma: alloc::vec::Vec::new(),
     }

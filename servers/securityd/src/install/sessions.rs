@@ -58,7 +58,7 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn copy_frame(&mut self, place: usize, original: CPtr) -> Result<CPtr, Cause> {
+    pub(super) fn copy_frame(&mut self, place: usize, original: CPtr) -> Result<CPtr, Cause> {
         let slot = self.take_slot(place)?;
         self.kernel.copy(self.space.slot(slot), self.space.slot(original), rights(Rights::READ_WRITE))?;
         Ok(slot)

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use hybrid_capgraph::{Bundle, Graph, What, layout, resolve, text_of, write_bundle};
 use hybrid_start::StartInfo;
+use hybrid_start::peers::{self, Peer};
 use hybrid_sys::abi::register::Register;
 
 use super::{State, World};
@@ -206,6 +207,34 @@ fn threads_start_with_what_the_abi_of_components_says() {
         assert_eq!(pages[&hybrid_start::START_INFO_BASE].rights, 2);
         let info = StartInfo::decode(&content[..usize::try_from(registers.read(Register::X(1))).unwrap()]).unwrap();
         assert_eq!(info, super::start_info(&world.graph, instance, &live.dma, world.boot_ns));
+    }
+}
+
+/// An instance's page of peers as it reads it.
+fn peers_page(world: &World<FakeKernel>, id: u16) -> Vec<u64> {
+    let live = &world.live[world.place(id).unwrap()];
+    let page = &world.kernel.pages(object(world, live.vspace))[&hybrid_start::PEERS_ADDRESS];
+    assert_eq!(page.rights, 2, "the page is read-only");
+    let Kind::Frame { content, .. } = &world.kernel.objects[page.frame].kind else { panic!("not a frame") };
+    content.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
+}
+
+#[test]
+fn page_of_peers_begins_with_every_use_and_every_client_up_in_its_first_meeting() {
+    let world = installed();
+    for instance in world.graph.instances.iter().skip(1) {
+        let words = peers_page(&world, instance.id);
+        let clients: usize = instance.provides.iter().map(|provided| provided.sessions.len()).sum();
+        let mut expected = vec![0; peers::WORDS];
+        expected[peers::USES..peers::USES + instance.uses.len()].fill(Peer::FIRST.word());
+        expected[peers::CLIENTS..peers::CLIENTS + clients].fill(Peer::FIRST.word());
+        assert_eq!(words, expected, "{}", instance.name);
+        let live = &world.live[world.place(instance.id).unwrap()];
+        let bell = world.kernel.cap_at(live.supervision).unwrap();
+        assert_eq!(
+            (bell.object, bell.badge, bell.rights),
+            (object(&world, live.notification), layout::bell_badge(peers::SUPERVISION_BIT), 1)
+        );
     }
 }
 

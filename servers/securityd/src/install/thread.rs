@@ -77,6 +77,7 @@ impl<K: Kernel> World<K> {
         let gauge = self.take_slot(place)?;
         self.kernel.copy(self.space.slot(gauge), self.space.slot(buffer), rights(Rights::READ))?;
         self.live[place].gauge = gauge;
+        self.make_peers(place, instance)?;
         let context = self.make_context(place, instance)?;
         let fault = self.make_fault_handler(place, instance)?;
         let live = &self.live[place];
