@@ -307,7 +307,7 @@ fn corrupt_terminal_ends_the_shell_with_an_error() {
     let mut desk = Desk::new();
     desk.advance();
     for offset in (0..desk.region.len()).step_by(64) {
-        desk.region.scribble(offset, 3).expect("inside");
+        desk.region.scribble(offset, 1 << 32 | 3).expect("inside");
     }
     assert!(desk.shell.advance(|| Times { now_ns: 0, boot_ns: 0 }, || {}).is_err());
 }

@@ -1,5 +1,5 @@
 //! The reading end of a ring; copies each record out before anyone looks at it.
-use crate::memory::{Field, RingMemory, copy_out, grow};
+use crate::memory::{Field, RingMemory, copy_out, grow, peer_index, store_index};
 use crate::{Mapped, RECORD_HEADER_BYTES, Region, RingError, record_span};
 use alloc::vec::Vec;
 
@@ -18,7 +18,7 @@ pub struct Consumer<M = Mapped> {
 }
 
 impl Consumer<Mapped> {
-    /// The reading end of the ring with `capacity` data bytes at `offset` of `region`, which was zeroed.
+    /// The reading end of the ring with `capacity` data bytes at `offset` of `region`, of the region's epoch.
     ///
     /// # Errors
     /// [`RingError::Layout`] if such a ring does not fit there.
@@ -28,8 +28,9 @@ impl Consumer<Mapped> {
 }
 
 impl<M: RingMemory> Consumer<M> {
-    /// The reading end over any memory; zeroed.
+    /// The reading end over any memory.
     pub fn over(memory: M) -> Self {
+        store_index(&memory, Field::Head, 0);
         Self { memory, head: 0, tail: 0, is_corrupt: false, has_made_room: false, scratch: Vec::new() }
     }
 
@@ -65,15 +66,16 @@ impl<M: RingMemory> Consumer<M> {
     /// [`RingError::TooLong`] if it does not fit into `buffer`: it is discarded. [`RingError::Corrupt`].
     pub fn pop(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, RingError> {
         let Some((len, span)) = self.peek()? else { return Ok(None) };
-        let result = match buffer.get_mut(..len) {
-            Some(target) => {
-                copy_out(&self.memory, self.head.wrapping_add(8), target);
-                Ok(Some(len))
-            }
-            None => Err(RingError::TooLong),
+        let Some(target) = buffer.get_mut(..len) else {
+            self.advance(span);
+            return Err(RingError::TooLong);
         };
+        copy_out(&self.memory, self.head.wrapping_add(8), target);
+        if !self.is_of_this_epoch() {
+            return Ok(None);
+        }
         self.advance(span);
-        result
+        Ok(Some(len))
     }
 
     /// Copies the next record into this end's own buffer and gives it to `read`; `None` if the ring is empty.
@@ -89,10 +91,12 @@ impl<M: RingMemory> Consumer<M> {
         let mut scratch = core::mem::take(&mut self.scratch);
         grow(&mut scratch, len);
         copy_out(&self.memory, self.head.wrapping_add(8), &mut scratch[..len]);
-        self.advance(span);
-        let value = read(&scratch[..len]);
+        let value = self.is_of_this_epoch().then(|| {
+            self.advance(span);
+            read(&scratch[..len])
+        });
         self.scratch = scratch;
-        Ok(Some(value))
+        Ok(value)
     }
 
     /// Call after one or more pops. True: ring the producer's bell now, it waits for room. Without a pop since the last call it is never true,
@@ -139,14 +143,28 @@ impl<M: RingMemory> Consumer<M> {
         let len = usize::try_from(self.memory.load_word(self.head)).ok();
         match len.and_then(|len| Some((len, record_span(len)?))) {
             Some((len, span)) if span <= used => Ok(Some((len, span))),
+            // What a producer of the next epoch writes over old records says nothing about the old producer.
+            _ if !self.is_of_this_epoch() => Ok(None),
             _ => Err(self.corrupt()),
         }
+    }
+
+    /// Whether what was read from the data area up to now is of a producer of this end's epoch (INV-RING-4). If not, what this end had
+    /// still to take is lost, and it stays empty: the peer was started anew.
+    fn is_of_this_epoch(&mut self) -> bool {
+        // Orders the reading of data before the reading of the index word.
+        self.memory.fence_acquire();
+        let is_same = peer_index(&self.memory, Field::Tail).is_some();
+        if !is_same {
+            self.tail = self.head;
+        }
+        is_same
     }
 
     /// Gives the record's room back to the producer.
     fn advance(&mut self, span: u32) {
         self.head = self.head.wrapping_add(span);
-        self.memory.store(Field::Head, self.head);
+        store_index(&self.memory, Field::Head, self.head);
         self.has_made_room = true;
     }
 
@@ -155,7 +173,11 @@ impl<M: RingMemory> Consumer<M> {
         if self.is_corrupt {
             return Err(RingError::Corrupt);
         }
-        let tail = self.memory.load(Field::Tail);
+        // A producer that has not joined this epoch, or is of the next already, has nothing for this end.
+        let Some(tail) = peer_index(&self.memory, Field::Tail) else {
+            self.tail = self.head;
+            return Ok(());
+        };
         let used = tail.wrapping_sub(self.head);
         // The peer may only move its index forward, by at most the free room.
         if used > self.memory.capacity() || used < self.tail.wrapping_sub(self.head) || !tail.is_multiple_of(8) {

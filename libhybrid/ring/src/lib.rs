@@ -10,14 +10,20 @@
 //!
 //! | offset | size | content | written by |
 //! |---:|---:|---|---|
-//! | 0 | 4 | tail: bytes ever written, mod 2^32 | producer |
-//! | 4 | 4 | space wanted: 1 = ring me when records were taken | producer sets, consumer clears |
-//! | 64 | 4 | head: bytes ever taken, mod 2^32 | consumer |
-//! | 68 | 4 | data wanted: 1 = ring me when a record is there | consumer sets, producer clears |
+//! | 0 | 8 | tail: epoch in the upper half, bytes ever written mod 2^32 in the lower | producer |
+//! | 8 | 8 | space wanted: 1 = ring me when records were taken | producer sets, consumer clears |
+//! | 64 | 8 | head: epoch in the upper half, bytes ever taken mod 2^32 in the lower | consumer |
+//! | 72 | 8 | data wanted: 1 = ring me when a record is there | consumer sets, producer clears |
 //! | 128 | 2^n | records, each an 8-byte length word and the bytes, padded to 8, wrapping anywhere | producer |
 //!
-//! Zeroed memory is an empty ring. The size of the data area comes from the interface, never from
-//! the memory.
+//! The size of the data area comes from the interface, never from the memory. Nobody has to zero the memory.
+//!
+//! # Epochs
+//!
+//! An end belongs to one meeting of the two sides, whose number is the epoch of its [`Region`]. Making an end writes its own index 0 of
+//! that epoch. An index word of another epoch says only that the peer has not joined this meeting yet, or has gone on to the next: a
+//! producer sees nothing taken, a consumer an empty ring. So when one side is started anew both make their ends anew, in any order and
+//! without waiting for each other, and each tells the other nothing but its own index. [`RingError::Corrupt`] ends with its end.
 //!
 //! # Invariants
 //!
@@ -25,6 +31,8 @@
 //!   index in private memory and checks this on every reading of the peer's.
 //! * INV-RING-2: bytes between head and tail are only written before the tail that covers them is stored (release),
 //!   and only read after that tail was loaded (acquire); and the other way round for free space.
+//! * INV-RING-4: a record that a consumer gives out was written by a producer of its own epoch: a producer stores its index word of the
+//!   new epoch before it writes data (fence), and the consumer looks at that word once more after it has copied a record out (fence).
 //! * INV-RING-3 (no lost wake-up): an index store and the following flag load are separated by a `SeqCst` fence on
 //!   one side, a flag store and the following index load on the other. Checked with loom in `tests/bell.rs`.
 //!
@@ -101,5 +109,7 @@ fn record_span(len: usize) -> Option<u32> {
     u32::try_from(span).ok()
 }
 
+#[cfg(test)]
+mod epoch_tests;
 #[cfg(test)]
 mod tests;

@@ -20,11 +20,39 @@ impl Field {
     pub const fn offset(self) -> usize {
         match self {
             Self::Tail => 0,
-            Self::SpaceWanted => 4,
+            Self::SpaceWanted => 8,
             Self::Head => 64,
-            Self::DataWanted => 68,
+            Self::DataWanted => 72,
         }
     }
+}
+
+/// What an index word says: which meeting of the two sides it belongs to, and the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct IndexWord {
+    pub(crate) epoch: u32,
+    pub(crate) index: u32,
+}
+
+impl IndexWord {
+    pub(crate) const fn from_word(word: u64) -> Self {
+        Self { epoch: (word >> 32) as u32, index: (word & 0xffff_ffff) as u32 }
+    }
+
+    pub(crate) const fn word(self) -> u64 {
+        (self.epoch as u64) << 32 | self.index as u64
+    }
+}
+
+/// The peer's index, if the peer is in the same meeting as `memory`'s end.
+pub(crate) fn peer_index<M: RingMemory>(memory: &M, field: Field) -> Option<u32> {
+    let word = IndexWord::from_word(memory.load(field));
+    (word.epoch == memory.epoch()).then_some(word.index)
+}
+
+/// Writes this end's own index.
+pub(crate) fn store_index<M: RingMemory>(memory: &M, field: Field, index: u32) {
+    memory.store(field, IndexWord { epoch: memory.epoch(), index }.word());
 }
 
 /// Memory that a peer may change at any time.
@@ -33,16 +61,20 @@ impl Field {
 pub trait RingMemory {
     /// Size of the data area in bytes; a power of two, constant.
     fn capacity(&self) -> u32;
+    /// Which meeting of the two sides this end is of; constant.
+    fn epoch(&self) -> u32;
     /// Reads a header word, acquire.
-    fn load(&self, field: Field) -> u32;
+    fn load(&self, field: Field) -> u64;
     /// Writes a header word, release.
-    fn store(&self, field: Field, value: u32);
+    fn store(&self, field: Field, value: u64);
     /// Reads the 8-byte word at byte position `at` (wrapped into the data area, rounded down to 8), relaxed.
     fn load_word(&self, at: u32) -> u64;
     /// Writes the 8-byte word at byte position `at` (wrapped into the data area, rounded down to 8), relaxed.
     fn store_word(&self, at: u32, value: u64);
     /// A sequentially consistent fence (INV-RING-3).
     fn fence(&self);
+    /// An acquire fence (INV-RING-4).
+    fn fence_acquire(&self);
 }
 
 /// Copies `bytes` to position `at`; the padding of the last word is zero.

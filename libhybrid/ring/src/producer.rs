@@ -1,5 +1,5 @@
 //! The writing end of a ring; never waits, never reads a record back.
-use crate::memory::{Field, RingMemory, copy_in, grow};
+use crate::memory::{Field, RingMemory, copy_in, grow, peer_index, store_index};
 use crate::{Mapped, RECORD_HEADER_BYTES, Region, RingError, record_span};
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ pub struct Producer<M = Mapped> {
 }
 
 impl Producer<Mapped> {
-    /// The writing end of the ring with `capacity` data bytes at `offset` of `region`, which was zeroed.
+    /// The writing end of the ring with `capacity` data bytes at `offset` of `region`, of the region's epoch; empty.
     ///
     /// # Errors
     /// [`RingError::Layout`] if such a ring does not fit there.
@@ -29,8 +29,11 @@ impl Producer<Mapped> {
 }
 
 impl<M: RingMemory> Producer<M> {
-    /// The writing end over any memory; zeroed.
+    /// The writing end over any memory; empty.
     pub fn over(memory: M) -> Self {
+        store_index(&memory, Field::Tail, 0);
+        // INV-RING-4: this word is there before the first data word of this epoch is.
+        memory.fence();
         Self { memory, tail: 0, head: 0, is_corrupt: false, has_news: false, refused: 0, scratch: Vec::new() }
     }
 
@@ -135,7 +138,7 @@ impl<M: RingMemory> Producer<M> {
         self.memory.store_word(self.tail, record.len() as u64);
         copy_in(&self.memory, self.tail.wrapping_add(8), record);
         self.tail = self.tail.wrapping_add(span);
-        self.memory.store(Field::Tail, self.tail);
+        store_index(&self.memory, Field::Tail, self.tail);
         self.has_news = true;
     }
 
@@ -144,7 +147,8 @@ impl<M: RingMemory> Producer<M> {
         if self.is_corrupt {
             return Err(RingError::Corrupt);
         }
-        let head = self.memory.load(Field::Head);
+        // A consumer that has not joined this epoch, or is of the next already, takes nothing of this end's.
+        let head = peer_index(&self.memory, Field::Head).unwrap_or(self.head);
         let used = self.tail.wrapping_sub(head);
         // The peer may only move its index forward, up to our tail: never more in use than when we last looked and wrote since.
         if used > self.tail.wrapping_sub(self.head) || !head.is_multiple_of(8) {

@@ -1,14 +1,13 @@
 //! Memory shared by two components, and the place of one ring in it.
 //!
-//! All `unsafe` of this crate is here. Shared memory is touched only through atomic operations at
-//! checked offsets: 4-byte words in the header, 8-byte words in the data area. So a peer that writes at
-//! the same time is no data race, whatever it writes.
+//! All `unsafe` of this crate is here. Shared memory is touched only through atomic operations on
+//! 8-byte words at checked offsets. So a peer that writes at the same time is no data race, whatever it writes.
 use crate::memory::{Field, RingMemory};
 use crate::{CAPACITY_MAX, CAPACITY_MIN, HEADER_BYTES, RingError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// A piece of memory that a peer shares. Clones name the same memory.
 ///
@@ -18,6 +17,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 pub struct Region {
     base: NonNull<u8>,
     len: usize,
+    epoch: u32,
     /// Keeps heap memory alive; `None` for memory that is mapped for the component's whole life.
     _owner: Option<Arc<[AtomicU64]>>,
 }
@@ -27,23 +27,32 @@ unsafe impl Send for Region {}
 // SAFETY: as above; no method hands out a reference into the memory.
 unsafe impl Sync for Region {}
 
+/// The epoch of a region of which nothing else was said: the first meeting.
+const FIRST_EPOCH: u32 = 1;
+
 impl Region {
-    /// Names mapped memory.
+    /// Names mapped memory; its rings are of the first epoch unless [`Self::at_epoch`] says otherwise.
     ///
     /// # Safety
     /// 1. `base` is 8-aligned and `len` bytes from it stay mapped readable and writable for the rest of the program.
     /// 2. This program touches the memory only through `Region`.
     #[must_use]
     pub unsafe fn from_mapped(base: NonNull<u8>, len: usize) -> Self {
-        Self { base, len, _owner: None }
+        Self { base, len, epoch: FIRST_EPOCH, _owner: None }
     }
 
-    /// Zeroed memory of this program, `len` rounded up to 8: for host tests and loopbacks.
+    /// The same memory for the meeting numbered `epoch`: ring ends that are made of it talk to ends of this epoch only.
+    #[must_use]
+    pub fn at_epoch(&self, epoch: u32) -> Self {
+        Self { epoch, ..self.clone() }
+    }
+
+    /// Zeroed memory of this program, `len` rounded up to 8, first epoch: for host tests and loopbacks.
     #[must_use]
     pub fn on_heap(len: usize) -> Self {
         let words: Arc<[AtomicU64]> = (0..len.div_ceil(8)).map(|_| AtomicU64::new(0)).collect::<Vec<_>>().into();
         let base = NonNull::from(&*words).cast();
-        Self { base, len: words.len() * 8, _owner: Some(words) }
+        Self { base, len: words.len() * 8, epoch: FIRST_EPOCH, _owner: Some(words) }
     }
 
     /// Length in bytes.
@@ -66,26 +75,12 @@ impl Region {
         if !offset.is_multiple_of(8) || offset.checked_add(8).is_none_or(|end| end > self.len) {
             return Err(RingError::Layout);
         }
-        // Two 4-byte stores, since header words are accessed as 4-byte atomics.
-        let bytes = value.to_le_bytes();
-        for (half, at) in [(0, offset), (4, offset + 4)] {
-            let word = u32::from_le_bytes([bytes[half], bytes[half + 1], bytes[half + 2], bytes[half + 3]]);
-            self.word32(at).store(word, Ordering::Relaxed);
-        }
+        self.word(offset).store(value, Ordering::Relaxed);
         Ok(())
     }
 
-    /// The 4-byte word at `offset`, which must be 4-aligned and inside.
-    fn word32(&self, offset: usize) -> &AtomicU32 {
-        debug_assert!(offset.is_multiple_of(4) && offset + 4 <= self.len);
-        // SAFETY: callers pass offsets inside the region (checked when the ring was placed).
-        let at = unsafe { self.base.add(offset) };
-        // SAFETY: aligned by the invariant and the offset, mapped for the life of `self`, and only accessed atomically.
-        unsafe { AtomicU32::from_ptr(at.cast().as_ptr()) }
-    }
-
     /// The 8-byte word at `offset`, which must be 8-aligned and inside.
-    fn word64(&self, offset: usize) -> &AtomicU64 {
+    fn word(&self, offset: usize) -> &AtomicU64 {
         debug_assert!(offset.is_multiple_of(8) && offset + 8 <= self.len);
         // SAFETY: callers pass offsets inside the region (checked when the ring was placed).
         let at = unsafe { self.base.add(offset) };
@@ -135,27 +130,37 @@ impl RingMemory for Mapped {
     }
 
     #[inline]
-    fn load(&self, field: Field) -> u32 {
-        self.region.word32(self.offset + field.offset()).load(Ordering::Acquire)
+    fn epoch(&self) -> u32 {
+        self.region.epoch
     }
 
     #[inline]
-    fn store(&self, field: Field, value: u32) {
-        self.region.word32(self.offset + field.offset()).store(value, Ordering::Release);
+    fn load(&self, field: Field) -> u64 {
+        self.region.word(self.offset + field.offset()).load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn store(&self, field: Field, value: u64) {
+        self.region.word(self.offset + field.offset()).store(value, Ordering::Release);
     }
 
     #[inline]
     fn load_word(&self, at: u32) -> u64 {
-        u64::from_le(self.region.word64(self.word_offset(at)).load(Ordering::Relaxed))
+        u64::from_le(self.region.word(self.word_offset(at)).load(Ordering::Relaxed))
     }
 
     #[inline]
     fn store_word(&self, at: u32, value: u64) {
-        self.region.word64(self.word_offset(at)).store(value.to_le(), Ordering::Relaxed);
+        self.region.word(self.word_offset(at)).store(value.to_le(), Ordering::Relaxed);
     }
 
     #[inline]
     fn fence(&self) {
         fence(Ordering::SeqCst);
+    }
+
+    #[inline]
+    fn fence_acquire(&self) {
+        fence(Ordering::Acquire);
     }
 }

@@ -2,68 +2,20 @@
 //!
 //! The ring runs over loom's atomics; loom explores all executions and reports a deadlock when a
 //! wake-up is lost. The last tests take the fence away and expect exactly that, so that the others can fail.
-use hybrid_ring::{Consumer, Field, Producer, RingMemory};
-use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+mod model;
+
+use hybrid_ring::{Consumer, Producer};
 use loom::sync::{Arc, Notify};
 use loom::thread;
-
-const CAPACITY: u32 = 64;
-
-/// Ring memory made of loom's atomics; `HAS_FENCE = false` leaves INV-RING-3's fence out.
-struct Model<const HAS_FENCE: bool> {
-    header: [AtomicU32; 4],
-    data: Vec<AtomicU64>,
-}
-
-#[derive(Clone)]
-struct Shared<const HAS_FENCE: bool>(Arc<Model<HAS_FENCE>>);
-
-impl<const HAS_FENCE: bool> Shared<HAS_FENCE> {
-    fn new() -> Self {
-        let header = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
-        let data = (0..CAPACITY / 8).map(|_| AtomicU64::new(0)).collect();
-        Self(Arc::new(Model { header, data }))
-    }
-
-    fn word(&self, at: u32) -> &AtomicU64 {
-        &self.0.data[((at % CAPACITY) / 8) as usize]
-    }
-}
-
-impl<const HAS_FENCE: bool> RingMemory for Shared<HAS_FENCE> {
-    fn capacity(&self) -> u32 {
-        CAPACITY
-    }
-    fn load(&self, field: Field) -> u32 {
-        self.0.header[index(field)].load(Ordering::Acquire)
-    }
-    fn store(&self, field: Field, value: u32) {
-        self.0.header[index(field)].store(value, Ordering::Release);
-    }
-    fn load_word(&self, at: u32) -> u64 {
-        self.word(at).load(Ordering::Relaxed)
-    }
-    fn store_word(&self, at: u32, value: u64) {
-        self.word(at).store(value, Ordering::Relaxed);
-    }
-    fn fence(&self) {
-        if HAS_FENCE {
-            fence(Ordering::SeqCst);
-        }
-    }
-}
-
-fn index(field: Field) -> usize {
-    match field {
-        Field::Tail => 0,
-        Field::SpaceWanted => 1,
-        Field::Head => 2,
-        Field::DataWanted => 3,
-    }
-}
+use model::Shared;
 
 /// Takes `count` one-byte records, sleeping on `bell` whenever the ring says that it may.
-fn take<const F: bool>(mut consumer: Consumer<Shared<F>>, bell: &Notify, producer_bell: Option<&Notify>, count: u8) {
+fn take<const F: bool>(
+    mut consumer: Consumer<Shared<F, true>>,
+    bell: &Notify,
+    producer_bell: Option<&Notify>,
+    count: u8,
+) {
     let mut record = [0; 8];
     let mut taken = 0;
     while taken < count {
@@ -91,7 +43,7 @@ fn data_bell<const F: bool>(count: u8, preemptions: Option<usize>) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = preemptions;
     model.check(move || {
-        let shared = Shared::<F>::new();
+        let shared = Shared::<F, true>::new().at_epoch(1);
         let bell = Arc::new(Notify::new());
         let mut producer = Producer::over(shared.clone());
         let ring = bell.clone();
@@ -110,7 +62,7 @@ fn data_bell<const F: bool>(count: u8, preemptions: Option<usize>) {
 
 fn space_bell<const F: bool>() {
     loom::model(|| {
-        let shared = Shared::<F>::new();
+        let shared = Shared::<F, true>::new().at_epoch(1);
         let room = Arc::new(Notify::new());
         let mut producer = Producer::over(shared.clone());
         let mut consumer = Consumer::over(shared);
@@ -158,7 +110,7 @@ fn bell_for_space_without_fence_is_lost() {
 #[test]
 fn record_is_complete_when_its_tail_is_seen() {
     loom::model(|| {
-        let shared = Shared::<true>::new();
+        let shared = Shared::<true, true>::new().at_epoch(1);
         let mut producer = Producer::over(shared.clone());
         let mut consumer = Consumer::over(shared);
         let peer = thread::spawn(move || producer.try_push(&[9; 16]).expect("there is room"));

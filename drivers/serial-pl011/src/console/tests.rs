@@ -107,7 +107,7 @@ fn advance_with_a_terminal_that_never_reads_counts_its_loss_and_serves_the_other
 #[test]
 fn advance_with_a_corrupt_ring_ends_that_session_only() {
     let (fake, [first, mut second], mut console) = console(100);
-    first.region.scribble(0, 3).expect("inside");
+    first.region.scribble(0, 1 << 32 | 3).expect("inside");
     second.output.try_push(b"fine").expect("room");
     let mut notices = Vec::new();
     console.advance(|_, notice| notices.push(notice));
