@@ -27,11 +27,6 @@ const UNITS_OF_OBJECT: u32 = 20;
 const EMPTY_SLOTS_AT_ONCE: u64 = 64;
 const UNITS_OF_EMPTY_SLOTS: u32 = 6;
 
-fn cap_words(cap: Cap) -> Words {
-    let (word0, word1) = cap.encode();
-    Words(word0, word1)
-}
-
 /// Slot `n` of the object that a zombie stands for.
 fn zombie_slot(kind: ZombieKind, base: u64, n: u64) -> Option<SlotRef> {
     match kind {
@@ -99,7 +94,7 @@ impl<P: Platform> Kernel<P> {
     fn shrink_zombie(&self, slot: SlotRef, kind: ZombieKind, base: u64, remaining: u64) -> Result<u32, Stop> {
         let passed = self.empty_slots_at_end(kind, base, remaining);
         let remaining = remaining.wrapping_sub(passed);
-        let zombie = cap_words(Cap::Zombie { kind, base, remaining });
+        let zombie = Cap::Zombie { kind, base, remaining }.words();
         if passed > 0 {
             self.set_words(slot, zombie);
             return Ok(UNITS_OF_EMPTY_SLOTS);
@@ -125,7 +120,7 @@ impl<P: Platform> Kernel<P> {
             self.set_cap(slot, Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) });
             return Ok(UNITS_OF_OBJECT);
         };
-        self.swap(slot, cap_words(remainder), last, zombie);
+        self.swap(slot, remainder.words(), last, zombie);
         if last == first {
             // Only the place of the inner zombie was left of this object.
             self.empty_slot(last);
@@ -158,7 +153,7 @@ impl<P: Platform> Kernel<P> {
 
     #[inline(never)]
     fn drop_frame_mapping(&self, words: Words) {
-        if let Cap::Frame { base, size, mapping: Some(mapping), .. } = Cap::decode(words.0, words.1) {
+        if let Cap::Frame { base, size, mapping: Some(mapping), .. } = Cap::of(words) {
             self.unmap_frame(base, size, mapping);
         }
     }

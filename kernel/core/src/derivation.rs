@@ -14,8 +14,7 @@ use crate::platform::Platform;
 impl<P: Platform> Kernel<P> {
     /// The capability in a slot.
     pub(crate) fn cap(&self, slot: SlotRef) -> Cap {
-        let Words(word0, word1) = self.words(slot);
-        Cap::decode(word0, word1)
+        Cap::of(self.words(slot))
     }
 
     /// Its two words, to be read as one wanted type.
@@ -28,10 +27,7 @@ impl<P: Platform> Kernel<P> {
     /// Replaces the capability, not the slot's place in the tree.
     #[inline]
     pub(crate) fn set_cap(&self, slot: SlotRef, cap: Cap) {
-        let slot = self.slot(slot);
-        let (word0, word1) = cap.encode();
-        slot.set_word0(word0);
-        slot.set_word1(word1);
+        self.set_words(slot, cap.words());
     }
 
     #[inline]
@@ -61,8 +57,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Puts a capability derived from the one in `source` into an empty slot, directly after it.
     pub(crate) fn insert_derived(&self, source: SlotRef, slot: SlotRef, cap: Cap) {
-        let (word0, word1) = cap.encode();
-        self.insert_copy(source, slot, Words(word0, word1));
+        self.insert_copy(source, slot, cap.words());
     }
 
     /// The same with the words of the new capability.
@@ -91,7 +86,7 @@ impl<P: Platform> Kernel<P> {
     #[cold]
     fn mark_copied_untyped(&self, source: SlotRef, words: Words) {
         if let Cap::Untyped { base, bits, is_device, .. } = self.cap(source)
-            && let Cap::Untyped { base: new_base, bits: new_bits, .. } = Cap::decode(words.0, words.1)
+            && let Cap::Untyped { base: new_base, bits: new_bits, .. } = Cap::of(words)
             && base == new_base
             && bits == new_bits
         {
@@ -210,12 +205,6 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// What a copy of this capability would be (kernel-abi §2.5).
-    pub(crate) fn derive(&self, slot: SlotRef, cap: Cap) -> Result<Cap, Error> {
-        let (word0, word1) = cap.encode();
-        self.derive_words(slot, Words(word0, word1)).map(|words| Cap::decode(words.0, words.1))
-    }
-
-    /// The same for the words of a capability.
     #[inline(always)]
     pub(crate) fn derive_words(&self, slot: SlotRef, words: Words) -> Result<Words, Error> {
         match words.tag() {

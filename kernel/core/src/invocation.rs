@@ -240,7 +240,7 @@ impl<P: Platform> Kernel<P> {
             tag::UNTYPED => self.invoke_untyped(invocation, words),
             tag::FRAME => self.invoke_frame(invocation, words),
             tag::NULL => INVALID,
-            _ => self.perform_other(invocation, Cap::decode(words.0, words.1)),
+            _ => self.perform_other(invocation, Cap::of(words)),
         }
     }
 

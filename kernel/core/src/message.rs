@@ -6,7 +6,7 @@ use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::register::{COUNT, ORDER, Register};
 
-use crate::cap::{Cap, Words};
+use crate::cap::Words;
 use crate::cspace::Side;
 use crate::invocation::Extras;
 use crate::kernel::Kernel;
@@ -169,8 +169,8 @@ impl<P: Platform> Kernel<P> {
                         break;
                     }
                     let Some(target) = self.receive_slot(receiver, buffer) else { break };
-                    let Ok(derived) = self.derive(*slot, Cap::decode(words.0, words.1)) else { break };
-                    self.insert_derived(*slot, target, derived);
+                    let Ok(derived) = self.derive_words(*slot, words) else { break };
+                    self.insert_copy(*slot, target, derived);
                 }
             }
             processed = processed.wrapping_add(1);

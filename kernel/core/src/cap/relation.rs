@@ -5,10 +5,11 @@
 
 use hybrid_abi::cap_tag as tag;
 use hybrid_abi::object::{self as size, ObjectType};
-use hybrid_abi::rights::Rights;
+use hybrid_abi::rights::{CNodeData, Rights};
 
-use super::Cap;
-use super::words::{Words, at, field};
+use super::VmRights;
+use super::words::{CNode, Words, at, byte, field};
+use crate::object::Word;
 
 /// For each tag the bits of word 0 that are equal if and only if two capabilities designate one object; 0: never.
 #[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "a wrong index would not compile"))]
@@ -63,22 +64,21 @@ impl Words {
     /// The memory that it designates lies inside of 2^`bits` bytes at `base`. Memory of objects is naturally aligned, so that of
     /// two overlapping pieces the larger one contains the other.
     fn lies_in(self, base: u64, bits: u64) -> bool {
-        let (own_base, own_bits) = match self.tag() {
-            tag::UNTYPED => (self.1, field(self.0, 6, 6)),
-            tag::FRAME => (at(self.0), frame_bits(self.0)),
-            tag::ENDPOINT => (at(self.0), u64::from(size::ENDPOINT_BITS)),
-            tag::NOTIFICATION => (at(self.0), u64::from(size::NOTIFICATION_BITS)),
-            tag::REPLY => (at(self.0), u64::from(size::REPLY_BITS)),
-            tag::TCB => (at(self.0), u64::from(size::TCB_BITS)),
-            tag::VSPACE | tag::PAGE_TABLE | tag::ASID_POOL => (at(self.0), u64::from(size::PAGE_TABLE_BITS)),
-            tag::CNODE => (at(self.0), field(self.0, 5, 6).wrapping_add(u64::from(size::SLOT_BITS))),
-            tag::SCHED_CONTEXT => (at(self.0), field(self.0, 5, 6)),
-            tag::ZOMBIE => match Cap::decode(self.0, self.1).memory() {
-                Some((base, bits)) => (base, u64::from(bits)),
-                None => return false,
-            },
+        let own_bits = match self.tag() {
+            tag::UNTYPED => field(self.0, 6, 6),
+            tag::FRAME => frame_bits(self.0),
+            tag::ENDPOINT => u64::from(size::ENDPOINT_BITS),
+            tag::NOTIFICATION => u64::from(size::NOTIFICATION_BITS),
+            tag::REPLY => u64::from(size::REPLY_BITS),
+            tag::TCB => u64::from(size::TCB_BITS),
+            tag::VSPACE | tag::PAGE_TABLE | tag::ASID_POOL => u64::from(size::PAGE_TABLE_BITS),
+            tag::CNODE => field(self.0, 5, 6).wrapping_add(u64::from(size::SLOT_BITS)),
+            tag::SCHED_CONTEXT => field(self.0, 5, 6),
+            tag::ZOMBIE => u64::from(self.zombie_kind().bits()),
             _ => return false,
         };
+        // Each piece is of 16 bytes at least: what else is in the low bits of a CNode's address does not matter.
+        let own_base = if self.tag() == tag::UNTYPED { self.1 } else { at(self.0) };
         own_bits <= bits && (own_base ^ base) & (u64::MAX << (bits & 63)) == 0
     }
 
@@ -113,12 +113,7 @@ impl Words {
             tag::ENDPOINT | tag::NOTIFICATION => self.0 & !((!mask.0 & Rights::ALL.0) << 5),
             tag::REPLY if !mask.has(Rights::GRANT) => self.0 & !(1 << 5),
             tag::FRAME => {
-                // 0 kernel only, 1 read only, 2 read and write.
-                let rights = match field(self.0, 7, 2) {
-                    _ if !mask.has(Rights::READ) => 0,
-                    rights if mask.has(Rights::WRITE) => rights,
-                    rights => rights.min(1),
-                };
+                let rights = VmRights::from_word(field(self.0, 7, 2)).masked(mask).to_word();
                 (self.0 & !(3 << 7)) | (rights << 7)
             }
             _ => self.0,
@@ -152,8 +147,10 @@ impl Words {
         match self.tag() {
             tag::ENDPOINT | tag::NOTIFICATION => (is_copy && self.1 == 0).then_some(Words(self.0, data)),
             tag::CNODE => {
-                let (word0, word1) = Cap::decode(self.0, self.1).with_data(data, is_copy)?.encode();
-                Some(Words(word0, word1))
+                let (node, data) = (self.cnode()?, CNodeData(data));
+                let guard_size = byte(u64::from(data.guard_size()));
+                let is_possible = node.radix.wrapping_add(guard_size) <= 64;
+                is_possible.then_some(CNode { guard_size, guard: data.guard(), ..node }.words())
             }
             _ => Some(self),
         }
@@ -173,7 +170,7 @@ const _: () = assert!(hybrid_abi::object::LARGE_PAGE_BITS == 21 && hybrid_abi::o
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cap::{FrameSize, Mapping, VmRights, ZombieKind};
+    use crate::cap::{Cap, FrameSize, Mapping, VmRights, ZombieKind};
     use crate::object::{CNodeRef, EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, TableRef, TcbRef};
 
     /// Capabilities of every type in a few variants, on two overlapping places.
@@ -226,15 +223,14 @@ mod tests {
     }
 
     fn words(cap: Cap) -> Words {
-        let (word0, word1) = cap.encode();
-        Words(word0, word1)
+        cap.words()
     }
 
     #[test]
     fn relations_of_words_are_those_of_capabilities() {
         let caps = all();
         for a in &caps {
-            assert_eq!(Cap::decode(words(*a).0, words(*a).1), *a);
+            assert_eq!(Cap::of(words(*a)), *a);
             assert_eq!(words(*a).is_null(), *a == Cap::Null);
             for b in &caps {
                 let (x, y) = (words(*a), words(*b));

@@ -3,9 +3,9 @@
 use hybrid_abi::cap_tag as tag;
 use hybrid_abi::rights::Rights;
 
-use crate::cap::{FrameSize, Mapping, VmRights, mapping_of};
+use crate::cap::{FrameSize, Mapping, VmRights, ZombieKind, mapping_of};
 use crate::object::{
-    CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, Tcb, TcbRef, TcbSlot,
+    CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, Tcb, TcbRef, TcbSlot, Word,
 };
 
 /// The two words of a slot, read as the one type that is asked for: what the ways of every message use, where
@@ -31,6 +31,18 @@ pub(crate) struct Frame {
     pub(crate) rights: VmRights,
 }
 
+impl CNode {
+    /// The words of the capability.
+    pub(super) fn words(self) -> Words {
+        let word0 = tag::CNODE | (u64::from(self.radix) << 5) | (self.at.paddr() << 16);
+        if self.guard == 0 && self.guard_size != 0 && self.radix.wrapping_add(self.guard_size) == 64 {
+            Words(word0 | WHOLE, 1u64.unbounded_shl(u32::from(self.radix)))
+        } else {
+            Words(word0 | (u64::from(self.guard_size) << 13), self.guard)
+        }
+    }
+}
+
 impl Words {
     /// Those of a thread's slot.
     #[inline(always)]
@@ -45,9 +57,15 @@ impl Words {
         field(self.0, 0, 5)
     }
 
+    /// The address of the object, if the capability has this tag.
+    #[inline(always)]
+    fn object(self, tag: u64) -> Option<u64> {
+        (self.tag() == tag).then_some(at(self.0))
+    }
+
     #[inline(always)]
     pub(crate) fn tcb(self) -> Option<TcbRef> {
-        if self.has_tag(tag::TCB) { TcbRef::new(small_at(self.0)) } else { None }
+        TcbRef::new(self.object(tag::TCB)?)
     }
 
     /// Of untyped memory: base, log2 of the bytes, device.
@@ -82,12 +100,7 @@ impl Words {
 
     #[inline(always)]
     pub(crate) fn sched_context(self) -> Option<SchedContextRef> {
-        if self.has_tag(tag::SCHED_CONTEXT) { SchedContextRef::new(at(self.0)) } else { None }
-    }
-
-    #[inline(always)]
-    fn has_tag(self, tag: u64) -> bool {
-        field(self.0, 0, 5) == tag
+        SchedContextRef::new(self.object(tag::SCHED_CONTEXT)?)
     }
 
     #[inline(always)]
@@ -97,18 +110,12 @@ impl Words {
 
     #[inline(always)]
     pub(crate) fn endpoint(self) -> Option<(EndpointRef, u64, Rights)> {
-        if !self.has_tag(tag::ENDPOINT) {
-            return None;
-        }
-        Some((EndpointRef::new(small_at(self.0))?, self.1, self.rights()))
+        Some((EndpointRef::new(self.object(tag::ENDPOINT)?)?, self.1, self.rights()))
     }
 
     #[inline(always)]
     pub(crate) fn notification(self) -> Option<(NotificationRef, u64, Rights)> {
-        if !self.has_tag(tag::NOTIFICATION) {
-            return None;
-        }
-        Some((NotificationRef::new(small_at(self.0))?, self.1, self.rights()))
+        Some((NotificationRef::new(self.object(tag::NOTIFICATION)?)?, self.1, self.rights()))
     }
 
     /// Endpoint and badge, if a call may be sent to it and be replied to.
@@ -116,37 +123,37 @@ impl Words {
     pub(crate) fn callable_endpoint(self) -> Option<(u64, u64)> {
         let may_reply = Rights::GRANT.0 | Rights::GRANT_REPLY.0;
         let is_callable = self.is_with(tag::ENDPOINT, Rights::WRITE) && self.rights().0 & may_reply != 0;
-        is_callable.then_some((small_at(self.0), self.1))
+        is_callable.then_some((at(self.0), self.1))
     }
 
     /// Endpoint, if messages may be received from it.
     #[inline(always)]
     pub(crate) fn readable_endpoint(self) -> Option<u64> {
-        self.is_with(tag::ENDPOINT, Rights::READ).then_some(small_at(self.0))
+        self.is_with(tag::ENDPOINT, Rights::READ).then_some(at(self.0))
     }
 
     /// Endpoint and badge, if messages may be sent to it.
     #[inline(always)]
     pub(crate) fn writable_endpoint(self) -> Option<(u64, u64)> {
-        self.is_with(tag::ENDPOINT, Rights::WRITE).then_some((small_at(self.0), self.1))
+        self.is_with(tag::ENDPOINT, Rights::WRITE).then_some((at(self.0), self.1))
     }
 
     /// Notification and badge, if it may be signalled.
     #[inline(always)]
     pub(crate) fn writable_notification(self) -> Option<(u64, u64)> {
-        self.is_with(tag::NOTIFICATION, Rights::WRITE).then_some((small_at(self.0), self.1))
+        self.is_with(tag::NOTIFICATION, Rights::WRITE).then_some((at(self.0), self.1))
     }
 
     /// Notification, if signals may be received from it.
     #[inline(always)]
     pub(crate) fn readable_notification(self) -> Option<u64> {
-        self.is_with(tag::NOTIFICATION, Rights::READ).then_some(small_at(self.0))
+        self.is_with(tag::NOTIFICATION, Rights::READ).then_some(at(self.0))
     }
 
     /// Reply object.
     #[inline(always)]
     pub(crate) fn reply_at(self) -> Option<u64> {
-        self.has_tag(tag::REPLY).then_some(small_at(self.0))
+        self.object(tag::REPLY)
     }
 
     #[inline(always)]
@@ -157,21 +164,16 @@ impl Words {
     /// The object, and whether replies may carry capabilities.
     #[inline(always)]
     pub(crate) fn reply(self) -> Option<(ReplyRef, bool)> {
-        if !self.has_tag(tag::REPLY) {
-            return None;
-        }
-        Some((ReplyRef::new(small_at(self.0))?, field(self.0, 5, 1) != 0))
+        Some((ReplyRef::new(self.object(tag::REPLY)?)?, field(self.0, 5, 1) != 0))
     }
 
     #[inline(always)]
     pub(crate) fn cnode(self) -> Option<CNode> {
-        if !self.has_tag(tag::CNODE) {
-            return None;
-        }
+        let at = CNodeRef::new(self.object(tag::CNODE)? & !15)?;
         let radix = byte(field(self.0, 5, 6));
         let (guard_size, guard) =
             if self.0 & WHOLE == 0 { (byte(field(self.0, 13, 6)), self.1) } else { (64u8.wrapping_sub(radix), 0) };
-        Some(CNode { at: CNodeRef::new(at(self.0))?, radix, guard_size, guard })
+        Some(CNode { at, radix, guard_size, guard })
     }
 
     /// The address of a CPtr's slot, if this is a CNode that resolves all 64 bits alone, with a guard of zeros; for a slot that holds a
@@ -181,7 +183,7 @@ impl Words {
         if self.0 & WHOLE == 0 || cptr >= self.1 {
             return None;
         }
-        Some(small_at(self.0).wrapping_add(cptr.wrapping_mul(SLOT_BYTES)))
+        Some(at(self.0).wrapping_add(cptr.wrapping_mul(SLOT_BYTES)))
     }
 
     /// Of a slot that holds an address space or nothing: what [`crate::platform::Platform::set_address_space`] takes.
@@ -193,38 +195,29 @@ impl Words {
     /// Root table and ASID (0 = none).
     #[inline(always)]
     pub(crate) fn vspace(self) -> Option<(TableRef, u16)> {
-        if !self.has_tag(tag::VSPACE) {
-            return None;
-        }
-        Some((TableRef::new(at(self.0))?, half(self.1 >> 48)))
+        Some((TableRef::new(self.object(tag::VSPACE)?)?, half(self.1 >> 48)))
     }
 
     /// Of a slot that holds a frame of RAM or nothing: its base, if the kernel may read (or write) messages there.
     #[inline(always)]
     pub(crate) fn buffer(self, for_writing: bool) -> Option<u64> {
         let rights = field(self.0, 7, 2);
-        if rights >= if for_writing { READ_WRITE } else { READ_ONLY } { Some(at(self.0)) } else { None }
+        (rights >= if for_writing { READ_WRITE } else { READ_ONLY }).then_some(at(self.0))
     }
 
     #[inline(always)]
     pub(crate) fn frame(self) -> Option<Frame> {
-        if !self.has_tag(tag::FRAME) {
-            return None;
-        }
         Some(Frame {
-            base: at(self.0),
-            size: match field(self.0, 5, 2) {
-                0 => FrameSize::Small,
-                1 => FrameSize::Large,
-                _ => FrameSize::Huge,
-            },
+            base: self.object(tag::FRAME)?,
+            size: FrameSize::from_word(field(self.0, 5, 2)),
             is_device: field(self.0, 9, 1) != 0,
-            rights: match field(self.0, 7, 2) {
-                0 => VmRights::KernelOnly,
-                READ_ONLY => VmRights::ReadOnly,
-                _ => VmRights::ReadWrite,
-            },
+            rights: VmRights::from_word(field(self.0, 7, 2)),
         })
+    }
+
+    /// Of what is being taken apart: what it was.
+    pub(super) fn zombie_kind(self) -> ZombieKind {
+        ZombieKind::from_field(field(self.0, 5, 11))
     }
 }
 
@@ -236,20 +229,15 @@ pub(super) const fn field(word: u64, shift: u32, bits: u32) -> u64 {
 /// Bit of a CNode capability's word 0: it resolves all 64 bits of an address alone, by a guard of zeros. Then bits 13 to 19 are 0
 /// and word 1 is the number of slots: the first CPtr that it does not resolve. A zombie of a CNode or thread has this bit clear; one of an
 /// endpoint may have it, but its word 1 is 0, so it resolves nothing.
-pub(super) const WHOLE: u64 = 1 << 12;
+const WHOLE: u64 = 1 << 12;
 const READ_ONLY: u64 = 1;
 const READ_WRITE: u64 = 2;
 const SLOT_BYTES: u64 = 1 << hybrid_abi::object::SLOT_BITS;
 
-/// The address in a word 0 whose bits 16 to 19 are 0.
-#[inline]
-const fn small_at(word0: u64) -> u64 {
-    word0 >> 16
-}
-
+/// The address in a word 0. Of a CNode the bits 0 to 3 are still to be cleared: part of the guard's size (no other has anything there).
 #[inline]
 pub(super) const fn at(word0: u64) -> u64 {
-    (word0 >> 16) & !15
+    word0 >> 16
 }
 
 #[inline]

@@ -24,6 +24,7 @@ mod ipc_model;
 mod machine;
 #[cfg(test)]
 mod messages;
+mod relations;
 #[cfg(test)]
 mod scheduling;
 #[cfg(test)]

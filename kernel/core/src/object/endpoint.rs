@@ -1,6 +1,6 @@
 //! Endpoint, notification and reply object: layouts only.
 
-use super::{NotificationRef, ReplyRef, SchedContextRef, TcbRef, Word, view};
+use super::{NotificationRef, ReplyRef, SchedContextRef, TcbRef, Word, numbered, view};
 
 view! {
     /// An endpoint: queue head with the state in its low bits, queue tail.
@@ -12,27 +12,27 @@ view! {
     }
 }
 
-/// What the queue of an endpoint holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointState {
-    /// Nobody waits.
-    Idle,
-    /// Senders.
-    Send,
-    /// Receivers.
-    Receive,
+numbered! {
+    /// What the queue of an endpoint holds.
+    EndpointState else Receive {
+        /// Nobody waits.
+        Idle = 0,
+        /// Senders.
+        Send = 1,
+        /// Receivers.
+        Receive = 2,
+    }
 }
 
-const STATE_MASK: u64 = 3;
-const SEND: u64 = 1;
-const RECEIVE: u64 = 2;
+/// Bits of the head's word that hold the state.
+const STATE: u64 = 3;
 
 impl Endpoint<'_> {
     /// First of the waiting receivers; `None` if the queue holds none.
     #[inline]
     pub(crate) fn receiver(self) -> Option<TcbRef> {
         let word = self.head_word();
-        if word & RECEIVE == 0 { None } else { TcbRef::new(word & !STATE_MASK) }
+        if word & EndpointState::Receive.to_word() == 0 { None } else { TcbRef::new(word & !STATE) }
     }
 
     /// True if nobody waits.
@@ -44,34 +44,25 @@ impl Endpoint<'_> {
     /// True if senders wait.
     #[inline]
     pub(crate) fn has_senders(self) -> bool {
-        self.head_word() & SEND != 0
+        self.head_word() & EndpointState::Send.to_word() != 0
     }
 
     /// What the queue holds.
     #[inline]
     pub fn state(self) -> EndpointState {
-        match self.head_word() & STATE_MASK {
-            SEND => EndpointState::Send,
-            RECEIVE => EndpointState::Receive,
-            _ => EndpointState::Idle,
-        }
+        EndpointState::from_word(self.head_word() & STATE)
     }
 
     /// First thread of the queue.
     #[inline]
     pub fn head(self) -> Option<TcbRef> {
-        TcbRef::new(self.head_word() & !STATE_MASK)
+        TcbRef::new(self.head_word() & !STATE)
     }
 
     /// Sets state and queue together.
     #[inline]
     pub fn set_queue(self, state: EndpointState, head: Option<TcbRef>, tail: Option<TcbRef>) {
-        let bits = match state {
-            EndpointState::Idle => 0,
-            EndpointState::Send => SEND,
-            EndpointState::Receive => RECEIVE,
-        };
-        self.set_head_word(head.to_word() | bits);
+        self.set_head_word(head.to_word() | state.to_word());
         self.set_tail(tail);
     }
 }
@@ -79,8 +70,8 @@ impl Endpoint<'_> {
 view! {
     /// A notification of 64 bytes; words 6 and 7 are unused.
     Notification[8] {
-        /// State; see [`Notification::state`].
-        0 => state_word, set_state_word: u64;
+        /// What it is doing.
+        0 => state, set_state: NotificationState;
         /// Accumulated badges while active.
         1 => badge, set_badge: u64;
         /// First waiting thread.
@@ -94,36 +85,15 @@ view! {
     }
 }
 
-/// What a notification is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotificationState {
-    /// Nothing.
-    Idle,
-    /// Threads wait.
-    Waiting,
-    /// Signalled, not yet taken.
-    Active,
-}
-
-impl Notification<'_> {
-    /// What it is doing.
-    #[inline]
-    pub fn state(self) -> NotificationState {
-        match self.state_word() {
-            1 => NotificationState::Waiting,
-            2 => NotificationState::Active,
-            _ => NotificationState::Idle,
-        }
-    }
-
-    /// Sets the state.
-    #[inline]
-    pub fn set_state(self, state: NotificationState) {
-        self.set_state_word(match state {
-            NotificationState::Idle => 0,
-            NotificationState::Waiting => 1,
-            NotificationState::Active => 2,
-        });
+numbered! {
+    /// What a notification is doing.
+    NotificationState else Active {
+        /// Nothing.
+        Idle = 0,
+        /// Threads wait.
+        Waiting = 1,
+        /// Signalled, not yet taken.
+        Active = 2,
     }
 }
 

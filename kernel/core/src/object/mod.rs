@@ -59,6 +59,31 @@ impl Word for u8 {
     }
 }
 
+/// Declares an enum that is kept in a word, or in some bits of one, as the number of its variant. A number that none has is read as
+/// the variant after `else`.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident else $default:ident { $( $(#[$variant_doc:meta])* $variant:ident = $number:literal, )* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $( $(#[$variant_doc])* $variant = $number, )* }
+
+        impl $crate::object::Word for $name {
+            #[inline]
+            fn from_word(word: u64) -> Self {
+                match word {
+                    $( $number => Self::$variant, )*
+                    _ => Self::$default,
+                }
+            }
+            #[inline]
+            fn to_word(self) -> u64 {
+                self as u64
+            }
+        }
+    };
+}
+pub(crate) use numbered;
+
 macro_rules! object_refs {
     ($( $(#[$doc:meta])* $name:ident ),* $(,)?) => { $(
         $(#[$doc])*

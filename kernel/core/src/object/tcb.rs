@@ -12,7 +12,9 @@
 
 use core::cell::Cell;
 
-use super::{NotificationRef, ReplyRef, SchedContextRef, SlotRef, TcbRef, Word, view};
+use hybrid_abi::message::REGISTER_WORDS;
+
+use super::{NotificationRef, ReplyRef, SchedContextRef, SlotRef, TcbRef, Word, numbered, view};
 
 /// Word numbers of the register context, which starts at the TCB's first byte.
 pub mod context {
@@ -37,7 +39,11 @@ pub mod context {
 /// Words of a TCB.
 const TCB_WORDS: usize = 256;
 /// First word of the capability slots.
-const FIRST_SLOT_WORD: u64 = 72;
+const FIRST_SLOT_WORD: usize = 72;
+/// The same in bytes.
+const SLOTS_AT: u64 = FIRST_SLOT_WORD as u64 * 8;
+/// Word of the first message register, x2.
+const FIRST_MESSAGE_WORD: usize = 2;
 /// First word of the FP area.
 pub const FP_WORD: usize = 96;
 /// First word of the name.
@@ -48,6 +54,10 @@ pub const NAME_WORDS: usize = 16;
 view! {
     /// A thread of 2048 bytes.
     Tcb[TCB_WORDS] {
+        /// Next-instruction address.
+        32 => pc, set_pc: u64;
+        /// Restart address.
+        34 => fault_ip, set_fault_ip: u64;
         /// What the thread is doing (bits 0 to 7) and the kind of its stored fault (from bit 8 on): see [`Tcb::state`].
         40 => status, set_status: u64;
         /// Reply object it is linked to.
@@ -140,68 +150,35 @@ impl TcbRef {
     #[inline]
     #[must_use]
     pub fn slot_at(self, index: u64) -> Option<SlotRef> {
-        SlotRef::new(self.paddr().wrapping_add(FIRST_SLOT_WORD * 8).wrapping_add(index.wrapping_mul(32)))
+        SlotRef::new(self.paddr().wrapping_add(SLOTS_AT).wrapping_add(index.wrapping_mul(32)))
     }
 
     /// The slot for this purpose.
     #[inline]
     #[must_use]
     pub fn slot(self, slot: TcbSlot) -> SlotRef {
-        let index: u64 = match slot {
-            TcbSlot::CSpace => 0,
-            TcbSlot::VSpace => 1,
-            TcbSlot::Buffer => 2,
-            TcbSlot::FaultHandler => 3,
-            TcbSlot::TimeoutHandler => 4,
-        };
         // Threads are 2048-aligned, so this is the sum.
-        SlotRef(self.0 | (FIRST_SLOT_WORD * 8).wrapping_add(index.wrapping_mul(32)))
+        SlotRef(self.0 | SLOTS_AT.wrapping_add((slot as u64).wrapping_mul(32)))
     }
 }
 
-/// What a thread is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ThreadState {
-    /// Stopped.
-    Inactive,
-    /// Goes on at its next instruction.
-    Running,
-    /// Repeats the instruction at its restart address.
-    Restart,
-    /// In an endpoint queue, receiving.
-    BlockedOnReceive,
-    /// In an endpoint queue, sending.
-    BlockedOnSend,
-    /// Waits for a reply.
-    BlockedOnReply,
-    /// In a notification queue.
-    BlockedOnNotification,
-}
-
-impl Word for ThreadState {
-    #[inline]
-    fn from_word(word: u64) -> Self {
-        match word {
-            1 => Self::Running,
-            2 => Self::Restart,
-            3 => Self::BlockedOnReceive,
-            4 => Self::BlockedOnSend,
-            5 => Self::BlockedOnReply,
-            6 => Self::BlockedOnNotification,
-            _ => Self::Inactive,
-        }
-    }
-    #[inline]
-    fn to_word(self) -> u64 {
-        match self {
-            Self::Inactive => 0,
-            Self::Running => 1,
-            Self::Restart => 2,
-            Self::BlockedOnReceive => 3,
-            Self::BlockedOnSend => 4,
-            Self::BlockedOnReply => 5,
-            Self::BlockedOnNotification => 6,
-        }
+numbered! {
+    /// What a thread is doing.
+    ThreadState else BlockedOnNotification {
+        /// Stopped.
+        Inactive = 0,
+        /// Goes on at its next instruction.
+        Running = 1,
+        /// Repeats the instruction at its restart address.
+        Restart = 2,
+        /// In an endpoint queue, receiving.
+        BlockedOnReceive = 3,
+        /// In an endpoint queue, sending.
+        BlockedOnSend = 4,
+        /// Waits for a reply.
+        BlockedOnReply = 5,
+        /// In a notification queue.
+        BlockedOnNotification = 6,
     }
 }
 
@@ -243,13 +220,13 @@ impl<'m> Tcb<'m> {
     /// The two capability words of a slot.
     #[inline(always)]
     pub(crate) fn cap_words(self, slot: TcbSlot) -> (u64, u64) {
-        match slot {
-            TcbSlot::CSpace => (self.0[72].get(), self.0[73].get()),
-            TcbSlot::VSpace => (self.0[76].get(), self.0[77].get()),
-            TcbSlot::Buffer => (self.0[80].get(), self.0[81].get()),
-            TcbSlot::FaultHandler => (self.0[84].get(), self.0[85].get()),
-            TcbSlot::TimeoutHandler => (self.0[88].get(), self.0[89].get()),
-        }
+        let first = FIRST_SLOT_WORD.wrapping_add((slot as usize).wrapping_mul(4));
+        (self.word(first), self.word(first.wrapping_add(1)))
+    }
+
+    #[inline(always)]
+    fn word(self, word: usize) -> u64 {
+        self.0.get(word).map_or(0, Cell::get)
     }
 
     /// What the thread is doing.
@@ -319,7 +296,7 @@ impl<'m> Tcb<'m> {
     /// Word of the register context (see [`context`]); 0 outside it.
     #[inline]
     pub fn context_word(self, word: usize) -> u64 {
-        if word < context::WORDS { self.0.get(word).map_or(0, Cell::get) } else { 0 }
+        if word < context::WORDS { self.word(word) } else { 0 }
     }
 
     /// Sets a word of the register context; nothing outside it.
@@ -335,49 +312,15 @@ impl<'m> Tcb<'m> {
     /// Message register `n` < 4 in x2…x5; 0 for others.
     #[inline]
     pub fn message_register(self, n: usize) -> u64 {
-        match n {
-            0 => self.0[2].get(),
-            1 => self.0[3].get(),
-            2 => self.0[4].get(),
-            3 => self.0[5].get(),
-            _ => 0,
-        }
+        if n < REGISTER_WORDS { self.word(n.wrapping_add(FIRST_MESSAGE_WORD)) } else { 0 }
     }
 
     /// Sets message register `n` < 4; nothing for others.
     #[inline]
     pub fn set_message_register(self, n: usize, value: u64) {
-        match n {
-            0 => self.0[2].set(value),
-            1 => self.0[3].set(value),
-            2 => self.0[4].set(value),
-            3 => self.0[5].set(value),
-            _ => {}
+        if n < REGISTER_WORDS {
+            self.set_context_word(n.wrapping_add(FIRST_MESSAGE_WORD), value);
         }
-    }
-
-    /// Next-instruction address.
-    #[inline]
-    pub fn pc(self) -> u64 {
-        self.0[context::PC].get()
-    }
-
-    /// Sets the next-instruction address.
-    #[inline]
-    pub fn set_pc(self, value: u64) {
-        self.0[context::PC].set(value);
-    }
-
-    /// Restart address.
-    #[inline]
-    pub fn fault_ip(self) -> u64 {
-        self.0[context::FAULT_IP].get()
-    }
-
-    /// Sets the restart address.
-    #[inline]
-    pub fn set_fault_ip(self, value: u64) {
-        self.0[context::FAULT_IP].set(value);
     }
 
     /// The stored fault, if there is one.
@@ -397,7 +340,7 @@ impl<'m> Tcb<'m> {
 }
 
 const _: () = assert!(Tcb::WORDS * 8 == 1 << hybrid_abi::object::TCB_BITS);
-const _: () = assert!(FIRST_SLOT_WORD == 72 && (FIRST_SLOT_WORD * 8).is_multiple_of(32));
-const _: () = assert!(FIRST_SLOT_WORD + TCB_SLOTS * 4 <= 92);
+const _: () = assert!(SLOTS_AT.is_multiple_of(32));
+const _: () = assert!(FIRST_SLOT_WORD as u64 + TCB_SLOTS * 4 <= 92);
 const _: () = assert!((FP_WORD * 8).is_multiple_of(16) && FP_WORD + 66 <= NAME_WORD && NAME_WORD + NAME_WORDS <= 178);
-const _: () = assert!(context::WORDS <= 40);
+const _: () = assert!(context::WORDS <= 40 && context::PC == 32 && context::FAULT_IP == 34);

@@ -12,7 +12,7 @@ pub(super) fn derivation<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRe
     let mut heads = 0;
     for (slot, cap) in caps {
         let view = k.slot(*slot);
-        assert_eq!((view.word0(), view.word1()), cap.encode(), "encoding of {cap:?}");
+        assert_eq!(k.words(*slot), cap.words(), "encoding of {cap:?}");
         assert_ne!(*cap, Cap::Null, "words that are no capability: {:#x}", view.word0());
         if let Some(next) = view.next() {
             assert_eq!(k.slot(next).node().prev, Some(*slot), "list broken after {cap:?}");
