@@ -281,6 +281,22 @@ fn finish<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, draft: Dr
 
 fn invocation<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>) -> Draft {
     let label = label(dice);
+    invocation_of(census, dice, label)
+}
+
+/// An invocation with this label, spoilt in up to three places.
+#[cfg(test)]
+pub(super) fn spoilt_call<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Call {
+    let mut draft = invocation_of(census, dice, label);
+    for _ in 0..dice.below(4) {
+        spoil(census, dice, &mut draft);
+    }
+    let call = finish(census, dice, draft);
+    let number = dice.pick(&[Syscall::Call, Syscall::Call, Syscall::Send, Syscall::NbSend]);
+    Call { number: number.number(), x0: call.x8, ..call }
+}
+
+fn invocation_of<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64) -> Draft {
     match label {
         l::UNTYPED_RETYPE => retype(census, dice),
         l::TCB_READ_REGISTERS..=l::TCB_SET_FLAGS => thread(census, dice, label),

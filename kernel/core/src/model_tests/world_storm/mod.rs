@@ -7,6 +7,10 @@ mod census;
 mod dice;
 mod draw;
 mod oracle;
+#[cfg(test)]
+mod provoke;
+#[cfg(test)]
+mod refusals;
 mod rulings;
 mod setup;
 mod space_rulings;

@@ -274,28 +274,28 @@ pub(super) fn is_writable(entry: u64) -> bool {
     entry >> 6 & 3 == 1
 }
 
-/// What the current thread's system call in its registers must lead to.
-pub(super) fn judge<const N: usize>(k: &K<N>, thread: TcbRef) -> Verdict {
+/// The invocation in the thread's registers, or what its call leads to without one.
+pub(super) fn invocation<const N: usize>(k: &K<N>, thread: TcbRef) -> Result<Ask<'_, N>, Verdict> {
     let tcb = k.tcb(thread);
-    let Some(call) = Syscall::from_number(tcb.x::<7>().cast_signed()) else { return Verdict::Unknown };
+    let Some(call) = Syscall::from_number(tcb.x::<7>().cast_signed()) else { return Err(Verdict::Unknown) };
     let (dest, is_first_phase) = match call {
         Syscall::Call | Syscall::Send | Syscall::NbSend => (tcb.x::<0>(), false),
         Syscall::ReplyRecv | Syscall::NbSendWait => (tcb.x::<6>(), true),
         Syscall::NbSendRecv => (tcb.x::<8>(), true),
-        _ => return Verdict::Unknown,
+        _ => return Err(Verdict::Unknown),
     };
     if is_first_phase {
         // The receive phase follows and changes more; its invocation is judged with the other calls.
-        return Verdict::Unknown;
+        return Err(Verdict::Unknown);
     }
     let info = MessageInfo(tcb.x::<1>());
     let lost = if call == Syscall::NbSend { Verdict::Nothing } else { Verdict::Fault };
-    let Ok(slot) = resolve_cptr(k, thread, dest) else { return lost };
+    let Ok(slot) = resolve_cptr(k, thread, dest) else { return Err(lost) };
     let readable = buffer_at(k, thread, false);
     let mut caps = Vec::new();
     if let Some(buffer) = readable {
         for n in 0..info.extra_caps() as u64 {
-            let Ok(slot) = resolve_cptr(k, thread, memory_word(k, buffer + 8 * (122 + n))) else { return lost };
+            let Ok(slot) = resolve_cptr(k, thread, memory_word(k, buffer + 8 * (122 + n))) else { return Err(lost) };
             caps.push(slot);
         }
     }
@@ -308,7 +308,15 @@ pub(super) fn judge<const N: usize>(k: &K<N>, thread: TcbRef) -> Verdict {
         _ => memory_word(k, readable.unwrap() + 8 * (1 + n as u64)),
     };
     let words = (0..length).map(word).collect();
-    let ask = Ask { k, thread, slot, cap: k.cap(slot), label: info.label(), words, caps };
+    Ok(Ask { k, thread, slot, cap: k.cap(slot), label: info.label(), words, caps })
+}
+
+/// What the current thread's system call in its registers must lead to.
+pub(super) fn judge<const N: usize>(k: &K<N>, thread: TcbRef) -> Verdict {
+    let ask = match invocation(k, thread) {
+        Ok(ask) => ask,
+        Err(verdict) => return verdict,
+    };
     let ruling = match ask.cap {
         Cap::Endpoint { rights, .. } if rights.has(Rights::WRITE) => return Verdict::Unknown,
         Cap::Notification { rights, .. } if rights.has(Rights::WRITE) => Ok(Done::Anything),

@@ -16,6 +16,11 @@ use crate::model_tests::world_storm::draw::{Call, draw, hostile};
 use crate::model_tests::world_storm::oracle::{Done, K, Verdict, buffer_at, judge};
 use crate::model_tests::world_storm::setup::{ALARM, Setup};
 use crate::model_tests::world_storm::supervisor;
+#[cfg(test)]
+use crate::model_tests::world_storm::{
+    oracle::invocation,
+    refusals::{Seen, refusal},
+};
 use crate::object::{PoolRef, SchedContextRef, TcbRef, ThreadState, context};
 use crate::platform::Platform;
 use crate::sched::Switch;
@@ -68,6 +73,9 @@ pub(super) struct Storm<const N: usize> {
     busy: u64,
     idle: u32,
     before: Vec<u64>,
+    /// Every refusal that was compared with the state before.
+    #[cfg(test)]
+    pub(super) seen: Seen,
     /// Check invariants and predictions (off where two worlds are compared, which does that once already).
     pub(super) is_checked: bool,
     pub(super) is_verbose: bool,
@@ -83,6 +91,8 @@ impl<const N: usize> Storm<N> {
             busy: 0,
             idle: 0,
             before: Vec::new(),
+            #[cfg(test)]
+            seen: Seen::new(),
             is_checked: true,
             is_verbose: std::env::var_os("HYBRID_MODEL_VERBOSE").is_some(),
         }
@@ -302,7 +312,7 @@ impl<const N: usize> Storm<N> {
     }
 
     /// Registers and buffer of the thread.
-    fn put(&self, thread: TcbRef, call: &Call) {
+    pub(super) fn put(&self, thread: TcbRef, call: &Call) {
         if self.is_verbose {
             println!("{thread:x?}: {call:x?} label {}", MessageInfo(call.info).label());
         }
@@ -329,7 +339,7 @@ impl<const N: usize> Storm<N> {
     }
 
     /// The thread executes the system call in its registers.
-    fn svc(&mut self, thread: TcbRef, dice: &mut Dice<'_>) {
+    pub(super) fn svc(&mut self, thread: TcbRef, dice: &mut Dice<'_>) {
         self.counts.calls += 1;
         let limit = dice.pick(&[1, 1, 2, 5, 100]);
         let countdown = if dice.percent(50) { Some(u32::try_from(dice.below(5)).unwrap()) } else { None };
@@ -349,6 +359,8 @@ impl<const N: usize> Storm<N> {
         let asked = self.k().platform.asked.get();
         let number = self.k().tcb(thread).x::<7>();
         let label = MessageInfo(self.k().tcb(thread).x::<1>()).label();
+        #[cfg(test)]
+        let name = refusal_in(self.k(), thread, &verdict);
         let is_broke = is_broke(self.k());
         let before = cells(self.k());
         self.k().handle_syscall();
@@ -384,6 +396,10 @@ impl<const N: usize> Storm<N> {
                     allowed = answer_words(self.k(), thread, answer.words.len());
                 }
                 self.unchanged(&before, &allowed, is_ticking);
+                #[cfg(test)]
+                if N == 1 && !is_ticking {
+                    *self.seen.entry(name).or_default() += 1;
+                }
             }
             Verdict::Done(done) => {
                 *self.counts.done.entry(label).or_default() += 1;
@@ -417,6 +433,15 @@ impl<const N: usize> Storm<N> {
         let changes: Vec<u64> = machine.changes(&self.before).into_iter().filter(|at| !allowed.contains(at)).collect();
         assert!(changes.is_empty(), "a refused call changed {changes:x?}");
         assert_eq!(&cells(self.k()), before, "a refused call changed the kernel's own state");
+    }
+}
+
+/// The name of a refusal, before the call.
+#[cfg(test)]
+fn refusal_in<const N: usize>(k: &K<N>, thread: TcbRef, verdict: &Verdict) -> String {
+    match (verdict, invocation(k, thread)) {
+        (Verdict::Refused(answer), Ok(ask)) => refusal(&ask, answer),
+        _ => String::new(),
     }
 }
 
