@@ -300,11 +300,11 @@ impl Platform for Hardware {
         self.ask(core, Request::DropSpace);
     }
 
-    fn interrupt_pending(&self) -> bool {
-        let is_pending = cpu::pending() & PENDING_IRQ != 0 || cores::others_wait();
+    fn must_stop(&self, has_budget: bool) -> bool {
+        let must_stop = !has_budget || cpu::pending() & PENDING_IRQ != 0 || cores::others_wait();
         #[cfg(feature = "latency")]
-        crate::latency::polled(is_pending);
-        is_pending
+        crate::latency::polled(must_stop);
+        must_stop
     }
 
     fn unmask_irq(&self, core: usize, irq: u32) {

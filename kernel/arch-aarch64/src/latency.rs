@@ -31,8 +31,10 @@ struct Entry {
     longest: AtomicU32,
     /// How often that cause ran.
     count: AtomicU32,
-    /// Whether the longest stretch began or ended at a preemption point.
+    /// Whether the longest stretch began at a preemption point.
     points: AtomicU32,
+    /// How much of it came after a preemption point that stopped the operation.
+    rest: AtomicU32,
 }
 
 /// More causes than there are; one that finds no place replaces the shortest.
@@ -42,10 +44,18 @@ static TABLE: [Entry; ENTRIES] = [const { Entry::new() }; ENTRIES];
 static BEGIN: AtomicU32 = AtomicU32::new(0);
 static CAUSE: AtomicU64 = AtomicU64::new(0);
 static POINTS: AtomicU32 = AtomicU32::new(0);
+/// Length of the stretch when its operation was stopped; 0: it was not.
+static STOPPED: AtomicU32 = AtomicU32::new(0);
 
 impl Entry {
     const fn new() -> Self {
-        Self { key: AtomicU64::new(0), longest: AtomicU32::new(0), count: AtomicU32::new(0), points: AtomicU32::new(0) }
+        Self {
+            key: AtomicU64::new(0),
+            longest: AtomicU32::new(0),
+            count: AtomicU32::new(0),
+            points: AtomicU32::new(0),
+            rest: AtomicU32::new(0),
+        }
     }
 }
 
@@ -82,12 +92,16 @@ pub(crate) fn start() {
 pub(crate) fn enter(cause: Cause) {
     CAUSE.store(cause.key(), Relaxed);
     POINTS.store(0, Relaxed);
+    STOPPED.store(0, Relaxed);
     BEGIN.store(cpu::event_count() as u32, Relaxed);
 }
 
-/// A preemption point asked whether an interrupt is pending.
-pub(crate) fn polled(is_pending: bool) {
-    if !is_pending {
+/// A preemption point asked whether to stop. If so, what is left of the entry belongs to the same stretch: an interrupt that came at
+/// its beginning waits for all of it.
+pub(crate) fn polled(must_stop: bool) {
+    if must_stop {
+        STOPPED.store(length(), Relaxed);
+    } else {
         record();
         POINTS.store(1, Relaxed);
         BEGIN.store(cpu::event_count() as u32, Relaxed);
@@ -99,8 +113,13 @@ pub(crate) fn leave() {
     record();
 }
 
+/// Instructions of the stretch so far.
+fn length() -> u32 {
+    (cpu::event_count() as u32).wrapping_sub(BEGIN.load(Relaxed))
+}
+
 fn record() {
-    let length = (cpu::event_count() as u32).wrapping_sub(BEGIN.load(Relaxed));
+    let length = length();
     let key = CAUSE.load(Relaxed);
     let mut shortest = &TABLE[0];
     for entry in &TABLE {
@@ -121,14 +140,18 @@ fn record() {
     if shortest.longest.load(Relaxed) < length {
         shortest.longest.store(length, Relaxed);
         shortest.points.store(POINTS.load(Relaxed), Relaxed);
+        let stopped = STOPPED.load(Relaxed);
+        shortest.rest.store(if stopped == 0 { 0 } else { length - stopped }, Relaxed);
     }
 }
 
-/// Prints all entries: length, runs, whether cut at a preemption point, and the key in hexadecimal.
+/// Prints all entries: length, runs, whether it begins at a preemption point, the part after one that stopped it, and the key in
+/// hexadecimal.
 pub(crate) fn report() {
     for entry in TABLE.iter().filter(|entry| entry.key.load(Relaxed) != 0) {
         let (longest, count) = (entry.longest.load(Relaxed), entry.count.load(Relaxed));
-        say!("latency: {longest} {count} {} {:016x}", entry.points.load(Relaxed), entry.key.load(Relaxed));
+        let (points, rest) = (entry.points.load(Relaxed), entry.rest.load(Relaxed));
+        say!("latency: {longest} {count} {points} {rest} {:016x}", entry.key.load(Relaxed));
     }
 }
 

@@ -44,9 +44,9 @@ pub(crate) unsafe fn leave_to_user(first: Option<TcbRef>) -> ! {
     unsafe { enter_user(context) }
 }
 
-/// Declares the handler of some calls: their fast way, and the way that it goes if the time of another thread begins.
+/// Declares the handler of some calls: their fast way, the way that it goes if the time of another thread begins, and the ordinary one.
 macro_rules! fast_ways {
-    ($($handler:ident: $fast:ident, $timed_handler:ident: $timed:ident;)*) => { $(
+    ($($handler:ident: $fast:ident, $timed_handler:ident: $timed:ident, $slow:ident;)*) => { $(
         #[unsafe(no_mangle)]
         #[cfg_attr(feature = "latency", expect(unused_variables, reason = "there the call is counted as a whole"))]
         extern "C" fn $handler(x0: u64, x1: u64, x2: u64, x3: u64, x4: u64, x5: u64, x6: u64, number: i64) -> usize {
@@ -62,7 +62,7 @@ macro_rules! fast_ways {
                 Way::Runs(thread) => leave_for(kernel, thread),
                 Way::Stays(thread) => stay(kernel, thread),
                 Way::Timed => $timed_handler(x0, x1, x2, x3, x4, x5, x6, number),
-                Way::Ordinary => slow_system_call(),
+                Way::Ordinary => $slow(),
             }
         }
 
@@ -75,17 +75,17 @@ macro_rules! fast_ways {
             match kernel.$timed(&Entry { cptr: x0, info: x1, words: [x2, x3, x4, x5], reply: x6, number }) {
                 Way::Runs(thread) => leave_for(kernel, thread),
                 Way::Stays(thread) => stay(kernel, thread),
-                Way::Timed | Way::Ordinary => slow_system_call(),
+                Way::Timed | Way::Ordinary => $slow(),
             }
         }
     )* };
 }
 
 fast_ways! {
-    handle_call: fast_call, handle_timed_call: timed_call;
-    handle_reply_recv: fast_reply_recv, handle_timed_reply_recv: timed_reply_recv;
-    handle_send: fast_send, handle_timed_send: timed_send;
-    handle_other_call: fast_waiting_call, handle_timed_waiting_call: timed_waiting_call;
+    handle_call: fast_call, handle_timed_call: timed_call, slow_call;
+    handle_reply_recv: fast_reply_recv, handle_timed_reply_recv: timed_reply_recv, slow_system_call;
+    handle_send: fast_send, handle_timed_send: timed_send, slow_system_call;
+    handle_other_call: fast_waiting_call, handle_timed_waiting_call: timed_waiting_call, slow_system_call;
 }
 
 /// The kernel, for a core that is not in user mode yet.
@@ -127,6 +127,13 @@ fn slow_system_call() -> usize {
     }
     #[cfg(not(feature = "latency"))]
     context_of(kernel.handle_syscall_slowly())
+}
+
+/// That of a Call.
+#[inline(never)]
+#[cfg(not(feature = "latency"))]
+fn slow_call() -> usize {
+    context_of(kernel().handle_call_slowly())
 }
 
 #[unsafe(no_mangle)]

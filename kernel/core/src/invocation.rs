@@ -10,6 +10,7 @@ use hybrid_abi::message::{MAX_EXTRA_CAPS, MessageInfo, REGISTER_WORDS};
 use crate::cap::{Cap, Words};
 use crate::cspace::LookupFailure;
 use crate::kernel::Kernel;
+use crate::message::Buffer;
 use crate::object::{SlotRef, Tcb, TcbRef, ThreadState, status};
 use crate::platform::Platform;
 
@@ -103,14 +104,11 @@ pub(crate) struct Invocation<'k> {
     /// Read in place: an operation writes the caller's registers only when it has read all words.
     tcb: Tcb<'k>,
     /// There, if the message is longer than the registers.
-    buffer: Option<&'k [Cell<u64>; ipc_buffer::WORDS]>,
+    buffer: Option<Buffer<'k>>,
 }
 
 /// The slots that the extra capabilities of a message are in.
 pub(crate) type Extras = [Option<SlotRef>; MAX_EXTRA_CAPS];
-
-/// No extra capabilities.
-pub(crate) const NO_EXTRAS: &Extras = &[None; MAX_EXTRA_CAPS];
 
 impl Invocation<'_> {
     /// Message register `n`; 0 beyond the length.
@@ -124,14 +122,6 @@ impl Invocation<'_> {
             let index = n.wrapping_add(ipc_buffer::MESSAGE);
             self.buffer.and_then(|buffer| buffer.get(index)).map_or(0, Cell::get)
         }
-    }
-
-    /// Message registers from `first` on, as many as there are.
-    #[inline(always)]
-    pub(crate) fn words_from(&self, first: usize) -> impl Iterator<Item = u64> {
-        let registers = [2, 3, 4, 5].map(|word| self.tcb.context_word(word));
-        let rest = self.buffer.into_iter().flatten().skip(ipc_buffer::MESSAGE.wrapping_add(REGISTER_WORDS));
-        registers.into_iter().chain(rest.map(Cell::get)).take(self.length).skip(first)
     }
 
     /// Fails unless `words` words and `caps` extra capabilities are there.
@@ -153,18 +143,17 @@ impl Invocation<'_> {
 
 impl<P: Platform> Kernel<P> {
     /// Extra capabilities that a message names; the CPtr that did not resolve is the error.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn extra_caps(
         &self,
         thread: TcbRef,
         info: MessageInfo,
-        buffer: Option<&[Cell<u64>; ipc_buffer::WORDS]>,
+        buffer: Option<Buffer<'_>>,
     ) -> Result<Extras, (u64, LookupFailure)> {
         let mut slots = [None; MAX_EXTRA_CAPS];
-        let count = info.extra_caps();
         let Some(buffer) = buffer else { return Ok(slots) };
         let names = buffer.iter().skip(ipc_buffer::CAPS_OR_BADGES);
-        for (slot, name) in slots.iter_mut().zip(names).take(count) {
+        for (slot, name) in slots.iter_mut().zip(names).take(info.extra_caps()) {
             let cptr = name.get();
             *slot = Some(self.lookup_slot(thread, cptr).map_err(|failure| (cptr, failure))?);
         }
@@ -178,17 +167,12 @@ impl<P: Platform> Kernel<P> {
         thread: TcbRef,
         slot: SlotRef,
         words: Words,
-        caps: &Extras,
+        (caps, buffer): (&Extras, Option<Buffer<'_>>),
         manner: Manner,
     ) -> bool {
         let tcb = self.tcb(thread);
         let info = MessageInfo(tcb.x::<1>());
-        let mut length = info.length();
-        let mut buffer = None;
-        if length > REGISTER_WORDS {
-            buffer = self.buffer(thread, false);
-            length = if buffer.is_some() { length } else { REGISTER_WORDS };
-        }
+        let length = if buffer.is_some() { info.length() } else { info.length().min(REGISTER_WORDS) };
         let invocation = Invocation { thread, slot, label: info.label(), length, caps, tcb, buffer };
         // Set before the operation, so that stopping the caller inside it restarts the call. It has no stored fault.
         tcb.set_status(status(ThreadState::Restart));
@@ -225,9 +209,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Types that are invoked often are read from the slot's words; the others as a whole.
     fn perform(&self, invocation: &Invocation<'_>, words: Words, manner: Manner) -> Outcome {
-        let refused_in_first_phase =
-            matches!(words.tag(), tag::TCB | tag::DOMAIN | tag::CNODE | tag::SCHED_CONTROL | tag::SCHED_CONTEXT);
-        if manner.is_first_phase && refused_in_first_phase {
+        if manner.is_first_phase && is_refused_in_first_phase(words.tag()) {
             return INVALID;
         }
         match words.tag() {
@@ -297,6 +279,12 @@ impl<P: Platform> Kernel<P> {
         tcb.set_x::<0>(0);
         tcb.set_x::<1>(MessageInfo::new(code.number(), 0, 0, length).0);
     }
+}
+
+/// Apart, since few calls have a first phase.
+#[cold]
+fn is_refused_in_first_phase(tag: u64) -> bool {
+    matches!(tag, tag::TCB | tag::DOMAIN | tag::CNODE | tag::SCHED_CONTROL | tag::SCHED_CONTEXT)
 }
 
 /// Error number and message words (kernel-abi §3.2).

@@ -10,9 +10,10 @@ use crate::fastpath::{Entry, Way};
 use crate::fault::Fault;
 use crate::object::{
     Endpoint, EndpointRef, Notification, NotificationRef, PoolRef, Refill, Reply, ReplyRef, SchedContext,
-    SchedContextRef, Slot, SlotRef, Tcb, TcbRef,
+    SchedContextRef, Slot, SlotRef, Tcb, TcbRef, ThreadState, status,
 };
 use crate::platform::Platform;
+use crate::sched::Switch;
 
 /// A synchronous exception of user code that is not a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,11 +161,14 @@ impl<P: Platform> Kernel<P> {
                 self.fast_count.set(self.fast_count.get() + 1);
                 return Some(next);
             }
-            self.syscall(thread);
-        } else {
-            // Another core stopped the thread before its call began: it repeats it.
-            self.update_time();
         }
+        self.syscall();
+        self.leave()
+    }
+
+    /// A Call of the current thread that no fast way handles: mostly one of a kernel object.
+    pub fn handle_call_slowly(&self) -> Option<TcbRef> {
+        self.call();
         self.leave()
     }
 
@@ -178,10 +182,7 @@ impl<P: Platform> Kernel<P> {
             self.fast_count.set(self.fast_count.get() + 1);
             return Some(next);
         }
-        self.update_time();
-        if let Some(thread) = self.this_core().current.get()
-            && self.check_budget_or_restart(thread)
-        {
+        if let Some(thread) = self.begin() {
             let fault = match fault {
                 UserFault::Vm { address, is_instruction, syndrome } => Fault::Vm { address, is_instruction, syndrome },
                 UserFault::Exception { number } => Fault::Exception { number: number & 0xffff_ffff },
@@ -221,9 +222,31 @@ impl<P: Platform> Kernel<P> {
         true
     }
 
+    /// Samples the clock. The current thread, if it may do what it entered for; else it repeats it later: another core stopped it, or
+    /// its budget is used up.
+    #[inline(always)]
+    pub(crate) fn begin(&self) -> Option<TcbRef> {
+        self.update_time();
+        self.this_core().current.get().filter(|thread| self.check_budget_or_restart(*thread))
+    }
+
     /// Chooses, switches and programs; the tail of every entry.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn leave(&self) -> Option<TcbRef> {
+        let core = self.this_core();
+        // The usual end of a call that blocks nobody: the same thread goes on, on the same context (INV-ENTRY-2: no YieldTo is pending).
+        let is_as_before = core.release_head.get().is_none()
+            && core.switch.get() == Switch::Stay
+            && !core.reprogram.get()
+            && !core.space_changed.get()
+            && (P::CORES == 1 || self.to_wake.get() == 0);
+        match core.current.get() {
+            Some(thread) if is_as_before && self.tcb(thread).status() == status(ThreadState::Running) => Some(thread),
+            _ => self.leave_after_changes(),
+        }
+    }
+
+    fn leave_after_changes(&self) -> Option<TcbRef> {
         self.schedule();
         let core = self.this_core();
         let current = core.current.get();

@@ -95,8 +95,9 @@ pub trait Platform {
     /// Makes another core translate with an empty user address space until its next [`Platform::set_address_space`].
     fn drop_address_space(&self, core: usize);
 
-    /// True if an interrupt of this core waits to be taken, or another core for the logic; asked at preemption points.
-    fn interrupt_pending(&self) -> bool;
+    /// Asked at preemption points: true if the thread has no budget left to go on, an interrupt of this core waits to be taken, or
+    /// another core for the logic.
+    fn must_stop(&self, has_budget: bool) -> bool;
 
     /// Lets an interrupt reach the CPU. `core` matters for private interrupts (below 32), here and below.
     fn unmask_irq(&self, core: usize, irq: u32);

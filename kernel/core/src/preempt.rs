@@ -22,6 +22,6 @@ impl<P: Platform> Kernel<P> {
             // The operation removed its own scheduling context.
             _ => false,
         };
-        if !has_budget || self.platform.interrupt_pending() { Err(Stop::Preempted) } else { Ok(()) }
+        if self.platform.must_stop(has_budget) { Err(Stop::Preempted) } else { Ok(()) }
     }
 }

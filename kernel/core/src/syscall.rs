@@ -2,14 +2,14 @@
 
 use hybrid_abi::cap_tag;
 use hybrid_abi::label;
-use hybrid_abi::message::MessageInfo;
+use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::rights::Rights;
 use hybrid_abi::syscall::Syscall;
 
 use crate::cspace::LookupFailure;
 use crate::endpoint::Sender;
 use crate::fault::Fault;
-use crate::invocation::{Error, Manner, NO_EXTRAS};
+use crate::invocation::{Error, Manner};
 use crate::kernel::Kernel;
 use crate::object::{ReplyRef, TcbRef};
 use crate::platform::Platform;
@@ -27,17 +27,24 @@ enum Progress {
 }
 
 impl<P: Platform> Kernel<P> {
-    pub(crate) fn syscall(&self, thread: TcbRef) {
+    /// The Call of the current thread.
+    pub(crate) fn call(&self) {
+        if let Some(thread) = self.begin() {
+            self.invoke_and_settle(thread, self.tcb(thread).x::<0>(), CALL);
+        }
+    }
+
+    /// The system call of the current thread.
+    pub(crate) fn syscall(&self) {
+        #[cfg(feature = "debug-calls")]
+        if let Some(thread) = self.this_core().current.get()
+            && self.debug_call(thread, self.tcb(thread).x::<7>().cast_signed())
+        {
+            return;
+        }
+        let Some(thread) = self.begin() else { return };
         let tcb = self.tcb(thread);
         let number = tcb.x::<7>().cast_signed();
-        #[cfg(feature = "debug-calls")]
-        if self.debug_call(thread, number) {
-            return;
-        }
-        self.update_time();
-        if !self.check_budget_or_restart(thread) {
-            return;
-        }
         let Some(call) = Syscall::from_number(number) else {
             self.deliver_fault(thread, Fault::UnknownSyscall { number: tcb.x::<7>() });
             return;
@@ -58,6 +65,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    #[inline(always)]
     fn invoke_and_settle(&self, thread: TcbRef, dest: u64, manner: Manner) {
         if self.invoke(thread, dest, manner) == Progress::Preempted {
             self.settle_preempted();
@@ -88,17 +96,11 @@ impl<P: Platform> Kernel<P> {
             Err(failure) => return self.lookup_failed(thread, dest, failure, manner),
         };
         let info = MessageInfo(self.tcb(thread).x::<1>());
-        let found;
-        let caps = if info.extra_caps() == 0 {
-            NO_EXTRAS
-        } else {
-            match self.extra_caps(thread, info, self.buffer(thread, false)) {
-                Ok(caps) => {
-                    found = caps;
-                    &found
-                }
-                Err((cptr, failure)) => return self.lookup_failed(thread, cptr, failure, manner),
-            }
+        let needs_buffer = info.extra_caps() > 0 || info.length() > REGISTER_WORDS;
+        let buffer = if needs_buffer { self.buffer(thread, false) } else { None };
+        let caps = &match self.extra_caps(thread, info, buffer) {
+            Ok(caps) => caps,
+            Err((cptr, failure)) => return self.lookup_failed(thread, cptr, failure, manner),
         };
         let words = self.words(slot);
         if let Some((at, badge, rights)) = words.endpoint() {
@@ -127,7 +129,7 @@ impl<P: Platform> Kernel<P> {
             // In the loop of every driver, without arguments, and never refused: no need of the whole way.
             self.acknowledge_irq(words.irq());
             self.answer_nothing(thread, manner);
-        } else if !self.invoke_object(thread, slot, words, caps, manner) {
+        } else if !self.invoke_object(thread, slot, words, (caps, buffer), manner) {
             return Progress::Preempted;
         }
         Progress::Done

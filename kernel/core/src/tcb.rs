@@ -122,8 +122,8 @@ impl<P: Platform> Kernel<P> {
         let count = usize::try_from(count).unwrap_or(COUNT);
         self.forget_cursor(thread);
         let tcb = self.tcb(thread);
-        for (word, value) in CONTEXT_ORDER.iter().take(count).zip(invocation.words_from(2)) {
-            tcb.set_context_word(*word, value);
+        for (n, word) in CONTEXT_ORDER.iter().enumerate().take(count) {
+            tcb.set_context_word(*word, invocation.word(n.wrapping_add(2)));
         }
         if count > 0 {
             self.set_register(thread, Register::Pc, tcb.fault_ip());

@@ -62,8 +62,17 @@ impl Words {
     }
 
     /// The memory that it designates lies inside of 2^`bits` bytes at `base`. Memory of objects is naturally aligned, so that of
-    /// two overlapping pieces the larger one contains the other.
+    /// two overlapping pieces the larger one contains the other; the address of what designates none is 0.
+    #[inline]
     fn lies_in(self, base: u64, bits: u64) -> bool {
+        // Each piece is of 16 bytes at least: what else is in the low bits of a CNode's address does not matter.
+        let own = if self.tag() == tag::UNTYPED { self.1 } else { at(self.0) };
+        if own == base { self.is_within(bits) } else { (own ^ base) & (u64::MAX << (bits & 63)) == 0 }
+    }
+
+    /// The memory that it designates has at most 2^`bits` bytes.
+    #[inline(never)]
+    fn is_within(self, bits: u64) -> bool {
         let own_bits = match self.tag() {
             tag::UNTYPED => field(self.0, 6, 6),
             tag::FRAME => frame_bits(self.0),
@@ -77,9 +86,7 @@ impl Words {
             tag::ZOMBIE => u64::from(self.zombie_kind().bits()),
             _ => return false,
         };
-        // Each piece is of 16 bytes at least: what else is in the low bits of a CNode's address does not matter.
-        let own_base = if self.tag() == tag::UNTYPED { self.1 } else { at(self.0) };
-        own_bits <= bits && (own_base ^ base) & (u64::MAX << (bits & 63)) == 0
+        own_bits <= bits
     }
 
     /// With the flags of its slot, it is the parent of `other` (kernel-abi §2.6).

@@ -193,7 +193,10 @@ impl<const N: usize> Platform for Machine<N> {
     fn thread_changed(&self, thread: TcbRef) {
         self.hardware.thread_changed(thread);
     }
-    fn interrupt_pending(&self) -> bool {
+    fn must_stop(&self, has_budget: bool) -> bool {
+        if !has_budget {
+            return true;
+        }
         self.asked.set(self.asked.get() + 1);
         match self.countdown.get() {
             None => false,

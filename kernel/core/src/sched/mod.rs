@@ -106,19 +106,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Chooses the next thread and accounts for the last one.
-    #[inline]
     pub(crate) fn schedule(&self) {
-        // The usual end of a call that blocks nobody: the same thread goes on, on the same context.
-        if self.this_core().switch.get() == Switch::Stay
-            && self.this_core().release_head.get().is_none()
-            && !self.this_core().reprogram.get()
-        {
-            return;
-        }
-        self.schedule_changes();
-    }
-
-    fn schedule_changes(&self) {
         let core = self.this_core();
         if core.release_head.get().is_some() {
             self.awaken();

@@ -84,7 +84,10 @@ impl Platform for Machine {
     }
     fn release_fp(&self, _thread: TcbRef) {}
     fn thread_changed(&self, _thread: TcbRef) {}
-    fn interrupt_pending(&self) -> bool {
+    fn must_stop(&self, has_budget: bool) -> bool {
+        if !has_budget {
+            return true;
+        }
         match self.countdown.get() {
             None => false,
             Some(0) => {
