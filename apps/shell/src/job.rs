@@ -147,6 +147,7 @@ fn process(instance: &Instance<'_>) -> String {
         State::Running => "running",
         State::Faulted => "faulted",
         State::Killed => "killed",
+        State::Failed => "failed",
     };
     let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
     let (memory, heap, caps) = (instance.memory_bytes / 1024, instance.heap_bytes / 1024, instance.capabilities);

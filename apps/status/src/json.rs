@@ -106,6 +106,7 @@ pub(crate) fn state(state: State) -> &'static str {
         State::Running => "running",
         State::Faulted => "faulted",
         State::Killed => "killed",
+        State::Failed => "failed",
     }
 }
 

@@ -22,8 +22,6 @@ pub struct Account {
     next: u64,
     capacity: u64,
     chunks: Vec<Chunk>,
-    /// Devices know the addresses of these: their memory is never used again, since a device may go on writing.
-    device_chunks: Vec<Chunk>,
     open: Option<(Chunk, u64)>,
     bytes: u64,
 }
@@ -59,15 +57,7 @@ impl Account {
             return Err(MemoryError::Slots);
         }
         let node = space.take_node()?;
-        let mut account = Self {
-            node,
-            next: 0,
-            capacity: 1 << bits,
-            chunks: Vec::new(),
-            device_chunks: Vec::new(),
-            open: None,
-            bytes: 0,
-        };
+        let mut account = Self { node, next: 0, capacity: 1 << bits, chunks: Vec::new(), open: None, bytes: 0 };
         match account.place_node(kernel, space, memory, bits) {
             Ok(()) => Ok(account),
             Err(error) => {
@@ -86,11 +76,14 @@ impl Account {
     ) -> Result<(), MemoryError> {
         let (chunk, _) = self.reserve(kernel, space, memory, object_bits(ObjectType::CapTable, bits))?;
         let slot = space.take_slot()?;
-        kernel.retype(chunk.cap, ObjectType::CapTable, bits, space.boot_node(), slot, 1)?;
-        self.spend(ObjectType::CapTable, bits, 1);
-        kernel.mutate(space.slot_of_node(self.node), space.slot(CPtr(slot)), Space::node_guard(bits).0)?;
+        let made = kernel.retype(chunk.cap, ObjectType::CapTable, bits, space.boot_node(), slot, 1);
+        let placed = made.and_then(|()| {
+            self.spend(ObjectType::CapTable, bits, 1);
+            kernel.mutate(space.slot_of_node(self.node), space.slot(CPtr(slot)), Space::node_guard(bits).0)
+        });
+        // Empty again: it was moved, or never made, or goes when the account is closed, which is the next thing then.
         space.give_slot(slot);
-        Ok(())
+        Ok(placed?)
     }
 
     /// Bytes of the objects that were made.
@@ -162,22 +155,23 @@ impl Account {
         Ok(Space::cptr(self.node, first))
     }
 
-    /// Makes `pages` small frames that are physically contiguous, for a device to use; the first of them.
+    /// Makes `pages` small frames from the start of `chunk`, which has room for them, stays the caller's and has no children yet:
+    /// they are physically contiguous. The first of them.
     ///
     /// # Errors
-    /// When memory or slots are short.
+    /// When slots are short.
     pub fn make_contiguous<K: Kernel>(
         &mut self,
         kernel: &mut K,
         space: &mut Space,
         memory: &mut Memory,
+        chunk: Chunk,
         pages: u64,
     ) -> Result<CPtr, MemoryError> {
-        let chunk = memory.take(kernel, space, 12 + log2_at_least(pages))?;
         self.close_chunk();
         self.open = Some((chunk, 0));
         let first = self.make_many(kernel, space, memory, (ObjectType::SmallPage, 12), pages);
-        self.device_chunks.extend(self.open.take().map(|(chunk, _)| chunk));
+        self.open = None;
         first
     }
 
@@ -213,12 +207,9 @@ impl Account {
         self.bytes += count << bits;
     }
 
-    /// Destroys every object of the account and gives its memory back, but for memory that a device knows. Capabilities that others hold to them vanish.
+    /// Destroys every object of the account and gives its memory back. Capabilities that others hold to them vanish.
     pub fn close<K: Kernel>(mut self, kernel: &mut K, space: &mut Space, memory: &mut Memory) {
         self.close_chunk();
-        for chunk in self.device_chunks {
-            let _cannot_fail = kernel.revoke(space.slot(chunk.cap));
-        }
         for chunk in self.chunks {
             // Revoking an untyped of securityd's cannot fail; if it did, the chunk would simply not be used again.
             if kernel.revoke(space.slot(chunk.cap)).is_ok() {

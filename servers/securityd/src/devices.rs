@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use hybrid_sys::{ObjectType, Slot};
+use hybrid_sys::{CPtr, ObjectType, Slot};
 
 use crate::kernel::Kernel;
 use crate::memory::{Chunk, MemoryError, halve};
@@ -14,13 +14,25 @@ const PAGE_BITS: u8 = 12;
 #[derive(Debug, Default)]
 pub struct Devices {
     free: Vec<(u64, Chunk)>,
+    made: Vec<(u64, CPtr)>,
 }
 
 impl Devices {
     /// The device untypeds of boot: physical address and chunk.
     #[must_use]
     pub fn new(chunks: impl IntoIterator<Item = (u64, Chunk)>) -> Self {
-        Self { free: chunks.into_iter().collect() }
+        Self { free: chunks.into_iter().collect(), made: Vec::new() }
+    }
+
+    /// The frame of the register page at `page`, if it was made: drivers map copies of it, so that it is made once.
+    #[must_use]
+    pub fn made(&self, page: u64) -> Option<CPtr> {
+        self.made.iter().find(|(address, _)| *address == page).map(|(_, frame)| *frame)
+    }
+
+    /// Remembers the frame of a register page.
+    pub fn remember(&mut self, page: u64, frame: CPtr) {
+        self.made.push((page, frame));
     }
 
     /// Makes the frame of the register page at `page` in slot `offset` of the CNode in `node`.

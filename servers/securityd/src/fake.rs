@@ -43,6 +43,10 @@ pub(crate) struct Object {
     pub(crate) kind: Kind,
     parent: Option<Id>,
     is_dead: bool,
+    /// Made from it and not destroyed.
+    children: BTreeSet<Id>,
+    /// CNodes and slots with capabilities to it.
+    holders: BTreeSet<(Id, u64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,8 @@ pub(crate) struct Cap {
 /// The machine: boot slots, one device untyped, normal ones.
 pub(crate) struct FakeKernel {
     pub(crate) objects: Vec<Object>,
+    /// Ids of destroyed objects, for new ones.
+    dead: Vec<Id>,
     root: Cap,
     pub(crate) died_answers: Vec<Id>,
     pub(crate) signals: Vec<u64>,
@@ -77,6 +83,7 @@ impl FakeKernel {
         let root = Cap { object: 0, rights: 15, badge: 0, guard_bits: 52, mapped: None };
         let mut kernel = Self {
             objects: Vec::new(),
+            dead: Vec::new(),
             root,
             died_answers: Vec::new(),
             signals: Vec::new(),
@@ -111,13 +118,45 @@ impl FakeKernel {
     }
 
     fn add(&mut self, kind: Kind, parent: Option<Id>) -> Id {
-        self.objects.push(Object { kind, parent, is_dead: false });
-        self.objects.len() - 1
+        let object = Object { kind, parent, is_dead: false, children: BTreeSet::new(), holders: BTreeSet::new() };
+        let id = self.dead.pop().unwrap_or(self.objects.len());
+        if id == self.objects.len() {
+            self.objects.push(object);
+        } else {
+            self.objects[id] = object;
+        }
+        if let Some(parent) = parent {
+            self.objects[parent].children.insert(id);
+        }
+        id
     }
 
     fn put(&mut self, cnode: Id, slot: u64, cap: Cap) {
         let Kind::CNode { slots, .. } = &mut self.objects[cnode].kind else { panic!("not a CNode") };
         assert!(slots.insert(slot, cap).is_none());
+        self.objects[cap.object].holders.insert((cnode, slot));
+    }
+
+    /// Empties a slot, with the mapping that its capability recorded. An interrupt without a handler can be issued again.
+    fn remove(&mut self, cnode: Id, slot: u64) {
+        let Kind::CNode { slots, .. } = &mut self.objects[cnode].kind else { panic!("not a CNode") };
+        let Some(cap) = slots.remove(&slot) else { return };
+        let object = &mut self.objects[cap.object];
+        object.holders.remove(&(cnode, slot));
+        if matches!(object.kind, Kind::Interrupt { .. }) && object.holders.is_empty() {
+            object.is_dead = true;
+            self.dead.push(cap.object);
+        }
+        if let Some((vspace, address)) = cap.mapped
+            && let Kind::VSpace { pages, .. } = &mut self.objects[vspace].kind
+        {
+            pages.remove(&address);
+        }
+    }
+
+    /// Puts a capability where a component's own code would.
+    pub(crate) fn plant(&mut self, cnode: Id, slot: u64, cap: Cap) {
+        self.put(cnode, slot, cap);
     }
 
     pub(crate) fn slots(&self, cnode: Id) -> &BTreeMap<u64, Cap> {
@@ -190,17 +229,14 @@ impl FakeKernel {
     }
 
     fn has_children(&self, untyped: Id) -> bool {
-        self.objects.iter().any(|object| object.parent == Some(untyped) && !object.is_dead)
+        !self.objects[untyped].children.is_empty()
     }
 
-    fn descends(&self, mut object: Id, from: Id) -> bool {
-        while let Some(parent) = self.objects[object].parent {
-            if parent == from {
-                return true;
-            }
-            object = parent;
+    fn descendants(&self, from: Id, found: &mut Vec<Id>) {
+        for child in &self.objects[from].children {
+            self.descendants(*child, found);
+            found.push(*child);
         }
-        false
     }
 
     fn blank(kind: ObjectType, size_bits: u8, base: u64, is_device: bool) -> (Kind, u8) {
@@ -248,29 +284,25 @@ impl FakeKernel {
         slots.get_mut(&slot).expect("the capability was just used").mapped = mapped;
     }
 
-    /// Destroys objects, every capability to them, and the mappings that those recorded.
-    fn destroy(&mut self, dead: &BTreeSet<Id>) {
-        let mut unmapped = Vec::new();
-        for object in &mut self.objects {
-            if let Kind::CNode { slots, .. } = &mut object.kind {
-                slots.retain(|_, cap| {
-                    let is_gone = dead.contains(&cap.object);
-                    unmapped.extend(cap.mapped.filter(|_| is_gone));
-                    !is_gone
-                });
+    /// Destroys objects, every capability to them and in them, and the mappings that those recorded.
+    fn destroy(&mut self, dead: &[Id]) {
+        for id in dead {
+            for (cnode, slot) in self.objects[*id].holders.clone() {
+                self.remove(cnode, slot);
+            }
+            if let Kind::CNode { slots, .. } = &self.objects[*id].kind {
+                for slot in slots.keys().copied().collect::<Vec<_>>() {
+                    self.remove(*id, slot);
+                }
             }
         }
         for id in dead {
+            if let Some(parent) = self.objects[*id].parent {
+                self.objects[parent].children.remove(id);
+            }
             self.objects[*id].is_dead = true;
-            if let Kind::CNode { slots, .. } = &mut self.objects[*id].kind {
-                unmapped.extend(core::mem::take(slots).values().filter_map(|cap| cap.mapped));
-            }
         }
-        for (vspace, address) in unmapped {
-            if let Kind::VSpace { pages, .. } = &mut self.objects[vspace].kind {
-                pages.remove(&address);
-            }
-        }
+        self.dead.extend(dead);
     }
 }
 
@@ -347,14 +379,14 @@ impl Kernel for FakeKernel {
 
     fn delete(&mut self, slot: Slot) -> Result<(), Error> {
         let (cnode, index) = self.place(slot)?;
-        let Kind::CNode { slots, .. } = &mut self.objects[cnode].kind else { return Err(MISSING) };
-        slots.remove(&index);
+        self.remove(cnode, index);
         Ok(())
     }
 
     fn revoke(&mut self, slot: Slot) -> Result<(), Error> {
         let untyped = self.take(slot)?.object;
-        let dead: BTreeSet<Id> = (0..self.objects.len()).filter(|id| self.descends(*id, untyped)).collect();
+        let mut dead = Vec::new();
+        self.descendants(untyped, &mut dead);
         self.destroy(&dead);
         Ok(())
     }
@@ -473,6 +505,14 @@ impl Kernel for FakeKernel {
         };
         *parameters = Some(*given);
         Ok(())
+    }
+
+    fn take_consumed_us(&mut self, context: CPtr) -> Result<u64, Error> {
+        let id = self.own(context)?.object;
+        match self.objects[id].kind {
+            Kind::Context { .. } => Ok(7),
+            _ => Err(Error::InvalidCapability { number: 0 }),
+        }
     }
 
     fn configure_thread(&mut self, thread: CPtr, given: &ThreadParts) -> Result<(), Error> {

@@ -76,6 +76,8 @@ pub trait Kernel {
     fn write_word(&mut self, frame: CPtr, offset: usize, value: u64) -> Result<(), Error>;
     /// Gives a scheduling context its parameters.
     fn configure_context(&mut self, context: CPtr, parameters: &SchedParameters) -> Result<(), Error>;
+    /// Processor time that a scheduling context gave since it was last asked, microseconds.
+    fn take_consumed_us(&mut self, context: CPtr) -> Result<u64, Error>;
     /// Gives a new thread everything but its registers. It may not use FP registers, and controls no priority.
     fn configure_thread(&mut self, thread: CPtr, parts: &ThreadParts) -> Result<(), Error>;
     /// Lets a thread's receives also take signals.

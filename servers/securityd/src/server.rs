@@ -6,7 +6,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
 use hybrid_capgraph::{Decision, RequestFacts, layout, text_of};
-use hybrid_interfaces::security as idl;
+use hybrid_interfaces::{process, security as idl};
 use hybrid_ipc::{ClientId, Incoming, Outgoing};
 
 use crate::audit::cut;
@@ -74,8 +74,9 @@ impl<K: Kernel> Server<K> {
         (self.allowed, self.denied)
     }
 
-    /// Sends what was logged meanwhile.
+    /// Sees to the supervisor, whom nobody else watches, and sends what was logged meanwhile.
     pub fn after_event(&mut self) {
+        self.world.see_to_supervisor();
         let now = self.world.kernel.now_ns();
         self.tell_untold(Kind::Connection, now);
         self.tell_untold(Kind::Request, now);
@@ -100,6 +101,7 @@ impl<K: Kernel> Server<K> {
             Some(idl::inspect::INTERFACE) => idl::dispatch_inspect(self, incoming, outgoing),
             Some(idl::control::INTERFACE) => idl::dispatch_control(self, incoming, outgoing),
             Some(idl::power::INTERFACE) => idl::dispatch_power(self, incoming, outgoing),
+            Some(process::lifecycle::INTERFACE) => process::dispatch_lifecycle(self, incoming, outgoing),
             // Untouched, the answer says that there is no such operation.
             _ => {}
         }
@@ -146,7 +148,7 @@ impl<K: Kernel> Server<K> {
         (idl::Decision::Deny, 0)
     }
 
-    fn name_of(&self, client: ClientId) -> String {
+    pub(crate) fn name_of(&self, client: ClientId) -> String {
         self.world.graph.instance(client.instance).map_or_else(|| "?".into(), |instance| instance.name.clone())
     }
 
@@ -242,8 +244,9 @@ impl<K: Kernel> idl::Inspect for Server<K> {
                 State::Running => idl::State::Running,
                 State::Faulted => idl::State::Faulted,
                 State::Killed => idl::State::Killed,
+                State::Failed => idl::State::Failed,
             },
-            generation: 1,
+            generation: live.generation,
             priority: instance.priority,
             memory_bytes: self.world.bytes_of(place),
             heap_bytes,
@@ -267,7 +270,7 @@ impl<K: Kernel> idl::Inspect for Server<K> {
 }
 
 /// The start of a text, at most `max` bytes.
-fn short(text: &str, max: usize) -> Cow<'_, str> {
+pub(crate) fn short(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
         return Cow::Borrowed(text);
     }

@@ -98,6 +98,12 @@ impl Space {
         CNodeData::new(0, u32::from(NODE_BITS.saturating_sub(bits)))
     }
 
+    /// How many nodes and slots of boot are taken.
+    #[cfg(test)]
+    pub(crate) const fn taken(&self) -> (u64, u64) {
+        (self.next_node - self.free_nodes.len() as u64, self.next_slot - self.free_slots.len() as u64)
+    }
+
     /// Takes a node number.
     ///
     /// # Errors

@@ -115,6 +115,10 @@ impl Kernel for SysKernel {
         self.sched_control.configure(SchedContext(context), parameters)
     }
 
+    fn take_consumed_us(&mut self, context: CPtr) -> Result<u64, Error> {
+        SchedContext(context).take_consumed_us()
+    }
+
     fn configure_thread(&mut self, thread: CPtr, parts: &ThreadParts) -> Result<(), Error> {
         let thread = Tcb(thread);
         let (address, frame) = parts.buffer;
@@ -204,7 +208,7 @@ fn facts(boot: &Boot) -> BootFacts {
 }
 
 /// Everything: reads the bundle, makes the system, serves it for ever.
-pub fn run(boot: Boot, bundle: &[u8]) -> ! {
+pub fn run(boot: Boot, bundle: &'static [u8]) -> ! {
     let kernel = SysKernel::new(&boot);
     match set_up(kernel, &boot, bundle) {
         Ok(server) => serve(server),
@@ -212,26 +216,26 @@ pub fn run(boot: Boot, bundle: &[u8]) -> ! {
     }
 }
 
-fn set_up(kernel: SysKernel, boot: &Boot, bundle: &[u8]) -> Result<Server<SysKernel>, String> {
+fn set_up(kernel: SysKernel, boot: &Boot, bundle: &'static [u8]) -> Result<Server<SysKernel>, String> {
     let bundle = Bundle::parse(bundle).map_err(|error| String::from(error.text()))?;
     let graph = bundle.graph().map_err(|error| String::from(error.text()))?;
     let mut world = World::new(kernel, graph, &facts(boot)).map_err(|error| alloc::format!("{error}"))?;
-    world.install(&bundle).map_err(|error| alloc::format!("{error}"))?;
-    window::attach_log(&mut world);
+    world.install(bundle).map_err(|error| alloc::format!("{error}"))?;
     Ok(Server::new(world))
 }
 
 fn serve(mut server: Server<SysKernel>) -> ! {
     let cptr = |slot: u32| Space::cptr(OWN_NODE, u64::from(slot));
     let (endpoint, reply) = (Endpoint(cptr(layout::SLOT_ENDPOINT)), Reply(cptr(layout::SLOT_REPLY)));
+    let mut epoch = 0;
     let (mut incoming, mut outgoing) = (Box::new(Incoming::new()), Box::new(Outgoing::new()));
-    server.after_event();
+    after_event(&mut server, &mut epoch);
     let mut received = endpoint.recv(reply);
     loop {
         let (label, length) = (received.info.label(), received.info.length());
         received = match Event::of_badge(received.badge) {
             Event::Bells => {
-                server.after_event();
+                after_event(&mut server, &mut epoch);
                 endpoint.recv(reply)
             }
             Event::Fault(instance) => {
@@ -239,14 +243,14 @@ fn serve(mut server: Server<SysKernel>) -> ! {
                 let words =
                     (0..length).map(|index| registers.get(index).copied().unwrap_or_else(|| buffer::word(index)));
                 server.on_fault(instance, label, words);
-                server.after_event();
+                after_event(&mut server, &mut epoch);
                 endpoint.recv(reply)
             }
             Event::Call => {
                 incoming.receive(received.badge, label, length, received.registers, None, buffer::word);
                 *outgoing = Outgoing::new();
                 server.on_call(&incoming, &mut outgoing);
-                server.after_event();
+                after_event(&mut server, &mut epoch);
                 for (index, word) in outgoing.buffer_words() {
                     buffer::set_word(index, word);
                 }
@@ -255,6 +259,17 @@ fn serve(mut server: Server<SysKernel>) -> ! {
             }
         };
     }
+}
+
+/// Also joins logd's ring anew when logd was.
+fn after_event(server: &mut Server<SysKernel>, epoch: &mut u32) {
+    server.world.see_to_supervisor();
+    let current = server.world.log_epoch();
+    if *epoch != current {
+        window::attach_log(&mut server.world);
+        *epoch = current;
+    }
+    server.after_event();
 }
 
 /// There is no system to run: says why on the kernel's console, and powers off.

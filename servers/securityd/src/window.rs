@@ -69,13 +69,13 @@ pub(crate) fn write_word(frame: Frame, offset: usize, value: u64) -> Result<(), 
     frame.unmap()
 }
 
-/// Connects the journal with the region that securityd shares with logd.
+/// Connects the journal with the region that securityd shares with logd, in the meeting that it is in now.
 pub(crate) fn attach_log(world: &mut World<SysKernel>) {
     let Some((address, length)) = world.log_region() else { return };
     let (Ok(address), Ok(length)) = (usize::try_from(address), usize::try_from(length)) else { return };
     let Some(base) = NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) else { return };
     // SAFETY: the installation mapped `length` bytes there, readable and writable, from a page's start; frames of regions
-    // are never unmapped; only the journal gets the region, and nothing else in this program knows the address.
-    let region = unsafe { Region::from_mapped(base, length) };
+    // are never unmapped; only the journal gets the region, in place of the one it had, and nothing else in this program knows the address.
+    let region = unsafe { Region::from_mapped(base, length) }.at_epoch(world.log_epoch());
     world.journal.attach(&region);
 }

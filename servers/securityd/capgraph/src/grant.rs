@@ -143,7 +143,9 @@ pub struct Grant {
 impl fmt::Display for What {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call { slot, rights, badge } => write!(out, "slot={slot} rights={rights} badge={badge:#x}"),
+            Self::Call { slot, rights, badge } => {
+                write!(out, "slot={slot} rights={rights} badge={:#x}", layout::declared_badge(*badge))
+            }
             Self::Bell { slot, rights, bit } => write!(out, "slot={slot} rights={rights} bit={bit}"),
             Self::Region { bytes, address, rights } => write!(out, "at={address:#x} rights={rights} bytes={bytes}"),
             Self::Endpoint { slot, rights } | Self::Reply { slot, rights } | Self::Notification { slot, rights } => {

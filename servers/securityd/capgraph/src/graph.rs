@@ -112,6 +112,51 @@ pub struct Instance {
     pub keys: Vec<Key>,
     /// What the integrator tells it.
     pub parameters: Vec<(String, String)>,
+    /// What happens when it ends.
+    pub restart: Restart,
+}
+
+/// When an instance is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// However it ended, but by the supervisor's own command.
+    Always,
+    /// If it faulted or hung.
+    OnFault,
+    /// Not at all.
+    Never,
+}
+
+/// What the supervisor does when an instance ends, and how it finds out that it hangs. docs/supervision.md has the reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    /// When it is started again.
+    pub policy: Policy,
+    /// So many ends within the window are a crash loop.
+    pub threshold: u8,
+    /// Milliseconds.
+    pub window_ms: u32,
+    /// Before the second start within the window, milliseconds; doubled for each further one.
+    pub backoff_ms: u32,
+    /// The longest back-off, milliseconds.
+    pub backoff_max_ms: u32,
+    /// How often it is asked for a sign of life, milliseconds; 0: never.
+    pub heartbeat_ms: u32,
+    /// How long it may take to answer, milliseconds.
+    pub deadline_ms: u32,
+}
+
+impl Restart {
+    /// What holds for keys that a manifest leaves out.
+    pub const DEFAULT: Self = Self {
+        policy: Policy::Never,
+        threshold: 5,
+        window_ms: 60_000,
+        backoff_ms: 100,
+        backoff_max_ms: 10_000,
+        heartbeat_ms: 0,
+        deadline_ms: 1_000,
+    };
 }
 
 /// The endpoint of a server.
@@ -258,9 +303,10 @@ impl Graph {
         let pages = |session: &Session| session.region.unwrap_or(0) / PAGE;
         let served = instance.provides.iter().flat_map(|provided| &provided.sessions);
         let served: Vec<&Session> = served.filter_map(|session| self.sessions.get(usize::from(*session))).collect();
-        // securityd has the originals of all regions besides.
+        let used = instance.uses.iter().filter_map(|used| self.session_of(used));
+        // Both sides map copies; securityd has the originals of all regions besides.
         let originals = if instance.id == layout::SECURITYD { self.sessions.iter().map(pages).sum() } else { 0 };
-        let regions: u64 = served.iter().map(|session| pages(session)).sum();
+        let regions: u64 = served.iter().copied().chain(used).map(pages).sum();
         let dma = instance.dma.iter().map(|dma| dma.bytes / PAGE).sum::<u64>();
         let heap = instance.heap / LARGE_PAGE + instance.heap % LARGE_PAGE / PAGE;
         // Every session can take two tables of its own at either end, every other range at most two.
@@ -347,7 +393,7 @@ pub struct BadGraph;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Endpoint, Graph, Instance, Provided, Session, Use};
+    use super::{Endpoint, Graph, Instance, Provided, Restart, Session, Use};
     use crate::AccessPolicy;
 
     /// securityd and one client of it.
@@ -375,6 +421,7 @@ pub(crate) mod tests {
             dma: vec![],
             keys: vec![],
             parameters: vec![],
+            restart: Restart::DEFAULT,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

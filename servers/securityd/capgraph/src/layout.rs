@@ -123,6 +123,12 @@ pub const fn badge(client: u16, index: u8, generation: u16) -> u64 {
     (client as u64) << 16 | (index as u64) << 32 | (generation as u64) << 40
 }
 
+/// A call's badge as the golden text has it, which is of the first generation: how often a server was started is no authority.
+#[must_use]
+pub const fn declared_badge(badge: u64) -> u64 {
+    badge & !(0xffff << 40) | 1 << 40
+}
+
 /// Badge of `instance`'s fault messages: bit 62, which neither calls (bits 56 to 63 are zero) nor bells (bit 63) have alone.
 #[must_use]
 pub const fn fault_badge(instance: u16) -> u64 {

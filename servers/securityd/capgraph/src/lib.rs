@@ -26,7 +26,9 @@ pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRu
 pub use admit::{MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, admit};
 pub use bundle::{Bundle, BundleError, write_bundle, write_bundle_with};
 pub use grant::{Grant, What, own_grant, peers_grant, text_of};
-pub use graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Key, Provided, Rights, Session, Trigger, Use};
+pub use graph::{
+    BadGraph, Device, Dma, Endpoint, Graph, Instance, Key, Policy, Provided, Restart, Rights, Session, Trigger, Use,
+};
 pub use program::{Program, ProgramError, Segment};
 
 #[cfg(feature = "std")]

@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 46] = [
+pub const RULES: [Rule; 47] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -61,6 +61,7 @@ pub const RULES: [Rule; 46] = [
     is("CAP-R044", "golden-stale"),
     is("CAP-R045", "idl"),
     is("CAP-R046", "internal"),
+    is("CAP-R047", "bad-restart"),
 ];
 
 /// The rule of that name.

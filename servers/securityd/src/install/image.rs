@@ -8,6 +8,7 @@ use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
 use hybrid_sys::{Attributes, CPtr, ObjectType};
 
 use super::{Cause, World, rights};
+use crate::account::log2_at_least;
 use crate::kernel::Kernel;
 use crate::memory::MemoryError;
 
@@ -44,7 +45,7 @@ impl<K: Kernel> World<K> {
         self.make_memory(place, instance)?;
         for (index, dma) in instance.dma.iter().enumerate() {
             let what = What::Dma { bytes: dma.bytes, address: layout::dma_address(index) };
-            self.make_dma(place, layout::dma_address(index), dma.bytes)?;
+            self.make_dma(place, index, dma.bytes)?;
             let grant = Grant { target: dma.name.clone(), reason: dma.reason.clone(), ..own_grant(instance, what) };
             self.record(place, grant);
         }
@@ -82,11 +83,21 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn make_dma(&mut self, place: usize, address: u64, bytes: u64) -> Result<(), Cause> {
-        let account = self.live.get_mut(place).and_then(|live| live.account.as_mut());
-        let account = account.ok_or(Cause::Memory(MemoryError::Slots))?;
-        let first = account.make_contiguous(&mut self.kernel, &mut self.space, &mut self.memory, bytes / PAGE)?;
-        self.map_all(place, first, bytes / PAGE, address, rights(Rights::READ_WRITE), Attributes::DATA)?;
+    /// The memory is the instance's for ever: its device may go on writing there while the driver is started anew.
+    fn make_dma(&mut self, place: usize, index: usize, bytes: u64) -> Result<(), Cause> {
+        let (pages, address) = (bytes / PAGE, layout::dma_address(index));
+        let kept = self.live.get(place).and_then(|live| live.dma_chunks.get(index)).copied();
+        let chunk = match kept {
+            Some(chunk) => chunk,
+            None => self.memory.take(&mut self.kernel, &mut self.space, 12 + log2_at_least(pages))?,
+        };
+        let live = self.live.get_mut(place).ok_or(MemoryError::Slots)?;
+        if kept.is_none() {
+            live.dma_chunks.push(chunk);
+        }
+        let account = live.account.as_mut().ok_or(MemoryError::Slots)?;
+        let first = account.make_contiguous(&mut self.kernel, &mut self.space, &mut self.memory, chunk, pages)?;
+        self.map_all(place, first, pages, address, rights(Rights::READ_WRITE), Attributes::DATA)?;
         let physical = self.kernel.frame_address(first)?;
         self.live[place].dma.push(physical);
         Ok(())
@@ -95,7 +106,8 @@ impl<K: Kernel> World<K> {
     /// Maps what the instance is told, read-only; its length in bytes.
     pub(super) fn make_start_info(&mut self, place: usize, instance: &Instance) -> Result<u64, Cause> {
         let graph = Rc::clone(&self.graph);
-        let info = start_info(&graph, instance, &self.live[place].dma, self.boot_ns);
+        let live = &self.live[place];
+        let info = start_info(&graph, instance, live.generation, &live.dma, self.boot_ns);
         let bytes = info.encode_to_vec().map_err(|_| Cause::StartInfo)?;
         let length = bytes.len() as u64;
         if length > START_INFO_MAX {
@@ -128,7 +140,7 @@ fn part_in_page<'a>(segment: &Segment<'a>, address: u64) -> (usize, &'a [u8]) {
 
 /// What an instance is told at its start; `dma` are the physical addresses of its DMA memory.
 #[must_use]
-pub fn start_info(graph: &Graph, instance: &Instance, dma: &[u64], boot_ns: u64) -> StartInfo {
+pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u64], boot_ns: u64) -> StartInfo {
     let serves = instance.endpoint.is_some();
     let free_slots = if instance.own_cnode { (layout::SLOT_FREE, 1 << instance.cnode_bits) } else { (0, 0) };
     let devices = instance.devices.iter().enumerate().map(|(index, device)| Device {
@@ -147,7 +159,7 @@ pub fn start_info(graph: &Graph, instance: &Instance, dma: &[u64], boot_ns: u64)
     StartInfo {
         abi: hybrid_start::ABI,
         instance: instance.id,
-        generation: 1,
+        generation,
         name: instance.name.clone(),
         product: graph.product.clone(),
         version: graph.version.clone(),

@@ -3,6 +3,7 @@
 mod image;
 mod own;
 mod peers;
+mod restart;
 mod sessions;
 mod stop;
 mod thread;
@@ -19,12 +20,14 @@ use hybrid_sys::{Attributes, CPtr, Error, LookupFailure, ObjectType, Registers, 
 use crate::account::Account;
 use crate::audit::Audit;
 use crate::devices::Devices;
+use crate::exits::Exits;
 use crate::journal::{Journal, Level};
 use crate::kernel::Kernel;
-use crate::memory::{Memory, MemoryError};
+use crate::memory::{Chunk, Memory, MemoryError};
 use crate::space::{OWN_NODE, Space};
 
 pub use image::start_info;
+pub use restart::NotStarted;
 
 /// How an instance is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub enum State {
     Faulted,
     /// Stopped by an operator.
     Killed,
+    /// It could not be started again.
+    Failed,
 }
 
 /// One instance and the capabilities that securityd keeps to it.
@@ -44,14 +49,20 @@ pub enum State {
 pub struct Live {
     /// Its id in the graph.
     pub id: u16,
+    /// How often it was started.
+    pub generation: u16,
     /// How it is.
     pub state: State,
+    /// It does not run, and somebody is about to start it again.
+    pub is_expected: bool,
     /// Why it stopped; empty while it runs.
     pub detail: String,
     /// What it holds: what it was granted, less the calls and bells to others that stopped; empty once it stopped.
     pub grants: Vec<Grant>,
     /// Bytes of the regions that it shares as a client.
     pub region_bytes: u64,
+    /// Processor time that it used in all its lives, as far as it was asked, microseconds.
+    pub consumed_us: u64,
     pub(crate) account: Option<Account>,
     pub(crate) cnode: CPtr,
     pub(crate) cnode_bits: u8,
@@ -60,14 +71,19 @@ pub struct Live {
     pub(crate) notification: CPtr,
     pub(crate) vspace: CPtr,
     pub(crate) thread: CPtr,
+    pub(crate) context: CPtr,
     /// Unmapped capability of the page with its IPC buffer, for reading the gauge in it.
     pub(crate) gauge: CPtr,
     /// Unmapped capability of its page of peers, for writing it.
     pub(crate) peers: CPtr,
     /// The bell that says that the page changed.
     pub(crate) supervision: CPtr,
+    /// The page's words as they were written last.
+    pub(crate) words: Vec<u64>,
     pub(crate) registers: Registers,
     pub(crate) dma: Vec<u64>,
+    /// The memory of `dma`, which stays the instance's while it does not run.
+    pub(crate) dma_chunks: Vec<Chunk>,
 }
 
 impl Live {
@@ -81,7 +97,8 @@ impl Live {
     const fn condition(&self) -> Condition {
         match self.state {
             State::Starting | State::Running => Condition::Up,
-            State::Faulted | State::Killed => Condition::Down,
+            _ if self.is_expected => Condition::Restarting,
+            State::Faulted | State::Killed | State::Failed => Condition::Down,
         }
     }
 }
@@ -158,6 +175,12 @@ pub struct World<K> {
     pub(crate) devices: Devices,
     /// Which meeting of its two sides each session is in.
     pub(crate) epochs: Vec<u32>,
+    /// The first frame of each session's region, once it was made.
+    pub(crate) regions: Vec<Option<CPtr>>,
+    /// The programs, for starting again.
+    pub(crate) bundle: Option<Bundle<'static>>,
+    /// Who ended, and who is to be told.
+    pub exits: Exits,
     pub(crate) image_bytes: u64,
 }
 
@@ -183,6 +206,9 @@ impl<K: Kernel> World<K> {
         Ok(Self {
             kernel,
             epochs,
+            regions: alloc::vec![None; graph.sessions.len()],
+            bundle: None,
+            exits: Exits::of(&graph),
             graph: Rc::new(graph),
             live: Vec::new(),
             audit: Audit::default(),
@@ -199,7 +225,9 @@ impl<K: Kernel> World<K> {
     ///
     /// # Errors
     /// The first failure; what was made before stays.
-    pub fn install(&mut self, bundle: &Bundle<'_>) -> Result<(), InstallError> {
+    pub fn install(&mut self, bundle: Bundle<'static>) -> Result<(), InstallError> {
+        self.bundle = Some(bundle);
+        let bundle = &bundle;
         let graph = Rc::clone(&self.graph);
         for instance in &graph.instances {
             self.step(instance, "make its objects", |world| world.make_objects(instance, bundle))?;
@@ -207,9 +235,9 @@ impl<K: Kernel> World<K> {
         if let Some(own) = graph.instance(layout::SECURITYD) {
             self.step(own, "make a window", Self::prepare_window)?;
         }
-        for session in &graph.sessions {
+        for (number, session) in graph.sessions.iter().enumerate() {
             if let Some(client) = graph.instance(session.client) {
-                self.step(client, "join it with its servers", |world| world.join(session))?;
+                self.step(client, "join it with its servers", |world| world.join(number, None))?;
             }
         }
         for instance in graph.instances.iter().filter(|instance| instance.id != layout::SECURITYD) {

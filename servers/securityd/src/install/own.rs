@@ -1,5 +1,7 @@
 //! The objects that every instance has of its own: CNode, endpoint, reply, notification, address space.
 
+use alloc::vec::Vec;
+
 use hybrid_capgraph::{Bundle, Instance, Rights, What, layout, own_grant};
 use hybrid_sys::{CNodeData, CPtr, ObjectType};
 
@@ -24,8 +26,16 @@ impl<K: Kernel> World<K> {
             self.graph.slots_for(instance, program_of(instance, bundle)?.pages())
         };
         let account = Account::open(&mut self.kernel, &mut self.space, &mut self.memory, caps)?;
-        let place = self.live.len();
-        self.live.push(blank(instance, account));
+        let place = match self.place(instance.id) {
+            Some(place) => {
+                self.live[place].begin_again(account);
+                place
+            }
+            None => {
+                self.live.push(blank(instance, account));
+                self.live.len() - 1
+            }
+        };
         let cnode = self.make(place, ObjectType::CapTable, instance.cnode_bits, 1)?;
         let notification = self.make(place, ObjectType::Notification, 6, 1)?;
         self.live[place].cnode = cnode;
@@ -113,10 +123,13 @@ pub(super) fn component_guard(bits: u8) -> CNodeData {
 fn blank(instance: &Instance, account: Account) -> Live {
     Live {
         id: instance.id,
+        generation: 1,
         state: State::Starting,
+        is_expected: false,
         detail: alloc::string::String::new(),
-        grants: alloc::vec::Vec::new(),
+        grants: Vec::new(),
         region_bytes: 0,
+        consumed_us: 0,
         account: Some(account),
         cnode: CPtr::NULL,
         cnode_bits: instance.cnode_bits,
@@ -125,10 +138,27 @@ fn blank(instance: &Instance, account: Account) -> Live {
         notification: CPtr::NULL,
         vspace: CPtr::NULL,
         thread: CPtr::NULL,
+        context: CPtr::NULL,
         gauge: CPtr::NULL,
         peers: CPtr::NULL,
         supervision: CPtr::NULL,
+        words: Vec::new(),
         registers: hybrid_sys::Registers::default(),
-        dma: alloc::vec::Vec::new(),
+        dma: Vec::new(),
+        dma_chunks: Vec::new(),
+    }
+}
+
+impl Live {
+    /// Forgets what the ended one was, but for what outlives it. The generation goes round after 65,535 starts, without 0.
+    fn begin_again(&mut self, account: Account) {
+        self.generation = self.generation.checked_add(1).unwrap_or(1);
+        self.account = Some(account);
+        self.state = State::Starting;
+        self.detail.clear();
+        self.grants.clear();
+        self.dma.clear();
+        (self.endpoint, self.reply) = (None, None);
+        self.words.clear();
     }
 }

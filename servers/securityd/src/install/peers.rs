@@ -4,10 +4,10 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use hybrid_capgraph::{Instance, Rights, layout, peers_grant};
-use hybrid_start::peers::{Condition, Peer, WORDS, client_word, use_word};
+use hybrid_start::peers::{CHANGES, Condition, PING, Peer, USES, WORDS, client_word, use_word};
 use hybrid_sys::{Attributes, ObjectType};
 
-use super::{Cause, World, rights};
+use super::{Cause, State, World, rights};
 use crate::kernel::Kernel;
 
 const _: () = assert!(
@@ -17,12 +17,23 @@ const _: () = assert!(
         && layout::USES_MAX <= hybrid_start::peers::CLIENTS - hybrid_start::peers::USES
 );
 
+/// Bytes of a word.
+const WORD: usize = 8;
+
+impl super::Live {
+    /// It runs, and is not securityd, which needs no page.
+    fn is_watched(&self) -> bool {
+        self.state == State::Running && self.id != layout::SECURITYD
+    }
+}
+
 impl<K: Kernel> World<K> {
     /// Makes and maps the page, with how each peer is now, and the bell that says that it changed.
     pub(super) fn make_peers(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
         let frame = self.make(place, ObjectType::SmallPage, 12, 1)?;
         let page = self.copy_frame(place, frame)?;
-        let bytes: Vec<u8> = self.peers_of(instance).iter().flat_map(|word| word.to_le_bytes()).collect();
+        let words = self.peers_of(instance);
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.kernel.fill(page, 0, &bytes, false)?;
         self.map(place, frame, layout::PEERS_ADDRESS, rights(Rights::READ), Attributes::DATA)?;
         let bell = self.take_slot(place)?;
@@ -31,8 +42,57 @@ impl<K: Kernel> World<K> {
         self.kernel.mint(self.space.slot(bell), notification, rights(Rights::WRITE), badge)?;
         self.live[place].peers = page;
         self.live[place].supervision = bell;
+        self.live[place].words = words;
         self.record(place, peers_grant(instance));
         Ok(())
+    }
+
+    /// Brings the pages of all that run up to date, and rings those whose page changed.
+    pub(super) fn tell_peers(&mut self) {
+        let graph = Rc::clone(&self.graph);
+        for instance in graph.instances.iter().filter(|instance| instance.id != layout::SECURITYD) {
+            if let Some(place) = self.place(instance.id).filter(|place| self.live[*place].state == State::Running) {
+                self.tell(place, instance);
+            }
+        }
+    }
+
+    /// The peers' words first, then the word that says that they changed (INV-PEERS-1).
+    fn tell(&mut self, place: usize, instance: &Instance) {
+        let words = self.peers_of(instance);
+        let (page, mut has_changed) = (self.live[place].peers, false);
+        for (index, word) in words.into_iter().enumerate().skip(USES) {
+            if self.live[place].words.get(index).is_some_and(|old| *old != word) {
+                // If the page cannot be written, its reader is told nothing: it then finds out by its calls.
+                if self.kernel.write_word(page, index * WORD, word).is_ok() {
+                    self.live[place].words[index] = word;
+                    has_changed = true;
+                }
+            }
+        }
+        if has_changed {
+            let changes = self.live[place].words[CHANGES].wrapping_add(1);
+            self.live[place].words[CHANGES] = changes;
+            let _its_reader_is_told_nothing = self.kernel.write_word(page, CHANGES * WORD, changes);
+            self.kernel.signal(self.live[place].supervision);
+        }
+    }
+
+    /// Asks an instance for a sign of life: it writes `number` back when it has done with what it is at. False if it does not run.
+    pub fn ping(&mut self, place: usize, number: u64) -> bool {
+        let Some(live) = self.live.get(place).filter(|live| live.is_watched()) else { return false };
+        let (page, bell) = (live.peers, live.supervision);
+        let is_written = self.kernel.write_word(page, PING * WORD, number).is_ok();
+        self.kernel.signal(bell);
+        is_written
+    }
+
+    /// The number of the last ping that an instance says it saw; 0 if it does not run.
+    pub fn answer(&mut self, place: usize) -> u64 {
+        match self.live.get(place).filter(|live| live.is_watched()).map(|live| live.gauge) {
+            Some(gauge) => self.kernel.read_word(gauge, hybrid_start::ANSWER_OFFSET).unwrap_or(0),
+            None => 0,
+        }
     }
 
     /// All words of an instance's page.

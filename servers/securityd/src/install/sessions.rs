@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 
 use hybrid_capgraph::{Rights, Session, What, layout};
-use hybrid_sys::{Attributes, CPtr, ObjectType};
+use hybrid_sys::{Attributes, CPtr, ObjectType, Slot};
 
 use super::{Cause, World, rights};
 use crate::account::slot_in;
@@ -12,16 +12,26 @@ use crate::kernel::Kernel;
 const PAGE: u64 = 4096;
 
 impl<K: Kernel> World<K> {
-    /// Makes everything of one session.
-    pub(super) fn join(&mut self, session: &Session) -> Result<(), Cause> {
+    /// Makes everything of a session. When one side was started `anew`: what it maps, and what either holds of the other's objects;
+    /// a side that is not there gets and gives nothing until it is started itself.
+    pub(super) fn join(&mut self, number: usize, anew: Option<u16>) -> Result<(), Cause> {
+        let graph = Rc::clone(&self.graph);
+        let Some(session) = graph.sessions.get(number) else { return Ok(()) };
         let (client, server) = (self.expect(session.client)?, self.expect(session.server)?);
         if let Some(bytes) = session.region {
-            self.share_region(session, client, server, bytes)?;
+            let first = self.region(number, client, bytes)?;
+            for (id, is_client) in [(session.client, true), (session.server, false)] {
+                if anew.is_none_or(|anew| anew == id) {
+                    self.map_region(session, first, bytes, is_client)?;
+                }
+            }
+        }
+        if self.live[client].account.is_none() || self.live[server].account.is_none() {
+            return Ok(());
         }
         if session.has_operations {
             self.give_call(session, client, server)?;
         }
-        let graph = Rc::clone(&self.graph);
         if let (true, Some(bit)) = (session.rings_server, session.server_port) {
             let slot = layout::bell_slot(usize::from(session.client_use));
             self.give_bell(client, server, slot, bit)?;
@@ -35,26 +45,34 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    /// The frames belong to securityd, so that the death of one side takes nothing from the other.
-    fn share_region(&mut self, session: &Session, client: usize, server: usize, bytes: u64) -> Result<(), Cause> {
-        let (Some(client_port), Some(server_port)) = (session.client_port, session.server_port) else { return Ok(()) };
-        let pages = bytes / PAGE;
-        let own = self.expect(layout::SECURITYD)?;
-        let first = self.make(own, ObjectType::SmallPage, 12, pages)?;
-        for (place, port, is_client) in [(client, client_port, true), (server, server_port, false)] {
-            let address = layout::region_address(port);
-            for page in 0..pages {
-                let original = CPtr(first.0 + page);
-                // A frame capability remembers one mapping: the server's side maps a copy.
-                let frame = if is_client { original } else { self.copy_frame(place, original)? };
-                self.map(place, frame, address + page * PAGE, rights(Rights::READ_WRITE), Attributes::DATA)?;
-            }
-            let graph = Rc::clone(&self.graph);
-            let what = What::Region { bytes, address, rights: Rights::READ_WRITE };
-            let grant = if is_client { graph.client_grant(session, what) } else { graph.server_grant(session, what) };
-            self.record(place, grant);
+    /// The frames of a session's region; the first of them. They belong to securityd, so that the death of one side takes nothing
+    /// from the other, and are mapped by nobody: a frame capability remembers one mapping, so each side maps copies of its own.
+    fn region(&mut self, number: usize, client: usize, bytes: u64) -> Result<CPtr, Cause> {
+        if let Some(first) = self.regions.get(number).copied().flatten() {
+            return Ok(first);
         }
+        let own = self.expect(layout::SECURITYD)?;
+        let first = self.make(own, ObjectType::SmallPage, 12, bytes / PAGE)?;
         self.live[client].region_bytes += bytes;
+        if let Some(kept) = self.regions.get_mut(number) {
+            *kept = Some(first);
+        }
+        Ok(first)
+    }
+
+    fn map_region(&mut self, session: &Session, first: CPtr, bytes: u64, is_client: bool) -> Result<(), Cause> {
+        let (id, port) =
+            if is_client { (session.client, session.client_port) } else { (session.server, session.server_port) };
+        let (place, Some(port)) = (self.expect(id)?, port) else { return Ok(()) };
+        let address = layout::region_address(port);
+        for page in 0..bytes / PAGE {
+            let frame = self.copy_frame(place, CPtr(first.0 + page))?;
+            self.map(place, frame, address + page * PAGE, rights(Rights::READ_WRITE), Attributes::DATA)?;
+        }
+        let graph = Rc::clone(&self.graph);
+        let what = What::Region { bytes, address, rights: Rights::READ_WRITE };
+        let grant = if is_client { graph.client_grant(session, what) } else { graph.server_grant(session, what) };
+        self.record(place, grant);
         Ok(())
     }
 
@@ -67,8 +85,8 @@ impl<K: Kernel> World<K> {
     fn give_call(&mut self, session: &Session, client: usize, server: usize) -> Result<(), Cause> {
         let Some(endpoint) = self.live[server].endpoint else { return Ok(()) };
         let slot = layout::call_slot(usize::from(session.client_use));
-        let badge = layout::badge(session.client, session.provided, 1);
-        let target = slot_in(self.live[client].cnode, self.live[client].cnode_bits, slot);
+        let badge = layout::badge(session.client, session.provided, self.live[server].generation);
+        let target = self.emptied(client, slot);
         self.kernel.mint(target, self.space.slot(endpoint), rights(Rights::CALL), badge)?;
         let graph = Rc::clone(&self.graph);
         self.record(client, graph.client_grant(session, What::Call { slot, rights: Rights::CALL, badge }));
@@ -77,8 +95,16 @@ impl<K: Kernel> World<K> {
 
     /// Lets `holder` set `bit` of `target`'s notification.
     fn give_bell(&mut self, holder: usize, target: usize, slot: u32, bit: u8) -> Result<(), Cause> {
-        let place = slot_in(self.live[holder].cnode, self.live[holder].cnode_bits, slot);
+        let place = self.emptied(holder, slot);
         let notification = self.space.slot(self.live[target].notification);
         Ok(self.kernel.mint(place, notification, rights(Rights::WRITE), layout::bell_badge(bit))?)
+    }
+
+    /// A slot of a component's CNode, empty: who holds its own CNode can put something there, and so keep nobody from starting.
+    fn emptied(&mut self, holder: usize, slot: u32) -> Slot {
+        let place = slot_in(self.live[holder].cnode, self.live[holder].cnode_bits, slot);
+        // If it cannot be emptied, the mint that follows says so.
+        let _minting_fails_then = self.kernel.delete(place);
+        place
     }
 }

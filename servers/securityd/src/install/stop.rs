@@ -5,32 +5,51 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::fmt::Write as _;
 
-use hybrid_capgraph::{Grant, What, layout};
+use hybrid_capgraph::{Grant, Policy, What, layout};
 
 use super::{State, World};
+use crate::exits::Exit;
 use crate::journal::Level;
 use crate::kernel::Kernel;
+use crate::space::{OWN_NODE, Space};
 
 impl<K: Kernel> World<K> {
-    /// Stops an instance for good. `detail` says why; where it was is added, if it did not fault (a fault says that). False if it does not run, or is securityd itself.
+    /// Stops an instance. `detail` says why; where it was is added, if it did not fault (a fault says that). False if it does not run, or is securityd itself.
     ///
-    /// Order matters: the thread first, so that it takes no further call; then the answer to the call it may be in;
+    /// Order matters: the thread first, so that it takes no further call; then its peers' pages, and the answer to the call it may be in;
     /// then its memory, which takes its endpoint from all clients and restarts those that wait in its queue.
     pub fn stop(&mut self, id: u16, state: State, mut detail: String) -> bool {
         let Some(place) = self.place(id).filter(|_| id != layout::SECURITYD) else { return false };
         if self.live[place].state != State::Running {
             return false;
         }
-        let (thread, reply) = (self.live[place].thread, self.live[place].reply);
+        let thread = self.live[place].thread;
         let stopped_at = self.kernel.suspend(thread);
         if let (State::Killed, Ok(address)) = (state, stopped_at) {
             let _ = write!(detail, " at {address:#x}");
         }
-        if let Some(reply) = reply {
+        self.take_consumed(place);
+        self.end(place, state, detail);
+        stopped_at.is_ok()
+    }
+
+    /// Destroys what was made for an instance, started or not, and tells everybody.
+    pub(super) fn end(&mut self, place: usize, state: State, detail: String) {
+        let id = self.live[place].id;
+        let is_expected = self.is_supervised(id, state);
+        self.live[place].state = state;
+        self.live[place].is_expected = is_expected;
+        // Before the capabilities vanish: whose call then fails finds in its page why.
+        self.tell_peers();
+        if let Some(reply) = self.live[place].reply.take() {
             self.kernel.answer_server_died(reply);
         }
         if let Some(account) = self.live[place].account.take() {
             account.close(&mut self.kernel, &mut self.space, &mut self.memory);
+        }
+        for chunk in self.live[place].dma_chunks.clone() {
+            // Revoking an untyped of securityd's cannot fail; if it did, the next start would, and say so.
+            let _cannot_fail = self.kernel.revoke(self.space.slot(chunk.cap));
         }
         let graph = Rc::clone(&self.graph);
         let name = graph.instance(id).map_or("?", |instance| instance.name.as_str());
@@ -38,16 +57,36 @@ impl<K: Kernel> World<K> {
         if lost > 0 {
             self.audit.record(format!("revoked {lost} calls and bells of others to {name}"));
         }
+        let at_ns = self.kernel.now_ns();
         let live = &mut self.live[place];
         let count = live.grants.len();
         live.grants.clear();
-        live.state = state;
         live.detail.clone_from(&detail);
-        let verb = if state == State::Killed { "was stopped" } else { "faulted" };
+        let generation = live.generation;
+        let verb = match state {
+            State::Killed => "was stopped",
+            State::Failed => "could not be started",
+            _ => "faulted",
+        };
         self.audit.record(format!("revoked {count} grants of {name}: {verb}: {detail}"));
-        let at = self.kernel.now_ns();
-        self.journal.write(Level::Error, at, format!("{name} {verb}: {detail}"));
-        stopped_at.is_ok()
+        self.journal.write(Level::Error, at_ns, format!("{name} {verb}: {detail}"));
+        self.exits.add(Exit { sequence: 0, place, generation, state, at_ns, detail });
+        if let Some(slot) = self.exits.bell() {
+            self.kernel.signal(Space::cptr(OWN_NODE, slot));
+        }
+    }
+
+    /// Whether somebody is about to start an instance again that ended so.
+    fn is_supervised(&self, id: u16, state: State) -> bool {
+        let policy = self.graph.instance(id).map_or(Policy::Never, |instance| instance.restart.policy);
+        let is_covered = match policy {
+            Policy::Always => state != State::Failed,
+            Policy::OnFault => state == State::Faulted,
+            Policy::Never => false,
+        };
+        let supervisor = self.exits.supervisor().and_then(|supervisor| self.place(supervisor));
+        let watches = |place: usize| self.live[place].state == State::Running;
+        is_covered && supervisor.is_some_and(|place| self.live[place].id == id || watches(place))
     }
 
     /// What others held to the endpoint and the notification of `name` vanished with them; regions are securityd's and stay. How many.

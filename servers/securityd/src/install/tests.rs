@@ -26,15 +26,18 @@ pub(crate) fn bundle_of(graph: &Graph) -> Vec<u8> {
 }
 
 pub(crate) fn installed() -> World<FakeKernel> {
-    let graph = graph();
+    installed_of(graph())
+}
+
+pub(crate) fn installed_of(graph: Graph) -> World<FakeKernel> {
     let bytes = bundle_of(&graph);
     let (kernel, facts) = FakeKernel::new();
     let mut world = World::new(kernel, graph, &facts).unwrap();
-    world.install(&Bundle::parse(&bytes).unwrap()).unwrap();
+    world.install(Bundle::parse(bytes.leak()).unwrap()).unwrap();
     world
 }
 
-fn object(world: &World<FakeKernel>, cptr: hybrid_sys::CPtr) -> Id {
+pub(crate) fn object(world: &World<FakeKernel>, cptr: hybrid_sys::CPtr) -> Id {
     world.kernel.cap_at(cptr).unwrap().object
 }
 
@@ -59,7 +62,10 @@ fn recorded_grants_are_exactly_those_of_the_graph() {
 
 #[test]
 fn every_slot_of_every_component_holds_what_its_grant_says_and_no_other_is_filled() {
-    let world = installed();
+    check_slots(&installed());
+}
+
+pub(crate) fn check_slots(world: &World<FakeKernel>) {
     for live in &world.live {
         let mut slots = BTreeSet::new();
         for grant in &live.grants {
@@ -73,7 +79,7 @@ fn every_slot_of_every_component_holds_what_its_grant_says_and_no_other_is_fille
                 What::Interrupt { slot, .. } => (slot, "Interrupt", 15, 0),
                 _ => continue,
             };
-            let cap = held(&world, live.id, slot);
+            let cap = held(world, live.id, slot);
             assert_eq!(
                 (world.kernel.objects[cap.object].kind.name().as_str(), cap.rights, cap.badge),
                 (kind, u64::from(rights), badge),
@@ -81,32 +87,35 @@ fn every_slot_of_every_component_holds_what_its_grant_says_and_no_other_is_fille
             );
             slots.insert(u64::from(slot));
         }
-        let cnode = object(&world, live.cnode);
+        let cnode = object(world, live.cnode);
         assert_eq!(world.kernel.slots(cnode).keys().copied().collect::<BTreeSet<_>>(), slots, "instance {}", live.id);
     }
 }
 
 #[test]
 fn calls_and_bells_of_each_session_reach_its_two_ends() {
-    let world = installed();
+    check_sessions(&installed());
+}
+
+pub(crate) fn check_sessions(world: &World<FakeKernel>) {
     for session in &world.graph.sessions {
         let (client, server) = (world.place(session.client).unwrap(), world.place(session.server).unwrap());
         if session.has_operations {
-            let cap = held(&world, session.client, layout::call_slot(usize::from(session.client_use)));
-            assert_eq!(cap.object, object(&world, world.live[server].endpoint.unwrap()));
+            let cap = held(world, session.client, layout::call_slot(usize::from(session.client_use)));
+            assert_eq!(cap.object, object(world, world.live[server].endpoint.unwrap()));
         }
         if session.rings_server {
-            let cap = held(&world, session.client, layout::bell_slot(usize::from(session.client_use)));
-            assert_eq!(cap.object, object(&world, world.live[server].notification));
+            let cap = held(world, session.client, layout::bell_slot(usize::from(session.client_use)));
+            assert_eq!(cap.object, object(world, world.live[server].notification));
         }
         if session.rings_client {
-            let cap = held(&world, session.server, layout::session_slot(session.server_port.unwrap()));
-            assert_eq!(cap.object, object(&world, world.live[client].notification));
+            let cap = held(world, session.server, layout::session_slot(session.server_port.unwrap()));
+            assert_eq!(cap.object, object(world, world.live[client].notification));
         }
         if let Some(bytes) = session.region {
             let frames = |place: usize, port: Option<u8>| -> Vec<Id> {
                 let (pages, base) = (
-                    world.kernel.pages(object(&world, world.live[place].vspace)),
+                    world.kernel.pages(object(world, world.live[place].vspace)),
                     layout::region_address(port.unwrap()),
                 );
                 (0..bytes / 4096).map(|page| pages[&(base + page * 4096)].frame).collect()
@@ -206,12 +215,12 @@ fn threads_start_with_what_the_abi_of_components_says() {
         };
         assert_eq!(pages[&hybrid_start::START_INFO_BASE].rights, 2);
         let info = StartInfo::decode(&content[..usize::try_from(registers.read(Register::X(1))).unwrap()]).unwrap();
-        assert_eq!(info, super::start_info(&world.graph, instance, &live.dma, world.boot_ns));
+        assert_eq!(info, super::start_info(&world.graph, instance, 1, &live.dma, world.boot_ns));
     }
 }
 
 /// An instance's page of peers as it reads it.
-fn peers_page(world: &World<FakeKernel>, id: u16) -> Vec<u64> {
+pub(crate) fn peers_page(world: &World<FakeKernel>, id: u16) -> Vec<u64> {
     let live = &world.live[world.place(id).unwrap()];
     let page = &world.kernel.pages(object(world, live.vspace))[&hybrid_start::PEERS_ADDRESS];
     assert_eq!(page.rights, 2, "the page is read-only");
@@ -285,13 +294,13 @@ fn stopping_everything_gives_all_memory_back_but_regions() {
 fn installation_that_fails_anywhere_says_where_and_does_not_panic() {
     let graph = graph();
     let bytes = bundle_of(&graph);
-    let bundle = Bundle::parse(&bytes).unwrap();
+    let bundle = Bundle::parse(bytes.leak()).unwrap();
     let all = installed().kernel.operations;
     for fuse in (0..40).chain((40..all).step_by(61)) {
         let (mut kernel, facts) = FakeKernel::new();
         kernel.fuse = Some(fuse);
         let failed = match World::new(kernel, graph.clone(), &facts) {
-            Ok(mut world) => world.install(&bundle).is_err(),
+            Ok(mut world) => world.install(bundle).is_err(),
             Err(_) => true,
         };
         assert!(failed, "operation {fuse} failed and nobody noticed");

@@ -21,9 +21,9 @@ impl<K: Kernel> World<K> {
         self.live[place].thread = self.make(place, ObjectType::Tcb, 11, 1)?;
         for (index, device) in instance.devices.iter().enumerate() {
             if let Some(page) = device.page {
-                let frame = self.take_slot(place)?;
                 let address = layout::device_address(index);
-                self.make_device_frame(place, page, frame)?;
+                let original = self.device_frame(page)?;
+                let frame = self.copy_frame(place, original)?;
                 self.map(place, frame, address, rights(Rights::READ_WRITE), Attributes::DEVICE)?;
                 self.record(
                     place,
@@ -46,12 +46,19 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn make_device_frame(&mut self, place: usize, page: u64, frame: CPtr) -> Result<(), Cause> {
-        let node =
-            self.live.get(place).and_then(|live| live.account.as_ref()).map(|account| account.destination(&self.space));
+    /// The frame of a register page is securityd's for ever: device memory cannot be made into a frame twice.
+    fn device_frame(&mut self, page: u64) -> Result<CPtr, Cause> {
+        if let Some(frame) = self.devices.made(page) {
+            return Ok(frame);
+        }
+        let own = self.expect(layout::SECURITYD)?;
+        let frame = self.take_slot(own)?;
+        let node = self.live[own].account.as_ref().map(|account| account.destination(&self.space));
         let node = node.ok_or(crate::memory::MemoryError::Slots)?;
         let offset = frame.0 & ((1 << crate::space::NODE_BITS) - 1);
-        Ok(self.devices.make_page(&mut self.kernel, &mut self.space, page, node, offset)?)
+        self.devices.make_page(&mut self.kernel, &mut self.space, page, node, offset)?;
+        self.devices.remember(page, frame);
+        Ok(frame)
     }
 
     /// The handler is issued to securityd, connected, and then copied to the driver, which acknowledges with it. The ABI has no handler that
@@ -79,6 +86,7 @@ impl<K: Kernel> World<K> {
         self.live[place].gauge = gauge;
         self.make_peers(place, instance)?;
         let context = self.make_context(place, instance)?;
+        self.live[place].context = context;
         let fault = self.make_fault_handler(place, instance)?;
         let live = &self.live[place];
         let parts = ThreadParts {

@@ -271,6 +271,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         dma: dma.collect(),
         keys: keys.collect(),
         parameters: placed.parameters.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
+        restart: component.restart,
     }
 }
 

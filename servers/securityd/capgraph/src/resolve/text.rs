@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::access::{ConnectionRule, Decision, RequestRule};
+use crate::graph::{Policy, Restart};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,16 +87,17 @@ pub(crate) struct ProductKeyText {
     pub(crate) reason: Spanned<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RestartPolicy {
-    Never,
-}
-
+/// `[restart]`; what is left out is [`Restart::DEFAULT`]'s.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RestartText {
-    policy: RestartPolicy,
+    policy: Spanned<String>,
+    threshold: Option<u8>,
+    window_ms: Option<u32>,
+    backoff_ms: Option<u32>,
+    backoff_max_ms: Option<u32>,
+    heartbeat_ms: Option<u32>,
+    deadline_ms: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +130,7 @@ pub(crate) struct ComponentText {
     pub(crate) devices: Vec<DeviceText>,
     pub(crate) dma: Vec<DmaText>,
     pub(crate) keys: Vec<KeyText>,
+    pub(crate) restart: Restart,
 }
 
 /// Every component.toml of the tree, and those of the folders that `system` names elsewhere, by folder.
@@ -160,7 +163,7 @@ fn folders(root: &Path, system: &SystemText) -> BTreeSet<String> {
 fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
     let source = Source::read(root, file)?;
     let text: ComponentFile = source.parse()?;
-    let RestartPolicy::Never = text.restart.policy;
+    let restart = restart(&source, &text.restart)?;
     if text.component.summary.trim().is_empty() {
         return Err(source.problem(
             text.component.name.span(),
@@ -180,8 +183,60 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
         devices: text.devices,
         dma: text.dma,
         keys: text.keys,
+        restart,
     })
 }
+
+/// The keys together: a policy that exists, times that make sense.
+fn restart(source: &Source, text: &RestartText) -> Result<Restart, Problem> {
+    let refuse = |message: String, help: &str| source.problem(text.policy.span(), "bad-restart", message, help);
+    let policy = match text.policy.get_ref().as_str() {
+        "always" => Policy::Always,
+        "on-fault" => Policy::OnFault,
+        "never" => Policy::Never,
+        other => return Err(refuse(format!("there is no policy `{other}`"), "one of always, on-fault, never")),
+    };
+    let default = Restart::DEFAULT;
+    let restart = Restart {
+        policy,
+        threshold: text.threshold.unwrap_or(default.threshold),
+        window_ms: text.window_ms.unwrap_or(default.window_ms),
+        backoff_ms: text.backoff_ms.unwrap_or(default.backoff_ms),
+        backoff_max_ms: text.backoff_max_ms.unwrap_or(default.backoff_max_ms),
+        heartbeat_ms: text.heartbeat_ms.unwrap_or(default.heartbeat_ms),
+        deadline_ms: text.deadline_ms.unwrap_or(default.deadline_ms),
+    };
+    restart_fault(&restart).map_or(Ok(restart), |(message, help)| Err(refuse(message.into(), help)))
+}
+
+const fn restart_fault(restart: &Restart) -> Option<(&'static str, &'static str)> {
+    if restart.threshold == 0 || restart.threshold as usize > RESTARTS_MAX {
+        return Some(("the threshold is out of its range", "1 to 16 ends within the window"));
+    }
+    if restart.window_ms < 1000 || restart.window_ms > HOUR_MS {
+        return Some(("the window is out of its range", "1000 to 3600000 ms"));
+    }
+    if restart.backoff_ms == 0 || restart.backoff_ms > restart.backoff_max_ms || restart.backoff_max_ms > HOUR_MS {
+        return Some(("the back-off is out of its range", "backoff_ms from 1 to backoff_max_ms, that to 3600000"));
+    }
+    if restart.heartbeat_ms == 0 {
+        return None;
+    }
+    if restart.heartbeat_ms < 100 || restart.heartbeat_ms > HOUR_MS || restart.deadline_ms < 100 {
+        return Some(("the heartbeat is out of its range", "heartbeat_ms 100 to 3600000, deadline_ms from 100"));
+    }
+    if restart.deadline_ms > restart.heartbeat_ms {
+        return Some(("the deadline is after the next heartbeat", "deadline_ms at most heartbeat_ms"));
+    }
+    if matches!(restart.policy, Policy::Never) {
+        return Some(("a heartbeat, but nobody starts it again when it hangs", "another policy, or no heartbeat"));
+    }
+    None
+}
+
+/// Ends that the supervisor remembers of one instance.
+const RESTARTS_MAX: usize = 16;
+const HOUR_MS: u32 = 3_600_000;
 
 /// `[[instance]]`.
 #[derive(Deserialize)]
