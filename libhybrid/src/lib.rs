@@ -10,7 +10,8 @@ pub use hybrid_interfaces as interfaces;
 pub use hybrid_ipc as ipc;
 pub use hybrid_ring as ring;
 pub use hybrid_rt::{
-    Bell, Component, EndpointCaller, Env, SessionHandle, component, now_ns, root_task, serve_endpoint, stop,
+    Bell, Component, Condition, EndpointCaller, Env, PeerChange, PeerNews, SessionHandle, component, now_ns, root_task,
+    serve_endpoint, stop,
 };
 pub use hybrid_start as start;
 pub use hybrid_sys as sys;

@@ -3,11 +3,11 @@ use crate::command::{Command, HELP};
 use crate::quote::quoted;
 use alloc::format;
 use alloc::string::{String, ToString};
-use core::fmt::Display;
+use core::fmt::Debug;
 use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
 use hybrid_interfaces::security::{ControlClient, InspectClient, Instance, PowerClient, State};
-use hybrid_ipc::Caller;
+use hybrid_ipc::{CallError, Caller};
 
 /// The kinds of callers behind the shell's uses: endpoints on the target, loopbacks in tests.
 pub trait Wires {
@@ -111,8 +111,12 @@ impl<W: Wires> Job<W> {
     }
 }
 
-fn because<E: Display>(what: &str) -> impl FnOnce(E) -> String {
-    move |error| format!("{what}: {error}")
+/// A sentence for the person at the console; also when nobody answers.
+fn because<E: Debug>(what: &str) -> impl FnOnce(CallError<E>) -> String {
+    move |error| match error {
+        CallError::ServerDied => format!("{what} is not there now; `ps` shows whether it was started again"),
+        error => format!("{what}: {error}"),
+    }
 }
 
 fn line(out: &mut String, text: &str) {

@@ -6,7 +6,7 @@ use libhybrid::interfaces::console::TerminalRings;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
 use libhybrid::interfaces::security::{ControlClient, InspectClient, PowerClient};
-use libhybrid::{EndpointCaller, Env, log, now_ns, stop};
+use libhybrid::{EndpointCaller, Env, PeerNews, log, now_ns, stop};
 use shell::job::{Clients, Times, Wires};
 use shell::screen::Screen;
 use shell::shell::Shell;
@@ -45,5 +45,12 @@ fn run(env: Env) -> ! {
             stop()
         }
         let _bits = env.wait();
+        for change in env.peer_changes() {
+            if change.of_use("terminal") == Some(PeerNews::Back)
+                && let Ok(rings) = TerminalRings::client(change.session.region())
+            {
+                shell.begin_again(rings.input, Screen::new(rings.output));
+            }
+        }
     }
 }

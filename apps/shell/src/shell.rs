@@ -37,6 +37,15 @@ impl<W: Wires> Shell<W> {
         Self { clients, input, screen, editor: Editor::default(), ahead: VecDeque::new(), job: None, scratch }
     }
 
+    /// The terminal was started anew, with these rings: what was typed, printed or under way is over, and there is a prompt again.
+    pub fn begin_again(&mut self, input: BytesConsumer<INPUT_MAX>, screen: Screen) {
+        (self.input, self.screen, self.editor) = (input, screen, Editor::default());
+        self.ahead.clear();
+        self.job = None;
+        self.screen.print(b"\r\n");
+        self.screen.print(PROMPT);
+    }
+
     /// Does all that can be done until the terminal rings; `ring` rings the terminal.
     ///
     /// # Errors

@@ -291,8 +291,23 @@ fn net_prints_addresses_as_people_write_them() {
 fn dead_server_is_an_answer_like_any_other() {
     let mut desk = Desk::new();
     desk.reader.kill();
-    assert!(desk.type_line("log").contains("the log: the server is gone\r\n> "));
+    assert!(desk.type_line("log").contains("the log is not there now; `ps` shows whether it was started again\r\n> "));
     assert!(desk.type_line("uptime").contains("12.345 s"));
+}
+
+#[test]
+fn terminal_that_is_started_anew_gets_a_prompt_and_commands_work() {
+    let mut desk = Desk::new();
+    desk.advance();
+    desk.terminal.input.push(b"half a li").expect("room");
+    desk.advance();
+    let region = desk.region.at_epoch(2);
+    let rings = TerminalRings::client(&region).expect("fits");
+    desk.shell.begin_again(rings.input, Screen::new(rings.output));
+    desk.terminal = TerminalRings::server(&region).expect("fits");
+    desk.advance();
+    assert_eq!(desk.printed(), "\r\n> ");
+    assert!(desk.type_line("uptime").contains("12.345 s"), "what was typed before is forgotten");
 }
 
 #[test]

@@ -120,8 +120,13 @@ impl<I: Caller, L: Caller> Gatherer<I, L> {
         lines
     }
 
-    /// Reads on in the log; only the last `LOG_LINES` are kept.
+    /// Reads on in the log; only the last `LOG_LINES` are kept. A log that was started anew is read from its beginning, at once.
     fn read_log(&mut self) -> bool {
+        let had_cursor = self.cursor.is_some();
+        self.read_on() || (had_cursor && self.read_on())
+    }
+
+    fn read_on(&mut self) -> bool {
         let mut cursor = match self.cursor.take() {
             Some(cursor) => cursor,
             None => match self.reader.open(LOG_LINES) {
@@ -140,7 +145,7 @@ impl<I: Caller, L: Caller> Gatherer<I, L> {
                     }
                     None => break,
                 },
-                // A new cursor begins at the end again: the next page tries.
+                // A new cursor begins at the end again.
                 Err(_) => {
                     self.log.clear();
                     return false;

@@ -92,6 +92,18 @@ impl<D: Frames> Driver<D> {
         }
     }
 
+    /// The client is gone: received frames are dropped until the next one begins.
+    pub fn end(&mut self) {
+        self.rings = None;
+        (self.has_link_event, self.is_link_event_new) = (false, false);
+    }
+
+    /// The client was started anew, with these rings. It asks for the state of the link itself.
+    pub fn begin(&mut self, rings: Option<LinkServerRings>) {
+        self.end();
+        self.rings = rings;
+    }
+
     /// What went wrong so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

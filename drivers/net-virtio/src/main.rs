@@ -5,7 +5,7 @@
 use libhybrid::drv::Irq;
 use libhybrid::interfaces::net::link::{LinkRings, dispatch_link};
 use libhybrid::ipc::{Incoming, Outgoing};
-use libhybrid::{Bell, Component, Env, log};
+use libhybrid::{Bell, Component, Env, PeerChange, PeerNews, log};
 use net_virtio::{Driver, Nic, find, install};
 use virtio_drivers::transport::mmio::MmioTransport;
 
@@ -44,6 +44,14 @@ impl Component for NetVirtio {
         self.turn();
         if self.irq.is_in(bits) && self.irq.ack().is_err() {
             log::error!("interrupt {} cannot be acknowledged", self.irq.number());
+        }
+    }
+
+    fn on_peer(&mut self, change: &PeerChange) {
+        match change.of_client("link") {
+            Some((_, PeerNews::Gone(_))) => self.driver.end(),
+            Some((_, PeerNews::Back)) => self.driver.begin(LinkRings::server(change.session.region()).ok()),
+            None => {}
         }
     }
 }

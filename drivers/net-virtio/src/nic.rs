@@ -14,6 +14,8 @@ const HEADER: [u8; 12] = [0; 12];
 const CONFIG_MAC: usize = 0;
 const CONFIG_STATUS: usize = 6;
 const LINK_UP: u16 = 1;
+/// So often the status is read while a device resets itself; each read leaves the processor and takes a while.
+const RESET_READS: u32 = 100_000;
 /// The largest payload of a frame. The device is not asked for another one (no VIRTIO_NET_F_MTU).
 pub(crate) const MTU: u16 = 1500;
 
@@ -37,6 +39,8 @@ pub enum StartError {
     Features,
     /// It refused what was negotiated.
     Refused,
+    /// It does not get through its reset.
+    Reset,
     /// A queue is too short.
     Queue,
     /// The DMA memory does not suffice.
@@ -57,11 +61,13 @@ pub struct Nic<T: Transport> {
 }
 
 impl<T: Transport> Nic<T> {
-    /// Resets the device, negotiates, and lends it all receive buffers. The DMA memory must be installed.
+    /// Resets the device, negotiates, and lends it all receive buffers. The DMA memory must be installed; it is not written before the
+    /// device says that it is reset, since until then it may use what an earlier life of this driver lent it.
     ///
     /// # Errors
     /// [`StartError`]; the device is reset again.
     pub fn start(mut transport: T) -> Result<Self, StartError> {
+        reset(&mut transport)?;
         let features = transport.begin_init(Features::all());
         if !features.contains(Features::VERSION_1 | Features::MAC) {
             return Err(StartError::Features);
@@ -82,6 +88,13 @@ impl<T: Transport> Nic<T> {
         nic.receive.notify(&mut nic.transport);
         Ok(nic)
     }
+}
+
+/// Virtio 1.2 §2.4.1: a device is reset when its status reads 0, and does no DMA from then on.
+fn reset(transport: &mut impl Transport) -> Result<(), StartError> {
+    transport.set_status(DeviceStatus::empty());
+    let is_reset = (0..RESET_READS).any(|_| transport.get_status().is_empty());
+    if is_reset { Ok(()) } else { Err(StartError::Reset) }
 }
 
 fn read_mac(transport: &impl Transport) -> virtio_drivers::Result<[u8; 6]> {

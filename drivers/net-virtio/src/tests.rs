@@ -42,6 +42,7 @@ struct Registers {
     accepted: u64,
     status: u32,
     is_refusing: bool,
+    is_stuck: bool,
     queue_max: u32,
     queues: [[u64; 3]; 2],
     notified: [u32; 2],
@@ -73,7 +74,10 @@ impl Transport for FakeTransport {
         DeviceStatus::from_bits_truncate(registers.status) - hidden
     }
     fn set_status(&mut self, status: DeviceStatus) {
-        self.0.borrow_mut().status = status.bits();
+        let mut registers = self.0.borrow_mut();
+        if !registers.is_stuck {
+            registers.status = status.bits();
+        }
     }
     fn set_guest_page_size(&mut self, _: u32) {}
     fn requires_legacy_layout(&self) -> bool {
@@ -219,6 +223,26 @@ fn start_with_unsuitable_device_fails() {
     assert_eq!(attempt(|registers| registers.offered = VERSION_1), Some(StartError::Features), "no address");
     assert_eq!(attempt(|registers| registers.is_refusing = true), Some(StartError::Refused));
     assert_eq!(attempt(|registers| registers.queue_max = 64), Some(StartError::Queue));
+    assert_eq!(attempt(|registers| (registers.status, registers.is_stuck) = (4, true)), Some(StartError::Reset));
+}
+
+#[test]
+fn client_that_is_started_anew_sends_and_receives_again() {
+    let (mut device, mut driver, mut old) = started();
+    old.transmit.push(&frame(1)).expect("room");
+    driver.end();
+    assert!(device.deliver(&frame(2)));
+    assert!(!driver.turn().rings_client);
+    assert_eq!((device.collect(), driver.counters().dropped), (None, 0), "nobody is there");
+    let region = Region::on_heap(link::REGION_BYTES).at_epoch(2);
+    let mut new = LinkRings::client(&region).expect("fits");
+    driver.begin(LinkRings::server(&region).ok());
+    new.transmit.push(&frame(3)).expect("room");
+    assert!(device.deliver(&frame(4)), "the buffer of the dropped frame came back");
+    let _ = driver.turn();
+    assert_eq!(device.collect(), Some(frame(3)));
+    let mut scratch = Vec::new();
+    assert_eq!(new.received.pop(&mut scratch), Ok(Some(&frame(4)[..])));
 }
 
 #[test]

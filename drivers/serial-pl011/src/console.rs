@@ -61,6 +61,20 @@ impl<R: Registers> Console<R> {
         Self { uart, sessions, turn: 0, current, notices, lost_input: 0 }
     }
 
+    /// The session's client is gone: nothing is taken from it or given to it. The record that is being sent is sent to its end.
+    pub fn end(&mut self, session: usize) {
+        if let Some((_, is_alive)) = self.sessions.get_mut(session) {
+            *is_alive = false;
+        }
+    }
+
+    /// The session's client was started anew, with these rings.
+    pub fn begin(&mut self, session: usize, rings: Session) {
+        if let Some(place) = self.sessions.get_mut(session) {
+            *place = (rings, true);
+        }
+    }
+
     /// The name of a session's client.
     pub fn name(&self, session: usize) -> &str {
         self.sessions.get(session).map_or("", |(session, _)| &session.name)

@@ -7,7 +7,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use libhybrid::drv::Mmio;
 use libhybrid::interfaces::console::{OutputRings, TerminalRings};
-use libhybrid::{Bell, Env, log};
+use libhybrid::{Env, PeerChange, PeerNews, SessionHandle, log};
 use serial_pl011::console::{Console, Notice, Session};
 use serial_pl011::uart::{Registers, Uart};
 
@@ -27,12 +27,12 @@ impl Registers for Mapped {
 
 fn run(env: Env) -> ! {
     let irq = env.irq("uart");
-    let (sessions, bells) = sessions(&env);
+    let (sessions, handles) = sessions(&env);
     let mut console = Console::new(Uart::new(Mapped(env.mmio("uart"))), sessions);
     let mut reported = (0, 0);
     let mut bits = irq.mask();
     loop {
-        while console.advance(|console, notice| tell(console, &bells, notice)) {}
+        while console.advance(|console, notice| tell(console, &handles, notice)) {}
         // Only now: the interrupt is a level, and its cause is gone.
         if irq.is_in(bits) && irq.ack().is_err() {
             log::error!("interrupt {} cannot be acknowledged", irq.number());
@@ -43,32 +43,75 @@ fn run(env: Env) -> ! {
             log::warn!("lost so far: {} bytes on the wire, {} typed bytes that no terminal took", losses.0, losses.1);
         }
         bits = env.wait();
+        for change in env.peer_changes() {
+            follow(&mut console, &handles, &change);
+        }
     }
 }
 
-fn tell(console: &Console<Mapped>, bells: &[Bell], notice: Notice) {
+/// A client is gone, or there again.
+fn follow(console: &mut Console<Mapped>, handles: &[(Kind, SessionHandle)], change: &PeerChange) {
+    let is_it = |(kind, handle): &(Kind, SessionHandle)| {
+        kind.name() == change.interface && handle.client == change.session.client
+    };
+    let Some(index) = handles.iter().position(is_it) else { return };
+    match change.news {
+        PeerNews::Gone(_) => console.end(index),
+        PeerNews::Back => {
+            if let Some(rings) = handles.get(index).and_then(|(kind, _)| kind.session(&change.session)) {
+                console.begin(index, rings);
+            }
+        }
+    }
+}
+
+fn tell(console: &Console<Mapped>, handles: &[(Kind, SessionHandle)], notice: Notice) {
     match notice {
-        Notice::Ring(session) => bells.get(session).copied().unwrap_or_default().ring(),
+        Notice::Ring(session) => {
+            if let Some((_, handle)) = handles.get(session) {
+                handle.bell.ring();
+            }
+        }
         Notice::Ended(session) => log::error!("{} broke its ring; its session is ended", console.name(session)),
     }
 }
 
-/// All sessions of both interfaces, with the bells of their clients. A region that does not fit its interface is
-/// left out: securityd made it by the same declaration, so that does not happen.
-fn sessions(env: &Env) -> (Vec<Session>, Vec<Bell>) {
-    let mut sessions = Vec::new();
-    let mut bells = Vec::new();
-    for handle in env.provided("terminal") {
-        if let Ok(rings) = TerminalRings::server(handle.region()) {
-            sessions.push(Session { name: handle.name.to_string(), output: rings.output, input: Some(rings.input) });
-            bells.push(handle.bell);
+/// The two interfaces of the line.
+#[derive(Clone, Copy)]
+enum Kind {
+    Terminal,
+    Output,
+}
+
+impl Kind {
+    /// As `component.toml` calls it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Terminal => "terminal",
+            Self::Output => "output",
         }
     }
-    for handle in env.provided("output") {
-        if let Ok(rings) = OutputRings::server(handle.region()) {
-            sessions.push(Session { name: handle.name.to_string(), output: rings.output, input: None });
-            bells.push(handle.bell);
+
+    /// The rings of a client. None for a region that does not fit its interface: securityd made it by the same declaration, so that does
+    /// not happen.
+    fn session(self, handle: &SessionHandle) -> Option<Session> {
+        let name = handle.name.to_string();
+        match self {
+            Self::Terminal => {
+                let rings = TerminalRings::server(handle.region()).ok()?;
+                Some(Session { name, output: rings.output, input: Some(rings.input) })
+            }
+            Self::Output => {
+                let rings = OutputRings::server(handle.region()).ok()?;
+                Some(Session { name, output: rings.output, input: None })
+            }
         }
     }
-    (sessions, bells)
+}
+
+/// All sessions of both interfaces, with whose they are.
+fn sessions(env: &Env) -> (Vec<Session>, Vec<(Kind, SessionHandle)>) {
+    let kinds = [Kind::Terminal, Kind::Output].into_iter();
+    let handles = kinds.flat_map(|kind| env.provided(kind.name()).into_iter().map(move |handle| (kind, handle)));
+    handles.filter_map(|(kind, handle)| Some((kind.session(&handle)?, (kind, handle)))).unzip()
 }

@@ -72,6 +72,15 @@ impl<P: Provider> Serving<P> {
         }
     }
 
+    /// The server was started anew, with these rings: open requests are forgotten, as their server's clients were. Register the endpoints
+    /// again.
+    pub fn begin_again(&mut self, rings: HostClientRings) {
+        self.rings = rings;
+        self.collecting.clear();
+        self.answers.clear();
+        self.credits.clear();
+    }
+
     /// Ends the serving; open requests are forgotten.
     pub fn into_provider(self) -> P {
         self.provider

@@ -314,3 +314,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn server_that_is_started_anew_is_served_and_owed_nothing_of_the_old_one() {
+    let region = Region::on_heap(host::REGION_BYTES);
+    let (mut old, mut serving) = Server::pair();
+    assert!(old.head(1, Verb::Create, "/", true) && old.body(1, b"half", false));
+    assert!(serving.on_bell().is_ok() && !serving.is_idle());
+    let anew = region.at_epoch(2);
+    let (mut server, _) = Server::pair();
+    server.rings = HostRings::server(&anew).expect("fits");
+    serving.begin_again(HostRings::client(&anew).expect("fits"));
+    assert!(serving.is_idle());
+    // The same number, now another request.
+    assert!(server.head(1, Verb::Read, "/hello", false));
+    assert!(serving.on_bell().is_ok());
+    server.take(10, true);
+    assert_eq!(server.done.len(), 1, "{:?}", server.open);
+    assert!(server.open.is_empty());
+}

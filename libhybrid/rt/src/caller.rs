@@ -1,5 +1,5 @@
 //! An endpoint capability as a way to call a server.
-use crate::{port, slots};
+use crate::{Env, port, slots};
 use hybrid_ipc::{Caller, CapSlot, Incoming, Outgoing};
 use hybrid_sys::{CPtr, Endpoint};
 
@@ -8,18 +8,21 @@ use hybrid_sys::{CPtr, Endpoint};
 pub struct EndpointCaller {
     slot: CPtr,
     is_owned: bool,
+    /// Whose use this is, and its place among the uses, if the server's death can be survived.
+    renewal: Option<(Env, usize)>,
 }
 
 impl EndpointCaller {
-    /// Calls through a capability that the component was started with.
-    pub(crate) fn fixed(slot: u32) -> Self {
-        Self { slot: CPtr(slot.into()), is_owned: false }
+    /// Calls through the capability that the component was started with for its use number `index`. securityd puts one for the new
+    /// instance into the same slot when the server was started anew.
+    pub(crate) fn fixed(slot: u32, env: Env, index: usize) -> Self {
+        Self { slot: CPtr(slot.into()), is_owned: false, renewal: Some((env, index)) }
     }
 
     /// Calls through an endpoint capability that someone else owns: for root tasks, which have no `Env`.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { slot: endpoint.0, is_owned: false }
+        Self { slot: endpoint.0, is_owned: false, renewal: None }
     }
 }
 
@@ -31,7 +34,13 @@ impl Caller for EndpointCaller {
     }
 
     fn received(&mut self, slot: CapSlot) -> Self {
-        Self { slot: CPtr(slot.0.into()), is_owned: true }
+        Self { slot: CPtr(slot.0.into()), is_owned: true, renewal: None }
+    }
+
+    /// Waits while the server is being started anew; bells that ring meanwhile are handed on with the next event. An object of a server
+    /// that died never comes back.
+    fn renew(&mut self) -> bool {
+        self.renewal.is_some_and(|(env, index)| env.wait_for_server(index))
     }
 }
 
@@ -48,13 +57,14 @@ impl Drop for EndpointCaller {
 mod tests {
     use super::EndpointCaller;
     use hybrid_ipc::{Caller, Incoming, Outgoing, reply};
+    use hybrid_sys::Endpoint;
 
     #[test]
     fn call_without_kernel_says_that_the_server_is_gone() {
         let mut incoming = Incoming::new();
         let mut outgoing = Outgoing::new();
         outgoing.set_registers(1, &[5]);
-        EndpointCaller::fixed(8).call(&outgoing, &mut incoming);
+        EndpointCaller::new(Endpoint::at(8)).call(&outgoing, &mut incoming);
         assert_eq!(incoming.label(), reply::KERNEL_INVALID_CAPABILITY);
     }
 }

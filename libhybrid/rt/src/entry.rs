@@ -125,7 +125,7 @@ mod target {
     use super::RootMemory;
     use crate::{Env, env, gauge, heap, logger, panic, slots};
     use alloc::boxed::Box;
-    use hybrid_start::{HEAP_GAUGE_OFFSET, StartError, StartInfo};
+    use hybrid_start::{ANSWER_OFFSET, HEAP_GAUGE_OFFSET, StartError, StartInfo};
     use hybrid_sys::boot::Boot;
     use hybrid_sys::{breakpoint, buffer};
 
@@ -147,8 +147,8 @@ mod target {
         let Ok(info) = decode(bytes) else { breakpoint() };
         let info: &'static StartInfo = Box::leak(Box::new(info));
         slots::set_up(info.own_cnode, info.endpoint, info.free_slots);
-        // SAFETY: 3 and 4.
-        let env = unsafe { Env::new(info) };
+        // SAFETY: 3 and 4; the word for answers lies in the buffer's page, above it, and only `Env` knows it (2).
+        let env = unsafe { Env::new(info, ipc_buffer + ANSWER_OFFSET) };
         logger::set_up(&env);
         main(env)
     }

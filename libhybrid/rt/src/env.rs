@@ -1,13 +1,17 @@
 //! What a component was granted, by the names in its `component.toml`.
-use crate::port::BellPort;
-use crate::serve::{Component, serve_endpoint, serve_on};
-use crate::{Bell, EndpointCaller};
+use crate::bell::{BELL_MARK, SUPERVISION};
+use crate::peers::{Page, PeerChange, PeerNews, Peers};
+use crate::port::{BellPort, KernelPort};
+use crate::serve::{Component, serve_on};
+use crate::{Bell, EndpointCaller, logger};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ptr::NonNull;
 use hybrid_drv::{DmaRegion, Irq, Mmio};
 use hybrid_ipc::ClientId;
 use hybrid_ring::Region;
-use hybrid_start::{Device, Dma, Span, StartInfo, Use};
+use hybrid_start::peers::WORDS;
+use hybrid_start::{Device, Dma, Session, Span, StartInfo, Use};
 use hybrid_sys::{Endpoint, IrqHandler, Notification, Reply};
 
 /// Everything that a component was granted. Copies name the same things.
@@ -19,6 +23,7 @@ use hybrid_sys::{Endpoint, IrqHandler, Notification, Reply};
 #[derive(Debug, Clone, Copy)]
 pub struct Env {
     start: &'static StartInfo,
+    peers: &'static Peers,
 }
 
 /// One session: the component's side of one use, or of one client of a provided interface.
@@ -35,7 +40,7 @@ pub struct SessionHandle {
 }
 
 impl SessionHandle {
-    /// The memory of the session's rings.
+    /// The memory of the session's rings, of the epoch that the component was last told.
     ///
     /// # Panics
     /// If the interface declares no rings.
@@ -63,10 +68,19 @@ impl SessionHandle {
 impl Env {
     /// # Safety
     /// The spans in `start` are mapped as it says (rings and heap as memory, devices as device memory, DMA at its
-    /// physical address), 8-aligned, until the program ends; and nothing else in the program uses them.
-    #[cfg_attr(not(any(target_os = "none", test)), expect(dead_code, reason = "a host has no start information"))]
-    pub(crate) unsafe fn new(start: &'static StartInfo) -> Self {
-        Self { start }
+    /// physical address), 8-aligned, until the program ends; and nothing else in the program uses them. `answer` is the address of an
+    /// aligned word of which the same is true.
+    #[cfg_attr(not(target_os = "none"), expect(dead_code, reason = "a host has no start information"))]
+    pub(crate) unsafe fn new(start: &'static StartInfo, answer: usize) -> Self {
+        let words = mapped(start.peers).filter(|&(_, len)| len >= WORDS * size_of::<u64>());
+        // SAFETY: 1 and 2: as this function asks, and the span has room for the words.
+        let page = words.map(|(base, _)| unsafe { Page::at(base.as_ptr().expose_provenance(), answer) });
+        Self::with_page(start, page)
+    }
+
+    pub(crate) fn with_page(start: &'static StartInfo, page: Option<Page>) -> Self {
+        let client_count = start.provides.iter().map(|provided| provided.sessions.len()).sum();
+        Self { start, peers: Box::leak(Box::new(Peers::new(page, start.uses.len(), client_count))) }
     }
 
     /// Name of this instance.
@@ -99,8 +113,9 @@ impl Env {
     /// If there is no such use, or its interface has no operations.
     #[must_use]
     pub fn client(&self, name: &str) -> EndpointCaller {
-        match self.used(name).slot {
-            Some(slot) => EndpointCaller::fixed(slot),
+        let (index, used) = self.used(name);
+        match used.slot {
+            Some(slot) => EndpointCaller::fixed(slot, *self, index),
             None => panic!("the interface of use `{name}` has no operations"),
         }
     }
@@ -117,14 +132,39 @@ impl Env {
     /// If there is no such use.
     #[must_use]
     pub fn session(&self, name: &str) -> SessionHandle {
-        let used = self.used(name);
+        let (index, used) = self.used(name);
+        self.handle_of_use(index, used)
+    }
+
+    fn handle_of_use(&self, index: usize, used: &'static Use) -> SessionHandle {
+        let region = used.region.and_then(region);
         SessionHandle {
             client: None,
             name: &used.name,
-            region: used.region.and_then(region),
+            region: region.map(|region| region.at_epoch(self.peers.epoch(index))),
             bell: Bell::at(used.bell_out),
             bit: used.bell_bit,
         }
+    }
+
+    /// `index` is the client's among all peers.
+    fn handle_of_client(&self, index: usize, session: &'static Session) -> SessionHandle {
+        let region = session.region.and_then(region);
+        SessionHandle {
+            client: Some(ClientId { instance: session.client }),
+            name: &session.client_name,
+            region: region.map(|region| region.at_epoch(self.peers.epoch(index))),
+            bell: Bell::at(session.bell_out),
+            bit: session.bell_bit,
+        }
+    }
+
+    /// All clients of all provided interfaces: the interface's name, the client's index among all peers, its session.
+    fn clients(&self) -> impl Iterator<Item = (&'static str, usize, &'static Session)> {
+        let provides = self.start.provides.iter();
+        let clients = provides.flat_map(|provided| provided.sessions.iter().map(|session| (&*provided.name, session)));
+        let first = self.start.uses.len();
+        clients.enumerate().map(move |(client, (name, session))| (name, first + client, session))
     }
 
     /// One session for each client of the provided interface `name`.
@@ -133,17 +173,56 @@ impl Env {
     /// If there is no such provided interface.
     #[must_use]
     pub fn provided(&self, name: &str) -> Vec<SessionHandle> {
-        let Some(provided) = self.start.provided_named(name) else {
-            panic!("component.toml provides no `{name}`");
-        };
-        let sessions = provided.sessions.iter().map(|session| SessionHandle {
-            client: Some(ClientId { instance: session.client }),
-            name: &session.client_name,
-            region: session.region.and_then(region),
-            bell: Bell::at(session.bell_out),
-            bit: session.bell_bit,
-        });
-        sessions.collect()
+        assert!(self.start.provided_named(name).is_some(), "component.toml provides no `{name}`");
+        let clients = self.clients().filter(|(interface, ..)| *interface == name);
+        clients.map(|(_, index, session)| self.handle_of_client(index, session)).collect()
+    }
+
+    /// What happened to peers and was not told yet: for components that have a loop of their own, after each wait and before they look at
+    /// anything else. Others get it by [`Component::on_peer`].
+    pub fn peer_changes(&self) -> impl Iterator<Item = PeerChange> {
+        core::iter::from_fn(|| self.next_change())
+    }
+
+    /// The next change, which counts as told from now on. Those of the log are the runtime's own.
+    pub(crate) fn next_change(&self) -> Option<PeerChange> {
+        loop {
+            let (index, news) = self.peers.next()?;
+            let change = self.change(index, news)?;
+            if change.of_use(logger::USE).is_none() {
+                return Some(change);
+            }
+            logger::on_peer(&change);
+        }
+    }
+
+    fn change(&self, index: usize, news: PeerNews) -> Option<PeerChange> {
+        if let Some(used) = self.start.uses.get(index) {
+            let session = self.handle_of_use(index, used);
+            return Some(PeerChange { interface: &used.name, session, news });
+        }
+        let (interface, _, session) = self.clients().find(|(_, client, _)| *client == index)?;
+        Some(PeerChange { interface, session: self.handle_of_client(index, session), news })
+    }
+
+    /// Whether the server of use `index` can be called; waits while it is being started anew.
+    pub(crate) fn wait_for_server(&self, index: usize) -> bool {
+        self.peers.renew(index, || self.notification().wait() & !(BELL_MARK | SUPERVISION))
+    }
+
+    /// The bits that came during such waits, once.
+    pub(crate) fn take_stashed(&self) -> u64 {
+        self.peers.take_stashed()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn peers_for_test(&self) -> &'static Peers {
+        self.peers
+    }
+
+    /// To be called between two events.
+    pub(crate) fn answer_ping(&self) {
+        self.peers.answer_ping();
     }
 
     /// Index of the provided interface `name` in the badges of calls.
@@ -205,31 +284,38 @@ impl Env {
         let generation = self.start.generation;
         match (self.start.endpoint, self.start.reply) {
             (Some(endpoint), Some(reply)) => {
-                serve_endpoint(Endpoint::at(endpoint.into()), Reply::at(reply.into()), generation, component)
+                let port = KernelPort { endpoint: Endpoint::at(endpoint.into()), reply: Reply::at(reply.into()) };
+                serve_on(port, Some(*self), generation, component)
             }
-            _ => serve_on(BellPort(self.notification()), generation, component),
+            _ => serve_on(BellPort(self.notification()), Some(*self), generation, component),
         }
     }
 
-    /// Waits for bells and interrupts, and returns their bits: for components that serve no calls and have a loop of their own.
+    /// Waits for bells and interrupts, and returns their bits: for components that serve no calls and have a loop of their own. 0 if it
+    /// waited only to be told of a peer: look at [`Self::peer_changes`] after each wait.
     #[must_use]
     pub fn wait(&self) -> u64 {
         crate::gauge::publish();
-        self.notification().wait() & !crate::bell::BELL_MARK
+        self.answer_ping();
+        match self.take_stashed() {
+            0 => self.notification().wait() & !(BELL_MARK | SUPERVISION),
+            stashed => stashed,
+        }
     }
 
     /// The bits of bells and interrupts that came since; 0 if none did. Does not wait.
     #[must_use]
     pub fn poll(&self) -> u64 {
-        self.notification().poll() & !crate::bell::BELL_MARK
+        self.take_stashed() | (self.notification().poll() & !(BELL_MARK | SUPERVISION))
     }
 
     fn notification(&self) -> Notification {
         Notification::at(self.start.notification.into())
     }
 
-    fn used(&self, name: &str) -> &'static Use {
-        match self.start.use_named(name) {
+    /// The use and its index among all peers.
+    fn used(&self, name: &str) -> (usize, &'static Use) {
+        match self.start.uses.iter().enumerate().find(|(_, used)| used.name == name) {
             Some(used) => used,
             None => panic!("component.toml declares no use `{name}`"),
         }
@@ -259,10 +345,13 @@ fn region(span: Span) -> Option<Region> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Condition;
+    use crate::peers::tests::Desk;
+    use hybrid_start::Provided;
+    use hybrid_start::peers::{CLIENTS, Peer, USES};
 
     fn env(start: StartInfo) -> Env {
-        // SAFETY: the tests below declare no span, so nothing is accessed.
-        unsafe { Env::new(Box::leak(Box::new(start))) }
+        Env::with_page(Box::leak(Box::new(start)), None)
     }
 
     #[test]
@@ -275,13 +364,36 @@ mod tests {
             sessions: vec![session],
             ..Default::default()
         };
-        let used = Use { name: "log".into(), bell_bit: Some(62), ..Default::default() };
+        let used = Use { name: "log".into(), bell_bit: Some(61), ..Default::default() };
         let env = env(StartInfo { uses: vec![used], provides: vec![provided], ..Default::default() });
         let sessions = env.provided("providers");
         assert_eq!((sessions[0].client, sessions[0].name), (Some(ClientId { instance: 8 }), "status"));
         assert!(sessions[0].is_in(0b10_0000) && !sessions[0].is_in(!0b10_0000));
-        assert_eq!((env.interface_index("providers"), env.session("log").mask()), (2, 1 << 62));
+        assert_eq!((env.interface_index("providers"), env.session("log").mask()), (2, 1 << 61));
         assert!(env.has_use("log") && !env.has_use("tcp"));
+    }
+
+    #[test]
+    fn env_tells_the_log_nothing_and_others_by_their_names() {
+        let up = Peer { condition: Condition::Up, epoch: 1 };
+        let desk = Desk::new(&[(USES, up), (USES + 1, up), (CLIENTS, up), (CLIENTS + 1, up)]);
+        let session = |client| Session { client, client_name: format!("c{client}"), ..Default::default() };
+        let provided =
+            |name: &str, client| Provided { name: name.into(), sessions: vec![session(client)], ..Default::default() };
+        let used = |name: &str| Use { name: name.into(), ..Default::default() };
+        let (uses, provides) = (vec![used("log"), used("tcp")], vec![provided("first", 5), provided("second", 5)]);
+        let start = Box::leak(Box::new(StartInfo { uses, provides, ..Default::default() }));
+        let env = Env::with_page(start, Some(desk.page()));
+        desk.set(USES, Condition::Down, 1);
+        desk.set(USES + 1, Condition::Down, 1);
+        desk.set(CLIENTS + 1, Condition::Restarting, 1);
+        let changes: Vec<PeerChange> = env.peer_changes().collect();
+        let [tcp, second] = &changes[..] else { panic!("{changes:?}") };
+        assert_eq!(tcp.of_use("tcp"), Some(PeerNews::Gone(Condition::Down)));
+        assert_eq!((tcp.of_use("first"), tcp.of_client("tcp")), (None, None));
+        let news = (ClientId { instance: 5 }, PeerNews::Gone(Condition::Restarting));
+        assert_eq!((second.of_client("first"), second.of_client("second")), (None, Some(news)));
+        assert_eq!((second.of_use("second"), second.session.name), (None, "c5"));
     }
 
     #[test]

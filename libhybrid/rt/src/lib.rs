@@ -28,6 +28,7 @@ mod heap;
 mod logger;
 #[cfg(target_os = "none")]
 mod panic;
+mod peers;
 mod port;
 mod serve;
 mod slots;
@@ -43,5 +44,7 @@ pub use entry::{RootMemory, stop};
 pub use entry::{component_entry, root_entry};
 pub use env::{Env, SessionHandle};
 pub use gauge::heap_in_use;
+pub use hybrid_start::peers::Condition;
+pub use peers::{PeerChange, PeerNews};
 pub use serve::{Component, serve_endpoint};
 pub use time::now_ns;

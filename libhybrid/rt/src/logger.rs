@@ -1,5 +1,6 @@
 //! The `log` crate's records as records of the "log" session's ring; never waits, counts what it drops.
-use crate::{Bell, Env, now_ns};
+use crate::peers::{PeerChange, PeerNews};
+use crate::{Bell, Env, SessionHandle, now_ns};
 use alloc::borrow::Cow;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -8,7 +9,7 @@ use log::LevelFilter;
 use spinning_top::Spinlock;
 
 /// Name of the use that every component has.
-const USE: &str = "log";
+pub(crate) const USE: &str = "log";
 /// Parameter that sets the least severe level that is written: off, error, warn, info, debug or trace.
 const LEVEL: &str = "log_level";
 
@@ -20,11 +21,16 @@ pub(crate) fn set_up(env: &Env) {
     if !env.has_use(USE) {
         return;
     }
-    let session = env.session(USE);
-    if let Ok(rings) = SinkRings::client(session.region()) {
-        *LOGGER.sink.lock() = Some(Sink { rings, bell: session.bell });
-        log::set_max_level(level(env.parameter(LEVEL)));
-        let _only_the_first_counts = log::set_logger(&LOGGER);
+    LOGGER.attach(&env.session(USE));
+    log::set_max_level(level(env.parameter(LEVEL)));
+    let _only_the_first_counts = log::set_logger(&LOGGER);
+}
+
+/// What happened to the log itself.
+pub(crate) fn on_peer(change: &PeerChange) {
+    match change.news {
+        PeerNews::Gone(_) => LOGGER.detach(),
+        PeerNews::Back => LOGGER.attach(&change.session),
     }
 }
 
@@ -37,6 +43,18 @@ struct Logger {
     sink: Spinlock<Option<Sink>>,
     /// Records that found no room since the last one that did.
     dropped: AtomicU32,
+}
+
+impl Logger {
+    fn attach(&self, session: &SessionHandle) {
+        let rings = SinkRings::client(session.region()).ok();
+        *self.sink.lock() = rings.map(|rings| Sink { rings, bell: session.bell });
+    }
+
+    /// What is written while nobody reads is counted as dropped, and the next log is told.
+    fn detach(&self) {
+        *self.sink.lock() = None;
+    }
 }
 
 struct Sink {
@@ -174,6 +192,24 @@ mod tests {
         write(&logger, log::Level::Info, "room again");
         let record = server.records.pop(&mut scratch).unwrap().unwrap();
         assert_eq!((record.dropped_before, record.text.as_ref()), (1000 - fitted, "room again"));
+    }
+
+    #[test]
+    fn records_while_the_log_is_gone_are_counted_in_the_first_of_the_next_epoch() {
+        let region = Region::on_heap(sink::REGION_BYTES);
+        let logger = logger(&region);
+        write(&logger, log::Level::Info, "to the old one");
+        logger.detach();
+        write(&logger, log::Level::Info, "to nobody");
+        write(&logger, log::Level::Info, "to nobody");
+        let region = region.at_epoch(2);
+        let mut server = SinkRings::server(&region).unwrap();
+        let rings = SinkRings::client(&region).unwrap();
+        *logger.sink.lock() = Some(Sink { rings, bell: Bell::default() });
+        write(&logger, log::Level::Info, "hello");
+        let mut scratch = Vec::new();
+        let record = server.records.pop(&mut scratch).unwrap().unwrap();
+        assert_eq!((record.dropped_before, record.text.as_ref()), (2, "hello"));
     }
 
     #[test]

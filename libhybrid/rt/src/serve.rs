@@ -1,5 +1,8 @@
 //! The server loop: one event after the other, answers fused with the next wait.
+use crate::bell::SUPERVISION;
+use crate::peers::{PeerChange, PeerNews};
 use crate::port::{Event, KernelPort, Port};
+use crate::{Env, gauge};
 use alloc::boxed::Box;
 use hybrid_ipc::{Incoming, Outgoing, Refusal};
 use hybrid_sys::{Endpoint, Reply};
@@ -13,16 +16,23 @@ pub trait Component {
     /// Bells rang or interrupts came: look at the rings, pull the events, acknowledge the interrupts of these bits.
     /// A bit may come without anything new, and stands for any number of ringings.
     fn on_bell(&mut self, bits: u64);
+
+    /// A peer died, or is there again: see [`PeerNews`]. Comes before any event of the new instance; after `Back`, [`Self::on_bell`] is
+    /// called with the session's bit, since there may be records already.
+    fn on_peer(&mut self, change: &PeerChange) {
+        let _nothing_is_held_for_it = change;
+    }
 }
 
 /// Serves the calls that come through `endpoint`, and the bells of the notification that is bound to this thread, for
 /// ever. `generation` is that of the badges it minted. For root tasks; components have `Env::serve`.
 pub fn serve_endpoint(endpoint: Endpoint, reply: Reply, generation: u16, component: &mut impl Component) -> ! {
-    serve_on(KernelPort { endpoint, reply }, generation, component)
+    serve_on(KernelPort { endpoint, reply }, None, generation, component)
 }
 
-pub(crate) fn serve_on(mut port: impl Port, generation: u16, component: &mut impl Component) -> ! {
-    let mut server = Server::new(generation);
+/// With an `env`, the component is told of its peers and its pings are answered.
+pub(crate) fn serve_on(mut port: impl Port, env: Option<Env>, generation: u16, component: &mut impl Component) -> ! {
+    let mut server = Server::new(generation, env);
     loop {
         server.turn(&mut port, component);
     }
@@ -32,6 +42,7 @@ pub(crate) fn serve_on(mut port: impl Port, generation: u16, component: &mut imp
 pub(crate) struct Server {
     /// Badges of other generations are stale.
     generation: u16,
+    env: Option<Env>,
     incoming: Box<Incoming>,
     outgoing: Box<Outgoing>,
     /// Whether `outgoing` answers a call that waits for it.
@@ -39,9 +50,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(generation: u16) -> Self {
+    pub(crate) fn new(generation: u16, env: Option<Env>) -> Self {
         Self {
             generation,
+            env,
             incoming: Box::new(Incoming::new()),
             outgoing: Box::new(Outgoing::new()),
             owes_answer: false,
@@ -50,16 +62,46 @@ impl Server {
 
     /// Sends the answer that is owed, waits for one event and hands it to the component.
     pub(crate) fn turn(&mut self, port: &mut impl Port, component: &mut impl Component) {
-        crate::gauge::publish();
+        gauge::publish();
+        if let Some(env) = &self.env {
+            env.answer_ping();
+        }
         let event = if self.owes_answer {
             port.answer_and_receive(&self.outgoing, &mut self.incoming)
         } else {
             port.receive(&mut self.incoming)
         };
         self.owes_answer = event == Event::Call;
-        match event {
-            Event::Bells(bits) => component.on_bell(bits),
-            Event::Call => self.answer(port, component),
+        let rung = match event {
+            Event::Bells(bits) => bits & !SUPERVISION,
+            Event::Call => 0,
+        };
+        self.tell(component, rung);
+        if event == Event::Call {
+            self.answer(port, component);
+        }
+        self.hand_on_stashed(component);
+    }
+
+    /// Tells what happened to peers, then rings: the bells in `rung`, and those of sessions that begin anew.
+    fn tell(&self, component: &mut impl Component, rung: u64) {
+        let mut bits = rung;
+        while let Some(change) = self.env.and_then(|env| env.next_change()) {
+            component.on_peer(&change);
+            if change.news == PeerNews::Back {
+                bits |= change.session.mask();
+            }
+        }
+        if bits != 0 {
+            component.on_bell(bits);
+        }
+    }
+
+    /// Bells that rang while the component waited for a server to come back. More may ring that way meanwhile; each such wait is for a server
+    /// that died once more, so this ends.
+    fn hand_on_stashed(&self, component: &mut impl Component) {
+        while let Some(bits) = self.env.map(|env| env.take_stashed()).filter(|bits| *bits != 0) {
+            self.tell(component, bits);
         }
     }
 
@@ -79,11 +121,20 @@ impl Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::tests::Desk;
     use hybrid_ipc::{Badge, CapSlot, ClientId, reply};
+    use hybrid_start::peers::{Condition, Peer, client_word, use_word};
+    use hybrid_start::{Provided, Session, StartInfo, Use};
 
     enum Step {
-        Call { badge: Badge, label: u64, cap: Option<CapSlot> },
+        Call {
+            badge: Badge,
+            label: u64,
+            cap: Option<CapSlot>,
+        },
         Bells(u64),
+        /// What securityd does while the component waits for this event.
+        Meanwhile(Box<dyn FnOnce()>, Box<Step>),
     }
 
     #[derive(Default)]
@@ -95,7 +146,13 @@ mod tests {
 
     impl Port for Script {
         fn receive(&mut self, incoming: &mut Incoming) -> Event {
-            match self.steps.pop_front().expect("the test scripts every event") {
+            let mut step = self.steps.pop_front().expect("the test scripts every event");
+            while let Step::Meanwhile(act, next) = step {
+                act();
+                step = *next;
+            }
+            match step {
+                Step::Meanwhile(..) => unreachable!("unpacked above"),
                 Step::Bells(bits) => Event::Bells(bits),
                 Step::Call { badge, label, cap } => {
                     incoming.receive(badge.0, label, 1, [label * 10, 0, 0, 0], cap, |_| 0);
@@ -131,6 +188,54 @@ mod tests {
         }
     }
 
+    /// A component with one use and one client, which writes down in order what happens to it.
+    struct Diary {
+        env: Env,
+        desk: std::rc::Rc<Desk>,
+        lines: Vec<String>,
+    }
+
+    impl Component for Diary {
+        fn on_call(&mut self, incoming: &Incoming, _: &mut Outgoing) {
+            self.lines.push(format!("call {}, pings answered to {}", incoming.label(), self.desk.answered()));
+            if incoming.label() == 2 {
+                // The server that this call needs is being started anew: bell 3 rings meanwhile, then it is there.
+                self.desk.set(use_word(0).unwrap(), Condition::Restarting, 1);
+                let desk = &self.desk;
+                assert!(self.env.peers_for_test().renew(0, || {
+                    desk.set(use_word(0).unwrap(), Condition::Up, 2);
+                    1 << 3
+                }));
+                self.lines.push("served".into());
+            }
+        }
+        fn on_bell(&mut self, bits: u64) {
+            self.lines.push(format!("bells {bits:#b}"));
+        }
+        fn on_peer(&mut self, change: &PeerChange) {
+            let epoch = self.env.peers_for_test().epoch(usize::from(change.session.client.is_some()));
+            self.lines.push(format!("{} {:?}, epoch {epoch}", change.interface, change.news));
+        }
+    }
+
+    fn diary(steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
+        let up = Peer { condition: Condition::Up, epoch: 1 };
+        let desk = std::rc::Rc::new(Desk::new(&[(use_word(0).unwrap(), up), (client_word(0).unwrap(), up)]));
+        let session = Session { client: 4, client_name: "c".into(), bell_bit: Some(1), ..Default::default() };
+        let provides = vec![Provided { name: "door".into(), sessions: vec![session], ..Default::default() }];
+        let uses = vec![Use { name: "store".into(), bell_bit: Some(2), ..Default::default() }];
+        let start = Box::leak(Box::new(StartInfo { uses, provides, ..Default::default() }));
+        let env = Env::with_page(start, Some(desk.page()));
+        let steps = steps(desk.clone());
+        let count = steps.len();
+        let mut script = Script { steps: steps.into(), ..Script::default() };
+        let (mut server, mut diary) = (Server::new(3, Some(env)), Diary { env, desk, lines: Vec::new() });
+        for _ in 0..count {
+            server.turn(&mut script, &mut diary);
+        }
+        diary.lines
+    }
+
     fn badge(generation: u16) -> Badge {
         Badge::new(ClientId { instance: 4 }, 0, generation)
     }
@@ -138,7 +243,7 @@ mod tests {
     fn run(steps: Vec<Step>) -> (Script, Echo) {
         let count = steps.len();
         let mut script = Script { steps: steps.into(), ..Script::default() };
-        let (mut server, mut echo) = (Server::new(3), Echo::default());
+        let (mut server, mut echo) = (Server::new(3, None), Echo::default());
         for _ in 0..count {
             server.turn(&mut script, &mut echo);
         }
@@ -160,6 +265,61 @@ mod tests {
         let (script, echo) = run(vec![call(2), call(4), call(3), Step::Bells(0)]);
         assert_eq!(script.answers, [(reply::STALE, 0), (reply::STALE, 0), (reply::OK, 1)]);
         assert_eq!(echo.calls, [1]);
+    }
+
+    #[test]
+    fn peer_is_gone_then_back_then_its_events_come() {
+        let client = client_word(0).unwrap();
+        let lines = diary(|desk| {
+            let (other, again) = (desk.clone(), desk);
+            let call = Step::Call { badge: badge(3), label: 1, cap: None };
+            let restart = Box::new(move || {
+                other.set(client, Condition::Restarting, 1);
+                other.set(client, Condition::Up, 2);
+            });
+            let stop = Box::new(move || again.set(client, Condition::Down, 2));
+            vec![
+                Step::Bells(1),
+                Step::Meanwhile(restart, Box::new(call)),
+                Step::Meanwhile(stop, Box::new(Step::Bells(SUPERVISION))),
+                Step::Bells(SUPERVISION),
+                Step::Bells(SUPERVISION | 1),
+            ]
+        });
+        let expected = [
+            "bells 0b1",
+            "door Gone(Restarting), epoch 1",
+            "door Back, epoch 2",
+            "bells 0b10",
+            "call 1, pings answered to 0",
+            "door Gone(Down), epoch 2",
+            "bells 0b1",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn bells_that_ring_during_a_wait_for_a_server_come_after_the_event() {
+        let lines = diary(|_| vec![Step::Call { badge: badge(3), label: 2, cap: None }]);
+        let expected = [
+            "call 2, pings answered to 0",
+            "served",
+            "store Gone(Restarting), epoch 1",
+            "store Back, epoch 2",
+            "bells 0b1100",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn ping_is_answered_only_between_two_events() {
+        let call = || Step::Call { badge: badge(3), label: 1, cap: None };
+        let lines = diary(|desk| {
+            let act = Box::new(move || desk.ping(7));
+            vec![Step::Meanwhile(act, Box::new(call())), call()]
+        });
+        // Asked during the wait, the first handler has not answered; the loop does, before it waits again.
+        assert_eq!(lines, ["call 1, pings answered to 0", "call 1, pings answered to 7"]);
     }
 
     #[test]

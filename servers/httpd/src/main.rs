@@ -11,9 +11,9 @@ use libhybrid::interfaces::net::stack::{TcpClient, TcpClientRings, TcpCommand, T
 use libhybrid::interfaces::provider::{self, Error, Host, HostRings, HostServerRings, Request, dispatch_host};
 use libhybrid::interfaces::security::{AccessClient, Decision, Protocol, Transport};
 use libhybrid::interfaces::time::AlarmClient;
-use libhybrid::ipc::{ClientId, Incoming, Outgoing};
+use libhybrid::ipc::{CallError, ClientId, Incoming, Outgoing};
 use libhybrid::ring::{Producer, RingError};
-use libhybrid::{Component, EndpointCaller, Env, SessionHandle, now_ns};
+use libhybrid::{Component, EndpointCaller, Env, PeerChange, PeerNews, SessionHandle, now_ns};
 
 libhybrid::component!(run);
 
@@ -24,11 +24,8 @@ const BACKLOG: u16 = 128;
 
 fn run(env: Env) -> ! {
     let port = env.parameter("port").and_then(|port| port.parse().ok()).unwrap_or(PORT);
-    let mut httpd = Httpd::new(&env);
-    match TcpClient::new(env.client("tcp")).listen(port, BACKLOG) {
-        Ok(_) => log::info!("listening on port {port}"),
-        Err(error) => log::error!("cannot listen on port {port}: {error:?}"),
-    }
+    let mut httpd = Httpd::new(&env, port);
+    httpd.listen();
     httpd.work();
     env.serve(&mut httpd)
 }
@@ -45,6 +42,8 @@ struct World {
 struct Httpd {
     server: Server,
     world: World,
+    tcp: TcpClient<EndpointCaller>,
+    port: u16,
     stack: SessionHandle,
     sessions: Vec<SessionHandle>,
     alarm: AlarmClient<EndpointCaller>,
@@ -57,7 +56,7 @@ struct Httpd {
 }
 
 impl Httpd {
-    fn new(env: &Env) -> Self {
+    fn new(env: &Env, port: u16) -> Self {
         let (stack, sessions) = (env.session("tcp"), env.provided("providers"));
         let rings = |session: &SessionHandle| HostRings::server(session.region());
         let providers: Result<Vec<_>, RingError> = sessions.iter().map(rings).collect();
@@ -72,6 +71,8 @@ impl Httpd {
                 access: AccessClient::new(env.client("access")),
                 undecided: 0,
             },
+            tcp: TcpClient::new(env.client("tcp")),
+            port,
             stack,
             lost: alloc::vec![false; sessions.len()],
             sessions,
@@ -81,6 +82,14 @@ impl Httpd {
             is_alarm_lost: false,
             is_stack_lost: false,
             scratch: Vec::new(),
+        }
+    }
+
+    fn listen(&mut self) {
+        match self.tcp.listen(self.port, BACKLOG) {
+            Ok(_) => log::info!("listening on port {}", self.port),
+            Err(CallError::ServerDied) => log::warn!("no stack yet: listening on port {} when it is back", self.port),
+            Err(error) => log::error!("cannot listen on port {}: {error:?}", self.port),
         }
     }
 
@@ -108,6 +117,8 @@ impl Httpd {
         }
         match self.alarm.set(now_ns().saturating_add(TICK_NS)) {
             Ok(()) => self.is_armed = true,
+            // httpd is told when it is back.
+            Err(CallError::ServerDied) => self.is_alarm_lost = true,
             Err(error) => {
                 log::error!("the alarm cannot be set: {error:?}; slow clients and providers are not cut off any more");
                 self.is_alarm_lost = true;
@@ -171,6 +182,52 @@ impl Component for Httpd {
             self.server.on_tick(now_ns(), &mut self.world);
         }
         self.work();
+    }
+
+    fn on_peer(&mut self, change: &PeerChange) {
+        if let Some((client, news)) = change.of_client("providers") {
+            if let Some(session) = self.session_of(client) {
+                self.on_provider(session, news, &change.session);
+            }
+        } else if let Some(news) = change.of_use("tcp") {
+            self.on_stack(news, &change.session);
+        } else if let Some(news) = change.of_use("alarm") {
+            (self.is_armed, self.is_alarm_lost) = (false, news != PeerNews::Back);
+        }
+        self.work();
+    }
+}
+
+impl Httpd {
+    fn on_provider(&mut self, session: usize, news: PeerNews, handle: &SessionHandle) {
+        match news {
+            PeerNews::Gone(_) => {
+                self.lost[session] = true;
+                self.server.on_provider_gone(session, &mut self.world);
+            }
+            PeerNews::Back => {
+                if let Ok(rings) = HostRings::server(handle.region()) {
+                    self.world.providers[session] = rings;
+                    self.lost[session] = false;
+                }
+            }
+        }
+    }
+
+    fn on_stack(&mut self, news: PeerNews, handle: &SessionHandle) {
+        match news {
+            PeerNews::Gone(_) => {
+                self.is_stack_lost = true;
+                self.server.on_stack_lost(&mut self.world);
+            }
+            PeerNews::Back => {
+                if let Ok(rings) = TcpRings::client(handle.region()) {
+                    self.world.stack = rings;
+                    self.is_stack_lost = false;
+                    self.listen();
+                }
+            }
+        }
     }
 }
 

@@ -49,6 +49,20 @@ impl Logd {
         self.sinks.push(Sink::new(source, name, rings));
     }
 
+    /// The writer at `place` is gone. Collect before: its last words may be in the ring.
+    pub fn end_sink(&mut self, place: usize) {
+        if let Some(sink) = self.sinks.get_mut(place) {
+            sink.end();
+        }
+    }
+
+    /// The writer at `place` was started anew, with these rings.
+    pub fn begin_sink(&mut self, place: usize, rings: SinkServerRings) {
+        if let Some(sink) = self.sinks.get_mut(place) {
+            sink.begin(rings);
+        }
+    }
+
     /// Writes an entry of logd's own.
     pub fn note(&mut self, level: Level, text: &str, now: u64) {
         let mut end = text.len().min(TEXT_MAX);
@@ -79,6 +93,11 @@ impl Logd {
                 self.note(Level::Error, &text, now);
             }
         }
+    }
+
+    /// The console died with this many bytes of its ring not taken; see [`Printer::rewind`].
+    pub fn rewind(&mut self, untaken: usize) {
+        self.printer.rewind(untaken);
     }
 
     /// Prints what is not printed yet; see [`Printer::print`].

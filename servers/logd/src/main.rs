@@ -9,7 +9,7 @@ use libhybrid::interfaces::console::{OutputClientRings, OutputRings};
 use libhybrid::interfaces::log::{Level, ReaderServer, SinkRings};
 use libhybrid::ipc::{Dispatch, Incoming, Outgoing};
 use libhybrid::ring::RingError;
-use libhybrid::{Component, Env, SessionHandle, now_ns};
+use libhybrid::{Component, Env, PeerChange, PeerNews, SessionHandle, now_ns};
 use logd::{Logd, PIECE_MAX, STORE_LIMIT};
 
 libhybrid::component!(run);
@@ -104,5 +104,51 @@ impl Component for Wiring {
 
     fn on_bell(&mut self, _bits: u64) {
         self.work();
+    }
+
+    fn on_peer(&mut self, change: &PeerChange) {
+        if let Some((client, news)) = change.of_client("sink") {
+            if let Some(place) = self.writers.iter().position(|writer| writer.client == Some(client)) {
+                self.on_writer(place, news, &change.session);
+            }
+        } else if let Some((client, PeerNews::Gone(_))) = change.of_client("reader") {
+            self.server.objects.close_client(client);
+        } else if let Some(news) = change.of_use("console") {
+            self.on_console(news, &change.session);
+        }
+    }
+}
+
+impl Wiring {
+    fn on_writer(&mut self, place: usize, news: PeerNews, session: &SessionHandle) {
+        match news {
+            PeerNews::Gone(_) => {
+                self.work();
+                self.server.server.end_sink(place);
+            }
+            PeerNews::Back => {
+                if let Ok(rings) = SinkRings::server(session.region()) {
+                    self.server.server.begin_sink(place, rings);
+                }
+            }
+        }
+    }
+
+    /// While the console is gone nothing is printed; then it goes on where the old one stopped, as far as entries are still kept.
+    fn on_console(&mut self, news: PeerNews, session: &SessionHandle) {
+        match news {
+            PeerNews::Gone(_) => {
+                let ring = self.output.output.ring();
+                let untaken = ring.room().map_or(0, |room| ring.record_max() - room);
+                self.server.server.rewind(untaken);
+                self.is_console_lost = true;
+            }
+            PeerNews::Back => {
+                if let Ok(output) = OutputRings::client(session.region()) {
+                    self.output = output;
+                    self.is_console_lost = false;
+                }
+            }
+        }
     }
 }

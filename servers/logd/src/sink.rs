@@ -58,6 +58,17 @@ impl Sink {
         Collected { must_ring: self.rings.records.release(), is_lost_now: false }
     }
 
+    /// The writer is gone: its ring is not looked at until the next one begins.
+    pub fn end(&mut self) {
+        self.is_lost = true;
+    }
+
+    /// The writer was started anew; it goes on under the same name.
+    pub fn begin(&mut self, rings: SinkServerRings) {
+        self.rings = rings;
+        self.is_lost = false;
+    }
+
     fn lose(&mut self) -> Collected {
         self.is_lost = true;
         Collected { must_ring: false, is_lost_now: true }

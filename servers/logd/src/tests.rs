@@ -231,3 +231,62 @@ fn reader_follows_over_ipc() {
     assert!(reader.open(u16::MAX).is_ok());
     let _ = log::NAME_MAX;
 }
+
+#[test]
+fn writer_that_is_started_anew_goes_on_under_its_name() {
+    let mut logd = Logd::new(65536, "logd");
+    let region = Region::on_heap(sink::REGION_BYTES);
+    logd.add_sink("app", SinkRings::server(&region).expect("fits"));
+    let mut first = SinkRings::client(&region).expect("fits");
+    first.records.push(&record("last words")).expect("room");
+    logd.collect(1, |_| {});
+    logd.end_sink(0);
+    // What a client that counts as gone still writes is not read.
+    first.records.push(&record("too late")).expect("room");
+    logd.collect(2, |_| {});
+    let region = region.at_epoch(2);
+    logd.begin_sink(0, SinkRings::server(&region).expect("fits"));
+    let mut second = SinkRings::client(&region).expect("fits");
+    second.records.push(&record("hello again")).expect("room");
+    logd.collect(3, |_| {});
+    let text = lines(&mut logd);
+    assert_eq!(text.len(), 2, "{text:#?}");
+    assert!(text[0].ends_with("app: last words") && text[1].ends_with("app: hello again"), "{text:#?}");
+}
+
+/// A console that takes some of what it is offered and dies: what it printed and what its successor prints together are all lines.
+#[test]
+fn console_that_dies_costs_no_line() {
+    use hybrid_interfaces::console::{OutputRings, output};
+    for taken in 0..12 {
+        let mut logd = Logd::new(65536, "logd");
+        for number in 0..8 {
+            logd.note(Level::Info, &format!("entry {number} {}", "x".repeat(number * 100)), number as u64);
+        }
+        let all = lines(&mut logd);
+        let mut logd = Logd::new(65536, "logd");
+        for number in 0..8 {
+            logd.note(Level::Info, &format!("entry {number} {}", "x".repeat(number * 100)), number as u64);
+        }
+        let region = Region::on_heap(output::REGION_BYTES);
+        let (mut client, mut server) =
+            (OutputRings::client(&region).expect("fits"), OutputRings::server(&region).expect("fits"));
+        assert!(!logd.print(|piece| client.output.push(piece).is_ok()));
+        let (mut printed, mut scratch) = (Vec::new(), Vec::new());
+        for _ in 0..taken {
+            if let Some(piece) = server.output.pop(&mut scratch).expect("sound") {
+                printed.extend_from_slice(piece);
+            }
+        }
+        // Of the last piece that it took, it printed nothing.
+        printed.truncate(printed.len().saturating_sub(1));
+        let ring = client.output.ring();
+        let untaken = ring.record_max() - ring.room().expect("sound");
+        logd.rewind(untaken);
+        printed.push(b'\n');
+        let mut printed = String::from_utf8(printed).expect("text").lines().map(str::to_owned).collect::<Vec<_>>();
+        printed.extend(lines(&mut logd));
+        assert!(all.iter().all(|line| printed.contains(line)), "after {taken}: {printed:#?}");
+        assert!(printed.len() <= all.len() + 3, "after {taken}, too much twice: {printed:#?}");
+    }
+}

@@ -28,7 +28,7 @@ pub use event::{Answer, Clients, CloseReason, Command, Event, Refusal};
 pub use parameters::{Fallback, Parameters};
 pub use port::{FRAME_MAX, FRAME_SENT_MAX, Frames, Traffic};
 pub use resolver::QUERIES_MAX;
-pub use server::{Interfaces, Netd};
+pub use server::{Interfaces, Kind, Netd};
 pub use sessions::{LinkPort, ResolverSession, TcpSession, UdpSession};
 pub use smoltcp::time::Instant;
 pub use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};

@@ -8,20 +8,61 @@ use libhybrid::interfaces::net::link::{LinkClient, LinkRings};
 use libhybrid::interfaces::net::stack::{TcpRings, UdpRings};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{Incoming, Outgoing};
-use libhybrid::{Component, EndpointCaller, Env, SessionHandle, log, now_ns};
-use netd::{EthernetAddress, Interfaces, LinkPort, Netd, Parameters, ResolverSession, Stack, TcpSession, UdpSession};
+use libhybrid::{Component, EndpointCaller, Env, PeerChange, PeerNews, SessionHandle, log, now_ns};
+use netd::{
+    EthernetAddress, Interfaces, Kind, LinkPort, Netd, Parameters, ResolverSession, Stack, TcpSession, UdpSession,
+};
 
 libhybrid::component!(run);
 
-struct Wired(Netd<EndpointCaller>);
+struct Wired {
+    netd: Netd<EndpointCaller>,
+    link: LinkClient<EndpointCaller>,
+}
 
 impl Component for Wired {
     fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
-        self.0.call(incoming, outgoing);
+        self.netd.call(incoming, outgoing);
     }
 
     fn on_bell(&mut self, _bits: u64) {
-        self.0.turn();
+        self.netd.turn();
+    }
+
+    fn on_peer(&mut self, change: &PeerChange) {
+        match (change.of_use("link"), change.of_use("alarm")) {
+            (Some(PeerNews::Gone(_)), _) => self.netd.on_link_gone(),
+            (Some(PeerNews::Back), _) => self.on_link(&change.session),
+            (_, Some(PeerNews::Gone(_))) => self.netd.on_alarm_gone(),
+            (_, Some(PeerNews::Back)) => self.netd.on_alarm(),
+            (None, None) => self.on_client(change),
+        }
+    }
+}
+
+impl Wired {
+    fn on_link(&mut self, session: &SessionHandle) {
+        match (self.link.properties(), LinkRings::client(session.region())) {
+            (Ok(properties), Ok(rings)) => self.netd.on_link(EthernetAddress(properties.mac), rings),
+            // It died once more, and its next instance is told as this one was.
+            (Err(error), _) => log::warn!("the driver does not answer: {error}"),
+            (_, Err(error)) => log::error!("the link cannot be used: {error}"),
+        }
+    }
+
+    fn on_client(&mut self, change: &PeerChange) {
+        for (name, kind) in [("tcp", Kind::Tcp), ("udp", Kind::Udp), ("resolver", Kind::Resolver)] {
+            match (change.of_client(name), kind) {
+                (Some((client, PeerNews::Gone(_))), _) => self.netd.on_client_gone(kind, client),
+                (Some((client, PeerNews::Back)), Kind::Tcp) => {
+                    self.netd.on_tcp_client(client, TcpRings::server(change.session.region()).ok());
+                }
+                (Some((client, PeerNews::Back)), Kind::Udp) => {
+                    self.netd.on_udp_client(client, UdpRings::server(change.session.region()).ok());
+                }
+                (Some((_, PeerNews::Back)), Kind::Resolver) | (None, _) => {}
+            }
+        }
     }
 }
 
@@ -30,7 +71,8 @@ fn run(env: Env) -> ! {
         log::error!("parameter `{name}` makes no sense; all are ignored");
         Parameters::default()
     });
-    let mac = match LinkClient::new(env.client("link")).properties() {
+    let mut link = LinkClient::new(env.client("link"));
+    let mac = match link.properties() {
         Ok(properties) => EthernetAddress(properties.mac),
         Err(error) => {
             log::error!("the driver does not answer: {error:?}");
@@ -66,7 +108,7 @@ fn run(env: Env) -> ! {
         now_ns,
     );
     netd.turn();
-    env.serve(&mut Wired(netd))
+    env.serve(&mut Wired { netd, link })
 }
 
 fn sessions<T>(env: &Env, name: &str, make: impl Fn(u16, &SessionHandle) -> T) -> Vec<T> {

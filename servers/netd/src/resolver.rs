@@ -74,6 +74,15 @@ impl Resolver {
         Ok(id)
     }
 
+    /// The session is over: its open queries are called off, its answers forgotten.
+    pub(crate) fn end_session(&mut self, session: u16, base: &mut SocketSet<'static>) {
+        let socket = base.get_mut::<Socket<'_>>(self.socket);
+        for query in self.queries.extract_if(.., |query| query.session == session) {
+            // Those in `open` were started and their results not taken, which is what smoltcp asks of a handle.
+            query.open.into_iter().for_each(|handle| socket.cancel_query(handle));
+        }
+    }
+
     /// Takes the answers that have come, and rings for each query that is complete.
     pub(crate) fn collect<C: Clients>(&mut self, base: &mut SocketSet<'static>, clients: &mut C) {
         for query in &mut self.queries {

@@ -4,12 +4,13 @@ use crate::sessions::{LinkPort, ResolverSession, Sessions, TcpSession, UdpSessio
 use crate::stack::{SessionCounts, Stack};
 use crate::{EthernetAddress, Parameters, wire};
 use alloc::vec::Vec;
+use libhybrid::interfaces::net::link::LinkClientRings;
 use libhybrid::interfaces::net::stack::{
-    self as idl, Network, NetworkConfiguration, NetworkCounters, Resolver, ResolverResolved, Tcp, Udp, UdpBind,
-    dispatch_network, dispatch_resolver, dispatch_tcp, dispatch_udp,
+    self as idl, Network, NetworkConfiguration, NetworkCounters, Resolver, ResolverResolved, Tcp, TcpServerRings, Udp,
+    UdpBind, UdpServerRings, dispatch_network, dispatch_resolver, dispatch_tcp, dispatch_udp,
 };
 use libhybrid::interfaces::time::AlarmClient;
-use libhybrid::ipc::{Caller, ClientId, Incoming, Outgoing, Refusal as Protocol};
+use libhybrid::ipc::{CallError, Caller, ClientId, Incoming, Outgoing, Refusal as Protocol};
 use libhybrid::ring::RingError;
 use smoltcp::time::Instant;
 
@@ -29,6 +30,17 @@ pub struct Interfaces {
     pub network: u8,
 }
 
+/// An interface whose clients hold something here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Tcp.
+    Tcp,
+    /// Udp.
+    Udp,
+    /// Resolver.
+    Resolver,
+}
+
 /// The stack between its driver, its clients and its alarm.
 pub struct Netd<C: Caller> {
     stack: Stack,
@@ -40,6 +52,8 @@ pub struct Netd<C: Caller> {
     armed: Option<Instant>,
     /// The alarm does not answer. The stack goes on with what bells bring; only what nobody rings for stands still.
     is_alarm_lost: bool,
+    /// As above, but for a reason that the alarm's new instance does not end.
+    is_alarm_refused: bool,
     /// Losses that were logged.
     told: u64,
     now: fn() -> u64,
@@ -69,6 +83,7 @@ impl<C: Caller> Netd<C> {
             alarm,
             armed: None,
             is_alarm_lost: false,
+            is_alarm_refused: false,
             told: 0,
             now,
             scratch: Vec::new(),
@@ -185,6 +200,86 @@ impl<C: Caller> Netd<C> {
         can_sleep
     }
 
+    /// What securityd does when the alarm was started anew: a capability for the new instance in the same slot.
+    #[cfg(test)]
+    pub(crate) fn renew_alarm(&mut self, alarm: AlarmClient<C>) {
+        self.alarm = alarm;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn connection_count(&self) -> usize {
+        self.stack.connection_count()
+    }
+
+    /// A client is gone: what it had is freed, its peers get resets, its ports refuse.
+    pub fn on_client_gone(&mut self, interface: Kind, client: ClientId) {
+        match interface {
+            Kind::Tcp => {
+                if let Ok(session) = position(&self.sessions.tcp, client, |session| session.client) {
+                    self.sessions.tcp[usize::from(session)].replace(None);
+                    self.stack.end_tcp_session(session);
+                }
+            }
+            Kind::Udp => {
+                if let Ok(session) = position(&self.sessions.udp, client, |session| session.client) {
+                    self.sessions.udp[usize::from(session)].replace(None);
+                    self.stack.end_udp_session(session);
+                }
+            }
+            Kind::Resolver => {
+                if let Ok(session) = position(&self.sessions.resolver, client, |session| session.client) {
+                    self.stack.end_resolver_session(session);
+                }
+            }
+        }
+        self.turn();
+    }
+
+    /// A client of Tcp was started anew and has these rings.
+    pub fn on_tcp_client(&mut self, client: ClientId, rings: Option<TcpServerRings>) {
+        if let Ok(session) = position(&self.sessions.tcp, client, |session| session.client) {
+            self.sessions.tcp[usize::from(session)].replace(rings);
+            self.stack.begin_tcp_session(session);
+        }
+    }
+
+    /// A client of Udp was started anew and has these rings.
+    pub fn on_udp_client(&mut self, client: ClientId, rings: Option<UdpServerRings>) {
+        if let Ok(session) = position(&self.sessions.udp, client, |session| session.client) {
+            self.sessions.udp[usize::from(session)].replace(rings);
+        }
+    }
+
+    /// The driver is gone: frames are lost until it is there again, connections are not.
+    pub fn on_link_gone(&mut self) {
+        self.link.leave();
+    }
+
+    /// The driver was started anew, with these rings. An address other than before (a device that was exchanged) is not taken over.
+    pub fn on_link(&mut self, mac: EthernetAddress, rings: LinkClientRings) {
+        let known = self.stack.configuration().mac;
+        if mac.0 != known {
+            log::error!("the link has another address now ({mac}): netd has to be started anew to use it");
+            return;
+        }
+        self.link.come_back(rings);
+        self.stack.announce(&mut self.link);
+        self.turn();
+    }
+
+    /// The alarm is gone; what was set is forgotten.
+    pub fn on_alarm_gone(&mut self) {
+        self.is_alarm_lost = true;
+        self.armed = None;
+    }
+
+    /// The alarm is there again and knows nothing.
+    pub fn on_alarm(&mut self) {
+        self.is_alarm_lost = false;
+        self.armed = None;
+        self.turn();
+    }
+
     fn end_tcp_session(&mut self, number: usize, error: RingError) {
         log::error!("Tcp client {}: {error}; its session is ended", self.sessions.tcp[number].client);
         self.sessions.tcp[number].rings = None;
@@ -205,14 +300,16 @@ impl<C: Caller> Netd<C> {
     fn set_alarm(&mut self, now: Instant, deadline: Option<Instant>) {
         self.armed = self.armed.filter(|&armed| armed > now);
         let Some(deadline) = deadline else { return };
-        if self.is_alarm_lost || self.armed.is_some_and(|armed| armed <= deadline) {
+        if self.is_alarm_lost || self.is_alarm_refused || self.armed.is_some_and(|armed| armed <= deadline) {
             return;
         }
         let deadline_ns = u64::try_from(deadline.total_micros()).unwrap_or(0).saturating_mul(1000);
         match self.alarm.set(deadline_ns) {
             Ok(()) => self.armed = Some(deadline),
+            // It is told when the alarm is back, if ever.
+            Err(CallError::ServerDied) => self.on_alarm_gone(),
             Err(error) => {
-                self.is_alarm_lost = true;
+                self.is_alarm_refused = true;
                 log::error!("the alarm cannot be set: {error:?}; no retransmissions and time-outs any more");
             }
         }

@@ -15,6 +15,8 @@ pub struct LinkPort {
     rings: LinkClientRings,
     bell: Bell,
     is_dead: bool,
+    /// The driver is gone: frames go nowhere and none come, as on a cable that is pulled out. Connections live on and send again.
+    is_away: bool,
     has_sent: bool,
 }
 
@@ -22,7 +24,17 @@ impl LinkPort {
     /// The driver's rings and bell.
     #[must_use]
     pub fn new(rings: LinkClientRings, bell: Bell) -> Self {
-        Self { rings, bell, is_dead: false, has_sent: false }
+        Self { rings, bell, is_dead: false, is_away: false, has_sent: false }
+    }
+
+    /// The driver is gone.
+    pub(crate) fn leave(&mut self) {
+        self.is_away = true;
+    }
+
+    /// The driver was started anew, with these rings.
+    pub(crate) fn come_back(&mut self, rings: LinkClientRings) {
+        (self.rings, self.is_dead, self.is_away) = (rings, false, false);
     }
 
     fn end(&mut self, error: RingError) {
@@ -34,14 +46,14 @@ impl LinkPort {
 
     /// Tells the driver about frames that were sent.
     pub(crate) fn publish(&mut self) {
-        if core::mem::take(&mut self.has_sent) {
+        if core::mem::take(&mut self.has_sent) && !self.is_away {
             self.bell.ring_if(self.rings.transmit.publish());
         }
     }
 
     /// Before sleeping: sees to it that the driver rings for frames, and for room if there is none. False: do not sleep.
     pub(crate) fn can_sleep(&mut self) -> bool {
-        if self.is_dead {
+        if self.is_dead || self.is_away {
             return true;
         }
         if !self.has_room() {
@@ -66,7 +78,7 @@ impl LinkPort {
 
 impl Frames for LinkPort {
     fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        if self.is_dead {
+        if self.is_dead || self.is_away {
             return None;
         }
         match self.rings.received.ring().pop(buffer) {
@@ -79,6 +91,9 @@ impl Frames for LinkPort {
     }
 
     fn has_room(&mut self) -> bool {
+        if self.is_away {
+            return true;
+        }
         if self.is_dead {
             return false;
         }
@@ -92,6 +107,9 @@ impl Frames for LinkPort {
     }
 
     fn transmit(&mut self, frame: &[u8]) {
+        if self.is_away {
+            return;
+        }
         match self.rings.transmit.push(frame) {
             Ok(()) => self.has_sent = true,
             Err(error) => self.end(error),
@@ -114,6 +132,11 @@ impl TcpSession {
     #[must_use]
     pub fn new(client: u16, rings: Option<TcpServerRings>, bell: Bell) -> Self {
         Self { client, rings, bell, has_news: false, is_full: false }
+    }
+
+    /// The client is gone, or was started anew and has these rings.
+    pub(crate) fn replace(&mut self, rings: Option<TcpServerRings>) {
+        *self = Self::new(self.client, rings, self.bell);
     }
 
     fn push(&mut self, event: Event<'_>) -> bool {
@@ -165,6 +188,11 @@ impl UdpSession {
     #[must_use]
     pub fn new(client: u16, rings: Option<UdpServerRings>, bell: Bell) -> Self {
         Self { client, rings, bell, has_news: false }
+    }
+
+    /// The client is gone, or was started anew and has these rings.
+    pub(crate) fn replace(&mut self, rings: Option<UdpServerRings>) {
+        *self = Self::new(self.client, rings, self.bell);
     }
 
     /// Rings the client for new datagrams, and for room that it waits for.

@@ -13,7 +13,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, HardwareAddress,
+    IpAddress, IpCidr, IpEndpoint, Ipv4Address,
+};
 
 /// Frames taken in by one [`Stack::poll`], so that commands are not kept waiting by a flood.
 const BATCH: usize = 64;
@@ -200,9 +203,14 @@ impl Stack {
         self.tcp.resume(session);
     }
 
-    /// Tcp: the client corrupted its rings; the session is over.
+    /// Tcp: the client corrupted its rings, or died; the session is over. Its ports are closed, its peers get resets.
     pub fn end_tcp_session(&mut self, session: u16) {
         self.tcp.end_session(session);
+    }
+
+    /// Tcp: the client was started anew; its session begins again, with nothing.
+    pub fn begin_tcp_session(&mut self, session: u16) {
+        self.tcp.begin_session(session);
     }
 
     /// Udp: binds a socket; returns it and its port.
@@ -227,7 +235,7 @@ impl Stack {
         self.is_base_ready = true;
     }
 
-    /// Udp: the client corrupted its rings; the session is over.
+    /// Udp: the client corrupted its rings, or died; the session is over. It can bind again.
     pub fn end_udp_session(&mut self, session: u16) {
         self.udp.end_session(session, &mut self.base);
     }
@@ -240,6 +248,29 @@ impl Stack {
         let has_server = !self.addressing.servers().is_empty();
         self.is_base_ready = true;
         self.resolver.resolve(session, name, has_server, &mut self.interface, &mut self.base)
+    }
+
+    /// Resolver: the client died; the session is over. It can ask again.
+    pub fn end_resolver_session(&mut self, session: u16) {
+        self.resolver.end_session(session, &mut self.base);
+    }
+
+    /// The driver was started anew: tells the neighbourhood where this host is (RFC 5227 §3), since a switch may have learnt otherwise.
+    /// All else goes on: addresses and lease are still good, what was lost meanwhile is sent again.
+    pub fn announce<F: Frames>(&mut self, frames: &mut F) {
+        let HardwareAddress::Ethernet(mac) = self.interface.hardware_addr();
+        for address in self.interface.ip_addrs() {
+            if let IpCidr::Ipv4(cidr) = address
+                && frames.has_room()
+            {
+                let frame = announcement(mac, cidr.address());
+                frames.transmit(&frame);
+                self.traffic.frames_out += 1;
+                self.traffic.bytes_out += frame.len() as u64;
+            }
+        }
+        self.tcp.neighbors_changed();
+        self.is_base_ready = true;
     }
 
     /// Resolver: the next answer.
@@ -281,6 +312,24 @@ impl Stack {
     pub(crate) fn check(&self) {
         self.tcp.check();
     }
+}
+
+/// An ARP announcement: a request for the own address, which everybody hears.
+fn announcement(mac: EthernetAddress, address: Ipv4Address) -> Vec<u8> {
+    let arp = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr: mac,
+        source_protocol_addr: address,
+        target_hardware_addr: EthernetAddress([0; 6]),
+        target_protocol_addr: address,
+    };
+    let ethernet =
+        EthernetRepr { src_addr: mac, dst_addr: EthernetAddress::BROADCAST, ethertype: EthernetProtocol::Arp };
+    let mut bytes = vec![0; ethernet.buffer_len() + arp.buffer_len()];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    ethernet.emit(&mut frame);
+    arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+    bytes
 }
 
 /// Stands in where the interface only asks what its link can do.

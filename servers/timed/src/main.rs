@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use libhybrid::drv::{Irq, timer};
 use libhybrid::interfaces::time::dispatch_alarm;
 use libhybrid::ipc::{Incoming, Outgoing};
-use libhybrid::{Bell, Component, Env, log, now_ns};
+use libhybrid::{Bell, Component, Env, PeerChange, PeerNews, log, now_ns};
 use timed::{Server, Timer};
 
 libhybrid::component!(run);
@@ -47,6 +47,12 @@ impl Component for Timed {
         self.server.turn();
         if self.irq.is_in(bits) && self.irq.ack().is_err() {
             log::error!("interrupt {} cannot be acknowledged", self.irq.number());
+        }
+    }
+
+    fn on_peer(&mut self, change: &PeerChange) {
+        if let Some((client, PeerNews::Gone(_))) = change.of_client("alarm") {
+            self.server.forget(client);
         }
     }
 }

@@ -38,6 +38,12 @@ impl<T: Timer> Server<T> {
             self.armed = next;
         }
     }
+
+    /// The client died: its alarm goes with it, also one that fired and was not pulled.
+    pub fn forget(&mut self, client: ClientId) {
+        self.alarms.cancel(client.instance).unwrap_or_default();
+        self.turn();
+    }
 }
 
 /// A caller without a session cannot exist: securityd badges only routes, and each route is a session. If it did,
@@ -49,8 +55,7 @@ impl<T: Timer> Alarm for Server<T> {
     }
 
     fn cancel(&mut self, client: ClientId) {
-        self.alarms.cancel(client.instance).unwrap_or_default();
-        self.turn();
+        self.forget(client);
     }
 
     fn pull_expired(&mut self, client: ClientId) -> Option<AlarmExpired> {
@@ -106,6 +111,23 @@ mod tests {
         five.cancel().expect("served");
         assert_eq!(five.pull_expired(), Ok(None), "cancelled although it had fired");
         assert_eq!(loopback.server().server.timer.armed, None);
+    }
+
+    #[test]
+    fn client_that_died_leaves_no_alarm_however_often() {
+        let loopback = AlarmLoopback::new(AlarmServer::new(Server::new(vec![5, 9], Fake::default())));
+        let mut nine = AlarmClient::new(loopback.connect(9));
+        nine.set(90).expect("served");
+        for _ in 0..10_000 {
+            AlarmClient::new(loopback.connect(5)).set(80).expect("served");
+            assert_eq!(loopback.server().server.timer.armed, Some(80));
+            loopback.server().server.forget(ClientId { instance: 5 });
+            assert_eq!(loopback.server().server.timer.armed, Some(90), "the others keep theirs");
+        }
+        loopback.server().server.timer.now_ns = 100;
+        AlarmClient::new(loopback.connect(5)).set(80).expect("served");
+        loopback.server().server.forget(ClientId { instance: 5 });
+        assert_eq!(AlarmClient::new(loopback.connect(5)).pull_expired(), Ok(None), "it was the dead one's");
     }
 
     #[test]

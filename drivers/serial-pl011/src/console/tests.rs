@@ -140,3 +140,34 @@ fn advance_with_endless_output_stops_to_look_at_its_input() {
     assert!(pushed > super::TURNS_MAX);
     assert!(console.advance(|_, _| {}), "more is left");
 }
+
+#[test]
+fn client_that_is_started_anew_prints_and_types_again_and_the_other_is_not_disturbed() {
+    let (fake, [mut first, mut second], mut console) = console(1000);
+    first.output.try_push(b"old ").expect("room");
+    console.end(0);
+    second.output.try_push(b"other ").expect("room");
+    assert!(!console.advance(|_, _| {}));
+    fake.0.borrow_mut().typed.extend(b"k".map(u32::from));
+    assert!(!console.advance(|_, _| {}));
+    assert_eq!(
+        (sent(&fake).as_str(), console.lost_input),
+        ("other ", 0),
+        "a dead client neither prints nor loses input"
+    );
+    let region = first.region.at_epoch(2);
+    let (mut output, mut input) =
+        (Producer::new(&region, 0, RING).expect("fits"), Consumer::new(&region, INPUT_AT, RING).expect("fits"));
+    output.try_push(b"new").expect("room");
+    let rings = Session {
+        name: "first".into(),
+        output: BytesConsumer::new(&region, 0, RING).expect("fits"),
+        input: Some(BytesProducer::new(&region, INPUT_AT, RING).expect("fits")),
+    };
+    console.begin(0, rings);
+    fake.0.borrow_mut().typed.extend(b"y".map(u32::from));
+    assert!(!console.advance(|_, notice| assert!(matches!(notice, Notice::Ring(_)))));
+    let mut typed = [0; 8];
+    assert_eq!((input.pop(&mut typed), typed[0]), (Ok(Some(1)), b'y'));
+    assert_eq!(sent(&fake), "other new");
+}

@@ -2,6 +2,7 @@
 
 use super::Server;
 use super::connection::Connection;
+use super::exchange::Session;
 use crate::engine::{Answer, AnswerError, ProtocolEngine};
 use crate::limits::BODY_CREDIT;
 use crate::outside::Outside;
@@ -27,7 +28,9 @@ enum Effect {
 impl<E: ProtocolEngine> Server<E> {
     /// A provider says something. What belongs to no open request of its session is dropped: the request may have been called off.
     pub fn on_response(&mut self, session: usize, response: Response<'_>, now: u64, outside: &mut impl Outside) {
-        let Some(state) = self.sessions.get_mut(session).filter(|state| !state.is_lost) else { return };
+        let Some(state) = self.sessions.get_mut(session).filter(|state| !state.is_lost && !state.is_gone) else {
+            return;
+        };
         state.heard(now);
         let request = match &response {
             Response::Head(head) => head.request,
@@ -164,6 +167,22 @@ impl<E: ProtocolEngine> Server<E> {
         state.blocked.clear();
         log::error!("{} broke its session: it gets no more requests", state.name);
         self.fail_all(session, Status::BadGateway, outside);
+    }
+
+    /// A provider died: what it had, and what waits for it, is answered 503 now. Its endpoints stay, also answered 503, until its next life
+    /// registers its own or another provider registers them.
+    pub fn on_provider_gone(&mut self, session: usize, outside: &mut impl Outside) {
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        state.is_gone = true;
+        state.cancels.clear();
+        state.blocked.clear();
+        log::warn!("{} is gone: its requests are refused until it is back", state.name);
+        self.fail_all(session, Status::ServiceUnavailable, outside);
+        // Whatever its last life did wrong ends with it.
+        let state = &mut self.sessions[session];
+        debug_assert!(state.in_flight == 0 && state.queue.is_empty(), "all of them failed");
+        let name = core::mem::take(&mut state.name);
+        *state = Session { is_gone: true, ..Session::new(&name) };
     }
 
     /// Answers everything that a provider has, or that waits for it, with an error.

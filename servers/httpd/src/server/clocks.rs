@@ -62,7 +62,7 @@ impl<E: ProtocolEngine> Server<E> {
     /// A provider that leaves its ring unread while it was not heard of is stalled; one that reads again is not.
     fn check_session(&mut self, session: usize, now: u64, outside: &mut impl Outside) {
         let state = &mut self.sessions[session];
-        if state.is_lost {
+        if state.is_lost || state.is_gone {
             return;
         }
         let is_all_taken = outside.is_all_taken(session);

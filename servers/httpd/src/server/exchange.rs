@@ -59,6 +59,8 @@ pub(super) struct Session {
     pub(super) is_broken: bool,
     /// It broke its session: it gets nothing any more.
     pub(super) is_lost: bool,
+    /// It died: it gets nothing until its next life registers, and its endpoints are answered 503 until then.
+    pub(super) is_gone: bool,
     /// Faults that were logged; the log is not its to flood.
     pub(super) faults: u32,
 }
@@ -78,7 +80,11 @@ impl Session {
     /// Whether it gets further requests. Each one that it has may end as a cancellation that waits for room; none of those may be lost, or it
     /// would keep what belongs to a dead request for ever. So it gets no more while that could go beyond `CANCELS_MAX`.
     pub(super) fn is_usable(&self) -> bool {
-        !self.is_stalled && !self.is_broken && !self.is_lost && self.cancels.len() < CANCELS_MAX - IN_FLIGHT_MAX
+        !self.is_stalled
+            && !self.is_broken
+            && !self.is_lost
+            && !self.is_gone
+            && self.cancels.len() < CANCELS_MAX - IN_FLIGHT_MAX
     }
 
     /// Looks at how something was not said.

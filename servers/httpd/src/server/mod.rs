@@ -17,6 +17,8 @@ mod settle;
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]
+mod lives_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod simulation;
@@ -98,8 +100,12 @@ impl<E: ProtocolEngine> Server<E> {
     pub fn register(&mut self, session: usize, endpoint: &str) -> Result<(), Error> {
         let state = self.sessions.get_mut(session).filter(|state| !state.is_lost).ok_or(Error::NoRoom)?;
         state.is_stalled = false;
+        if core::mem::take(&mut state.is_gone) {
+            // The first word of a new life: what the last one served is over.
+            self.routes.unregister_all(session);
+        }
         if let Some(owner) = self.routes.owner(endpoint)
-            && self.sessions[owner].is_lost
+            && (self.sessions[owner].is_lost || self.sessions[owner].is_gone)
         {
             self.routes.unregister_all(owner);
         }
@@ -269,7 +275,7 @@ impl<E: ProtocolEngine> Server<E> {
         self.connections.forget(key);
     }
 
-    /// The stack's session is lost: all connections are.
+    /// The stack's session is lost, or the stack died: all connections are gone.
     pub fn on_stack_lost(&mut self, outside: &mut impl Outside) {
         self.aborts.clear();
         let keys: Vec<Key> = self.connections.iter().map(|(key, _)| key).collect();

@@ -230,7 +230,7 @@ impl<E: ProtocolEngine> Server<E> {
             session.silent_since = None;
         }
         let is_over = !is_unfinished && state.is_body_done;
-        if is_over || session.is_lost {
+        if is_over || session.is_lost || session.is_gone {
             return;
         }
         if session.cancels.is_empty() {

@@ -155,6 +155,13 @@ impl Tcp {
         }
     }
 
+    /// A client that was started anew begins: it has nothing yet.
+    pub(crate) fn begin_session(&mut self, session: u16) {
+        if let Some(state) = self.sessions.get_mut(usize::from(session)) {
+            state.is_dead = false;
+        }
+    }
+
     /// The client took events out of its ring.
     pub(crate) fn resume(&mut self, session: u16) {
         let Some(state) = self.sessions.get_mut(usize::from(session)) else { return };

@@ -51,6 +51,7 @@ impl Dispatch for Served {
 
 struct World {
     netd: Loopback<Served>,
+    link: Region,
     driver: LinkServerRings,
     tcp: Vec<(Region, TcpClientRings)>,
     udp: UdpClientRings,
@@ -97,6 +98,7 @@ fn world(index: u8) -> World {
     World {
         netd: Loopback::new(Served(netd)),
         driver: LinkRings::server(&link).expect("fits"),
+        link,
         tcp: regions.into_iter().map(|region| (region.clone(), TcpRings::client(&region).expect("fits"))).collect(),
         udp: UdpRings::client(&datagrams).expect("fits"),
         timed,
@@ -282,4 +284,72 @@ fn alarm_that_died_is_not_asked_again() {
     world.driver.received.push(&arp_request()).expect("room");
     world.turn();
     assert!(world.sent().contains(&EthernetProtocol::Arp), "what bells bring is still served");
+}
+
+#[test]
+fn alarm_that_comes_back_is_set_again() {
+    let mut world = world(3);
+    world.timed.kill();
+    CLOCK.set(CLOCK.get() + 10_000_000_000);
+    world.turn();
+    world.netd.server().0.on_alarm_gone();
+    world.timed.restart(AlarmServer::new(Timed::default()));
+    world.netd.server().0.renew_alarm(AlarmClient::new(world.timed.connect(6)));
+    world.netd.server().0.on_alarm();
+    assert!(world.timed.server().server.deadline_ns.is_some(), "the new alarm was set");
+}
+
+/// Connects, binds, asks and dies, more often than anything of it could be kept.
+#[test]
+fn client_that_dies_ten_thousand_times_leaves_nothing() {
+    let seven = ClientId { instance: 7 };
+    let mut tcp = world(0);
+    TcpClient::new(tcp.netd.connect(8)).listen(81, 4).expect("free");
+    let region = tcp.tcp[0].0.clone();
+    for round in 0..10_000_u32 {
+        TcpClient::new(tcp.netd.connect(7)).listen(80, 64).expect("the last life's port is free");
+        let peer = idl::Peer { address: idl::Address::V4([10, 0, 0, 9]), port: 5 };
+        let connect = idl::ConnectBody { connection: 1 << 31, peer };
+        let mut rings = TcpRings::client(&region.at_epoch(round + 1)).expect("fits");
+        rings.commands.push(&TcpCommand::Connect(connect)).expect("room");
+        tcp.turn();
+        assert_eq!(tcp.netd.server().0.connection_count(), 1);
+        tcp.netd.server().0.on_client_gone(Kind::Tcp, seven);
+        assert_eq!(tcp.netd.server().0.connection_count(), 0);
+        let anew = TcpRings::server(&region.at_epoch(round + 2)).expect("fits");
+        tcp.netd.server().0.on_tcp_client(seven, Some(anew));
+        tcp.sent();
+    }
+    let eight = TcpClient::new(tcp.netd.connect(8)).listen(81, 4);
+    assert_eq!(eight, Err(CallError::Domain(idl::Error::InUse)), "the other client keeps what it has");
+    let (udp, resolver) = (world(1), world(2));
+    for _ in 0..10_000 {
+        UdpClient::new(udp.netd.connect(7)).bind(5353).expect("the last life's port is free");
+        udp.netd.server().0.on_client_gone(Kind::Udp, seven);
+        let mut client = ResolverClient::new(resolver.netd.connect(7));
+        client.resolve("example.org").expect("the last life's queries are gone");
+        client.resolve("10.0.0.3").expect("the last life's queries are gone");
+        resolver.netd.server().0.on_client_gone(Kind::Resolver, seven);
+        assert_eq!(client.pull_resolved(), Ok(None), "it was the dead one's");
+    }
+}
+
+#[test]
+fn link_that_comes_back_is_told_the_address_and_goes_on() {
+    let mut world = world(3);
+    world.sent();
+    world.netd.server().0.on_link_gone();
+    world.driver.received.push(&arp_request()).expect("room");
+    for _ in 0..100 {
+        CLOCK.set(CLOCK.get() + 1_000_000_000);
+        world.turn();
+    }
+    assert_eq!(world.sent(), [], "nothing goes to a driver that is gone, and nothing waits for it");
+    let region = world.link.at_epoch(2);
+    world.driver = LinkRings::server(&region).expect("fits");
+    world.netd.server().0.on_link(MAC, LinkRings::client(&region).expect("fits"));
+    assert_eq!(world.sent().first(), Some(&EthernetProtocol::Arp), "an announcement of the address");
+    world.driver.received.push(&arp_request()).expect("room");
+    world.turn();
+    assert!(world.sent().contains(&EthernetProtocol::Arp));
 }
