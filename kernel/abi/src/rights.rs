@@ -25,6 +25,12 @@ impl Rights {
         self.0 & other.0 == other.0
     }
 
+    /// True if who has them may send what wants a reply, and be sent the reply.
+    #[must_use]
+    pub const fn may_be_answered(self) -> bool {
+        self.0 & (Self::GRANT.0 | Self::GRANT_REPLY.0) != 0
+    }
+
     /// Rights that are in both.
     #[must_use]
     pub const fn and(self, other: Rights) -> Rights {

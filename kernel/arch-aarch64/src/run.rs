@@ -59,10 +59,10 @@ macro_rules! fast_ways {
             let kernel = kernel();
             #[cfg(not(feature = "latency"))]
             match kernel.$fast(&Entry { cptr: x0, info: x1, words: [x2, x3, x4, x5], reply: x6, number }) {
-                Way::Runs(thread) => leave_for(kernel, thread),
-                Way::Stays(thread) => stay(kernel, thread),
-                Way::Timed => $timed_handler(x0, x1, x2, x3, x4, x5, x6, number),
-                Way::Ordinary => $slow(),
+                Some(Way::Runs(thread)) => leave_for(kernel, thread),
+                Some(Way::Stays(thread)) => stay(kernel, thread),
+                Some(Way::Timed) => $timed_handler(x0, x1, x2, x3, x4, x5, x6, number),
+                None => $slow(),
             }
         }
 
@@ -73,9 +73,9 @@ macro_rules! fast_ways {
         ) -> usize {
             let kernel = kernel();
             match kernel.$timed(&Entry { cptr: x0, info: x1, words: [x2, x3, x4, x5], reply: x6, number }) {
-                Way::Runs(thread) => leave_for(kernel, thread),
-                Way::Stays(thread) => stay(kernel, thread),
-                Way::Timed | Way::Ordinary => $slow(),
+                Some(Way::Runs(thread)) => leave_for(kernel, thread),
+                Some(Way::Stays(thread)) => stay(kernel, thread),
+                Some(Way::Timed) | None => $slow(),
             }
         }
     )* };

@@ -154,13 +154,9 @@ impl<P: Platform> Kernel<P> {
     fn lookup_in_levels(&self, root: Words, index: u64, depth: u64, side: Side) -> Result<SlotRef, Error> {
         let is_source = side == Side::Source;
         let fail = |failure| Error::FailedLookup { is_source, failure };
-        let Some(root) = root.cnode() else {
-            return Err(fail(LookupFailure::InvalidRoot));
-        };
-        let bits = match u32::try_from(depth) {
-            Ok(bits @ 1..=64) => bits,
-            _ => return Err(Error::Range { min: 1, max: 64 }),
-        };
+        let root = root.cnode().ok_or(fail(LookupFailure::InvalidRoot))?;
+        let bits = u32::try_from(depth).ok().filter(|bits| (1..=64).contains(bits));
+        let bits = bits.ok_or(Error::Range { min: 1, max: 64 })?;
         match self.resolve(Some(root), index, bits) {
             Ok((slot, 0)) => Ok(slot),
             Ok((_, left)) => Err(fail(LookupFailure::Depth { bits_left: u64::from(left), bits_found: 0 })),

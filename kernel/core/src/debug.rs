@@ -9,7 +9,7 @@ use hybrid_abi::{ipc_buffer, syscall};
 use crate::cap::Cap;
 use crate::cspace::slot_of;
 use crate::kernel::Kernel;
-use crate::object::{NAME_WORDS, TcbRef, TcbSlot};
+use crate::object::{NAME_WORDS, Tcb, TcbRef, TcbSlot};
 use crate::platform::Platform;
 
 /// Bytes of the longest name that DebugNameThread takes.
@@ -35,13 +35,27 @@ fn put<P: Platform>(platform: &P, character: u8) {
 }
 
 /// The text of a thread's name.
-struct Name([u8; NAME_BYTES]);
+struct Name<'k>(Tcb<'k>);
 
-impl fmt::Display for Name {
+impl Name<'_> {
+    fn bytes(&self) -> impl Iterator<Item = u8> {
+        let words = (0..NAME_WORDS).filter_map(|n| self.0.name_cell(n));
+        words.flat_map(|word| word.get().to_le_bytes()).take_while(|byte| *byte != 0)
+    }
+
+    /// Keeps as much as a TCB has room for.
+    fn set(&self, text: impl Iterator<Item = u8>) {
+        let mut text = text.take(NAME_BYTES.wrapping_sub(1));
+        for word in (0..NAME_WORDS).filter_map(|n| self.0.name_cell(n)) {
+            word.set(u64::from_le_bytes([(); 8].map(|()| text.next().unwrap_or(0))));
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.iter().take_while(|byte| **byte != 0);
-        text.map(|byte| if byte.is_ascii_graphic() || *byte == b' ' { char::from(*byte) } else { '?' })
-            .try_for_each(|character| f.write_char(character))
+        let printable = |byte: u8| if byte.is_ascii_graphic() || byte == b' ' { char::from(byte) } else { '?' };
+        self.bytes().try_for_each(|byte| f.write_char(printable(byte)))
     }
 }
 
@@ -95,28 +109,11 @@ impl<P: Platform> Kernel<P> {
         if !bytes.clone().take(NAME_MAX).any(|byte| byte == 0) {
             return self.halt(thread, "DebugNameThread: no end of name");
         }
-        let mut name = [0; NAME_BYTES];
-        let text = bytes.take_while(|byte| *byte != 0).take(NAME_BYTES.wrapping_sub(1));
-        name.iter_mut().zip(text).for_each(|(target, byte)| *target = byte);
-        self.set_name(at, &name);
+        self.name(at).set(bytes.take_while(|byte| *byte != 0));
     }
 
-    fn set_name(&self, thread: TcbRef, name: &[u8; NAME_BYTES]) {
-        let (words, _) = name.as_chunks::<8>();
-        for (n, word) in words.iter().enumerate() {
-            if let Some(cell) = self.tcb(thread).name_cell(n) {
-                cell.set(u64::from_le_bytes(*word));
-            }
-        }
-    }
-
-    fn name(&self, thread: TcbRef) -> Name {
-        let mut name = [0; NAME_BYTES];
-        let (words, _) = name.as_chunks_mut::<8>();
-        for (n, word) in words.iter_mut().enumerate() {
-            *word = self.tcb(thread).name_cell(n).map_or(0, core::cell::Cell::get).to_le_bytes();
-        }
-        Name(name)
+    fn name(&self, thread: TcbRef) -> Name<'_> {
+        Name(self.tcb(thread))
     }
 
     /// A thread comes into being: it joins the list and is named after its creator.
@@ -128,12 +125,9 @@ impl<P: Platform> Kernel<P> {
             self.tcb(first).set_debug_prev(Some(thread));
         }
         self.debug_threads.set(Some(thread));
-        let mut name = [0; NAME_BYTES];
         let creator = self.this_core().current.get().map(|creator| self.name(creator));
-        let creator = creator.iter().flat_map(|name| name.0).take_while(|byte| *byte != 0);
-        let text = b"child of: '".iter().copied().chain(creator.take(NAME_BYTES.wrapping_sub(16))).chain([b'\'']);
-        name.iter_mut().zip(text).for_each(|(target, byte)| *target = byte);
-        self.set_name(thread, &name);
+        let creator = creator.iter().flat_map(Name::bytes).take(NAME_BYTES.wrapping_sub(16));
+        self.name(thread).set(b"child of: '".iter().copied().chain(creator).chain([b'\'']));
     }
 
     /// A thread ceases to be.

@@ -1,100 +1,69 @@
 //! Endpoints: sending, receiving, and taking threads out of their queues (kernel-abi §4.2–4.4, §4.8).
 
+use hybrid_abi::fault::FaultType;
+use hybrid_abi::rights::Rights;
+
 use crate::invocation::{Extras, Stop};
 use crate::kernel::Kernel;
 use crate::object::{EndpointRef, EndpointState, NotificationState, ReplyRef, TcbRef, ThreadState};
 use crate::platform::Platform;
 use crate::queue::Queue;
 
-/// What a sender's capability gave it.
+/// What a message is sent through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sender {
+    pub(crate) endpoint: EndpointRef,
     pub(crate) badge: u64,
-    pub(crate) can_grant: bool,
-    pub(crate) can_grant_reply: bool,
+    pub(crate) rights: Rights,
     pub(crate) is_call: bool,
 }
 
-const GRANT: u64 = 1;
-const GRANT_REPLY: u64 = 2;
-const IS_CALL: u64 = 4;
+/// Bit of a waiting sender's flags, beside its rights.
+const IS_CALL: u64 = 16;
 
 /// Units of work (see `preempt`) of restarting one waiting thread: about 150 instructions.
 pub(crate) const RESTART_UNITS: u32 = 2;
 
-impl Sender {
-    fn flags(self) -> u64 {
-        let bit = |flag, value| if flag { value } else { 0 };
-        bit(self.can_grant, GRANT) | bit(self.can_grant_reply, GRANT_REPLY) | bit(self.is_call, IS_CALL)
-    }
-}
-
 impl<P: Platform> Kernel<P> {
-    fn endpoint_queue(&self, endpoint: EndpointRef) -> Queue {
-        let endpoint = self.endpoint(endpoint);
-        Queue { head: endpoint.head(), tail: endpoint.tail() }
+    /// Takes a thread out of an endpoint's queue.
+    fn dequeue(&self, endpoint: EndpointRef, thread: TcbRef) {
+        let view = self.endpoint(endpoint);
+        let queue = self.queue_remove(Queue { head: view.head(), tail: view.tail() }, thread);
+        let state = if queue.head.is_some() { view.state() } else { EndpointState::Idle };
+        view.set_queue(state, queue.head, queue.tail);
     }
 
-    fn set_endpoint_queue(&self, endpoint: EndpointRef, state: EndpointState, queue: Queue) {
-        let state = if queue.head.is_some() { state } else { EndpointState::Idle };
-        self.endpoint(endpoint).set_queue(state, queue.head, queue.tail);
-    }
-
-    fn dequeue_head(&self, endpoint: EndpointRef, head: TcbRef) {
-        let state = self.endpoint(endpoint).state();
-        let queue = self.queue_remove(self.endpoint_queue(endpoint), head);
-        self.set_endpoint_queue(endpoint, state, queue);
-    }
-
-    pub(crate) fn enqueue(&self, endpoint: EndpointRef, state: EndpointState, thread: TcbRef) {
+    fn enqueue(&self, endpoint: EndpointRef, state: EndpointState, thread: TcbRef) {
         self.tcb(thread).set_blocked_on(endpoint.paddr());
-        let queue = self.queue_insert(self.endpoint_queue(endpoint), thread);
-        self.set_endpoint_queue(endpoint, state, queue);
+        let view = self.endpoint(endpoint);
+        let queue = self.queue_insert(Queue { head: view.head(), tail: view.tail() }, thread);
+        view.set_queue(state, queue.head, queue.tail);
     }
 
     /// Sends a thread's message or stored fault. `caps`: its extra capabilities, if they were looked up.
-    pub(crate) fn send(
-        &self,
-        thread: TcbRef,
-        endpoint: EndpointRef,
-        sender: Sender,
-        caps: Option<&Extras>,
-        is_blocking: bool,
-        may_donate: bool,
-    ) {
-        let view = self.endpoint(endpoint);
-        if let (EndpointState::Receive, Some(receiver)) = (view.state(), view.head()) {
-            self.dequeue_head(endpoint, receiver);
-            self.send_to(thread, receiver, endpoint, sender, caps, may_donate);
+    pub(crate) fn send(&self, thread: TcbRef, to: Sender, caps: Option<&Extras>, is_blocking: bool, may_donate: bool) {
+        if let Some(receiver) = self.endpoint(to.endpoint).receiver() {
+            self.dequeue(to.endpoint, receiver);
+            self.send_to(thread, receiver, to, caps, may_donate);
         } else if is_blocking {
             let tcb = self.tcb(thread);
-            tcb.set_sender_badge(sender.badge);
-            tcb.set_sender_flags(sender.flags());
+            tcb.set_sender_badge(to.badge);
+            tcb.set_sender_flags(to.rights.0 | if to.is_call { IS_CALL } else { 0 });
             self.set_state(thread, ThreadState::BlockedOnSend);
-            self.enqueue(endpoint, EndpointState::Send, thread);
+            self.enqueue(to.endpoint, EndpointState::Send, thread);
         }
     }
 
-    fn send_to(
-        &self,
-        thread: TcbRef,
-        receiver: TcbRef,
-        endpoint: EndpointRef,
-        sender: Sender,
-        caps: Option<&Extras>,
-        may_donate: bool,
-    ) {
+    fn send_to(&self, thread: TcbRef, receiver: TcbRef, to: Sender, caps: Option<&Extras>, may_donate: bool) {
         let is_fault = self.tcb(thread).fault_kind() != 0;
-        self.transfer_any(thread, receiver, endpoint, sender, caps);
+        self.transfer_any(thread, receiver, to, caps);
         let reply = self.tcb(receiver).reply();
         if let Some(reply) = reply {
             self.unlink_reply(reply, receiver);
         }
-        if sender.is_call || is_fault {
+        if to.is_call || is_fault {
             match reply {
-                Some(reply) if sender.can_grant || sender.can_grant_reply => {
-                    self.push_reply(thread, receiver, reply, may_donate);
-                }
+                Some(reply) if to.rights.may_be_answered() => self.push_reply(thread, receiver, reply, may_donate),
                 _ => self.set_state(thread, ThreadState::Inactive),
             }
         } else if may_donate
@@ -108,17 +77,11 @@ impl<P: Platform> Kernel<P> {
         self.offer(receiver);
     }
 
-    fn transfer_any(
-        &self,
-        thread: TcbRef,
-        receiver: TcbRef,
-        endpoint: EndpointRef,
-        sender: Sender,
-        caps: Option<&Extras>,
-    ) {
-        match self.tcb(thread).fault() {
-            None => self.transfer(thread, receiver, Some(endpoint), caps, sender.badge, sender.can_grant),
-            Some(fault) => self.transfer_fault(thread, receiver, fault, sender.badge),
+    fn transfer_any(&self, thread: TcbRef, receiver: TcbRef, to: Sender, caps: Option<&Extras>) {
+        if self.tcb(thread).fault_kind() == 0 {
+            self.transfer(thread, receiver, Some(to.endpoint), caps, to.badge, to.rights.has(Rights::GRANT));
+        } else {
+            self.transfer_fault(thread, receiver, to.badge);
         }
     }
 
@@ -162,35 +125,27 @@ impl<P: Platform> Kernel<P> {
 
     fn receive_from(&self, thread: TcbRef, from: TcbRef, endpoint: EndpointRef, reply: Option<ReplyRef>) {
         self.pass_cursor(from);
-        self.dequeue_head(endpoint, from);
+        self.dequeue(endpoint, from);
         let tcb = self.tcb(from);
-        let flags = tcb.sender_flags();
-        let sender = Sender {
-            badge: tcb.sender_badge(),
-            can_grant: flags & GRANT != 0,
-            can_grant_reply: flags & GRANT_REPLY != 0,
-            is_call: flags & IS_CALL != 0,
-        };
+        let (badge, rights) = (tcb.sender_badge(), Rights(tcb.sender_flags()));
+        let to = Sender { endpoint, badge, rights, is_call: tcb.sender_flags() & IS_CALL != 0 };
         let fault = tcb.fault_kind();
-        self.transfer_any(from, thread, endpoint, sender, None);
+        self.transfer_any(from, thread, to, None);
         self.refresh_sporadic(from);
-        if sender.is_call || fault != 0 {
-            match reply {
-                Some(reply) if sender.can_grant || sender.can_grant_reply => {
-                    let may_donate =
-                        tcb.sched_context().is_some() && fault != hybrid_abi::fault::FaultType::Timeout as u64;
-                    let lends = self.tcb(thread).sched_context().is_none();
-                    self.push_reply(from, thread, reply, may_donate);
-                    // What it lends may have no budget now: the receiver waits for it.
-                    if lends && let Some(context) = self.tcb(thread).sched_context() {
-                        self.resume_context(context);
-                    }
-                }
-                _ => self.set_state(from, ThreadState::Inactive),
-            }
-        } else {
+        if !to.is_call && fault == 0 {
             self.set_state(from, ThreadState::Running);
             self.offer(from);
+            return;
+        }
+        let Some(reply) = reply.filter(|_| rights.may_be_answered()) else {
+            return self.set_state(from, ThreadState::Inactive);
+        };
+        let may_donate = tcb.sched_context().is_some() && fault != FaultType::Timeout as u64;
+        let lends = self.tcb(thread).sched_context().is_none();
+        self.push_reply(from, thread, reply, may_donate);
+        // What it lends may have no budget now: the receiver waits for it.
+        if lends && let Some(context) = self.tcb(thread).sched_context() {
+            self.resume_context(context);
         }
     }
 
@@ -198,7 +153,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn leave_endpoint(&self, thread: TcbRef) {
         let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
         self.pass_cursor(thread);
-        self.dequeue_head(endpoint, thread);
+        self.dequeue(endpoint, thread);
     }
 
     /// The thread's priority changed while it waits.
@@ -208,16 +163,15 @@ impl<P: Platform> Kernel<P> {
         // It may overtake the place where a preempted CancelBadgedSends goes on: those start again.
         self.reorders.set(self.reorders.get().wrapping_add(1));
         self.pass_cursor(thread);
-        self.dequeue_head(endpoint, thread);
-        let queue = self.queue_insert(self.endpoint_queue(endpoint), thread);
-        self.set_endpoint_queue(endpoint, state, queue);
+        self.dequeue(endpoint, thread);
+        self.enqueue(endpoint, state, thread);
     }
 
     /// The endpoint is destroyed: waiting threads restart, faulted ones stop. Preemptible: what is left is found again.
     pub(crate) fn cancel_endpoint(&self, endpoint: EndpointRef) -> Result<(), Stop> {
         while let Some(thread) = self.endpoint(endpoint).head() {
             self.pass_cursor(thread);
-            self.dequeue_head(endpoint, thread);
+            self.dequeue(endpoint, thread);
             if let Some(reply) = self.tcb(thread).reply() {
                 self.unlink_reply(reply, thread);
             }
@@ -250,7 +204,7 @@ impl<P: Platform> Kernel<P> {
             let is_hit = self.tcb(thread).sender_badge() == badge;
             if is_hit {
                 self.pass_cursor(thread);
-                self.dequeue_head(endpoint, thread);
+                self.dequeue(endpoint, thread);
                 self.restart_or_stop(thread);
             }
             if let Some(next) = next
@@ -295,7 +249,8 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    fn restart_or_stop(&self, thread: TcbRef) {
+    /// A thread does not wait any more: it repeats what it did, or stops if that was a fault.
+    pub(crate) fn restart_or_stop(&self, thread: TcbRef) {
         if self.tcb(thread).fault_kind() != 0 {
             self.tcb(thread).set_fault_kind(0);
             self.set_state(thread, ThreadState::Inactive);

@@ -4,8 +4,7 @@ use hybrid_abi::extension;
 use hybrid_abi::label;
 use hybrid_abi::limits::{DOMAIN_SCHEDULES, DOMAINS};
 
-use crate::cap::Cap;
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
 use crate::platform::Platform;
 
@@ -15,44 +14,29 @@ const DURATION_END: u64 = 1 << 56;
 impl<P: Platform> Kernel<P> {
     /// With one domain these calls check their arguments and change nothing.
     pub(crate) fn invoke_domain(&self, invocation: &Invocation<'_>) -> Outcome {
+        let below = |value: u64, end: u64| ensure(value < end, Error::Range { min: 0, max: end.wrapping_sub(1) });
         match invocation.label {
             label::DOMAIN_SET_SET => {
                 invocation.require(1, 0)?;
-                if invocation.word(0) >= DOMAINS {
-                    return Err(Error::InvalidArgument(0).into());
-                }
-                match self.cap(invocation.cap_slot(1)?) {
-                    Cap::Tcb { .. } => Ok(Answer::Empty),
-                    _ => Err(Error::InvalidArgument(1).into()),
-                }
+                ensure(invocation.word(0) < DOMAINS, Error::InvalidArgument(0))?;
+                ensure(self.words(invocation.cap_slot(1)?).tcb().is_some(), Error::InvalidArgument(1))?;
             }
             label::DOMAIN_SCHEDULE_CONFIGURE => {
                 invocation.require(3, 0)?;
                 let (index, domain, duration) = (invocation.word(0), invocation.word(1), invocation.word(2));
-                if index >= DOMAIN_SCHEDULES.wrapping_sub(1) {
-                    return Err(Error::Range { min: 0, max: DOMAIN_SCHEDULES.wrapping_sub(2) }.into());
-                }
-                if domain >= DOMAINS {
-                    return Err(Error::Range { min: 0, max: DOMAINS.wrapping_sub(1) }.into());
-                }
+                below(index, DOMAIN_SCHEDULES.wrapping_sub(1))?;
+                below(domain, DOMAINS)?;
                 // The only entry that can be written is the one the schedule starts with: it cannot become an end mark.
-                if duration >= DURATION_END || duration == 0 {
-                    return Err(Error::InvalidArgument(2).into());
-                }
-                Ok(Answer::Empty)
+                ensure((1..DURATION_END).contains(&duration), Error::InvalidArgument(2))?;
             }
             label::DOMAIN_SCHEDULE_SET_START => {
                 invocation.require(1, 0)?;
-                match invocation.word(0) {
-                    0 => Ok(Answer::Empty),
-                    index if index >= DOMAIN_SCHEDULES => {
-                        Err(Error::Range { min: 0, max: DOMAIN_SCHEDULES.wrapping_sub(1) }.into())
-                    }
-                    _ => Err(Error::InvalidArgument(0).into()),
-                }
+                below(invocation.word(0), DOMAIN_SCHEDULES)?;
+                ensure(invocation.word(0) == 0, Error::InvalidArgument(0))?;
             }
-            _ => Err(Error::IllegalOperation.into()),
+            _ => return Err(Error::IllegalOperation.into()),
         }
+        Ok(Answer::Empty)
     }
 
     pub(crate) fn invoke_platform(&self, invocation: &Invocation<'_>) -> Outcome {
@@ -61,12 +45,8 @@ impl<P: Platform> Kernel<P> {
             extension::PLATFORM_SYSTEM_RESET => self.platform.reset(),
             extension::PLATFORM_TIMER_ACCESS => {
                 invocation.require(1, 1)?;
-                if invocation.word(0) > 1 {
-                    return Err(Error::Range { min: 0, max: 1 }.into());
-                }
-                let Cap::Tcb { at } = self.cap(invocation.cap_slot(1)?) else {
-                    return Err(Error::InvalidCapability(1).into());
-                };
+                ensure(invocation.word(0) <= 1, Error::Range { min: 0, max: 1 })?;
+                let at = self.thread_of(invocation, 1)?;
                 self.stop_remote(at);
                 self.tcb(at).set_timer_access(invocation.word(0) == 1);
                 self.platform.thread_changed(at);

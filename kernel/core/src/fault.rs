@@ -2,15 +2,14 @@
 
 use hybrid_abi::fault::{FaultType, TIMEOUT_REPLY_LENGTH, UNKNOWN_SYSCALL_REPLY_LENGTH, USER_EXCEPTION_REPLY_LENGTH};
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
-use hybrid_abi::register::{ORDER, SPSR_USER_BITS, SPSR_USER_MASK};
-use hybrid_abi::rights::Rights;
+use hybrid_abi::register::{SPSR_USER_BITS, SPSR_USER_MASK};
 
 use crate::cap::Words;
 use crate::cspace::LookupFailure;
 use crate::endpoint::Sender;
-use crate::kernel::Kernel;
-use crate::message::context_word;
-use crate::object::{StoredFault, TcbRef, TcbSlot, ThreadState, context};
+use crate::kernel::{Kernel, UserFault};
+use crate::message::{CONTEXT_ORDER, message_words};
+use crate::object::{TcbRef, TcbSlot, ThreadState, context};
 use crate::platform::Platform;
 
 /// A fault of a thread.
@@ -18,9 +17,8 @@ use crate::platform::Platform;
 pub(crate) enum Fault {
     Cap { address: u64, in_receive: bool, failure: LookupFailure },
     UnknownSyscall { number: u64 },
-    Exception { number: u64 },
     Timeout { badge: u64 },
-    Vm { address: u64, is_instruction: bool, syndrome: u64 },
+    User(UserFault),
 }
 
 /// Bit of the second stored word of a VM fault: instruction abort.
@@ -57,9 +55,9 @@ impl<P: Platform> Kernel<P> {
                 (FaultType::Cap, address, u64::from(in_receive))
             }
             Fault::UnknownSyscall { number } => (FaultType::UnknownSyscall, number, 0),
-            Fault::Exception { number } => (FaultType::UserException, number, 0),
+            Fault::User(UserFault::Exception { number }) => (FaultType::UserException, number & 0xffff_ffff, 0),
             Fault::Timeout { badge } => (FaultType::Timeout, badge, 0),
-            Fault::Vm { address, is_instruction, syndrome } => {
+            Fault::User(UserFault::Vm { address, is_instruction, syndrome }) => {
                 let (word0, word1) = stored_vm_fault(tcb.fault_ip(), address, is_instruction, syndrome);
                 (FaultType::Vm, word0, word1)
             }
@@ -93,86 +91,63 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn send_fault(&self, thread: TcbRef, handler: Words, fault: Fault, may_donate: bool) -> bool {
-        let Some((at, badge, rights)) = handler.endpoint() else { return false };
+        let Some((endpoint, badge, rights)) = handler.endpoint() else { return false };
         self.store_fault(thread, fault);
-        let sender = Sender {
-            badge,
-            can_grant: rights.has(Rights::GRANT),
-            can_grant_reply: rights.has(Rights::GRANT_REPLY),
-            is_call: true,
-        };
-        self.send(thread, at, sender, None, true, may_donate);
+        self.send(thread, Sender { endpoint, badge, rights, is_call: true }, None, true, may_donate);
         true
     }
 
     /// Writes the fault message of `thread` to `receiver`.
-    pub(crate) fn transfer_fault(&self, thread: TcbRef, receiver: TcbRef, fault: StoredFault, badge: u64) {
+    pub(crate) fn transfer_fault(&self, thread: TcbRef, receiver: TcbRef, badge: u64) {
         let tcb = self.tcb(thread);
+        let (kind, word0, word1) = (tcb.fault_kind(), tcb.fault_word0(), tcb.fault_word1());
         let reg = |word: &usize| tcb.context_word(*word);
-        let length = match FaultType::from_number(fault.kind) {
+        let length = match FaultType::from_number(kind) {
             Some(FaultType::Cap) => {
                 let (a, b, c) = (tcb.lookup_word0(), tcb.lookup_word1(), tcb.lookup_word2());
                 let data = usize::try_from(tcb.lookup_kind().saturating_sub(1)).unwrap_or(0);
-                let head = [tcb.fault_ip(), fault.word0, fault.word1, tcb.lookup_kind()];
+                let head = [tcb.fault_ip(), word0, word1, tcb.lookup_kind()];
                 self.write_message(receiver, head.into_iter().chain([a, b, c].into_iter().take(data)))
             }
             Some(FaultType::UnknownSyscall) => {
-                self.write_message(receiver, UNKNOWN_SYSCALL_WORDS.iter().map(reg).chain([fault.word0]))
+                self.write_message(receiver, UNKNOWN_SYSCALL_WORDS.iter().map(reg).chain([word0]))
             }
             Some(FaultType::UserException) => {
-                self.write_message(receiver, EXCEPTION_WORDS.iter().map(reg).chain([fault.word0, 0]))
+                self.write_message(receiver, EXCEPTION_WORDS.iter().map(reg).chain([word0, 0]))
             }
             Some(FaultType::Timeout) => {
                 let consumed = tcb.sched_context().map(|context| self.take_consumed_us(context));
-                self.write_message(receiver, [fault.word0].into_iter().chain(consumed))
+                self.write_message(receiver, [word0].into_iter().chain(consumed))
             }
             Some(FaultType::Vm) => {
                 let to = self.tcb(receiver);
                 to.set_x::<2>(tcb.fault_ip());
-                to.set_x::<3>(fault.word0);
-                to.set_x::<4>(u64::from(fault.word1 & IS_INSTRUCTION != 0));
-                to.set_x::<5>(fault.word1 & 0xffff_ffff);
+                to.set_x::<3>(word0);
+                to.set_x::<4>(u64::from(word1 & IS_INSTRUCTION != 0));
+                to.set_x::<5>(word1 & 0xffff_ffff);
                 REGISTER_WORDS as u64
             }
             Some(FaultType::Null) | None => 0,
         };
         self.tcb(receiver).set_x::<0>(badge);
-        self.tcb(receiver).set_x::<1>(MessageInfo::new(fault.kind, 0, 0, length).0);
+        self.tcb(receiver).set_x::<1>(MessageInfo::new(kind, 0, 0, length).0);
     }
 
     /// Applies the reply of `replier` to a faulted thread. True if it restarts.
-    pub(crate) fn answer_fault(&self, thread: TcbRef, replier: TcbRef, fault: StoredFault) -> bool {
-        let kind = FaultType::from_number(fault.kind);
-        if matches!(kind, Some(FaultType::Vm | FaultType::Cap)) {
-            return true;
-        }
-        let info = MessageInfo(self.tcb(replier).x::<1>());
-        let length = self.message_length(replier);
-        let accepts = info.label() == 0;
-        match kind {
-            Some(FaultType::UnknownSyscall) => {
-                self.take_words(thread, replier, length, UNKNOWN_SYSCALL_WORDS.into_iter());
-                accepts
-            }
-            Some(FaultType::UserException) => {
-                self.take_words(thread, replier, length, EXCEPTION_WORDS.into_iter());
-                accepts
-            }
-            Some(FaultType::Timeout) => {
-                let words = ORDER.iter().take(TIMEOUT_REPLY_LENGTH).map(|register| context_word(*register));
-                self.take_words(thread, replier, length, words);
-                accepts
-            }
-            _ => true,
-        }
-    }
-
-    fn take_words(&self, thread: TcbRef, replier: TcbRef, length: usize, words: impl Iterator<Item = usize>) {
+    pub(crate) fn answer_fault(&self, thread: TcbRef, replier: TcbRef) -> bool {
+        let tcb = self.tcb(thread);
+        let words: &[usize] = match FaultType::from_number(tcb.fault_kind()) {
+            Some(FaultType::UnknownSyscall) => &UNKNOWN_SYSCALL_WORDS,
+            Some(FaultType::UserException) => &EXCEPTION_WORDS,
+            Some(FaultType::Timeout) => CONTEXT_ORDER.get(..TIMEOUT_REPLY_LENGTH).unwrap_or_default(),
+            Some(FaultType::Vm | FaultType::Cap | FaultType::Null) | None => return true,
+        };
         self.forget_cursor(thread);
-        for (n, word) in words.take(length).enumerate() {
-            let value = self.message_word(replier, n);
-            let value = if word == context::SPSR { clean_spsr(value) } else { value };
-            self.tcb(thread).set_context_word(word, value);
+        let info = MessageInfo(self.tcb(replier).x::<1>());
+        let values = message_words(self.tcb(replier), self.buffer(replier, false)).take(info.length());
+        for (word, value) in words.iter().zip(values) {
+            tcb.set_context_word(*word, if *word == context::SPSR { clean_spsr(value) } else { value });
         }
+        info.label() == 0
     }
 }

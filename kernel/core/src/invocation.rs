@@ -10,7 +10,7 @@ use hybrid_abi::message::{MAX_EXTRA_CAPS, MessageInfo, REGISTER_WORDS};
 use crate::cap::{Cap, Words};
 use crate::cspace::LookupFailure;
 use crate::kernel::Kernel;
-use crate::message::Buffer;
+use crate::message::{Buffer, CONTEXT_ORDER};
 use crate::object::{SlotRef, Tcb, TcbRef, ThreadState, status};
 use crate::platform::Platform;
 
@@ -62,6 +62,12 @@ impl From<Error> for Stop {
     fn from(error: Error) -> Self {
         Stop::Error(error)
     }
+}
+
+/// Refuses with `error` unless a condition holds.
+#[inline(always)]
+pub(crate) fn ensure(condition: bool, error: Error) -> Result<(), Error> {
+    if condition { Ok(()) } else { Err(error) }
 }
 
 /// What a successful invocation answers.
@@ -127,11 +133,7 @@ impl Invocation<'_> {
     /// Fails unless `words` words and `caps` extra capabilities are there.
     #[inline]
     pub(crate) fn require(&self, words: usize, caps: usize) -> Result<(), Error> {
-        let has_caps = match caps {
-            0 => true,
-            n => self.caps.get(n.wrapping_sub(1)).is_some_and(Option::is_some),
-        };
-        if self.length < words || !has_caps { Err(Error::Truncated) } else { Ok(()) }
+        ensure(self.length >= words && (caps == 0 || self.cap_slot(caps).is_ok()), Error::Truncated)
     }
 
     /// Slot of extra capability `n` (1…3).
@@ -160,7 +162,7 @@ impl<P: Platform> Kernel<P> {
         Ok(slots)
     }
 
-    /// Sends the thread's message to a kernel object (not an endpoint, notification or reply) and answers.
+    /// Sends the thread's message to a kernel object (not one that messages go through) and answers.
     /// False if the call was preempted.
     pub(crate) fn invoke_object(
         &self,
@@ -207,7 +209,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// Types that are invoked often are read from the slot's words; the others as a whole.
+    /// Dispatches by type.
     fn perform(&self, invocation: &Invocation<'_>, words: Words, manner: Manner) -> Outcome {
         if manner.is_first_phase && is_refused_in_first_phase(words.tag()) {
             return INVALID;
@@ -221,37 +223,21 @@ impl<P: Platform> Kernel<P> {
             tag::CNODE => self.invoke_cnode(invocation),
             tag::UNTYPED => self.invoke_untyped(invocation, words),
             tag::FRAME => self.invoke_frame(invocation, words),
-            tag::NULL => INVALID,
-            _ => self.perform_other(invocation, Cap::of(words)),
-        }
-    }
-
-    fn perform_other(&self, invocation: &Invocation<'_>, cap: Cap) -> Outcome {
-        match cap {
-            Cap::SchedControl { core } => self.invoke_sched_control(invocation, core),
-            Cap::IrqControl => self.invoke_irq_control(invocation),
-            Cap::SgiSignal { sgi, target } => {
+            tag::SCHED_CONTROL => self.invoke_sched_control(invocation, words.1),
+            tag::IRQ_CONTROL => self.invoke_irq_control(invocation),
+            tag::SGI_SIGNAL => {
+                let (sgi, target) = words.sgi();
                 self.platform.send_sgi(u32::from(sgi), u64::from(target));
                 Ok(Answer::Empty)
             }
-            Cap::Domain => self.invoke_domain(invocation),
-            Cap::PageTable { .. } => self.invoke_page_table(invocation, cap),
-            Cap::VSpace { at, asid } => self.invoke_vspace(invocation, at, asid),
-            Cap::AsidControl => self.invoke_asid_control(invocation),
-            Cap::AsidPool { at, index } => self.invoke_asid_pool(invocation, at, index),
-            Cap::Platform => self.invoke_platform(invocation),
-            // The others do not come here.
-            Cap::Null
-            | Cap::Untyped { .. }
-            | Cap::Frame { .. }
-            | Cap::Zombie { .. }
-            | Cap::Endpoint { .. }
-            | Cap::Notification { .. }
-            | Cap::Reply { .. }
-            | Cap::IrqHandler { .. }
-            | Cap::CNode { .. }
-            | Cap::Tcb { .. }
-            | Cap::SchedContext { .. } => INVALID,
+            tag::DOMAIN => self.invoke_domain(invocation),
+            tag::PAGE_TABLE => self.invoke_page_table(invocation, Cap::of(words)),
+            tag::VSPACE => words.vspace().map_or(INVALID, |(at, asid)| self.invoke_vspace(invocation, at, asid)),
+            tag::ASID_CONTROL => self.invoke_asid_control(invocation),
+            tag::ASID_POOL => words.pool().map_or(INVALID, |(at, index)| self.invoke_asid_pool(invocation, at, index)),
+            tag::PLATFORM => self.invoke_platform(invocation),
+            // Nothing, what is being taken apart, and the objects that messages go through.
+            _ => INVALID,
         }
     }
 
@@ -264,7 +250,10 @@ impl<P: Platform> Kernel<P> {
                 tcb.set_message_register(0, word);
                 1
             }
-            Answer::Registers { thread: source, count } => self.write_registers_message(source, thread, count),
+            Answer::Registers { thread: source, count } => {
+                let source = self.tcb(source);
+                self.write_message(thread, CONTEXT_ORDER.iter().take(count).map(|word| source.context_word(*word)))
+            }
         };
         tcb.set_x::<0>(0);
         tcb.set_x::<1>(MessageInfo::new(0, 0, 0, length).0);

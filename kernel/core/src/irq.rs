@@ -6,7 +6,7 @@ use hybrid_abi::rights::Rights;
 
 use crate::cap::Cap;
 use crate::cspace::Side;
-use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop, ensure};
 use crate::kernel::{IRQS, IrqUse, Kernel};
 use crate::object::SlotRef;
 use crate::platform::Platform;
@@ -99,8 +99,8 @@ impl<P: Platform> Kernel<P> {
             self.platform.end_irq(irq);
             return;
         }
-        if let Some(slot) = self.irq_slot(place)
-            && let Cap::Notification { at, badge, rights } = self.cap(slot)
+        let handler = self.irq_slot(place).and_then(|slot| self.words(slot).notification());
+        if let Some((at, badge, rights)) = handler
             && rights.has(Rights::WRITE)
         {
             self.signal(at, badge);
@@ -112,51 +112,40 @@ impl<P: Platform> Kernel<P> {
     }
 
     pub(crate) fn invoke_irq_control(&self, invocation: &Invocation<'_>) -> Outcome {
+        let word = |n| invocation.word(n);
         match invocation.label {
             label::IRQ_ISSUE_HANDLER => {
                 invocation.require(3, 1)?;
-                let irq = checked_irq(invocation.word(0))?;
-                self.issue_handler(invocation, 0, irq, None, (invocation.word(1), invocation.word(2)))
+                self.issue_handler(invocation, 0, None, (word(1), word(2)))
             }
             label::IRQ_ISSUE_HANDLER_TRIGGER => {
                 invocation.require(4, 1)?;
-                let irq = checked_irq(invocation.word(0))?;
-                if P::CORES > 1 && irq < PRIVATE_IRQS {
-                    return Err(Error::IllegalOperation.into());
-                }
-                let is_edge = invocation.word(1) != 0;
-                self.issue_handler(invocation, 0, irq, Some(is_edge), (invocation.word(2), invocation.word(3)))
+                ensure(P::CORES == 1 || word(0) >= FIRST_SPI, Error::IllegalOperation)?;
+                self.issue_handler(invocation, 0, Some(word(1) != 0), (word(2), word(3)))
             }
-            label::IRQ_ISSUE_HANDLER_TRIGGER_CORE if P::CORES > 1 => self.issue_handler_on_core(invocation),
+            label::IRQ_ISSUE_HANDLER_TRIGGER_CORE if P::CORES > 1 => {
+                invocation.require(5, 1)?;
+                // Only the low 8 bits of the depth count: the ABI's own quirk (kernel-abi §3.8).
+                self.issue_handler(invocation, word(4), Some(word(1) != 0), (word(2), word(3) & 0xff))
+            }
             label::IRQ_ISSUE_SGI_SIGNAL if P::CORES == 1 => self.issue_sgi_signal(invocation),
             _ => Err(Error::IllegalOperation.into()),
         }
     }
 
-    fn issue_handler_on_core(&self, invocation: &Invocation<'_>) -> Outcome {
-        invocation.require(5, 1)?;
-        let irq = checked_irq(invocation.word(0))?;
-        let core = match usize::try_from(invocation.word(4)) {
-            Ok(core) if core < self.core_count.get() => core,
-            _ => return Err(Error::InvalidArgument(0).into()),
-        };
-        let is_edge = invocation.word(1) != 0;
-        // Only the low 8 bits of the depth count: the ABI's own quirk (kernel-abi §3.8).
-        self.issue_handler(invocation, core, irq, Some(is_edge), (invocation.word(2), invocation.word(3) & 0xff))
-    }
-
     fn issue_handler(
         &self,
         invocation: &Invocation<'_>,
-        core: usize,
-        irq: u32,
+        core: u64,
         is_edge: Option<bool>,
         (index, depth): (u64, u64),
     ) -> Outcome {
+        let irq = u32::try_from(invocation.word(0)).ok().filter(|irq| u64::from(*irq) <= MAX_IRQ);
+        let irq = irq.ok_or(Error::Range { min: 0, max: MAX_IRQ })?;
+        let core = usize::try_from(core).ok().filter(|core| *core < self.core_count.get());
+        let core = core.ok_or(Error::InvalidArgument(0))?;
         let place = irq_place(core, irq);
-        if self.irq_use(place) != IrqUse::Inactive {
-            return Err(Error::RevokeFirst.into());
-        }
+        ensure(self.irq_use(place) == IrqUse::Inactive, Error::RevokeFirst)?;
         let slot = self.empty_target(invocation, index, depth)?;
         if let Some(is_edge) = is_edge {
             self.platform.set_irq_trigger(core, irq, is_edge);
@@ -174,7 +163,8 @@ impl<P: Platform> Kernel<P> {
     fn empty_target(&self, invocation: &Invocation<'_>, index: u64, depth: u64) -> Result<SlotRef, Error> {
         let root = self.words(invocation.cap_slot(1)?);
         let slot = self.lookup_exact(root, index, depth, Side::Target)?;
-        if self.is_empty(slot) { Ok(slot) } else { Err(Error::DeleteFirst) }
+        ensure(self.is_empty(slot), Error::DeleteFirst)?;
+        Ok(slot)
     }
 
     fn issue_sgi_signal(&self, invocation: &Invocation<'_>) -> Outcome {
@@ -204,28 +194,26 @@ impl<P: Platform> Kernel<P> {
             label::IRQ_ACK => self.acknowledge_irq(place),
             label::IRQ_SET_HANDLER => {
                 let source = invocation.cap_slot(1)?;
-                let cap = self.cap(source);
-                match cap {
-                    // Number 0, not 1: the ABI's own quirk (kernel-abi §3.8).
-                    Cap::Notification { rights, .. } if rights.has(Rights::WRITE) => {}
-                    _ => return Err(Error::InvalidCapability(0).into()),
-                }
-                if let Some(slot) = self.irq_slot(place) {
-                    self.delete(slot)?;
-                    // Deleting the old notification may have removed the given capability with it.
-                    if self.cap(source) == cap {
-                        self.insert_derived(source, slot, cap);
-                    }
+                let words = self.words(source);
+                // Number 0, not 1: the ABI's own quirk (kernel-abi §3.8).
+                ensure(words.writable_notification().is_some(), Error::InvalidCapability(0))?;
+                self.forget_handler(place)?;
+                // Deleting the old notification may have removed the given capability with it.
+                if self.words(source) == words
+                    && let Some(slot) = self.irq_slot(place)
+                {
+                    self.insert_copy(source, slot, words);
                 }
             }
-            label::IRQ_CLEAR_HANDLER => {
-                if let Some(slot) = self.irq_slot(place) {
-                    self.delete(slot)?;
-                }
-            }
+            label::IRQ_CLEAR_HANDLER => self.forget_handler(place)?,
             _ => return Err(Error::IllegalOperation.into()),
         }
         Ok(Answer::Empty)
+    }
+
+    /// The notification of an interrupt is not signalled any more.
+    fn forget_handler(&self, place: u32) -> Result<(), Stop> {
+        self.irq_slot(place).map_or(Ok(()), |slot| self.delete(slot))
     }
 
     /// The last handler capability of an interrupt is deleted.
@@ -234,17 +222,11 @@ impl<P: Platform> Kernel<P> {
         // Held or not: an interrupt that stayed active in the controller would never reach the next handler.
         self.platform.release_irq(core, irq);
         self.platform.mask_irq(core, irq);
-        if let Some(slot) = self.irq_slot(place) {
-            self.delete(slot)?;
-        }
+        self.forget_handler(place)?;
         if P::CORES > 1 && irq >= PRIVATE_IRQS {
             self.platform.route_irq(irq, 0);
         }
         self.set_irq_use(place, IrqUse::Inactive);
         Ok(())
     }
-}
-
-fn checked_irq(word: u64) -> Result<u32, Error> {
-    u32::try_from(word).ok().filter(|irq| u64::from(*irq) <= MAX_IRQ).ok_or(Error::Range { min: 0, max: MAX_IRQ })
 }

@@ -71,15 +71,9 @@ pub struct Kernel<P: Platform> {
     /// The first of all threads.
     #[cfg(any(test, feature = "debug-calls"))]
     pub(crate) debug_threads: Cell<Option<TcbRef>>,
-    /// Never take the fast path: to compare.
+    /// What the model tests watch and change.
     #[cfg(any(test, feature = "model"))]
-    pub(crate) is_slow_only: Cell<bool>,
-    /// How often the fast path was taken.
-    #[cfg(any(test, feature = "model"))]
-    pub(crate) fast_count: Cell<u64>,
-    /// The clock is not sampled: to compare with a fast path that does not either.
-    #[cfg(any(test, feature = "model"))]
-    pub(crate) is_clock_frozen: Cell<bool>,
+    pub(crate) model: crate::model_tests::Watch,
 }
 
 impl<P: Platform> Kernel<P> {
@@ -101,11 +95,7 @@ impl<P: Platform> Kernel<P> {
             #[cfg(any(test, feature = "debug-calls"))]
             debug_threads: Cell::new(None),
             #[cfg(any(test, feature = "model"))]
-            is_slow_only: Cell::new(false),
-            #[cfg(any(test, feature = "model"))]
-            fast_count: Cell::new(0),
-            #[cfg(any(test, feature = "model"))]
-            is_clock_frozen: Cell::new(false),
+            model: crate::model_tests::Watch::new(),
             lost_memory: Cell::new(0),
         }
     }
@@ -131,22 +121,22 @@ impl<P: Platform> Kernel<P> {
             return self.handle_syscall_slowly();
         }
         let Some(thread) = self.this_core().current.get() else { return self.leave() };
-        let tcb = self.tcb(thread);
-        let entry = Entry::of(tcb);
-        let way = match entry.number {
-            syscall::CALL => self.fast_call(&entry).or_timed(|| self.timed_call(&entry)),
-            syscall::REPLY_RECV => self.fast_reply_recv(&entry).or_timed(|| self.timed_reply_recv(&entry)),
-            syscall::SEND | syscall::NB_SEND => self.fast_send(&entry).or_timed(|| self.timed_send(&entry)),
-            _ => self.fast_waiting_call(&entry).or_timed(|| self.timed_waiting_call(&entry)),
+        let entry = Entry::of(self.tcb(thread));
+        let mut way = match entry.number {
+            syscall::CALL => self.fast_call(&entry),
+            syscall::REPLY_RECV => self.fast_reply_recv(&entry),
+            syscall::SEND | syscall::NB_SEND => self.fast_send(&entry),
+            _ => self.fast_waiting_call(&entry),
         };
-        match way {
-            Way::Runs(next) | Way::Stays(next) => {
-                #[cfg(any(test, feature = "model"))]
-                self.fast_count.set(self.fast_count.get() + 1);
-                Some(next)
-            }
-            Way::Timed | Way::Ordinary => self.handle_syscall_slowly(),
+        if way == Some(Way::Timed) {
+            way = match entry.number {
+                syscall::CALL => self.timed_call(&entry),
+                syscall::REPLY_RECV => self.timed_reply_recv(&entry),
+                syscall::SEND | syscall::NB_SEND => self.timed_send(&entry),
+                _ => self.timed_waiting_call(&entry),
+            };
         }
+        self.next_of(way).or_else(|| self.handle_syscall_slowly())
     }
 
     /// A system call of the current thread that no fast way (`fast_call`, …) handles.
@@ -155,11 +145,9 @@ impl<P: Platform> Kernel<P> {
             let tcb = self.tcb(thread);
             if tcb.x::<7>().cast_signed() == syscall::REPLY_RECV
                 && self.may_be_fast()
-                && let Way::Runs(next) = self.fast_fault_reply(&Entry::of(tcb))
+                && let next @ Some(_) = self.next_of(self.fast_fault_reply(&Entry::of(tcb)))
             {
-                #[cfg(any(test, feature = "model"))]
-                self.fast_count.set(self.fast_count.get() + 1);
-                return Some(next);
+                return next;
             }
         }
         self.syscall();
@@ -176,18 +164,12 @@ impl<P: Platform> Kernel<P> {
     pub fn handle_fault(&self, fault: UserFault) -> Option<TcbRef> {
         if let UserFault::Vm { address, is_instruction, syndrome } = fault
             && self.may_be_fast()
-            && let Way::Runs(next) = self.fast_fault(address, is_instruction, syndrome)
+            && let next @ Some(_) = self.next_of(self.fast_fault(address, is_instruction, syndrome))
         {
-            #[cfg(any(test, feature = "model"))]
-            self.fast_count.set(self.fast_count.get() + 1);
-            return Some(next);
+            return next;
         }
         if let Some(thread) = self.begin() {
-            let fault = match fault {
-                UserFault::Vm { address, is_instruction, syndrome } => Fault::Vm { address, is_instruction, syndrome },
-                UserFault::Exception { number } => Fault::Exception { number: number & 0xffff_ffff },
-            };
-            self.deliver_fault(thread, fault);
+            self.deliver_fault(thread, Fault::User(fault));
         }
         self.leave()
     }
@@ -196,11 +178,9 @@ impl<P: Platform> Kernel<P> {
     pub fn handle_interrupt(&self, irq: Option<u32>) -> Option<TcbRef> {
         if let Some(irq) = irq
             && self.may_be_fast()
-            && let Way::Runs(next) | Way::Stays(next) = self.timed_interrupt(irq)
+            && let next @ Some(_) = self.next_of(self.timed_interrupt(irq))
         {
-            #[cfg(any(test, feature = "model"))]
-            self.fast_count.set(self.fast_count.get() + 1);
-            return Some(next);
+            return next;
         }
         self.update_time();
         if let Some(thread) = self.this_core().current.get()
@@ -214,10 +194,19 @@ impl<P: Platform> Kernel<P> {
         self.leave()
     }
 
+    /// The thread that runs next if this way was taken; counts it for the tests.
+    #[inline(always)]
+    fn next_of(&self, way: Option<Way>) -> Option<TcbRef> {
+        let (Way::Runs(next) | Way::Stays(next)) = way? else { return None };
+        #[cfg(any(test, feature = "model"))]
+        self.model.fast_count.set(self.model.fast_count.get() + 1);
+        Some(next)
+    }
+
     #[inline(always)]
     fn may_be_fast(&self) -> bool {
         #[cfg(any(test, feature = "model"))]
-        return !self.is_slow_only.get();
+        return !self.model.is_slow_only.get();
         #[cfg(not(any(test, feature = "model")))]
         true
     }

@@ -6,11 +6,10 @@ use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 use hybrid_abi::register::{COUNT, ORDER, Register};
 
-use crate::cap::Words;
 use crate::cspace::Side;
 use crate::invocation::Extras;
 use crate::kernel::Kernel;
-use crate::object::{EndpointRef, SlotRef, TcbRef, TcbSlot, context};
+use crate::object::{EndpointRef, SlotRef, Tcb, TcbRef, TcbSlot, context};
 use crate::platform::Platform;
 
 pub(crate) type Buffer<'k> = &'k [Cell<u64>; ipc_buffer::WORDS];
@@ -39,6 +38,14 @@ pub(crate) const CONTEXT_ORDER: [usize; COUNT] = {
     words
 };
 
+/// The words of a thread's own message from MR0 on: those in registers, then those of its buffer.
+#[inline(always)]
+pub(crate) fn message_words<'k>(tcb: Tcb<'k>, buffer: Option<Buffer<'k>>) -> impl Iterator<Item = u64> + 'k {
+    let registers = [2, 3, 4, 5].map(|word| tcb.context_word(word));
+    let rest = buffer.into_iter().flatten().skip(ipc_buffer::MESSAGE.wrapping_add(REGISTER_WORDS));
+    registers.into_iter().chain(rest.map(Cell::get))
+}
+
 impl<P: Platform> Kernel<P> {
     /// The thread's IPC buffer, if it may be read (or written).
     pub(crate) fn buffer(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
@@ -49,7 +56,7 @@ impl<P: Platform> Kernel<P> {
     #[inline(always)]
     pub(crate) fn buffer_of(&self, thread: TcbRef, for_writing: bool) -> Option<Buffer<'_>> {
         let tcb = self.tcb(thread);
-        let base = Words::of(tcb, TcbSlot::Buffer).buffer(for_writing)?;
+        let base = tcb.cap(TcbSlot::Buffer).buffer(for_writing)?;
         // By INV-BUFFER-1 the whole buffer is inside the frame.
         Some(self.platform.words(base.wrapping_add(tcb.buffer_offset())))
     }
@@ -70,28 +77,6 @@ impl<P: Platform> Kernel<P> {
             length = length.wrapping_add(1);
         }
         length as u64
-    }
-
-    /// Writes the first `count` registers of `source` as a message to `thread`.
-    pub(crate) fn write_registers_message(&self, source: TcbRef, thread: TcbRef, count: usize) -> u64 {
-        let source = self.tcb(source);
-        let words = CONTEXT_ORDER.iter().take(count).map(|word| source.context_word(*word));
-        self.write_message(thread, words)
-    }
-
-    /// Message register `n` of a thread's own message.
-    pub(crate) fn message_word(&self, thread: TcbRef, n: usize) -> u64 {
-        if n < REGISTER_WORDS {
-            return self.tcb(thread).message_register(n);
-        }
-        let index = n.wrapping_add(ipc_buffer::MESSAGE);
-        self.buffer(thread, false).and_then(|buffer| buffer.get(index)).map_or(0, Cell::get)
-    }
-
-    /// Length of the message that a thread sends: cut to registers without a buffer.
-    pub(crate) fn message_length(&self, thread: TcbRef) -> usize {
-        let length = MessageInfo(self.tcb(thread).x::<1>()).length();
-        if length > REGISTER_WORDS && self.buffer(thread, false).is_none() { REGISTER_WORDS } else { length }
     }
 
     /// Copies the sender's message to the receiver. `endpoint` is what the message goes through (`None`: a reply); `caps` are the
@@ -122,31 +107,37 @@ impl<P: Platform> Kernel<P> {
             }
         }
         if length > REGISTER_WORDS {
-            length = self.copy_buffer_words(sender, receiver, length);
+            length = self.copy_beyond_registers(sender, receiver, length);
         }
         let (extra, unwrapped) = if can_grant && info.extra_caps() > 0 {
-            match caps {
-                Some(caps) => self.transfer_caps(caps, receiver, endpoint),
-                None => match self.extra_caps(sender, info, self.buffer(sender, false)) {
-                    Ok(caps) => self.transfer_caps(&caps, receiver, endpoint),
-                    Err(_) => (0, 0),
-                },
-            }
+            let look_up = || self.extra_caps(sender, info, self.buffer(sender, false)).unwrap_or_default();
+            self.transfer_caps(&caps.copied().unwrap_or_else(look_up), receiver, endpoint)
         } else {
             (0, 0)
         };
         to.set_x::<1>(MessageInfo::new(info.label(), unwrapped, extra, length as u64).0);
     }
 
-    fn copy_buffer_words(&self, sender: TcbRef, receiver: TcbRef, length: usize) -> usize {
-        let (Some(from), Some(to)) = (self.buffer(sender, false), self.buffer(receiver, true)) else {
+    /// Copies what is in the buffers of a message with more words than registers. Gives how many words were moved in all.
+    #[inline(always)]
+    pub(crate) fn copy_beyond_registers(&self, sender: TcbRef, receiver: TcbRef, length: usize) -> usize {
+        let (Some(from), Some(to)) = (self.buffer_of(sender, false), self.buffer_of(receiver, true)) else {
             return REGISTER_WORDS;
         };
-        let words = ipc_buffer::MESSAGE.wrapping_add(REGISTER_WORDS)..ipc_buffer::MESSAGE.wrapping_add(length);
-        if let (Some(from), Some(to)) = (from.get(words.clone()), to.get(words)) {
-            for (source, target) in from.iter().zip(to) {
-                target.set(source.get());
-            }
+        const FIRST: usize = ipc_buffer::MESSAGE + REGISTER_WORDS;
+        let words = FIRST..ipc_buffer::MESSAGE.wrapping_add(length);
+        let (Some(from), Some(to)) = (from.get(words.clone()), to.get(words)) else { return REGISTER_WORDS };
+        // Four at a time, all read before the first is written: two load pairs and two store pairs.
+        let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<4>(), to.as_chunks::<4>());
+        for (from, to) in from.iter().zip(to) {
+            let [a, b, c, d] = from.each_ref().map(Cell::get);
+            to[0].set(a);
+            to[1].set(b);
+            to[2].set(c);
+            to[3].set(d);
+        }
+        for (from, to) in from_rest.iter().zip(to_rest) {
+            to.set(from.get());
         }
         length
     }

@@ -1,6 +1,7 @@
 //! Notifications: signalling, waiting, binding, lending a scheduling context (kernel-abi §4.11).
 
 use crate::endpoint::RESTART_UNITS;
+use crate::fastpath::take;
 use crate::invocation::Stop;
 use crate::kernel::Kernel;
 use crate::object::{NotificationRef, NotificationState, TcbRef, ThreadState};
@@ -8,9 +9,20 @@ use crate::platform::Platform;
 use crate::queue::Queue;
 
 impl<P: Platform> Kernel<P> {
+    fn leave_queue(&self, notification: NotificationRef, thread: TcbRef) -> Queue {
+        let queue = self.queue_remove(self.notification_queue(notification), thread);
+        self.set_notification_queue(notification, queue);
+        queue
+    }
+
+    fn join_queue(&self, notification: NotificationRef, thread: TcbRef) {
+        let queue = self.queue_insert(self.notification_queue(notification), thread);
+        self.set_notification_queue(notification, queue);
+    }
+
     fn notification_queue(&self, notification: NotificationRef) -> Queue {
-        let notification = self.notification(notification);
-        Queue { head: notification.head(), tail: notification.tail() }
+        let view = self.notification(notification);
+        Queue { head: view.head(), tail: view.tail() }
     }
 
     fn set_notification_queue(&self, notification: NotificationRef, queue: Queue) {
@@ -23,35 +35,12 @@ impl<P: Platform> Kernel<P> {
     /// Signals with a badge.
     pub(crate) fn signal(&self, notification: NotificationRef, badge: u64) {
         let view = self.notification(notification);
-        match view.state() {
-            NotificationState::Idle => match view.bound_thread() {
-                Some(thread) if self.tcb(thread).state() == ThreadState::BlockedOnReceive => {
-                    self.cancel_ipc(thread);
-                    self.wake(notification, thread, badge);
-                }
-                _ => {
-                    view.set_state(NotificationState::Active);
-                    view.set_badge(badge);
-                }
-            },
-            NotificationState::Waiting => {
-                if let Some(thread) = view.head() {
-                    let queue = self.queue_remove(self.notification_queue(notification), thread);
-                    self.set_notification_queue(notification, queue);
-                    self.wake(notification, thread, badge);
-                }
+        if let Some(thread) = self.signal_to(self.hearer(view), view, badge) {
+            self.lend_context(thread, notification);
+            self.refresh_sporadic(thread);
+            if self.is_schedulable(thread) {
+                self.offer(thread);
             }
-            NotificationState::Active => view.set_badge(view.badge() | badge),
-        }
-    }
-
-    fn wake(&self, notification: NotificationRef, thread: TcbRef, badge: u64) {
-        self.set_state(thread, ThreadState::Running);
-        self.tcb(thread).set_x::<0>(badge);
-        self.lend_context(thread, notification);
-        self.refresh_sporadic(thread);
-        if self.is_schedulable(thread) {
-            self.offer(thread);
         }
     }
 
@@ -63,8 +52,7 @@ impl<P: Platform> Kernel<P> {
             self.set_state(thread, ThreadState::BlockedOnNotification);
             self.tcb(thread).set_blocked_on(notification.paddr());
             self.return_context(thread, notification);
-            let queue = self.queue_insert(self.notification_queue(notification), thread);
-            self.set_notification_queue(notification, queue);
+            self.join_queue(notification, thread);
         } else {
             self.tcb(thread).set_x::<0>(0);
         }
@@ -72,47 +60,35 @@ impl<P: Platform> Kernel<P> {
 
     /// Consumes the signal of an active notification.
     pub(crate) fn take_signal(&self, thread: TcbRef, notification: NotificationRef) {
-        let view = self.notification(notification);
-        self.tcb(thread).set_x::<0>(view.badge());
-        view.set_badge(0);
-        view.set_state(NotificationState::Idle);
+        take(self.notification(notification), self.tcb(thread));
         self.lend_context(thread, notification);
         self.refresh_sporadic(thread);
     }
 
     /// Takes a waiting thread out of its notification's queue.
     pub(crate) fn leave_notification(&self, thread: TcbRef) {
-        let Some(notification) = NotificationRef::new(self.tcb(thread).blocked_on()) else { return };
-        let queue = self.queue_remove(self.notification_queue(notification), thread);
-        self.set_notification_queue(notification, queue);
+        if let Some(notification) = NotificationRef::new(self.tcb(thread).blocked_on()) {
+            self.leave_queue(notification, thread);
+        }
     }
 
     /// The thread's priority changed while it waits.
     pub(crate) fn reorder_in_notification(&self, thread: TcbRef) {
         let Some(notification) = NotificationRef::new(self.tcb(thread).blocked_on()) else { return };
-        let queue = self.queue_remove(self.notification_queue(notification), thread);
-        let queue = self.queue_insert(queue, thread);
-        self.set_notification_queue(notification, queue);
+        self.leave_queue(notification, thread);
+        self.join_queue(notification, thread);
     }
 
     /// The notification is destroyed: waiting threads restart. Preemptible: what is left is found again.
     pub(crate) fn cancel_notification(&self, notification: NotificationRef) -> Result<(), Stop> {
         while let Some(thread) = self.notification(notification).head() {
-            let queue = self.queue_remove(self.notification_queue(notification), thread);
-            self.set_notification_queue(notification, queue);
-            self.set_state(thread, ThreadState::Restart);
-            self.refresh_sporadic(thread);
-            self.offer(thread);
+            let queue = self.leave_queue(notification, thread);
+            self.restart_or_stop(thread);
             if queue.head.is_some() {
                 self.preemption_point(RESTART_UNITS)?;
             }
         }
         Ok(())
-    }
-
-    pub(crate) fn bind_notification(&self, thread: TcbRef, notification: NotificationRef) {
-        self.notification(notification).set_bound_thread(Some(thread));
-        self.tcb(thread).set_bound_notification(Some(notification));
     }
 
     pub(crate) fn unbind_thread_notification(&self, thread: TcbRef) {

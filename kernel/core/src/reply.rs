@@ -8,7 +8,7 @@ use hybrid_abi::fault::FaultType;
 use crate::fault::Fault;
 use crate::invocation::Extras;
 use crate::kernel::Kernel;
-use crate::object::{ReplyRef, TcbRef, ThreadState};
+use crate::object::{Reply, ReplyRef, SchedContextRef, TcbRef, ThreadState};
 use crate::platform::Platform;
 
 impl<P: Platform> Kernel<P> {
@@ -22,17 +22,38 @@ impl<P: Platform> Kernel<P> {
             && self.tcb(callee).sched_context().is_none()
             && let Some(context) = self.tcb(caller).sched_context()
         {
-            let older = self.context(context).reply();
-            view.set_older(older);
-            if let Some(older) = older {
-                self.reply(older).set_newer(Some(reply));
-                self.reply(older).set_sched_context(None);
-            }
-            view.set_newer(None);
-            view.set_sched_context(Some(context));
-            self.context(context).set_reply(Some(reply));
+            self.chain_reply(reply, caller, context);
             self.donate(context, callee);
         }
+    }
+
+    /// The reply object with which `caller` waits becomes the head of the scheduling context's call chain.
+    #[inline(always)]
+    pub(crate) fn chain_reply(&self, reply: ReplyRef, caller: TcbRef, context: SchedContextRef) {
+        let (link, chain) = (self.reply(reply), self.context(context));
+        let older = chain.reply();
+        if let Some(older) = older {
+            self.reply(older).set_newer(Some(reply));
+            self.reply(older).set_sched_context(None);
+        }
+        link.set_thread(Some(caller));
+        link.set_older(older);
+        link.set_newer(None);
+        link.set_sched_context(Some(context));
+        chain.set_reply(Some(reply));
+    }
+
+    /// The head of the scheduling context's call chain leaves it; the next older one is the head then.
+    #[inline(always)]
+    pub(crate) fn unchain_reply(&self, head: Reply<'_>, context: SchedContextRef) {
+        let older = head.older();
+        if let Some(older) = older {
+            self.reply(older).set_newer(None);
+            self.reply(older).set_sched_context(Some(context));
+        }
+        self.context(context).set_reply(older);
+        head.set_sched_context(None);
+        head.set_older(None);
     }
 
     /// Undoes the link between a reply object and its thread, which becomes inactive.
@@ -46,14 +67,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn remove_reply(&self, reply: ReplyRef, caller: TcbRef) {
         let view = self.reply(reply);
         if let Some(context) = view.sched_context() {
-            let older = view.older();
-            self.context(context).set_reply(older);
-            if let Some(older) = older {
-                self.reply(older).set_newer(None);
-                self.reply(older).set_sched_context(Some(context));
-            }
-            view.set_sched_context(None);
-            view.set_older(None);
+            self.unchain_reply(view, context);
             if self.tcb(caller).sched_context().is_none() {
                 self.donate(context, caller);
             }
@@ -67,8 +81,7 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn cancel_reply(&self, thread: TcbRef) {
         let Some(reply) = self.tcb(thread).reply() else { return };
         if let Some(context) = self.reply(reply).sched_context() {
-            self.context(context).set_reply(None);
-            self.reply(reply).set_sched_context(None);
+            self.detach_chain(context);
         }
         self.cut_chain(reply);
         self.unlink_reply(reply, thread);
@@ -87,7 +100,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The scheduling context is destroyed or unbound: its chain head no longer leads to it.
-    pub(crate) fn detach_chain(&self, context: crate::object::SchedContextRef) {
+    pub(crate) fn detach_chain(&self, context: SchedContextRef) {
         if let Some(reply) = self.context(context).reply() {
             self.reply(reply).set_sched_context(None);
             self.context(context).set_reply(None);
@@ -102,21 +115,16 @@ impl<P: Platform> Kernel<P> {
         }
         self.remove_reply(reply, caller);
         self.refresh_sporadic(caller);
-        let fault = self.tcb(caller).fault();
-        match fault {
-            None => {
-                self.transfer(replier, caller, None, Some(caps), 0, can_grant);
-                self.set_state(caller, ThreadState::Running);
-            }
-            Some(stored) => {
-                let restarts = self.answer_fault(caller, replier, stored);
-                self.tcb(caller).set_fault_kind(0);
-                let state = if restarts { ThreadState::Restart } else { ThreadState::Inactive };
-                self.set_state(caller, state);
-            }
+        let fault = self.tcb(caller).fault_kind();
+        if fault == 0 {
+            self.transfer(replier, caller, None, Some(caps), 0, can_grant);
+            self.set_state(caller, ThreadState::Running);
+        } else {
+            let restarts = self.answer_fault(caller, replier);
+            self.tcb(caller).set_fault_kind(0);
+            self.set_state(caller, if restarts { ThreadState::Restart } else { ThreadState::Inactive });
         }
-        let was_timeout = fault.is_some_and(|fault| fault.kind == FaultType::Timeout as u64);
-        self.run_replied(caller, was_timeout);
+        self.run_replied(caller, fault == FaultType::Timeout as u64);
     }
 
     fn run_replied(&self, caller: TcbRef, was_timeout: bool) {

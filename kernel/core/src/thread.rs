@@ -18,11 +18,8 @@ impl<P: Platform> Kernel<P> {
         let tcb = self.tcb(thread);
         tcb.set_fault_kind(0);
         match tcb.state() {
-            ThreadState::BlockedOnSend => {
-                self.leave_endpoint(thread);
-                self.set_state(thread, ThreadState::Inactive);
-            }
-            ThreadState::BlockedOnReceive => {
+            // Who sends has no reply object.
+            ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive => {
                 self.leave_endpoint(thread);
                 match tcb.reply() {
                     Some(reply) => self.unlink_reply(reply, thread),
@@ -69,26 +66,21 @@ impl<P: Platform> Kernel<P> {
 
     pub(crate) fn change_priority(&self, thread: TcbRef, priority: u8) {
         let tcb = self.tcb(thread);
-        match tcb.state() {
-            ThreadState::Running | ThreadState::Restart => {
-                if tcb.is_ready_queued() || self.this_core().current.get() == Some(thread) {
-                    self.ready_remove(thread);
-                    tcb.set_priority(priority);
-                    self.ready_push_head(thread);
-                    self.reschedule();
-                } else {
-                    tcb.set_priority(priority);
-                }
-            }
-            ThreadState::BlockedOnReceive | ThreadState::BlockedOnSend => {
+        let state = tcb.state();
+        let is_candidate = tcb.is_ready_queued() || self.this_core().current.get() == Some(thread);
+        if !state.is_runnable() || !is_candidate {
+            tcb.set_priority(priority);
+        }
+        match state {
+            ThreadState::Running | ThreadState::Restart if is_candidate => {
+                self.ready_remove(thread);
                 tcb.set_priority(priority);
-                self.reorder_in_endpoint(thread);
+                self.ready_push_head(thread);
+                self.reschedule();
             }
-            ThreadState::BlockedOnNotification => {
-                tcb.set_priority(priority);
-                self.reorder_in_notification(thread);
-            }
-            ThreadState::Inactive | ThreadState::BlockedOnReply => tcb.set_priority(priority),
+            ThreadState::BlockedOnReceive | ThreadState::BlockedOnSend => self.reorder_in_endpoint(thread),
+            ThreadState::BlockedOnNotification => self.reorder_in_notification(thread),
+            _ => {}
         }
     }
 

@@ -16,7 +16,7 @@ use crate::object::{
 };
 
 pub(crate) use words::{CNode, Frame, Words};
-use words::{at, byte, field, half, low32};
+use words::{at, byte, field, half};
 
 /// Where a frame or table is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,18 +330,11 @@ impl Cap {
     fn try_of(words: Words) -> Option<Cap> {
         let Words(word0, word1) = words;
         Some(match words.tag() {
-            tag::ENDPOINT => {
-                let (at, badge, rights) = words.endpoint()?;
-                Cap::Endpoint { at, badge, rights }
-            }
+            tag::ENDPOINT => words.endpoint().map(|(at, badge, rights)| Cap::Endpoint { at, badge, rights })?,
             tag::NOTIFICATION => {
-                let (at, badge, rights) = words.notification()?;
-                Cap::Notification { at, badge, rights }
+                words.notification().map(|(at, badge, rights)| Cap::Notification { at, badge, rights })?
             }
-            tag::REPLY => {
-                let (at, can_grant) = words.reply()?;
-                Cap::Reply { at, can_grant }
-            }
+            tag::REPLY => words.reply().map(|(at, can_grant)| Cap::Reply { at, can_grant })?,
             tag::CNODE => {
                 let CNode { at, radix, guard_size, guard } = words.cnode()?;
                 Cap::CNode { at, radix, guard_size, guard }
@@ -355,19 +348,16 @@ impl Cap {
             tag::SCHED_CONTROL => Cap::SchedControl { core: word1 },
             tag::IRQ_CONTROL => Cap::IrqControl,
             tag::IRQ_HANDLER => Cap::IrqHandler { irq: words.irq() },
-            tag::SGI_SIGNAL => Cap::SgiSignal { sgi: byte(word1), target: low32(word1 >> 32) },
+            tag::SGI_SIGNAL => Cap::SgiSignal { sgi: words.sgi().0, target: words.sgi().1 },
             tag::DOMAIN => Cap::Domain,
             tag::FRAME => {
                 let Frame { base, size, is_device, rights } = words.frame()?;
                 Cap::Frame { base, size, is_device, rights, mapping: words.mapping() }
             }
             tag::PAGE_TABLE => Cap::PageTable { at: TableRef::new(at(word0))?, mapping: words.mapping() },
-            tag::VSPACE => {
-                let (at, asid) = words.vspace()?;
-                Cap::VSpace { at, asid }
-            }
+            tag::VSPACE => words.vspace().map(|(at, asid)| Cap::VSpace { at, asid })?,
             tag::ASID_CONTROL => Cap::AsidControl,
-            tag::ASID_POOL => Cap::AsidPool { at: PoolRef::new(at(word0))?, index: byte(word1) },
+            tag::ASID_POOL => words.pool().map(|(at, index)| Cap::AsidPool { at, index })?,
             tag::ZOMBIE => Cap::Zombie { kind: words.zombie_kind(), base: at(word0), remaining: word1 },
             tag::PLATFORM => Cap::Platform,
             _ => return None,

@@ -5,7 +5,7 @@ use hybrid_abi::rights::Rights;
 
 use crate::cap::{FrameSize, Mapping, VmRights, ZombieKind, mapping_of};
 use crate::object::{
-    CNodeRef, EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TableRef, Tcb, TcbRef, TcbSlot, Word,
+    CNodeRef, EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, TableRef, TcbRef, Word,
 };
 
 /// The two words of a slot, read as the one type that is asked for: what the ways of every message use, where
@@ -44,13 +44,6 @@ impl CNode {
 }
 
 impl Words {
-    /// Those of a thread's slot.
-    #[inline(always)]
-    pub(crate) fn of(tcb: Tcb<'_>, slot: TcbSlot) -> Self {
-        let (word0, word1) = tcb.cap_words(slot);
-        Self(word0, word1)
-    }
-
     /// The tag; 0 for an empty slot.
     #[inline(always)]
     pub(crate) fn tag(self) -> u64 {
@@ -103,6 +96,16 @@ impl Words {
         SchedContextRef::new(self.object(tag::SCHED_CONTEXT)?)
     }
 
+    /// Of the right to raise an SGI: its number, and the target word of the interrupt controller.
+    pub(crate) fn sgi(self) -> (u8, u32) {
+        (byte(self.1), low32(self.1 >> 32))
+    }
+
+    /// Of an ASID pool: the object, and the number of the pool.
+    pub(crate) fn pool(self) -> Option<(PoolRef, u8)> {
+        Some((PoolRef::new(self.object(tag::ASID_POOL)?)?, byte(self.1)))
+    }
+
     #[inline(always)]
     fn rights(self) -> Rights {
         Rights(field(self.0, 5, 4))
@@ -121,8 +124,7 @@ impl Words {
     /// Endpoint and badge, if a call may be sent to it and be replied to.
     #[inline(always)]
     pub(crate) fn callable_endpoint(self) -> Option<(u64, u64)> {
-        let may_reply = Rights::GRANT.0 | Rights::GRANT_REPLY.0;
-        let is_callable = self.is_with(tag::ENDPOINT, Rights::WRITE) && self.rights().0 & may_reply != 0;
+        let is_callable = self.is_with(tag::ENDPOINT, Rights::WRITE) && self.rights().may_be_answered();
         is_callable.then_some((at(self.0), self.1))
     }
 

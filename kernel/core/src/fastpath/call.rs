@@ -1,16 +1,11 @@
 //! Call and ReplyRecv, on the time of the caller or on each one's own.
 
-use core::cell::Cell;
-
-use hybrid_abi::ipc_buffer;
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 
-use super::{Entry, Way};
-use crate::cap::Words;
+use super::{Entry, Way, only_if};
 use crate::kernel::Kernel;
 use crate::object::{
-    Endpoint, EndpointState, NotificationState, Reply, ReplyRef, SchedContextRef, Tcb, TcbRef, TcbSlot, ThreadState,
-    status,
+    Endpoint, EndpointState, NotificationState, Reply, ReplyRef, SchedContextRef, Tcb, TcbRef, ThreadState, status,
 };
 use crate::platform::Platform;
 
@@ -43,19 +38,18 @@ pub(super) struct Answer<'k> {
 impl<P: Platform> Kernel<P> {
     /// Call on an endpoint where a receiver with a reply object and without time of its own waits. The receiver runs next.
     #[inline(always)]
-    pub fn fast_call(&self, entry: &Entry) -> Way {
-        let Some(call) = self.possible_call(entry) else { return Way::Ordinary };
+    pub fn fast_call(&self, entry: &Entry) -> Option<Way> {
+        let call = self.possible_call(entry)?;
         let Call { thread, badge, receiver, space, .. } = call;
         if self.tcb(receiver).sched_context().is_some() {
-            return Way::Timed;
+            return Some(Way::Timed);
         }
-        let Some(context) = self.tcb(thread).sched_context() else { return Way::Ordinary };
+        let context = self.tcb(thread).sched_context()?;
 
         // No way back from here.
         self.lend(&call, context);
         self.deliver(thread, receiver, badge, entry);
-        self.run_fast(receiver, space);
-        Way::Runs(receiver)
+        Some(self.run_fast(receiver, space))
     }
 
     /// The receiver of a call runs on the caller's time, which waits for the reply.
@@ -70,42 +64,27 @@ impl<P: Platform> Kernel<P> {
         tcb.set_status(status(ThreadState::BlockedOnReply));
         tcb.set_reply(Some(reply));
         tcb.set_sched_context(None);
-        let (link, chain) = (self.reply(reply), self.context(context));
-        let older = chain.reply();
-        if let Some(older) = older {
-            self.reply(older).set_newer(Some(reply));
-            self.reply(older).set_sched_context(None);
-        }
-        link.set_thread(Some(thread));
-        link.set_older(older);
-        link.set_newer(None);
-        link.set_sched_context(Some(context));
-        chain.set_thread(Some(receiver));
-        chain.set_reply(Some(reply));
+        self.chain_reply(reply, thread, context);
+        self.context(context).set_thread(Some(receiver));
     }
 
     /// Reply to the caller that the reply object in x6 holds and that lent its time, then wait. The caller runs next.
     #[inline(always)]
-    pub fn fast_reply_recv(&self, entry: &Entry) -> Way {
-        let Some(answer) = self.possible_answer(entry) else { return Way::Ordinary };
+    pub fn fast_reply_recv(&self, entry: &Entry) -> Option<Way> {
+        let answer = self.possible_answer(entry)?;
         let Answer { thread, link, caller, space, .. } = answer;
         // Without a stored fault.
-        if self.tcb(caller).status() != status(ThreadState::BlockedOnReply) {
-            return Way::Ordinary;
-        }
-        let Some(context) = self.tcb(thread).sched_context() else { return Way::Ordinary };
+        only_if(self.tcb(caller).status() == status(ThreadState::BlockedOnReply))?;
+        let context = self.tcb(thread).sched_context()?;
         if link.sched_context() != Some(context) || self.tcb(caller).sched_context().is_some() {
-            return Way::Timed;
+            return Some(Way::Timed);
         }
-        if !self.this_core().ready.is_highest(self.tcb(caller).priority()) {
-            return Way::Ordinary;
-        }
+        only_if(self.this_core().ready.is_highest(self.tcb(caller).priority()))?;
 
         // No way back from here.
         self.give_back(&answer, context);
         self.deliver(thread, caller, 0, entry);
-        self.run_fast(caller, space);
-        Way::Runs(caller)
+        Some(self.run_fast(caller, space))
     }
 
     /// The time that was lent comes home, and the server waits again.
@@ -113,17 +92,9 @@ impl<P: Platform> Kernel<P> {
     pub(super) fn give_back(&self, answer: &Answer<'_>, context: SchedContextRef) {
         let Answer { thread, at, endpoint, reply, link, caller, .. } = *answer;
         let (tcb, to) = (self.tcb(thread), self.tcb(caller));
-        let older = link.older();
-        if let Some(older) = older {
-            self.reply(older).set_newer(None);
-            self.reply(older).set_sched_context(Some(context));
-        }
-        let chain = self.context(context);
-        chain.set_thread(Some(caller));
-        chain.set_reply(older);
+        self.unchain_reply(link, context);
         link.set_thread(Some(thread));
-        link.set_older(None);
-        link.set_sched_context(None);
+        self.context(context).set_thread(Some(caller));
         to.set_status(status(ThreadState::Running));
         to.set_reply(None);
         to.set_sched_context(Some(context));
@@ -134,14 +105,11 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Call to a receiver with its own time: that of the caller stays with it.
-    pub fn timed_call(&self, entry: &Entry) -> Way {
-        let Some(call) = self.possible_call(entry) else { return Way::Ordinary };
-        let Call { thread, endpoint, badge, receiver, reply, space } = call;
+    pub fn timed_call(&self, entry: &Entry) -> Option<Way> {
+        let Call { thread, endpoint, badge, receiver, reply, space } = self.possible_call(entry)?;
         let (tcb, to) = (self.tcb(thread), self.tcb(receiver));
-        if !self.start_timed(thread) {
-            return Way::Ordinary;
-        }
-        let Some(own) = self.usable_time(to) else { return Way::Ordinary };
+        only_if(self.start_timed(thread))?;
+        let own = self.usable_time(to)?;
 
         // No way back from here.
         self.take_first(endpoint, to);
@@ -151,28 +119,18 @@ impl<P: Platform> Kernel<P> {
         tcb.set_reply(Some(reply));
         self.reply(reply).set_thread(Some(thread));
         self.deliver(thread, receiver, badge, entry);
-        self.run_timed(receiver, own, space);
-        Way::Runs(receiver)
+        Some(self.run_timed(receiver, own, space))
     }
 
     /// Reply to a caller that kept its time, then wait.
-    pub fn timed_reply_recv(&self, entry: &Entry) -> Way {
-        let Some(answer) = self.possible_answer(entry) else { return Way::Ordinary };
-        let Answer { thread, at, endpoint, reply, link, caller, space } = answer;
+    pub fn timed_reply_recv(&self, entry: &Entry) -> Option<Way> {
+        let Answer { thread, at, endpoint, reply, link, caller, space } = self.possible_answer(entry)?;
         let (tcb, to) = (self.tcb(thread), self.tcb(caller));
-        if to.status() != status(ThreadState::BlockedOnReply) {
-            return Way::Ordinary;
-        }
-        if link.sched_context().is_some() || link.older().is_some() || link.newer().is_some() {
-            return Way::Ordinary;
-        }
-        if to.priority() < tcb.priority() && !self.this_core().ready.is_highest(to.priority()) {
-            return Way::Ordinary;
-        }
-        if !self.start_timed(thread) {
-            return Way::Ordinary;
-        }
-        let Some(own) = self.usable_time(to) else { return Way::Ordinary };
+        only_if(to.status() == status(ThreadState::BlockedOnReply))?;
+        only_if(link.sched_context().is_none() && link.older().is_none() && link.newer().is_none())?;
+        only_if(to.priority() >= tcb.priority() || self.this_core().ready.is_highest(to.priority()))?;
+        only_if(self.start_timed(thread))?;
+        let own = self.usable_time(to)?;
 
         // No way back from here.
         link.set_thread(Some(thread));
@@ -182,8 +140,7 @@ impl<P: Platform> Kernel<P> {
         tcb.set_reply(ReplyRef::new(reply));
         self.wait_in_line(endpoint, at, tcb, thread);
         self.deliver(thread, caller, 0, entry);
-        self.run_timed(caller, own, space);
-        Way::Runs(caller)
+        Some(self.run_timed(caller, own, space))
     }
 
     /// What every fast Call needs, whoever's time the receiver gets.
@@ -191,11 +148,8 @@ impl<P: Platform> Kernel<P> {
     fn possible_call(&self, entry: &Entry) -> Option<Call<'_>> {
         let core = self.this_core();
         let thread = core.current.get()?;
-        if entry.has_caps() {
-            return None;
-        }
-        let root = Words::of(self.tcb(thread), TcbSlot::CSpace);
-        let (at, badge) = self.words_at(root.whole_cnode_slot(entry.cptr)?).callable_endpoint()?;
+        only_if(!entry.has_caps())?;
+        let (at, badge) = self.named(self.tcb(thread), entry.cptr)?.callable_endpoint()?;
         let endpoint = self.endpoint_at(at);
         let receiver = endpoint.receiver()?;
         let to = self.tcb(receiver);
@@ -210,16 +164,11 @@ impl<P: Platform> Kernel<P> {
     pub(super) fn possible_answer(&self, entry: &Entry) -> Option<Answer<'_>> {
         let thread = self.this_core().current.get()?;
         let tcb = self.tcb(thread);
-        if entry.has_caps() {
-            return None;
-        }
-        let root = Words::of(tcb, TcbSlot::CSpace);
-        let at = self.words_at(root.whole_cnode_slot(entry.cptr)?).readable_endpoint()?;
-        let reply = self.words_at(root.whole_cnode_slot(entry.reply)?).reply_at()?;
+        only_if(!entry.has_caps())?;
+        let at = self.named(tcb, entry.cptr)?.readable_endpoint()?;
+        let reply = self.named(tcb, entry.reply)?.reply_at()?;
         let (endpoint, link) = (self.endpoint_at(at), self.reply_at(reply));
-        if !self.is_last_in_line(endpoint, tcb) || !self.is_quiet(tcb) {
-            return None;
-        }
+        only_if(self.is_last_in_line(endpoint, tcb) && self.is_quiet(tcb))?;
         let caller = link.thread()?;
         let to = self.tcb(caller);
         let space = self.known_space(to)?;
@@ -241,14 +190,19 @@ impl<P: Platform> Kernel<P> {
     /// Takes the first thread out of a queue of receivers.
     #[inline(always)]
     pub(super) fn take_first(&self, endpoint: Endpoint<'_>, first: Tcb<'_>) {
-        match first.queue_next() {
+        match self.unlink_first(first) {
             None => endpoint.set_queue(EndpointState::Idle, None, None),
-            Some(next) => {
-                first.set_queue_next(None);
-                self.tcb(next).set_queue_prev(None);
-                endpoint.set_queue(EndpointState::Receive, Some(next), endpoint.tail());
-            }
+            next => endpoint.set_queue(EndpointState::Receive, next, endpoint.tail()),
         }
+    }
+
+    /// The neighbours of the first thread of a queue forget each other; gives the next one.
+    #[inline(always)]
+    pub(super) fn unlink_first(&self, first: Tcb<'_>) -> Option<TcbRef> {
+        let next = first.queue_next()?;
+        first.set_queue_next(None);
+        self.tcb(next).set_queue_prev(None);
+        Some(next)
     }
 
     /// Whether nobody sends, and a receiver's place in the queue is at the end.
@@ -300,34 +254,11 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// Copies what is in the buffers of a message with more words than registers. Gives how many words were moved in all.
-    #[inline(always)]
-    fn copy_beyond_registers(&self, sender: TcbRef, receiver: TcbRef, length: usize) -> usize {
-        let (Some(from), Some(to)) = (self.buffer_of(sender, false), self.buffer_of(receiver, true)) else {
-            return REGISTER_WORDS;
-        };
-        const FIRST: usize = ipc_buffer::MESSAGE + REGISTER_WORDS;
-        let words = FIRST..ipc_buffer::MESSAGE.wrapping_add(length);
-        let (Some(from), Some(to)) = (from.get(words.clone()), to.get(words)) else { return REGISTER_WORDS };
-        // Four at a time, all read before the first is written: two load pairs and two store pairs.
-        let ((from, from_rest), (to, to_rest)) = (from.as_chunks::<4>(), to.as_chunks::<4>());
-        for (from, to) in from.iter().zip(to) {
-            let [a, b, c, d] = from.each_ref().map(Cell::get);
-            to[0].set(a);
-            to[1].set(b);
-            to[2].set(c);
-            to[3].set(d);
-        }
-        for (from, to) in from_rest.iter().zip(to_rest) {
-            to.set(from.get());
-        }
-        length
-    }
-
     /// Makes the partner the current thread, on the scheduling context of the last one.
     #[inline(always)]
-    pub(super) fn run_fast(&self, partner: TcbRef, space: u64) {
+    pub(super) fn run_fast(&self, partner: TcbRef, space: u64) -> Way {
         self.this_core().current.set(Some(partner));
         self.translate_with(space);
+        Way::Runs(partner)
     }
 }

@@ -6,11 +6,10 @@ use hybrid_abi::fault::FaultType;
 use hybrid_abi::message::MessageInfo;
 
 use super::call::Call;
-use super::{Entry, Way};
-use crate::cap::Words;
+use super::{Entry, Way, only_if};
 use crate::fault::stored_vm_fault;
 use crate::kernel::Kernel;
-use crate::object::{TcbRef, TcbSlot, ThreadState, status};
+use crate::object::{TcbSlot, ThreadState, status};
 use crate::platform::Platform;
 
 /// Words of the message.
@@ -18,24 +17,17 @@ const LENGTH: u64 = 4;
 
 impl<P: Platform> Kernel<P> {
     /// A VM fault of the current thread. The handler runs next.
-    pub(crate) fn fast_fault(&self, address: u64, is_instruction: bool, syndrome: u64) -> Way {
-        self.try_fault(address, is_instruction, syndrome).map_or(Way::Ordinary, Way::Runs)
-    }
-
-    #[inline(always)]
-    fn try_fault(&self, address: u64, is_instruction: bool, syndrome: u64) -> Option<TcbRef> {
+    pub(crate) fn fast_fault(&self, address: u64, is_instruction: bool, syndrome: u64) -> Option<Way> {
         let core = self.this_core();
         let thread = core.current.get()?;
         let tcb = self.tcb(thread);
-        let (at, badge) = Words::of(tcb, TcbSlot::FaultHandler).callable_endpoint()?;
+        let (at, badge) = tcb.cap(TcbSlot::FaultHandler).callable_endpoint()?;
         let endpoint = self.endpoint_at(at);
         let receiver = endpoint.receiver()?;
         let to = self.tcb(receiver);
         let (reply, space, context) = (to.reply()?, self.known_space(to)?, tcb.sched_context()?);
         let may_run = core.ready.is_highest(to.priority()) && self.is_local(receiver);
-        if to.sched_context().is_some() || !may_run {
-            return None;
-        }
+        only_if(to.sched_context().is_none() && may_run)?;
 
         // No way back from here.
         self.lend(&Call { thread, endpoint, badge, receiver, reply, space }, context);
@@ -50,35 +42,24 @@ impl<P: Platform> Kernel<P> {
         to.set_x::<3>(address);
         to.set_x::<4>(u64::from(is_instruction));
         to.set_x::<5>(syndrome & 0xffff_ffff);
-        self.run_fast(receiver, space);
-        Some(receiver)
+        Some(self.run_fast(receiver, space))
     }
 
     /// ReplyRecv to a thread that lent its time with a fault which any answer ends. That thread runs next.
-    pub(crate) fn fast_fault_reply(&self, entry: &Entry) -> Way {
-        self.try_fault_reply(entry).map_or(Way::Ordinary, Way::Runs)
-    }
-
-    #[inline(always)]
-    fn try_fault_reply(&self, entry: &Entry) -> Option<TcbRef> {
+    pub(crate) fn fast_fault_reply(&self, entry: &Entry) -> Option<Way> {
         let answer = self.possible_answer(entry)?;
         let to = self.tcb(answer.caller);
         let is_faulted = [FaultType::Vm as u64, FaultType::Cap as u64].contains(&to.fault_kind());
-        if !is_faulted || to.state() != ThreadState::BlockedOnReply || to.yield_to().is_some() {
-            return None;
-        }
+        only_if(is_faulted && to.state() == ThreadState::BlockedOnReply && to.yield_to().is_none())?;
         let context = self.tcb(answer.thread).sched_context()?;
         let is_lent = answer.link.sched_context() == Some(context) && to.sched_context().is_none();
-        if !is_lent || !self.this_core().ready.is_highest(to.priority()) {
-            return None;
-        }
+        only_if(is_lent && self.this_core().ready.is_highest(to.priority()))?;
 
         // No way back from here.
         self.give_back(&answer, context);
         // `give_back` left no fault; the thread repeats its instruction.
         debug_assert!(to.status() == status(ThreadState::Running));
         to.set_pc(to.fault_ip());
-        self.run_fast(answer.caller, answer.space);
-        Some(answer.caller)
+        Some(self.run_fast(answer.caller, answer.space))
     }
 }

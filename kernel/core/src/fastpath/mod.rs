@@ -26,11 +26,13 @@ mod fault;
 mod signal;
 mod turn;
 
+pub(crate) use signal::take;
+
 use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 
 use crate::cap::Words;
 use crate::kernel::Kernel;
-use crate::object::{Endpoint, Notification, Reply, SchedContextRef, Tcb, TcbRef};
+use crate::object::{Endpoint, Notification, Reply, SchedContextRef, Tcb, TcbRef, TcbSlot};
 use crate::platform::Platform;
 
 /// What x0 to x7 held when the current thread entered: copies of words of its TCB that are at hand in registers.
@@ -61,7 +63,7 @@ impl Entry {
     }
 }
 
-/// What became of a try.
+/// What became of a try; `None` in its place: nothing is changed, and only the ordinary way goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// Done: this thread runs next.
@@ -70,18 +72,12 @@ pub enum Way {
     Stays(TcbRef),
     /// Nothing is changed; the way with a change of scheduling context may go.
     Timed,
-    /// Nothing is changed; only the ordinary way goes.
-    Ordinary,
 }
 
-impl Way {
-    #[inline(always)]
-    pub(crate) fn or_timed(self, timed: impl FnOnce() -> Self) -> Self {
-        match self {
-            Way::Timed => timed(),
-            way => way,
-        }
-    }
+/// Lets a way go on under a condition.
+#[inline(always)]
+fn only_if(condition: bool) -> Option<()> {
+    condition.then_some(())
 }
 
 impl<P: Platform> Kernel<P> {
@@ -92,10 +88,7 @@ impl<P: Platform> Kernel<P> {
         self.update_time();
         let core = self.this_core();
         let left = self.head_refill(context).amount().checked_sub(core.consumed.get());
-        let is_release_due = match core.release_head.get() {
-            Some(first) => self.release_time(first) <= core.now.get(),
-            None => false,
-        };
+        let is_release_due = core.release_head.get().is_some_and(|first| self.release_time(first) <= core.now.get());
         left.is_some_and(|left| left >= self.min_budget.get()) && !is_release_due
     }
 
@@ -110,16 +103,19 @@ impl<P: Platform> Kernel<P> {
 
     /// Makes a thread with its own time the current one.
     #[inline(always)]
-    fn run_timed(&self, partner: TcbRef, own: SchedContextRef, space: u64) {
+    fn run_timed(&self, partner: TcbRef, own: SchedContextRef, space: u64) -> Way {
         self.this_core().current.set(Some(partner));
         self.change_context(own);
         self.translate_with(space);
+        Way::Runs(partner)
     }
 
+    /// What a thread names by a CPtr, if its root CNode resolves it alone.
     #[inline(always)]
-    pub(super) fn words_at(&self, paddr: u64) -> Words {
-        let [word0, word1] = self.platform.words(paddr);
-        Words(word0.get(), word1.get())
+    fn named(&self, tcb: Tcb<'_>, cptr: u64) -> Option<Words> {
+        let slot = tcb.cap(TcbSlot::CSpace).whole_cnode_slot(cptr)?;
+        let [word0, word1] = self.platform.words(slot);
+        Some(Words(word0.get(), word1.get()))
     }
 
     #[inline(always)]

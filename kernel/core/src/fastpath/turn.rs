@@ -1,18 +1,14 @@
 //! Yield on a round-robin scheduling context: the turn goes to the next thread of the same priority.
 
-use super::Way;
+use super::{Way, only_if};
 use crate::kernel::Kernel;
-use crate::object::{TcbRef, ThreadState, status};
+use crate::object::{ThreadState, status};
 use crate::platform::Platform;
 
 impl<P: Platform> Kernel<P> {
     /// The current thread's slice is whole again and it goes behind its equals; the first of them runs next.
-    pub(crate) fn timed_yield(&self) -> Way {
-        self.try_timed_yield().map_or(Way::Ordinary, Way::Runs)
-    }
-
     #[inline(always)]
-    fn try_timed_yield(&self) -> Option<TcbRef> {
+    pub(crate) fn timed_yield(&self) -> Option<Way> {
         let core = self.this_core();
         let thread = core.current.get()?;
         let tcb = self.tcb(thread);
@@ -22,9 +18,7 @@ impl<P: Platform> Kernel<P> {
         let (context, own, space) = (tcb.sched_context()?, to.sched_context()?, self.known_space(to)?);
         let view = self.context(context);
         let is_usual = view.is_round_robin() && !self.context(own).is_sporadic() && to.yield_to().is_none();
-        if !is_usual || !self.start_timed(thread) {
-            return None;
-        }
+        only_if(is_usual && self.start_timed(thread))?;
 
         // No way back from here.
         view.set_consumed(view.consumed().saturating_add(core.consumed.replace(0)));
@@ -34,7 +28,6 @@ impl<P: Platform> Kernel<P> {
             to.set_pc(to.fault_ip());
             to.set_status(status(ThreadState::Running));
         }
-        self.run_timed(next, own, space);
-        Some(next)
+        Some(self.run_timed(next, own, space))
     }
 }

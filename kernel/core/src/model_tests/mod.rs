@@ -37,4 +37,22 @@ mod vectors;
 mod world;
 mod world_storm;
 
+use core::cell::Cell;
+
+/// How the model tests watch a kernel, and bend it to compare its ways.
+pub(crate) struct Watch {
+    /// Never take the fast path: to compare.
+    pub(crate) is_slow_only: Cell<bool>,
+    /// How often the fast path was taken.
+    pub(crate) fast_count: Cell<u64>,
+    /// The clock is not sampled: to compare with a fast path that does not either.
+    pub(crate) is_clock_frozen: Cell<bool>,
+}
+
+impl Watch {
+    pub(crate) const fn new() -> Self {
+        Self { is_slow_only: Cell::new(false), fast_count: Cell::new(0), is_clock_frozen: Cell::new(false) }
+    }
+}
+
 pub use world_storm::{Counts, compare_fast_and_slow, run, take_bytes, take_invocations};

@@ -278,15 +278,15 @@ proptest! {
     #[test]
     fn fast_path_leaves_the_same_state_as_the_slow_path(events in prop::collection::vec(event(), 1..200)) {
         let (fast, slow) = (Storm::new(), Storm::new());
-        slow.w.k.is_slow_only.set(true);
+        slow.w.k.model.is_slow_only.set(true);
         for event in &events {
-            let (taken, sampled) = (fast.w.k.fast_count.get(), fast.w.k.platform.samples.get());
+            let (taken, sampled) = (fast.w.k.model.fast_count.get(), fast.w.k.platform.samples.get());
             fast.run(event);
             // A fast way that did not look at the clock is compared with the ordinary way at the time of the last look.
-            let is_frozen = fast.w.k.fast_count.get() != taken && fast.w.k.platform.samples.get() == sampled;
-            slow.w.k.is_clock_frozen.set(is_frozen);
+            let is_frozen = fast.w.k.model.fast_count.get() != taken && fast.w.k.platform.samples.get() == sampled;
+            slow.w.k.model.is_clock_frozen.set(is_frozen);
             slow.run(event);
-            slow.w.k.is_clock_frozen.set(false);
+            slow.w.k.model.is_clock_frozen.set(false);
             prop_assert_eq!(machine_state(&fast.w), machine_state(&slow.w), "after {:?}", event);
             prop_assert_eq!(fast.w.k.platform.difference(&slow.w.k.platform), None, "after {:?}", event);
         }
@@ -308,7 +308,7 @@ fn fast_path_is_taken_by_client_and_server() {
             w.ok(server.context, l::SCHED_CONTEXT_UNBIND, &[], &[]);
         }
         w.start(client);
-        let before = w.k.fast_count.get();
+        let before = w.k.model.fast_count.get();
         for round in 1..=10 {
             w.send(Syscall::Call, endpoint, 1, &[round], &[]);
             assert_eq!(w.current(), server.at);
@@ -316,7 +316,7 @@ fn fast_path_is_taken_by_client_and_server() {
             w.receive(Syscall::ReplyRecv, endpoint, reply);
             assert_eq!((w.current(), w.message(client.at).2), (client.at, vec![round]));
             check(&w.k);
-            assert_eq!(w.k.fast_count.get(), before + 2 * round);
+            assert_eq!(w.k.model.fast_count.get(), before + 2 * round);
         }
     }
 }
@@ -326,7 +326,7 @@ fn fast_path_is_taken_by_client_and_server() {
 fn fast_path_is_taken_by_page_faults() {
     for is_slow in [false, true] {
         let mut w = World::new(1 << 20);
-        w.k.is_slow_only.set(is_slow);
+        w.k.model.is_slow_only.set(is_slow);
         let (endpoint, reply) = (w.make(T::Endpoint, 0), w.make(T::Reply, 0));
         let handler_end = w.mint(endpoint, 9, 0x42);
         let (handler, client) = (w.thread(210), w.thread(200));
@@ -336,7 +336,7 @@ fn fast_path_is_taken_by_page_faults() {
         w.receive(Syscall::Recv, endpoint, reply);
         w.ok(handler.context, l::SCHED_CONTEXT_UNBIND, &[], &[]);
         w.start(client);
-        let before = w.k.fast_count.get();
+        let before = w.k.model.fast_count.get();
         for round in 1..=4 {
             let (is_instruction, pc) = (round % 2 == 0, 0x7000 + round * 4);
             w.k.tcb(client.at).set_pc(pc + 4);
@@ -353,7 +353,7 @@ fn fast_path_is_taken_by_page_faults() {
             w.receive(Syscall::ReplyRecv, endpoint, reply);
             assert_eq!((w.current(), w.k.tcb(client.at).pc()), (client.at, pc));
             check(&w.k);
-            assert_eq!(w.k.fast_count.get() - before, if is_slow { 0 } else { 2 * round });
+            assert_eq!(w.k.model.fast_count.get() - before, if is_slow { 0 } else { 2 * round });
         }
     }
 }
@@ -371,13 +371,13 @@ fn fast_path_is_taken_by_signals_and_interrupts() {
     w.start(low);
     w.start(high);
     let step = |call: Syscall, x0: u64, x6: u64, next: crate::object::TcbRef| {
-        let before = w.k.fast_count.get();
+        let before = w.k.model.fast_count.get();
         let tcb = w.k.tcb(w.current());
         tcb.set_x::<0>(x0);
         tcb.set_x::<1>(0);
         tcb.set_x::<6>(x6);
         w.svc(call.number());
-        assert_eq!((w.current(), w.k.fast_count.get()), (next, before + 1), "{call:?}");
+        assert_eq!((w.current(), w.k.model.fast_count.get()), (next, before + 1), "{call:?}");
         check(&w.k);
     };
     assert_eq!(w.current(), high.at);
@@ -388,8 +388,8 @@ fn fast_path_is_taken_by_signals_and_interrupts() {
     step(Syscall::NbWait, pong, 0, low.at);
     step(Syscall::NbSendWait, pong, ping, high.at);
     step(Syscall::NbSendWait, ping, pong, low.at);
-    let before = w.k.fast_count.get();
+    let before = w.k.model.fast_count.get();
     w.interrupt(40);
-    assert_eq!((w.current(), w.k.fast_count.get()), (high.at, before + 1));
+    assert_eq!((w.current(), w.k.model.fast_count.get()), (high.at, before + 1));
     check(&w.k);
 }

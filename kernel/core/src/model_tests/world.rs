@@ -12,6 +12,7 @@ use hybrid_abi::syscall::Syscall;
 use crate::boot::BootParameters;
 use crate::cap::Cap;
 use crate::kernel::Kernel;
+use crate::message::message_words;
 use crate::model_tests::machine::{Machine, RAM_START};
 use crate::object::{CNodeRef, SlotRef, TcbRef, TcbSlot, context};
 use crate::platform::{PhysRange, Platform};
@@ -173,7 +174,7 @@ impl<const N: usize> World<N> {
     pub(crate) fn message(&self, thread: TcbRef) -> (u64, MessageInfo, Vec<u64>) {
         let tcb = self.k.tcb(thread);
         let info = MessageInfo(tcb.x::<1>());
-        let words = (0..info.length()).map(|n| self.k.message_word(thread, n)).collect();
+        let words = message_words(self.k.tcb(thread), self.k.buffer(thread, false)).take(info.length()).collect();
         (tcb.x::<0>(), info, words)
     }
 

@@ -16,7 +16,7 @@ pub use endpoint::{Endpoint, EndpointState, Notification, NotificationState, Rep
 pub use sched_context::{Refill, SchedContext};
 pub use slot::{MdbNode, Slot};
 pub(crate) use tcb::status;
-pub use tcb::{FP_WORD, NAME_WORD, NAME_WORDS, StoredFault, TCB_SLOTS, Tcb, TcbSlot, ThreadState, context};
+pub use tcb::{FP_WORD, NAME_WORD, NAME_WORDS, TCB_SLOTS, Tcb, TcbSlot, ThreadState, context};
 
 /// A value that is kept in one word of an object.
 pub trait Word: Copy {

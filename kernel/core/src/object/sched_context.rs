@@ -3,7 +3,7 @@
 use super::{NotificationRef, ReplyRef, SchedContextRef, TcbRef, view};
 
 view! {
-    /// The fixed part of a scheduling context. The refills (start, amount) follow from byte 96 on.
+    /// The fixed part of a scheduling context; word 11 is unused. The refills (start, amount) follow from byte 96 on.
     SchedContext[12] {
         /// Period in ticks; 0 = round-robin.
         0 => period, set_period: u64;
@@ -27,8 +27,6 @@ view! {
         9 => refill_queue, set_refill_queue: u64;
         /// Core and, in bit 63, the sporadic flag.
         10 => core_and_flags, set_core_and_flags: u64;
-        /// Unused.
-        11 => reserved, set_reserved: u64;
     }
 }
 

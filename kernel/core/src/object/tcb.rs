@@ -15,6 +15,7 @@ use core::cell::Cell;
 use hybrid_abi::message::REGISTER_WORDS;
 
 use super::{NotificationRef, ReplyRef, SchedContextRef, SlotRef, TcbRef, Word, numbered, view};
+use crate::cap::Words;
 
 /// Word numbers of the register context, which starts at the TCB's first byte.
 pub mod context {
@@ -76,7 +77,7 @@ view! {
         47 => bound_notification, set_bound_notification: Option<NotificationRef>;
         /// Badge of the capability it sends through.
         48 => sender_badge, set_sender_badge: u64;
-        /// Bits: 0 Grant, 1 GrantReply, 2 is a call (of the capability it sends through).
+        /// Rights of the capability it sends through, and in bit 4 whether it sends a call.
         49 => sender_flags, set_sender_flags: u64;
         /// Next thread of the ready or release queue.
         50 => sched_next, set_sched_next: Option<TcbRef>;
@@ -191,17 +192,6 @@ impl ThreadState {
     }
 }
 
-/// A fault that a thread waits to have answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredFault {
-    /// Label.
-    pub kind: u64,
-    /// First word, by kind.
-    pub word0: u64,
-    /// Second word, by kind.
-    pub word1: u64,
-}
-
 /// The whole status word of a thread without a stored fault.
 #[inline]
 pub(crate) fn status(state: ThreadState) -> u64 {
@@ -217,11 +207,11 @@ const TIMER_ACCESS: u64 = 2;
 const _: () = assert!(FPU_DISABLED == 1);
 
 impl<'m> Tcb<'m> {
-    /// The two capability words of a slot.
+    /// What a slot holds.
     #[inline(always)]
-    pub(crate) fn cap_words(self, slot: TcbSlot) -> (u64, u64) {
+    pub(crate) fn cap(self, slot: TcbSlot) -> Words {
         let first = FIRST_SLOT_WORD.wrapping_add((slot as usize).wrapping_mul(4));
-        (self.word(first), self.word(first.wrapping_add(1)))
+        Words(self.word(first), self.word(first.wrapping_add(1)))
     }
 
     #[inline(always)]
@@ -279,18 +269,16 @@ impl<'m> Tcb<'m> {
 
     /// Register x`n`.
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "N is checked at compile time")]
     pub fn x<const N: usize>(self) -> u64 {
         const { assert!(N <= 30) };
-        self.0[N].get()
+        self.word(N)
     }
 
     /// Sets register x`n`.
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "N is checked at compile time")]
     pub fn set_x<const N: usize>(self, value: u64) {
         const { assert!(N <= 30) };
-        self.0[N].set(value);
+        self.set_context_word(N, value);
     }
 
     /// Word of the register context (see [`context`]); 0 outside it.
@@ -320,15 +308,6 @@ impl<'m> Tcb<'m> {
     pub fn set_message_register(self, n: usize, value: u64) {
         if n < REGISTER_WORDS {
             self.set_context_word(n.wrapping_add(FIRST_MESSAGE_WORD), value);
-        }
-    }
-
-    /// The stored fault, if there is one.
-    #[inline]
-    pub fn fault(self) -> Option<StoredFault> {
-        match self.fault_kind() {
-            0 => None,
-            kind => Some(StoredFault { kind, word0: self.fault_word0(), word1: self.fault_word1() }),
         }
     }
 

@@ -36,7 +36,7 @@ impl<P: Platform> Kernel<P> {
     #[inline]
     pub(crate) fn update_time(&self) {
         #[cfg(any(test, feature = "model"))]
-        if self.is_clock_frozen.get() {
+        if self.model.is_clock_frozen.get() {
             return;
         }
         let (core, now) = (self.this_core(), self.platform.now());

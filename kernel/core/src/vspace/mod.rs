@@ -6,7 +6,6 @@ pub mod descriptor;
 mod map;
 mod walk;
 
-use crate::cap::Words;
 use crate::invocation::Error;
 use crate::kernel::Kernel;
 use crate::object::{SlotRef, TableRef, Tcb, TcbSlot};
@@ -45,7 +44,7 @@ impl<P: Platform> Kernel<P> {
     /// under an address space, what a thread's slot says is live or 0.
     #[inline(always)]
     pub(crate) fn known_space(&self, tcb: Tcb<'_>) -> Option<u64> {
-        let space = Words::of(tcb, TcbSlot::VSpace).space();
+        let space = tcb.cap(TcbSlot::VSpace).space();
         if space == 0 || self.this_core().has_orphaned_spaces.get() != 0 { None } else { Some(space) }
     }
 

@@ -48,7 +48,7 @@ pub fn run<const N: usize>(seed: u64, steps: u64) -> Counts {
             break;
         }
     }
-    storm.counts.fast = storm.k().fast_count.get();
+    storm.counts.fast = storm.k().model.fast_count.get();
     storm.counts.clone()
 }
 
@@ -101,16 +101,16 @@ pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
     let (mut fast, mut slow) = (Storm::<1>::new(), Storm::<1>::new());
     let (mut dice, mut same_dice) = (Dice::new(seed), Dice::new(seed));
     (fast.is_checked, slow.is_checked) = (false, false);
-    slow.k().is_slow_only.set(true);
+    slow.k().model.is_slow_only.set(true);
     for step in 0..steps {
         case.step = step;
-        let (taken, sampled) = (fast.k().fast_count.get(), fast.k().platform.samples.get());
+        let (taken, sampled) = (fast.k().model.fast_count.get(), fast.k().platform.samples.get());
         let goes_on = fast.step(&mut dice);
         // A fast way that did not look at the clock is compared with the ordinary way at the time of the last look.
-        let is_frozen = fast.k().fast_count.get() != taken && fast.k().platform.samples.get() == sampled;
-        slow.k().is_clock_frozen.set(is_frozen);
+        let is_frozen = fast.k().model.fast_count.get() != taken && fast.k().platform.samples.get() == sampled;
+        slow.k().model.is_clock_frozen.set(is_frozen);
         slow.step(&mut same_dice);
-        slow.k().is_clock_frozen.set(false);
+        slow.k().model.is_clock_frozen.set(false);
         assert_eq!(cells(fast.k()), cells(slow.k()));
         let clock = |storm: &Storm<1>| {
             let core = storm.k().this_core();
@@ -122,6 +122,6 @@ pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
             break;
         }
     }
-    fast.counts.fast = fast.k().fast_count.get();
+    fast.counts.fast = fast.k().model.fast_count.get();
     fast.counts.clone()
 }
