@@ -16,6 +16,12 @@ pub enum Command {
     Log(u16),
     /// Stop one instance.
     Kill(String),
+    /// What the supervisor says of every service, or of one.
+    Services(Option<String>),
+    /// Have a service started, stopped or restarted.
+    Service(Order, String),
+    /// Processor time of every component.
+    Top,
     /// Addresses and counters.
     Network,
     /// Every grant.
@@ -30,6 +36,17 @@ pub enum Command {
     Restart,
 }
 
+/// What the supervisor is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Start what does not run.
+    Start,
+    /// Stop it until it is started by command.
+    Stop,
+    /// Stop and start.
+    Restart,
+}
+
 /// Why a line is not a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mistake {
@@ -40,12 +57,14 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 11] = [
+pub const HELP: [(&str, &str); 13] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
     ("log [N]", "the newest N entries of the log (20)"),
-    ("kill NAME", "stop the component NAME"),
+    ("kill NAME", "stop the component NAME; its policy decides what follows"),
+    ("svc status|start|stop|restart [NAME]", "ask or tell the supervisor; status needs no NAME"),
+    ("top", "processor time of every component"),
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
     ("audit", "the audit trail: grants, denials, faults"),
@@ -65,6 +84,9 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
     let mut words = line.split_ascii_whitespace();
     let Some(verb) = words.next() else { return Ok(Command::Nothing) };
     let argument = words.next();
+    if verb == "svc" {
+        return service(argument, words.next(), words.next().is_none());
+    }
     let is_done = words.next().is_none();
     match (verb, argument) {
         _ if !is_done => Err(usage_of(verb)),
@@ -77,6 +99,7 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
             _ => Err(usage_of(verb)),
         },
         ("kill", Some(name)) => Ok(Command::Kill(name.to_string())),
+        ("top", None) => Ok(Command::Top),
         ("net", None) => Ok(Command::Network),
         ("grants", None) => Ok(Command::Grants),
         ("audit", None) => Ok(Command::Audit),
@@ -84,6 +107,20 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
         ("off", None) => Ok(Command::Off),
         ("restart", None) => Ok(Command::Restart),
         _ => Err(usage_of(verb)),
+    }
+}
+
+fn service(order: Option<&str>, name: Option<&str>, is_done: bool) -> Result<Command, Mistake> {
+    let order = match order {
+        Some("status") if is_done => return Ok(Command::Services(name.map(ToString::to_string))),
+        Some("start") => Order::Start,
+        Some("stop") => Order::Stop,
+        Some("restart") => Order::Restart,
+        _ => return Err(usage_of("svc")),
+    };
+    match name {
+        Some(name) if is_done => Ok(Command::Service(order, name.to_string())),
+        _ => Err(usage_of("svc")),
     }
 }
 
@@ -102,7 +139,11 @@ mod tests {
     #[test]
     fn parse_knows_every_command_of_the_help_text() {
         for (usage, _) in super::HELP {
-            let line = usage.replace("NAME", "httpd").replace("[N]", "5");
+            let line = usage
+                .replace("NAME", "httpd")
+                .replace("[N]", "5")
+                .replace("status|start|stop|restart", "stop")
+                .replace("[httpd]", "httpd");
             assert!(parse(&line).is_ok(), "{line}");
         }
     }
@@ -114,6 +155,10 @@ mod tests {
             ("log many", "log [N]"),
             ("log 0", "log [N]"),
             ("ps x", "ps"),
+            ("svc", "svc status|start|stop|restart [NAME]"),
+            ("svc stop", "svc status|start|stop|restart [NAME]"),
+            ("svc stop a b", "svc status|start|stop|restart [NAME]"),
+            ("svc burn httpd", "svc status|start|stop|restart [NAME]"),
             ("caps a b", "caps NAME"),
         ] {
             assert_eq!(parse(line), Err(Mistake::Usage(usage)), "{line}");

@@ -1,11 +1,14 @@
 //! What commands do: calls on the shell's capabilities, one line of output a step.
 use crate::command::{Command, HELP};
 use crate::quote::quoted;
+use crate::services;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
+use hybrid_interfaces::process::ServicesClient;
 use hybrid_interfaces::security::{ControlClient, InspectClient, Instance, PowerClient, State};
 use hybrid_ipc::{CallError, Caller};
 
@@ -21,6 +24,8 @@ pub trait Wires {
     type Reader: Caller;
     /// To `hybrid.net.stack.Network`.
     type Network: Caller;
+    /// To `hybrid.process.Services`.
+    type Services: Caller;
 }
 
 /// All authority that the shell has.
@@ -35,6 +40,8 @@ pub struct Clients<W: Wires> {
     pub reader: ReaderClient<W::Reader>,
     /// Reads addresses and counters.
     pub network: NetworkClient<W::Network>,
+    /// Asks and tells the supervisor.
+    pub services: ServicesClient<W::Services>,
 }
 
 type Cursor<W> = CursorClient<<<W as Wires>::Reader as Caller>::Received>;
@@ -55,6 +62,10 @@ pub enum Job<W: Wires> {
     Log(Cursor<W>, u16),
     /// The audit trail from this sequence number on, up to the last one that was there at the start.
     Audit(u64),
+    /// The services: of this name only, and the index of the next.
+    Services(Option<String>, u16),
+    /// Processor time: what was collected, and the index of the next.
+    Top(Vec<services::Share>, u16),
     /// A command with one call.
     Once(Command),
 }
@@ -86,6 +97,8 @@ impl<W: Wires> Job<W> {
             Command::Log(count) => Self::OpenLog(count),
             Command::Audit => Self::Audit(0),
             Command::Grants => Self::Grants(0, 0, 0),
+            Command::Services(name) => Self::Services(name, 0),
+            Command::Top => Self::Top(Vec::new(), 0),
             other => Self::Once(other),
         }
     }
@@ -106,20 +119,22 @@ impl<W: Wires> Job<W> {
             }
             Self::Log(cursor, left) => log_entry(cursor, left, out),
             Self::Audit(sequence) => audit(clients, sequence, out),
+            Self::Services(name, index) => services::status(clients, name, index, out),
+            Self::Top(shares, index) => services::top(clients, shares, index, times, out),
             Self::Once(command) => once(clients, &command, times, out).map(|()| Step::Done),
         }
     }
 }
 
 /// A sentence for the person at the console; also when nobody answers.
-fn because<E: Debug>(what: &str) -> impl FnOnce(CallError<E>) -> String {
+pub(crate) fn because<E: Debug>(what: &str) -> impl FnOnce(CallError<E>) -> String {
     move |error| match error {
         CallError::ServerDied => format!("{what} is not there now; `ps` shows whether it was started again"),
         error => format!("{what}: {error}"),
     }
 }
 
-fn line(out: &mut String, text: &str) {
+pub(crate) fn line(out: &mut String, text: &str) {
     out.push_str(text);
     out.push_str("\r\n");
 }
@@ -251,6 +266,7 @@ fn once<W: Wires>(clients: &mut Clients<W>, command: &Command, times: Times, out
             clients.control.kill(name).map_err(because(name))?;
             line(out, &format!("{} is stopped", quoted(name)));
         }
+        Command::Service(order, name) => services::tell(clients, *order, name, out)?,
         Command::Network => network(clients, out)?,
         Command::Uptime => line(out, &seconds(times.now_ns.saturating_sub(times.boot_ns))),
         Command::Off => {

@@ -8,6 +8,7 @@ pub mod editor;
 pub mod job;
 pub mod quote;
 pub mod screen;
+pub mod services;
 pub mod shell;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use libhybrid::interfaces::console::TerminalRings;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
+use libhybrid::interfaces::process::ServicesClient;
 use libhybrid::interfaces::security::{ControlClient, InspectClient, PowerClient};
 use libhybrid::{EndpointCaller, Env, PeerNews, log, now_ns, stop};
 use shell::job::{Clients, Times, Wires};
@@ -21,6 +22,7 @@ impl Wires for Endpoints {
     type Power = EndpointCaller;
     type Reader = EndpointCaller;
     type Network = EndpointCaller;
+    type Services = EndpointCaller;
 }
 
 fn run(env: Env) -> ! {
@@ -30,6 +32,7 @@ fn run(env: Env) -> ! {
         power: PowerClient::new(env.client("power")),
         reader: ReaderClient::new(env.client("reader")),
         network: NetworkClient::new(env.client("network")),
+        services: ServicesClient::new(env.client("services")),
     };
     let terminal = env.session("terminal");
     let Ok(rings) = TerminalRings::client(terminal.region()) else {

@@ -8,6 +8,9 @@ use hybrid_interfaces::net::stack::{
     Address, AddressBlock, Network, NetworkClient, NetworkConfiguration, NetworkCounters, NetworkLoopback,
     NetworkServer,
 };
+use hybrid_interfaces::process::{
+    self, Phase, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
+};
 use hybrid_interfaces::security::{
     Control, ControlClient, ControlLoopback, ControlServer, Error, Inspect, InspectAudit, InspectClient, InspectGrant,
     InspectLoopback, InspectServer, InspectSummary, Instance, Power, PowerClient, PowerLoopback, PowerServer, State,
@@ -132,6 +135,48 @@ impl Network for FakeNetwork {
     }
 }
 
+#[derive(Default)]
+struct FakeServices(Vec<String>);
+
+impl Services for FakeServices {
+    fn service(&mut self, _: ClientId, index: u16) -> Result<Service<'_>, process::Error> {
+        let name = NAMES.get(usize::from(index)).ok_or(process::Error::NoSuchInstance)?;
+        Ok(Service {
+            index,
+            name: (*name).into(),
+            phase: if index == 1 { Phase::Failed } else { Phase::Running },
+            generation: 7,
+            ends: 6,
+            hangs: 1,
+            consumed_us: u64::from(index) * 1_234_500,
+            budget_us: 5000,
+            period_us: 10_000,
+            priority: 150,
+            is_watched: true,
+            detail: "faulted".into(),
+        })
+    }
+
+    fn start(&mut self, _: ClientId, name: &str) -> Result<(), process::Error> {
+        self.0.push(format!("start {name}"));
+        Ok(())
+    }
+
+    fn stop(&mut self, _: ClientId, name: &str) -> Result<(), process::Error> {
+        self.0.push(format!("stop {name}"));
+        if name == "procd" { Err(process::Error::NotAllowed) } else { Ok(()) }
+    }
+
+    fn restart(&mut self, _: ClientId, name: &str) -> Result<(), process::Error> {
+        self.0.push(format!("restart {name}"));
+        Ok(())
+    }
+
+    fn end(&mut self, _: ClientId, _: u16) -> Result<ServicesEnd<'_>, process::Error> {
+        Err(process::Error::NoSuchInstance)
+    }
+}
+
 struct Loops;
 
 impl Wires for Loops {
@@ -140,6 +185,7 @@ impl Wires for Loops {
     type Power = LoopbackCaller<PowerServer<FakePower>>;
     type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
     type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
+    type Services = LoopbackCaller<ServicesServer<FakeServices>>;
 }
 
 /// A shell, its terminal, and the servers that a test looks at.
@@ -149,6 +195,7 @@ struct Desk {
     control: ControlLoopback<FakeControl>,
     power: PowerLoopback<FakePower>,
     reader: ReaderLoopback<FakeLog>,
+    services: ServicesLoopback<FakeServices>,
     region: Region,
 }
 
@@ -159,16 +206,18 @@ impl Desk {
         let control = ControlLoopback::new(ControlServer::new(FakeControl::default()));
         let power = PowerLoopback::new(PowerServer::new(FakePower::default()));
         let reader = ReaderLoopback::new(ReaderServer::new(FakeLog));
+        let services = ServicesLoopback::new(ServicesServer::new(FakeServices::default()));
         let clients = Clients {
             inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
             control: ControlClient::new(control.connect(9)),
             power: PowerClient::new(power.connect(9)),
             reader: ReaderClient::new(reader.connect(9)),
             network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
+            services: ServicesClient::new(services.connect(9)),
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
-        Self { shell, terminal, control, power, reader, region }
+        Self { shell, terminal, control, power, reader, services, region }
     }
 
     fn advance(&mut self) {
@@ -325,4 +374,27 @@ fn corrupt_terminal_ends_the_shell_with_an_error() {
         desk.region.scribble(offset, 1 << 32 | 3).expect("inside");
     }
     assert!(desk.shell.advance(|| Times { now_ns: 0, boot_ns: 0 }, || {}).is_err());
+}
+
+#[test]
+fn svc_asks_and_tells_the_supervisor() {
+    let mut desk = Desk::new();
+    let text = desk.type_line("svc status");
+    assert!(text.contains("httpd            failed      7     6      1  yes      faulted\r\n"), "{text}");
+    assert!(text.contains("securityd        running") && !text.contains('\u{1b}'), "{text}");
+    let text = desk.type_line("svc status httpd");
+    assert!(text.contains("httpd            failed") && !text.contains("securityd"), "{text}");
+    assert!(desk.type_line("svc restart httpd").contains("httpd is restarted\r\n"));
+    assert!(desk.type_line("svc start httpd").contains("httpd is started\r\n"));
+    assert!(desk.type_line("svc stop procd").contains("procd: NotAllowed"), "a refusal is told");
+    assert_eq!(desk.services.server().server.0, ["restart httpd", "start httpd", "stop procd"]);
+}
+
+#[test]
+fn top_lists_the_largest_share_first() {
+    let text = Desk::new().type_line("top");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[2].starts_with("evil\\x1b[2J"), "{text}");
+    assert!(lines[3].starts_with("httpd                 1234   10.0%    50%   150"), "{text}");
+    assert!(lines[4].starts_with("securityd                0    0.0%"), "{text}");
 }

@@ -132,3 +132,6 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
         self.world.exits.pull().map(|next| idl::LifecycleExited { next })
     }
 }
+
+#[cfg(test)]
+mod tests;

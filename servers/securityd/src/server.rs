@@ -319,4 +319,4 @@ impl<K: Kernel> idl::Power for Server<K> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

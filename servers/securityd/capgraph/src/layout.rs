@@ -60,8 +60,16 @@ pub const DMA_BASE: u64 = 0x3800_0000;
 pub const DMA_STRIDE: u64 = 16 << 20;
 
 /// Priorities by class.
-pub const CLASSES: [(&str, u8); 7] =
-    [("time", 210), ("driver", 200), ("log", 190), ("net", 180), ("server", 150), ("app", 100), ("security", 254)];
+pub const CLASSES: [(&str, u8); 8] = [
+    ("time", 210),
+    ("supervisor", 208),
+    ("driver", 200),
+    ("log", 190),
+    ("net", 180),
+    ("server", 150),
+    ("app", 100),
+    ("security", 254),
+];
 
 /// The priority of a class; 0 for a class that does not exist.
 #[must_use]

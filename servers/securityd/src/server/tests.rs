@@ -13,7 +13,7 @@ use crate::fake::FakeKernel;
 use crate::install::tests::installed;
 
 /// Calls securityd as the client of that name, through its use of that name, as the kernel would deliver it.
-struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     server: &'a mut Server<FakeKernel>,
     badge: Badge,
 }
@@ -38,7 +38,7 @@ impl hybrid_ipc::Caller for Caller<'_> {
     }
 }
 
-fn caller<'a>(server: &'a mut Server<FakeKernel>, client: &str, used: &str) -> Caller<'a> {
+pub(crate) fn caller<'a>(server: &'a mut Server<FakeKernel>, client: &str, used: &str) -> Caller<'a> {
     let instance = server.world.graph.named(client).unwrap();
     let used = instance.uses.iter().find(|candidate| candidate.name == used).unwrap();
     let interface = server.world.graph.session_of(used).unwrap().provided;
@@ -146,7 +146,7 @@ fn inspection_tells_every_instance_and_every_grant() {
     let expected: Vec<String> = server.world.graph.grants().iter().map(ToString::to_string).collect();
     let mut client = idl::InspectClient::new(caller(&mut server, "status", "inspect"));
     let summary = client.summary().unwrap();
-    assert_eq!((summary.product.as_ref(), usize::from(summary.instances)), ("gateway", 9));
+    assert_eq!((summary.product.as_ref(), usize::from(summary.instances)), ("gateway", 10));
     assert_eq!(summary.grants as usize, expected.len());
     assert!(summary.memory_free < summary.memory_total && summary.memory_free > 32 << 20);
     let mut lines = Vec::new();
@@ -219,7 +219,7 @@ fn dump_of_grants_reaches_logd_as_the_golden_text() {
         }
         let _ = reader.records.release();
     }
-    assert!(lines.remove(0).starts_with("9 components, "));
+    assert!(lines.remove(0).starts_with("10 components, "));
     assert_eq!(lines.pop().unwrap(), format!("{count} grants in all; 0 connections and requests allowed, 0 denied"));
     let golden = hybrid_capgraph::golden(&server.world.graph);
     let (_, golden) = golden.split_once('\n').unwrap();

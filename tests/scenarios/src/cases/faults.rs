@@ -9,8 +9,9 @@ use std::time::Duration;
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
     vec![
-        gateway("kill-httpd", "after `kill httpd` the console and all others still run", kill_httpd),
-        gateway("kill-status", "after `kill status` httpd still answers, with an error for its pages", kill_status),
+        gateway("kill-httpd", "while httpd is stopped by command the console and all others run; started, it serves again", kill_httpd),
+        gateway("kill-status", "while status is stopped by command httpd answers with an error; started, it serves again", kill_status),
+        gateway("kill-procd", "the supervisor itself comes back, and still does its work", kill_procd),
         Scenario {
             name: "trespassers".into(),
             about: "a component that uses what it was not given gets an error or is stopped; the log names it; the rest goes on".into(),
@@ -18,12 +19,19 @@ pub(super) fn all() -> Vec<Scenario> {
             hardware: Hardware::default(),
             run: trespassers,
         },
+        Scenario {
+            name: "lapses".into(),
+            about: "a component that hangs is started again and well; one that panics in every life ends as failed; the rest goes on".into(),
+            image: Image::Product("gateway-lapse"),
+            hardware: Hardware::default(),
+            run: lapses,
+        },
     ]
 }
 
 fn kill_httpd(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
-    stage.command("kill httpd", "httpd is stopped")?;
+    stage.command("svc stop httpd", "httpd is stopped")?;
     let patience = Duration::from_secs(5);
     ensure!(
         http::request_within(stage.port, "GET", "/", patience).is_err(),
@@ -32,12 +40,13 @@ fn kill_httpd(stage: &mut Stage) -> Result<()> {
     still_running(stage, "httpd")?;
     stage.command("net", "connections")?;
     stage.compare_grants(|line| !ends_with(line, "httpd"))?;
+    serves_again(stage, "httpd")?;
     stage.power_off()
 }
 
 fn kill_status(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
-    stage.command("kill status", "status is stopped")?;
+    stage.command("svc stop status", "status is stopped")?;
     for _ in 0..5 {
         let status = http::request(stage.port, "GET", "/")
             .context("httpd does not answer after the death of a provider")?
@@ -46,7 +55,63 @@ fn kill_status(stage: &mut Stage) -> Result<()> {
     }
     still_running(stage, "status")?;
     stage.compare_grants(|line| !ends_with(line, "status"))?;
+    serves_again(stage, "status")?;
     stage.power_off()
+}
+
+/// Started by command, the service answers within a while, and everybody holds what is declared.
+fn serves_again(stage: &mut Stage, name: &str) -> Result<()> {
+    stage.command(&format!("svc start {name}"), &format!("{name} is started"))?;
+    let is_back = (0..40).any(|_| {
+        let answer = http::request_within(stage.port, "GET", "/", Duration::from_secs(5));
+        let is_page = answer.is_ok_and(|answer| answer.status == 200);
+        if !is_page {
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        is_page
+    });
+    ensure!(is_back, "{name} is started, yet its page is not served");
+    stage.compare_grants(|_| true)
+}
+
+fn kill_procd(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    stage.command("kill procd", "procd is stopped")?;
+    let status = stage.command("svc status procd", "\n> ")?;
+    ensure!(line_of(&status, "procd").starts_with(&["procd", "running", "2"]), "procd did not come back:\n{status}");
+    stage.command("kill timed", "timed is stopped")?;
+    let status = stage.command("svc status timed", "\n> ")?;
+    ensure!(line_of(&status, "timed").starts_with(&["timed", "running", "2"]), "timed did not come back:\n{status}");
+    stage.compare_grants(|_| true)?;
+    stage.power_off()
+}
+
+/// The words of the line about the component `name`.
+fn line_of<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    let words = |line: &'a str| line.split_whitespace().collect::<Vec<_>>();
+    text.lines().map(words).find(|words| words.first() == Some(&name)).unwrap_or_default()
+}
+
+fn lapses(stage: &mut Stage) -> Result<()> {
+    stage.console().expect("lapse-panic is failed", BOOT_WITHIN)?;
+    stage.console().expect("lapse-hang gave no sign of life", BOOT_WITHIN)?;
+    stage.boot()?;
+    stage.console().skip_to_end();
+    let status = stage.command("svc status", "\n> ")?;
+    ensure!(
+        line_of(&status, "lapse-hang").starts_with(&["lapse-hang", "running", "2", "1", "1"]),
+        "it is not well:\n{status}"
+    );
+    ensure!(
+        line_of(&status, "lapse-panic").starts_with(&["lapse-panic", "failed", "4", "4", "0"]),
+        "no crash loop:\n{status}"
+    );
+    let others = status.lines().filter(|line| line.contains(" running ")).count();
+    let page = http::request(stage.port, "GET", "/").context("the page is not served beside a crash loop")?;
+    ensure!(page.status == 200 && others > 10, "{} and {others} run:\n{status}", page.status);
+    stage.compare_grants(|line| !ends_with(line, "lapse-panic") && !FAULTY.iter().any(|name| ends_with(line, name)))?;
+    stage.console().send_line("off")?;
+    stage.console().expect_end(SAY_WITHIN)
 }
 
 /// The shell answers, the victim is listed as killed, and the log says who stopped it and where it was.
@@ -63,7 +128,7 @@ fn still_running(stage: &mut Stage, victim: &str) -> Result<()> {
     }
     ensure!(processes.contains("killed"), "ps does not say that {victim} was killed:\n{processes}");
     let log = stage.command("log 50", "\n> ")?;
-    let told = format!("{victim} was stopped: stopped by shell at 0x");
+    let told = format!("{victim} was stopped: stopped by procd: svc stop at 0x");
     let is_told = log.lines().any(|line| line.contains("securityd") && line.contains(&told));
     ensure!(is_told, "the log has no line of securityd with {told:?}:\n{log}");
     Ok(())
@@ -100,11 +165,9 @@ fn trespassers(stage: &mut Stage) -> Result<()> {
     }
     stage.console().skip_to_end();
     let processes = stage.command("ps", "of memory are free")?;
-    ensure!(
-        processes.matches("faulted").count() == FAULTY.len(),
-        "not exactly {} components have faulted:\n{processes}",
-        FAULTY.len()
-    );
+    let trespassers = processes.lines().filter(|line| line.starts_with("trespasser-"));
+    let faulted = trespassers.filter(|line| line.contains("faulted")).count();
+    ensure!(faulted == FAULTY.len(), "not exactly {} of them have faulted:\n{processes}", FAULTY.len());
     ensure!(text.contains("panic: ") && text.contains("on purpose"), "the panic left no message:\n{text}");
     let capability = processes.lines().find(|line| line.contains("trespasser-capability"));
     ensure!(

@@ -38,8 +38,9 @@ fn check_declared(world: &World<FakeKernel>) {
 
 /// The pages say how each peer is, and the epochs of both sides of a session are the same.
 fn check_pages(world: &World<FakeKernel>) {
-    let condition = |id: u16| match world.live[world.place(id).unwrap()].state {
-        State::Running => Condition::Up,
+    let condition = |id: u16| match &world.live[world.place(id).unwrap()] {
+        live if live.state == State::Running => Condition::Up,
+        live if live.is_expected => Condition::Restarting,
         _ => Condition::Down,
     };
     for instance in world.graph.instances.iter().skip(1) {

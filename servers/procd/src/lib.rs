@@ -1,0 +1,13 @@
+//! Decides when components are started again; has no authority but securityd's Lifecycle.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+extern crate alloc;
+
+pub mod record;
+mod services;
+pub mod supervisor;
+
+pub use supervisor::{Power, Supervisor};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! Wires securityd's Lifecycle, the alarm and the console's commands to the supervisor; no logic.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, dispatch_services};
+use libhybrid::interfaces::time::AlarmClient;
+use libhybrid::ipc::{CallError, Incoming, Outgoing};
+use libhybrid::{Component, EndpointCaller, Env, log, now_ns};
+use procd::{Power, Supervisor};
+
+libhybrid::component!(run);
+
+struct Securityd {
+    lifecycle: LifecycleClient<EndpointCaller>,
+    alarm: AlarmClient<EndpointCaller>,
+    is_alarm_lost: bool,
+}
+
+/// securityd does not die before its clients; what else can go wrong with a call changes nothing.
+fn domain(error: CallError<Error>) -> Error {
+    match error {
+        CallError::Domain(error) => error,
+        _ => Error::NotAllowed,
+    }
+}
+
+impl Power for Securityd {
+    fn now_ns(&self) -> u64 {
+        now_ns()
+    }
+
+    fn life(&mut self, index: u16) -> Result<Life<'static>, Error> {
+        self.lifecycle.life(index).map(Life::into_owned).map_err(domain)
+    }
+
+    fn start(&mut self, index: u16) -> Result<(), Error> {
+        self.lifecycle.start(index).map_err(domain)
+    }
+
+    fn stop(&mut self, index: u16, reason: &str, again: bool) -> Result<(), Error> {
+        self.lifecycle.stop(index, reason, again).map_err(domain)
+    }
+
+    fn postpone(&mut self, index: u16) {
+        let _nobody_waits_then = self.lifecycle.postpone(index);
+    }
+
+    fn exit(&mut self, sequence: u64) -> Option<(Option<Exit<'static>>, u64)> {
+        let answer = self.lifecycle.exit(sequence).ok()?;
+        Some((answer.exit.map(Exit::into_owned), answer.next))
+    }
+
+    fn ping(&mut self, index: u16, number: u64) {
+        let _without_an_answer_it_hangs = self.lifecycle.ping(index, number);
+    }
+
+    fn answer(&mut self, index: u16) -> u64 {
+        self.lifecycle.answer(index).unwrap_or(0)
+    }
+
+    /// While timed is down there is no alarm: nobody's heart is watched and back-offs wait for the next event.
+    fn arm(&mut self, deadline_ns: Option<u64>) {
+        let result = match deadline_ns {
+            Some(deadline_ns) => self.alarm.set(deadline_ns),
+            None => self.alarm.cancel(),
+        };
+        if result.is_err() && !self.is_alarm_lost {
+            log::error!("there is no alarm: back-offs and heartbeats wait");
+        }
+        self.is_alarm_lost = result.is_err();
+    }
+}
+
+struct Procd(Supervisor<Securityd>);
+
+impl Component for Procd {
+    fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        dispatch_services(&mut self.0, incoming, outgoing);
+    }
+
+    /// Every ring is the same to it: whatever happened is found by looking.
+    fn on_bell(&mut self, _: u64) {
+        self.0.turn();
+    }
+}
+
+fn run(env: Env) -> ! {
+    let power = Securityd {
+        lifecycle: LifecycleClient::new(env.client("lifecycle")),
+        alarm: AlarmClient::new(env.client("alarm")),
+        is_alarm_lost: false,
+    };
+    let mut supervisor = Supervisor::new(power, &env.start().name);
+    supervisor.turn();
+    env.serve(&mut Procd(supervisor))
+}

@@ -1,0 +1,78 @@
+//! The operator's commands on the supervisor; who may give them is the graph's to say.
+
+use libhybrid::interfaces::process::{Error, Phase, Service, Services, ServicesEnd};
+use libhybrid::ipc::ClientId;
+
+use crate::supervisor::{Power, Supervisor};
+
+impl<P: Power> Supervisor<P> {
+    fn named(&self, name: &str) -> Result<usize, Error> {
+        let index = self.entries.iter().position(|entry| entry.name == name).ok_or(Error::NoSuchInstance)?;
+        if self.entries[index].is_foreign { Err(Error::NotAllowed) } else { Ok(index) }
+    }
+}
+
+impl<P: Power> Services for Supervisor<P> {
+    fn service(&mut self, _: ClientId, index: u16) -> Result<Service<'_>, Error> {
+        let life = self.power.life(index)?;
+        let entry = self.entries.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
+        let (ends, hangs) = entry.record.counts();
+        Ok(Service {
+            index,
+            name: life.name,
+            phase: entry.record.phase(),
+            generation: life.generation,
+            ends,
+            hangs,
+            consumed_us: life.consumed_us,
+            budget_us: life.budget_us,
+            period_us: life.period_us,
+            priority: life.priority,
+            is_watched: entry.record.is_watched() && !entry.is_foreign,
+            detail: life.detail,
+        })
+    }
+
+    fn start(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
+        let index = self.named(name)?;
+        if self.entries[index].record.phase() == Phase::Running {
+            return Err(Error::Runs);
+        }
+        let result = self.start_with_needs(index);
+        self.turn();
+        result
+    }
+
+    fn stop(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
+        let index = self.named(name)?;
+        match self.entries[index].record.phase() {
+            Phase::Stopped => return Err(Error::DoesNotRun),
+            Phase::Running => self.end_by_own_hand(index, "svc stop", false),
+            Phase::Waiting | Phase::Failed | Phase::Ended => {
+                if let Ok(number) = u16::try_from(index) {
+                    self.power.postpone(number);
+                }
+            }
+        }
+        self.entries[index].record.stopped();
+        self.turn();
+        Ok(())
+    }
+
+    fn restart(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
+        let index = self.named(name)?;
+        if self.entries[index].record.phase() == Phase::Running {
+            self.end_by_own_hand(index, "svc restart", true);
+            self.entries[index].record.stopped();
+        }
+        let result = self.start_with_needs(index);
+        self.turn();
+        result
+    }
+
+    fn end(&mut self, _: ClientId, number: u16) -> Result<ServicesEnd<'_>, Error> {
+        let exit = self.ends.iter().rev().nth(usize::from(number)).ok_or(Error::NoSuchInstance)?;
+        let name = self.entries.get(usize::from(exit.index)).map_or("?", |entry| entry.name.as_str());
+        Ok(ServicesEnd { name: name.into(), exit: exit.clone() })
+    }
+}

@@ -1,0 +1,261 @@
+//! All instances over the power of securityd: ends since the last look, what is due, dependencies; no sockets, no policy of its own.
+
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use libhybrid::interfaces::process::{Error, Exit, Life, Phase, State};
+use libhybrid::log;
+
+use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
+
+/// Ends that the console can ask for.
+pub const ENDS_MAX: usize = 64;
+
+/// What securityd does on the supervisor's word, and the alarm. A failed call is an [`Error::NotAllowed`].
+pub trait Power {
+    /// Nanoseconds since the counter started.
+    fn now_ns(&self) -> u64;
+    /// One instance.
+    ///
+    /// # Errors
+    /// There is none.
+    fn life(&mut self, index: u16) -> Result<Life<'static>, Error>;
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It runs, or cannot be started.
+    fn start(&mut self, index: u16) -> Result<(), Error>;
+    /// Stops it; `again`: to be started within a second.
+    ///
+    /// # Errors
+    /// It does not run.
+    fn stop(&mut self, index: u16, reason: &str, again: bool) -> Result<(), Error>;
+    /// Nobody need wait for it.
+    fn postpone(&mut self, index: u16);
+    /// The oldest end that is kept and not before `sequence`, and the number to ask for then.
+    fn exit(&mut self, sequence: u64) -> Option<(Option<Exit<'static>>, u64)>;
+    /// Asks for a sign of life.
+    fn ping(&mut self, index: u16, number: u64);
+    /// The last sign of life.
+    fn answer(&mut self, index: u16) -> u64;
+    /// Sets the alarm, or none.
+    fn arm(&mut self, deadline_ns: Option<u64>);
+}
+
+/// One instance.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) record: Record,
+    /// It is securityd or the supervisor itself.
+    pub(crate) is_foreign: bool,
+    needs: Vec<u16>,
+    /// The life whose end was seen to.
+    ended: Option<u16>,
+}
+
+/// The supervisor.
+pub struct Supervisor<P> {
+    pub(crate) power: P,
+    pub(crate) entries: Vec<Entry>,
+    /// The newest last.
+    pub(crate) ends: VecDeque<Exit<'static>>,
+    next_exit: u64,
+}
+
+impl<P: Power> Supervisor<P> {
+    /// Looks at every instance. `own` is the supervisor's name. What does not run, ended while nobody looked.
+    pub fn new(mut power: P, own: &str) -> Self {
+        let lives: Vec<Life<'static>> = (0..).map_while(|index| power.life(index).ok()).collect();
+        let own_needs = lives.iter().find(|life| life.name == own).map(|life| life.needs.clone()).unwrap_or_default();
+        let now = power.now_ns();
+        let entry = |life: &Life<'static>| Entry {
+            name: life.name.clone().into_owned(),
+            record: Record::new(life.restart, own_needs.contains(&life.index), now),
+            is_foreign: life.index == 0 || life.name == own,
+            needs: life.needs.clone(),
+            ended: None,
+        };
+        let entries = lives.iter().map(entry).collect();
+        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0 };
+        // Ends of before are history; those that are still down are found by looking.
+        while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
+            supervisor.keep(exit);
+            supervisor.next_exit = next;
+        }
+        supervisor.look_at_all();
+        supervisor
+    }
+
+    /// Sees to all ends since the last time, to what is due, and to the alarm. Call it whenever a bell rang.
+    pub fn turn(&mut self) {
+        self.see_ends();
+        let now = self.power.now_ns();
+        for index in 0..self.entries.len() {
+            self.see_to(index, now);
+        }
+        let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next()).min();
+        self.power.arm(next);
+    }
+
+    fn see_ends(&mut self) {
+        while let Some((Some(exit), next)) = self.power.exit(self.next_exit) {
+            let has_gap = exit.sequence != self.next_exit;
+            self.next_exit = next;
+            let (index, generation, state) = (usize::from(exit.index), exit.generation, exit.state);
+            self.keep(exit);
+            self.end(index, generation, state);
+            if has_gap {
+                self.look_at_all();
+            }
+        }
+    }
+
+    /// Finds those that do not run though nobody told.
+    fn look_at_all(&mut self) {
+        for index in 0..self.entries.len() {
+            let Some(life) = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok()) else { continue };
+            let is_down = !matches!(life.state, State::Running | State::Starting);
+            if is_down && self.entries[index].record.phase() == Phase::Running {
+                self.end(index, life.generation, life.state);
+            }
+        }
+    }
+
+    fn keep(&mut self, exit: Exit<'static>) {
+        if self.ends.len() >= ENDS_MAX {
+            self.ends.pop_front();
+        }
+        self.ends.push_back(exit);
+    }
+
+    /// A life ended without the supervisor's doing, unless it was seen to already.
+    fn end(&mut self, index: usize, generation: u16, state: State) {
+        let cause = match state {
+            State::Faulted => Cause::Fault,
+            State::Failed => Cause::CannotStart,
+            _ => Cause::Killed,
+        };
+        let is_new = self.entries.get(index).is_some_and(|entry| !entry.is_foreign && entry.ended != Some(generation));
+        if is_new {
+            self.entries[index].ended = Some(generation);
+            self.judge(index, cause);
+        }
+    }
+
+    /// Decides what follows from an end, and does it.
+    fn judge(&mut self, index: usize, cause: Cause) {
+        let now = self.power.now_ns();
+        let Some((entry, number)) = self.entries.get_mut(index).zip(u16::try_from(index).ok()) else { return };
+        match entry.record.ended(now, cause) {
+            Verdict::Start => self.see_to(index, now),
+            Verdict::Wait(until) => {
+                let delay = until.saturating_sub(now);
+                log::warn!("{} is started again in {} ms", entry.name, delay / 1_000_000);
+                if delay > PROMISE_NS {
+                    self.power.postpone(number);
+                }
+            }
+            Verdict::Fail => {
+                log::error!("{} is failed: it ended again and again; svc start {} tries anew", entry.name, entry.name);
+                self.power.postpone(number);
+            }
+            Verdict::Leave => self.power.postpone(number),
+        }
+    }
+
+    /// Does what is due for one instance.
+    fn see_to(&mut self, index: usize, now: u64) {
+        let Some((entry, number)) = self.entries.get_mut(index).zip(u16::try_from(index).ok()) else { return };
+        if entry.is_foreign {
+            return;
+        }
+        if entry.record.is_due(now) {
+            let _told_in_the_log = self.start(index);
+            return;
+        }
+        match entry.record.beat(now) {
+            Beat::Nothing => {}
+            Beat::Ping(count) => self.power.ping(number, count),
+            Beat::Check(_) => {
+                let answer = self.power.answer(number);
+                if !entry.record.answered(now, answer) {
+                    log::error!("{} gave no sign of life: it is stopped", entry.name);
+                    self.end_by_own_hand(index, "it gave no sign of life", true);
+                    self.judge(index, Cause::Hang);
+                }
+            }
+        }
+    }
+
+    /// Starts an instance that does not run.
+    pub(crate) fn start(&mut self, index: usize) -> Result<(), Error> {
+        let number = u16::try_from(index).map_err(|_| Error::NoSuchInstance)?;
+        let result = self.power.start(number);
+        let now = self.power.now_ns();
+        let entry = self.entries.get_mut(index).ok_or(Error::NoSuchInstance)?;
+        match result {
+            Ok(()) | Err(Error::Runs) => {
+                entry.record.started(now);
+                Ok(())
+            }
+            Err(error) => {
+                log::error!("{} cannot be started", entry.name);
+                entry.ended = self.power.life(number).ok().map(|life| life.generation);
+                self.judge_failed_start(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// A start that failed is an end; the next try waits for the next turn, so that this does not recurse.
+    fn judge_failed_start(&mut self, index: usize) {
+        let now = self.power.now_ns();
+        if let Some(entry) = self.entries.get_mut(index) {
+            let verdict = entry.record.ended(now, Cause::CannotStart);
+            if verdict == Verdict::Fail {
+                log::error!("{} is failed: svc start {} tries anew", entry.name, entry.name);
+            }
+        }
+    }
+
+    /// Stops an instance, and remembers that this end was the supervisor's doing.
+    pub(crate) fn end_by_own_hand(&mut self, index: usize, reason: &str, again: bool) {
+        let Ok(number) = u16::try_from(index) else { return };
+        let generation = self.power.life(number).ok().map(|life| life.generation);
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.ended = generation;
+        }
+        let _it_ended_by_itself_meanwhile = self.power.stop(number, reason, again);
+    }
+
+    /// Starts by command: first, of what it calls, what was stopped by command.
+    pub(crate) fn start_with_needs(&mut self, index: usize) -> Result<(), Error> {
+        let mut order = Vec::new();
+        self.needed(index, &mut order);
+        let mut result = Ok(());
+        for place in order {
+            let is_subject = place == index;
+            let Some(entry) = self.entries.get_mut(place).filter(|entry| !entry.is_foreign) else { continue };
+            let is_down = entry.record.phase() != Phase::Running;
+            if is_down && (is_subject || entry.record.phase() == Phase::Stopped) {
+                entry.record.forgive();
+                result = self.start(place);
+            }
+        }
+        result
+    }
+
+    /// What it calls, before itself; each once, as calls have no cycle and none is followed twice.
+    fn needed(&self, index: usize, order: &mut Vec<usize>) {
+        let needs = self.entries.get(index).map(|entry| entry.needs.as_slice()).unwrap_or_default();
+        for need in needs {
+            if !order.contains(&usize::from(*need)) {
+                self.needed(usize::from(*need), order);
+            }
+        }
+        if !order.contains(&index) {
+            order.push(index);
+        }
+    }
+}

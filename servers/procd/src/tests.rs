@@ -1,0 +1,272 @@
+//! The supervisor over a securityd of a few instances: ends, hangs, crash loops, commands, its own restart.
+
+use std::collections::BTreeMap;
+use std::string::String;
+use std::vec;
+use std::vec::Vec;
+
+use libhybrid::interfaces::process::{
+    Error, Exit, Life, Phase, Policy, Restart, ServicesClient, ServicesLoopback, ServicesServer, State,
+};
+
+use libhybrid::ipc::CallError;
+
+use crate::{Power, Supervisor};
+
+const MS: u64 = 1_000_000;
+const NAMES: [&str; 5] = ["securityd", "timed", "netd", "httpd", "procd"];
+
+#[derive(Default)]
+struct Fake {
+    now: u64,
+    states: Vec<State>,
+    generations: Vec<u16>,
+    exits: Vec<Exit<'static>>,
+    armed: Option<u64>,
+    pings: BTreeMap<u16, u64>,
+    answers: BTreeMap<u16, u64>,
+    cannot_start: Vec<u16>,
+    done: Vec<String>,
+}
+
+impl Fake {
+    fn new() -> Self {
+        Self { states: vec![State::Running; 5], generations: vec![1; 5], ..Self::default() }
+    }
+
+    fn end(&mut self, index: u16, state: State) {
+        self.states[usize::from(index)] = state;
+        let sequence = self.exits.len() as u64;
+        let generation = self.generations[usize::from(index)];
+        self.exits.push(Exit { sequence, index, generation, state, at_ns: self.now, detail: "a test".into() });
+    }
+}
+
+impl Power for Fake {
+    fn now_ns(&self) -> u64 {
+        self.now
+    }
+
+    fn life(&mut self, index: u16) -> Result<Life<'static>, Error> {
+        let place = usize::from(index);
+        let state = *self.states.get(place).ok_or(Error::NoSuchInstance)?;
+        let heartbeat_ms = if index == 3 { 2000 } else { 0 };
+        Ok(Life {
+            index,
+            name: NAMES[place].into(),
+            state,
+            generation: self.generations[place],
+            restart: Restart {
+                policy: Policy::Always,
+                threshold: 4,
+                window_ms: 60_000,
+                backoff_ms: 800,
+                backoff_max_ms: 10_000,
+                heartbeat_ms,
+                deadline_ms: 500,
+            },
+            consumed_us: 5,
+            budget_us: 1,
+            period_us: 1,
+            priority: 100,
+            needs: match index {
+                2 => vec![1],
+                3 => vec![2, 1, 0],
+                4 => vec![0, 1],
+                _ => vec![],
+            },
+            detail: "".into(),
+        })
+    }
+
+    fn start(&mut self, index: u16) -> Result<(), Error> {
+        assert!(index != 0 && index != 4, "it starts neither securityd nor itself");
+        if self.states[usize::from(index)] == State::Running {
+            return Err(Error::Runs);
+        }
+        self.generations[usize::from(index)] += 1;
+        if self.cannot_start.contains(&index) {
+            self.end(index, State::Failed);
+            return Err(Error::CannotStart);
+        }
+        self.states[usize::from(index)] = State::Running;
+        self.done.push(format!("start {}", NAMES[usize::from(index)]));
+        Ok(())
+    }
+
+    fn stop(&mut self, index: u16, _: &str, again: bool) -> Result<(), Error> {
+        assert!(index != 0 && index != 4, "it stops neither securityd nor itself");
+        self.end(index, State::Killed);
+        self.done.push(format!("stop {}{}", NAMES[usize::from(index)], if again { " again" } else { "" }));
+        Ok(())
+    }
+
+    fn postpone(&mut self, index: u16) {
+        self.done.push(format!("postpone {}", NAMES[usize::from(index)]));
+    }
+
+    fn exit(&mut self, sequence: u64) -> Option<(Option<Exit<'static>>, u64)> {
+        let found = self.exits.iter().find(|exit| exit.sequence >= sequence).cloned();
+        let next = found.as_ref().map_or(self.exits.len() as u64, |exit| exit.sequence + 1);
+        Some((found, next))
+    }
+
+    fn ping(&mut self, index: u16, number: u64) {
+        self.pings.insert(index, number);
+    }
+
+    fn answer(&mut self, index: u16) -> u64 {
+        self.answers.get(&index).copied().unwrap_or(0)
+    }
+
+    fn arm(&mut self, deadline_ns: Option<u64>) {
+        self.armed = deadline_ns;
+    }
+}
+
+fn done(supervisor: &mut Supervisor<Fake>) -> Vec<String> {
+    std::mem::take(&mut supervisor.power.done)
+}
+
+fn fresh() -> Supervisor<Fake> {
+    let mut supervisor = Supervisor::new(Fake::new(), "procd");
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), [] as [&str; 0]);
+    supervisor
+}
+
+#[test]
+fn first_end_is_answered_at_once_the_next_with_growing_back_off_and_a_loop_with_failure() {
+    let mut supervisor = fresh();
+    supervisor.power.end(2, State::Faulted);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start netd"]);
+    supervisor.power.end(2, State::Faulted);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), [] as [&str; 0]);
+    assert_eq!(supervisor.power.armed, Some(800 * MS));
+    supervisor.power.now = 800 * MS;
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start netd"]);
+    supervisor.power.end(2, State::Killed);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["postpone netd"], "1.6 s are too long to wait for");
+    supervisor.power.now = 2400 * MS;
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start netd"]);
+    supervisor.power.end(2, State::Faulted);
+    supervisor.turn();
+    supervisor.power.now = 1_000_000 * MS;
+    supervisor.power.answers.extend(supervisor.power.pings.clone());
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["postpone netd"]);
+    assert_eq!(supervisor.entries[2].record.phase(), Phase::Failed);
+    assert!([1, 3].into_iter().all(|index| supervisor.entries[index].record.phase() == Phase::Running));
+}
+
+#[test]
+fn who_holds_the_alarm_is_started_without_back_off() {
+    let mut supervisor = fresh();
+    for _ in 0..3 {
+        supervisor.power.end(1, State::Faulted);
+        supervisor.turn();
+        assert_eq!(done(&mut supervisor), ["start timed"]);
+    }
+    supervisor.power.end(1, State::Faulted);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["postpone timed"], "but a loop is a loop");
+}
+
+#[test]
+fn who_gives_no_sign_of_life_is_stopped_and_started() {
+    let mut supervisor = fresh();
+    assert_eq!(supervisor.power.armed, Some(2000 * MS));
+    for round in 1..5 {
+        supervisor.power.now = 2000 * MS * round;
+        supervisor.turn();
+        assert_eq!(supervisor.power.armed, Some(supervisor.power.now + 500 * MS));
+        supervisor.power.answers.extend(supervisor.power.pings.clone());
+        supervisor.power.now += 500 * MS;
+        supervisor.turn();
+        assert_eq!(done(&mut supervisor), [] as [&str; 0]);
+    }
+    supervisor.power.now = 10_000 * MS;
+    supervisor.turn();
+    for _ in 0..2 {
+        assert_eq!(done(&mut supervisor), [] as [&str; 0]);
+        supervisor.power.now += 500 * MS;
+        supervisor.turn();
+    }
+    assert_eq!(done(&mut supervisor), ["stop httpd again", "start httpd"]);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), [] as [&str; 0], "the end of its own hand is no second one");
+    assert_eq!(supervisor.entries[3].record.counts(), (1, 1));
+}
+
+#[test]
+fn start_that_fails_again_and_again_is_a_crash_loop() {
+    let mut supervisor = fresh();
+    supervisor.power.cannot_start.push(2);
+    supervisor.power.end(2, State::Faulted);
+    for _ in 0..20 {
+        supervisor.power.now += 20_000 * MS;
+        supervisor.power.now = supervisor.power.armed.map_or(supervisor.power.now, |at| at.min(supervisor.power.now));
+        supervisor.power.answers.extend(supervisor.power.pings.clone());
+        supervisor.turn();
+    }
+    assert_eq!(supervisor.entries[2].record.phase(), Phase::Failed);
+    assert_eq!(supervisor.entries[2].record.counts().0, 4, "its fault and three starts");
+}
+
+#[test]
+fn supervisor_that_was_down_itself_finds_who_ended_meanwhile() {
+    let mut fake = Fake::new();
+    fake.end(3, State::Faulted);
+    fake.start(3).unwrap();
+    fake.end(2, State::Killed);
+    fake.done.clear();
+    let mut supervisor = Supervisor::new(fake, "procd");
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start netd"]);
+}
+
+#[test]
+fn end_that_fell_out_of_the_list_is_found() {
+    let mut supervisor = fresh();
+    supervisor.power.end(2, State::Faulted);
+    supervisor.power.end(3, State::Faulted);
+    supervisor.power.exits.remove(0);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start httpd", "start netd"]);
+}
+
+#[test]
+fn commands_stop_start_and_restart_by_name_and_dependencies() {
+    let loopback = ServicesLoopback::new(ServicesServer::new(fresh()));
+    let mut client = ServicesClient::new(loopback.connect(9));
+    let done = || done(&mut loopback.server().server);
+    assert_eq!(client.stop("netd"), Ok(()));
+    assert_eq!(client.stop("timed"), Ok(()));
+    assert_eq!(client.stop("httpd"), Ok(()));
+    assert_eq!(done(), ["stop netd", "stop timed", "stop httpd"]);
+    assert_eq!(client.stop("netd"), Err(CallError::Domain(Error::DoesNotRun)));
+    loopback.server().server.turn();
+    assert_eq!(done(), [] as [&str; 0], "what a command stopped stays stopped");
+    assert_eq!(client.start("httpd"), Ok(()));
+    assert_eq!(done(), ["start timed", "start netd", "start httpd"]);
+    assert_eq!(client.start("httpd"), Err(CallError::Domain(Error::Runs)));
+    assert_eq!(client.restart("httpd"), Ok(()));
+    assert_eq!(done(), ["stop httpd again", "start httpd"]);
+    for name in ["securityd", "procd"] {
+        assert_eq!(client.stop(name), Err(CallError::Domain(Error::NotAllowed)));
+        assert_eq!(client.restart(name), Err(CallError::Domain(Error::NotAllowed)));
+        assert_eq!(client.start(name), Err(CallError::Domain(Error::NotAllowed)));
+    }
+    assert_eq!(client.stop("nobody"), Err(CallError::Domain(Error::NoSuchInstance)));
+    let service = client.service(3).unwrap().into_owned();
+    assert_eq!((service.phase, service.generation, service.ends, service.is_watched), (Phase::Running, 3, 0, true));
+    assert_eq!(client.service(5).map(|_| ()), Err(CallError::Domain(Error::NoSuchInstance)));
+    let end = client.end(0).unwrap();
+    assert_eq!((end.name.as_ref(), end.exit.generation), ("httpd", 2));
+    assert_eq!(client.end(4).map(|_| ()), Err(CallError::Domain(Error::NoSuchInstance)));
+}
