@@ -4,6 +4,7 @@ mod cable;
 mod console;
 mod faults;
 mod foreign;
+mod lives;
 mod load;
 mod requests;
 mod storm;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         cable::all(),
         faults::all(),
+        lives::all(),
         stress::all(),
         load::all(),
     ]
