@@ -1,6 +1,7 @@
 //! Every build, run and check command of the project; host only.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod bench;
 mod build;
 mod caps;
@@ -47,6 +48,8 @@ enum Task {
     Idl(idl::Idl),
     /// Review a product's authority
     Caps(caps::Caps),
+    /// Read the audit trail of a running image and check that no record was changed
+    Audit(audit::AuditTask),
     /// Write the files that go onto a board
     Image(image::MakeImage),
     /// Measure; writes docs/performance.md
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Check(task) => task.run(),
         Task::Idl(task) => task.run(),
         Task::Caps(task) => task.run(),
+        Task::Audit(task) => task.run(),
         Task::Image(task) => task.run(),
         Task::Bench(task) => task.run(),
     };

@@ -67,7 +67,7 @@ pub const HELP: [(&str, &str); 13] = [
     ("top", "processor time of every component"),
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
-    ("audit", "the audit trail: grants, denials, faults"),
+    ("audit", "the audit trail, for `cargo xtask audit`"),
     ("uptime", "time since power-on"),
     ("off", "switch the device off"),
     ("restart", "restart the device"),

@@ -9,13 +9,17 @@ use core::fmt::Debug;
 use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
 use hybrid_interfaces::process::ServicesClient;
-use hybrid_interfaces::security::{ControlClient, InspectClient, Instance, PowerClient, State};
+use hybrid_interfaces::security::{
+    AuditClient, AuditRecord, Chain, ControlClient, InspectClient, Instance, PowerClient, RecordKind, State,
+};
 use hybrid_ipc::{CallError, Caller};
 
 /// The kinds of callers behind the shell's uses: endpoints on the target, loopbacks in tests.
 pub trait Wires {
     /// To `hybrid.security.Inspect`.
     type Inspect: Caller;
+    /// To `hybrid.security.Audit`.
+    type Audit: Caller;
     /// To `hybrid.security.Control`.
     type Control: Caller;
     /// To `hybrid.security.Power`.
@@ -32,6 +36,8 @@ pub trait Wires {
 pub struct Clients<W: Wires> {
     /// Reads the state of the system.
     pub inspect: InspectClient<W::Inspect>,
+    /// Reads the audit trail.
+    pub audit: AuditClient<W::Audit>,
     /// Stops components.
     pub control: ControlClient<W::Control>,
     /// Switches the device off.
@@ -60,12 +66,14 @@ pub enum Job<W: Wires> {
     OpenLog(u16),
     /// Entries up to the end, at most so many.
     Log(Cursor<W>, u16),
-    /// The audit trail from this sequence number on, up to the last one that was there at the start.
-    Audit(u64),
     /// The services: of this name only, and the index of the next.
     Services(Option<String>, u16),
     /// Processor time: what was collected, and the index of the next.
     Top(Vec<services::Share>, u16),
+    /// The head of a chain of the audit trail is next.
+    Audit(Chain),
+    /// Record `.1` of a chain is next, and `.2` is the end that the head told.
+    Trail(Chain, u64, u64),
     /// A command with one call.
     Once(Command),
 }
@@ -95,7 +103,7 @@ impl<W: Wires> Job<W> {
             Command::Processes => Self::Processes(0),
             Command::Capabilities(name) => Self::Capabilities(name, None),
             Command::Log(count) => Self::OpenLog(count),
-            Command::Audit => Self::Audit(0),
+            Command::Audit => Self::Audit(Chain::Events),
             Command::Grants => Self::Grants(0, 0, 0),
             Command::Services(name) => Self::Services(name, 0),
             Command::Top => Self::Top(Vec::new(), 0),
@@ -118,9 +126,10 @@ impl<W: Wires> Job<W> {
                 Ok(Step::More(Self::Log(cursor, count)))
             }
             Self::Log(cursor, left) => log_entry(cursor, left, out),
-            Self::Audit(sequence) => audit(clients, sequence, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
             Self::Top(shares, index) => services::top(clients, shares, index, times, out),
+            Self::Audit(chain) => chain_head(clients, chain, out),
+            Self::Trail(chain, sequence, end) => trail(clients, chain, (sequence, end), out),
             Self::Once(command) => once(clients, &command, times, out).map(|()| Step::Done),
         }
     }
@@ -251,12 +260,52 @@ fn log_entry<W: Wires>(mut cursor: Cursor<W>, left: u16, out: &mut String) -> Re
     Ok(Step::More(Job::Log(cursor, rest)))
 }
 
-fn audit<W: Wires>(clients: &mut Clients<W>, sequence: u64, out: &mut String) -> Result<Step<W>, String> {
-    let answer = clients.inspect.audit(sequence).map_err(because("securityd"))?;
-    let Some(text) = answer.line else { return Ok(Step::Done) };
-    line(out, &quoted(&text));
-    // A server that names the same place again would keep the console busy for ever.
-    if answer.next <= sequence { Ok(Step::Done) } else { Ok(Step::More(Job::Audit(answer.next))) }
+/// The lines of `audit` are a format that `cargo xtask audit` reads: a head a chain, a line a record, an end.
+fn chain_head<W: Wires>(clients: &mut Clients<W>, chain: Chain, out: &mut String) -> Result<Step<W>, String> {
+    let span = clients.audit.span(chain).map_err(because("securityd"))?;
+    let counts = RecordKind::ALL.iter().zip(&span.forgotten).filter(|(_, count)| **count > 0);
+    let forgotten: Vec<String> = counts.map(|(kind, count)| format!("{}:{count}", kind.name())).collect();
+    let forgotten = if forgotten.is_empty() { "-".to_string() } else { forgotten.join(",") };
+    let (name, before) = (name_of(chain), hex(&span.before));
+    let (first, next, waiting) = (span.first, span.next, span.waiting);
+    line(
+        out,
+        &format!("# chain {name} first={first} next={next} waiting={waiting} before={before} forgotten={forgotten}"),
+    );
+    Ok(Step::More(Job::Trail(chain, first, next)))
+}
+
+fn trail<W: Wires>(
+    clients: &mut Clients<W>,
+    chain: Chain,
+    (sequence, end): (u64, u64),
+    out: &mut String,
+) -> Result<Step<W>, String> {
+    // Records that arrive meanwhile do not count, and a server that names the same place again is not followed: the command ends.
+    let record =
+        if sequence < end { clients.audit.record(chain, sequence).map_err(because("securityd"))? } else { None };
+    let Some(record) = record.filter(|record| (sequence..end).contains(&record.sequence)) else {
+        if chain == Chain::Events {
+            return Ok(Step::More(Job::Audit(Chain::Denials)));
+        }
+        line(out, "# end of the trail");
+        return Ok(Step::Done);
+    };
+    let AuditRecord { sequence, at_ns, kind, hash, text } = &record;
+    let (name, kind, text, hash) = (name_of(chain), kind.name(), quoted(text), hex(hash));
+    line(out, &format!("{name} {sequence} {at_ns} {kind} {text} sha256={hash}"));
+    Ok(Step::More(Job::Trail(chain, sequence + 1, end)))
+}
+
+const fn name_of(chain: Chain) -> &'static str {
+    match chain {
+        Chain::Events => "events",
+        Chain::Denials => "denials",
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn once<W: Wires>(clients: &mut Clients<W>, command: &Command, times: Times, out: &mut String) -> Result<(), String> {

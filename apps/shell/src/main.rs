@@ -6,7 +6,7 @@ use libhybrid::interfaces::console::TerminalRings;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
 use libhybrid::interfaces::process::ServicesClient;
-use libhybrid::interfaces::security::{ControlClient, InspectClient, PowerClient};
+use libhybrid::interfaces::security::{AuditClient, ControlClient, InspectClient, PowerClient};
 use libhybrid::{EndpointCaller, Env, PeerNews, log, now_ns, stop};
 use shell::job::{Clients, Times, Wires};
 use shell::screen::Screen;
@@ -18,6 +18,7 @@ struct Endpoints;
 
 impl Wires for Endpoints {
     type Inspect = EndpointCaller;
+    type Audit = EndpointCaller;
     type Control = EndpointCaller;
     type Power = EndpointCaller;
     type Reader = EndpointCaller;
@@ -28,6 +29,7 @@ impl Wires for Endpoints {
 fn run(env: Env) -> ! {
     let clients = Clients::<Endpoints> {
         inspect: InspectClient::new(env.client("inspect")),
+        audit: AuditClient::new(env.client("audit")),
         control: ControlClient::new(env.client("control")),
         power: PowerClient::new(env.client("power")),
         reader: ReaderClient::new(env.client("reader")),

@@ -37,8 +37,8 @@ impl Screen {
             let record = rest.get(..RECORD_MAX).unwrap_or(rest);
             match self.ring.push(record) {
                 Ok(()) => moved += record.len(),
-                // True: room appeared between the two looks.
-                Err(RingError::Full) if self.ring.ring().request_space(record.len())? => {}
+                // False: room appeared between the two looks.
+                Err(RingError::Full) if !self.ring.ring().request_space(record.len())? => {}
                 Err(RingError::Full) => break,
                 Err(error) => return Err(error),
             }

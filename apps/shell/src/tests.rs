@@ -12,8 +12,9 @@ use hybrid_interfaces::process::{
     self, Phase, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
 };
 use hybrid_interfaces::security::{
-    Control, ControlClient, ControlLoopback, ControlServer, Error, Inspect, InspectAudit, InspectClient, InspectGrant,
-    InspectLoopback, InspectServer, InspectSummary, Instance, Power, PowerClient, PowerLoopback, PowerServer, State,
+    Audit, AuditClient, AuditLoopback, AuditRecord, AuditServer, AuditSpan, Chain, Control, ControlClient,
+    ControlLoopback, ControlServer, Error, Inspect, InspectClient, InspectGrant, InspectLoopback, InspectServer,
+    InspectSummary, Instance, Power, PowerClient, PowerLoopback, PowerServer, RecordKind, State,
 };
 use hybrid_ipc::{ClientId, LoopbackCaller, Region};
 
@@ -53,10 +54,20 @@ impl Inspect for FakeInspect {
         let name = NAMES.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
         Ok(InspectGrant { line: format!("{name} holds {number}").into(), more: number < 1 })
     }
+}
 
-    fn audit(&mut self, _: ClientId, sequence: u64) -> InspectAudit<'_> {
-        let line = (sequence < 500).then(|| format!("{sequence} granted something").into());
-        InspectAudit { line, next: sequence + 1 }
+/// 500 events, the first 3 of which are forgotten, and no denials.
+struct FakeAudit;
+
+impl Audit for FakeAudit {
+    fn span(&mut self, _: ClientId, chain: Chain) -> AuditSpan {
+        let (first, next) = if chain == Chain::Events { (3, 500) } else { (0, 0) };
+        AuditSpan { first, next, before: [0xab; 32], waiting: 2, forgotten: vec![3, 0, 0, 0, 0, 0, 0, 0, 0, 1] }
+    }
+
+    fn record(&mut self, _: ClientId, _: Chain, sequence: u64) -> Option<AuditRecord<'_>> {
+        let text = format!("something {sequence}\n");
+        Some(AuditRecord { sequence, at_ns: 7, kind: RecordKind::Granted, hash: [1; 32], text: text.into() })
     }
 }
 
@@ -181,6 +192,7 @@ struct Loops;
 
 impl Wires for Loops {
     type Inspect = LoopbackCaller<InspectServer<FakeInspect>>;
+    type Audit = LoopbackCaller<AuditServer<FakeAudit>>;
     type Control = LoopbackCaller<ControlServer<FakeControl>>;
     type Power = LoopbackCaller<PowerServer<FakePower>>;
     type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
@@ -209,6 +221,7 @@ impl Desk {
         let services = ServicesLoopback::new(ServicesServer::new(FakeServices::default()));
         let clients = Clients {
             inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
+            audit: AuditClient::new(AuditLoopback::new(AuditServer::new(FakeAudit)).connect(9)),
             control: ControlClient::new(control.connect(9)),
             power: PowerClient::new(power.connect(9)),
             reader: ReaderClient::new(reader.connect(9)),
@@ -291,10 +304,16 @@ fn log_prints_so_many_entries_and_no_foreign_line_ends() {
 #[test]
 fn audit_longer_than_the_ring_waits_for_room_and_loses_nothing() {
     let text = Desk::new().type_line("audit");
-    for sequence in 0..500 {
-        assert!(text.contains(&format!("{sequence} granted something\r\n")), "{sequence}");
+    let hash = "01".repeat(32);
+    for sequence in 3..500 {
+        assert!(text.contains(&format!("\r\nevents {sequence} 7 Granted something {sequence}\\x0a sha256={hash}\r\n")));
     }
-    assert!(text.ends_with("\r\n> "));
+    let head = format!("first=3 next=500 waiting=2 before={} forgotten=Granted:3,Gap:1\r\n", "ab".repeat(32));
+    assert!(text.contains(&format!("# chain events {head}")), "{text}");
+    assert!(
+        text.ends_with("forgotten=Granted:3,Gap:1\r\n# end of the trail\r\n> "),
+        "the chain without records ends too"
+    );
 }
 
 #[test]

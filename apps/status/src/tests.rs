@@ -7,8 +7,7 @@ use hybrid_interfaces::provider::{
     Field, HostRings, Protocol, Request as Message, RequestHead, Requester, Response, host,
 };
 use hybrid_interfaces::security::{
-    Error, Inspect, InspectAudit, InspectClient, InspectGrant, InspectLoopback, InspectServer, InspectSummary,
-    Instance, State,
+    Error, Inspect, InspectClient, InspectGrant, InspectLoopback, InspectServer, InspectSummary, Instance, State,
 };
 use hybrid_ipc::{Caller, ClientId};
 use hybrid_provider::{Outcome, Request, Responder, Serving, Verb};
@@ -72,10 +71,6 @@ impl Inspect for Security {
             line: format!("{name}      call    netd.tcp   number{number}  # why <b>").into(),
             more: number < 2,
         })
-    }
-
-    fn audit(&mut self, _client: ClientId, sequence: u64) -> InspectAudit<'_> {
-        InspectAudit { line: None, next: sequence }
     }
 }
 

@@ -1,69 +1,129 @@
-//! The audit trail: what was granted, revoked, denied and faulted, in order; bounded.
+//! The audit trail: what was granted, revoked, started, denied and faulted, numbered and chained by hashes; bounded.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-/// Events of authority that are kept: grants, revocations, faults, stops, power.
+use hybrid_capgraph::{Digest, trail_hash, trail_start};
+use hybrid_interfaces::security::{AuditRecord, AuditSpan, Chain, RecordKind};
+
+use crate::install::World;
+use crate::kernel::Kernel;
+
+/// Events of authority that are kept: grants, revocations, starts, faults, stops, policies, power.
 pub const EVENTS_MAX: usize = 768;
-/// Denials that are kept.
+/// Denials and gap marks that are kept.
 pub const DENIALS_MAX: usize = 256;
-/// Bytes of an entry; longer ones are cut.
+/// Bytes of a record's text; longer ones are cut.
 pub const LINE_MAX: usize = 240;
 
 /// The trail.
 ///
-/// INV-AUDIT-1: Denials, which a peer on the network causes as it likes, take no event's place: each kind has a ring of
-/// its own. The numbers are given to both in one order, so that a gap shows what is forgotten.
-#[derive(Debug, Default)]
+/// INV-AUDIT-1: Denials, which a peer on the network causes as it likes, take no event's place: each kind has a chain of its own.
+/// INV-AUDIT-2: In a chain the numbers have no gap, and each hash covers the one before it; only the oldest records are
+/// forgotten, and the hash before the oldest kept is known, so that what is kept can be checked, and held against what was read before.
+#[derive(Debug)]
 pub struct Audit {
-    events: Ring<EVENTS_MAX>,
-    denials: Ring<DENIALS_MAX>,
-    /// Sequence number of the next entry.
-    next: u64,
+    events: Kept,
+    denials: Kept,
 }
 
-/// Entries with their numbers, which rise.
-#[derive(Debug, Default)]
-struct Ring<const MAX: usize>(VecDeque<(u64, String)>);
+#[derive(Debug)]
+struct Record {
+    at_ns: u64,
+    kind: RecordKind,
+    text: String,
+    hash: Digest,
+}
 
-impl<const MAX: usize> Ring<MAX> {
-    fn push(&mut self, sequence: u64, mut line: String) {
-        cut(&mut line, LINE_MAX);
-        line.shrink_to_fit();
-        if self.0.len() >= MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back((sequence, line));
+/// The newest records of a chain.
+#[derive(Debug)]
+struct Kept {
+    max: usize,
+    records: VecDeque<Record>,
+    /// Number of the oldest record kept.
+    first: u64,
+    /// Hash of the record before it.
+    before: Digest,
+    /// How many were forgotten, by kind.
+    forgotten: [u64; KINDS],
+}
+
+/// [`RecordKind`]s, whose ordinals begin with 1.
+const KINDS: usize = RecordKind::Gap as usize;
+
+impl Kept {
+    fn new(chain: &str, max: usize) -> Self {
+        Self { max, records: VecDeque::new(), first: 0, before: trail_start(chain), forgotten: [0; KINDS] }
     }
 
-    /// The first entry that is not before `sequence`.
-    fn from(&self, sequence: u64) -> Option<(u64, &str)> {
-        let index = self.0.partition_point(|(number, _)| *number < sequence);
-        self.0.get(index).map(|(number, line)| (*number, line.as_str()))
+    fn next(&self) -> u64 {
+        self.first + self.records.len() as u64
+    }
+
+    fn push(&mut self, at_ns: u64, kind: RecordKind, mut text: String) {
+        cut(&mut text, LINE_MAX);
+        text.shrink_to_fit();
+        let before = self.records.back().map_or(&self.before, |newest| &newest.hash);
+        let hash = trail_hash(before, self.next(), at_ns, kind.name(), &text);
+        if self.records.len() >= self.max
+            && let Some(oldest) = self.records.pop_front()
+        {
+            self.first += 1;
+            self.before = oldest.hash;
+            if let Some(count) = self.forgotten.get_mut(oldest.kind as usize - 1) {
+                *count += 1;
+            }
+        }
+        self.records.push_back(Record { at_ns, kind, text, hash });
+    }
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { events: Kept::new("events", EVENTS_MAX), denials: Kept::new("denials", DENIALS_MAX) }
     }
 }
 
 impl Audit {
-    /// Adds an event of authority.
-    pub fn record(&mut self, line: impl Into<String>) {
-        self.events.push(self.next, line.into());
-        self.next += 1;
+    /// Adds a record; denials and gap marks go to their own chain.
+    pub fn record(&mut self, at_ns: u64, kind: RecordKind, text: impl Into<String>) {
+        let is_denial = matches!(kind, RecordKind::Denied | RecordKind::Gap);
+        let kept = if is_denial { &mut self.denials } else { &mut self.events };
+        kept.push(at_ns, kind, text.into());
     }
 
-    /// Adds a denied connection or request.
-    pub fn record_denial(&mut self, line: impl Into<String>) {
-        self.denials.push(self.next, line.into());
-        self.next += 1;
-    }
-
-    /// Entry `sequence`, or the oldest one kept after it if that is gone, and the number to ask for next.
+    /// Record `sequence` of a chain, or the oldest one kept after it.
     #[must_use]
-    pub fn entry(&self, sequence: u64) -> (Option<&str>, u64) {
-        let found = [self.events.from(sequence), self.denials.from(sequence)];
-        match found.into_iter().flatten().min_by_key(|(number, _)| *number) {
-            Some((number, line)) => (Some(line), number + 1),
-            None => (None, self.next),
+    pub fn at(&self, chain: Chain, sequence: u64) -> Option<AuditRecord<'_>> {
+        let kept = self.chain(chain);
+        let sequence = sequence.max(kept.first);
+        let record = kept.records.get(usize::try_from(sequence - kept.first).ok()?)?;
+        let Record { at_ns, kind, text, hash } = record;
+        Some(AuditRecord { sequence, at_ns: *at_ns, kind: *kind, hash: *hash, text: text.as_str().into() })
+    }
+
+    /// Where a chain begins and ends; `waiting` denials have no record yet.
+    #[must_use]
+    pub fn span(&self, chain: Chain, waiting: u32) -> AuditSpan {
+        let kept = self.chain(chain);
+        let forgotten = Vec::from(kept.forgotten);
+        AuditSpan { first: kept.first, next: kept.next(), before: kept.before, waiting, forgotten }
+    }
+
+    const fn chain(&self, chain: Chain) -> &Kept {
+        match chain {
+            Chain::Events => &self.events,
+            Chain::Denials => &self.denials,
         }
+    }
+}
+
+impl<K: Kernel> World<K> {
+    /// Adds a record of now.
+    pub(crate) fn note(&mut self, kind: RecordKind, text: impl Into<String>) {
+        let at = self.kernel.now_ns();
+        self.audit.record(at, kind, text);
     }
 }
 
@@ -74,52 +134,4 @@ pub fn cut(text: &mut String, max: usize) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Audit, DENIALS_MAX, EVENTS_MAX, cut};
-
-    #[test]
-    fn audit_is_read_in_order_and_ends() {
-        let mut audit = Audit::default();
-        assert_eq!(audit.entry(0), (None, 0));
-        audit.record("one");
-        audit.record("two");
-        assert_eq!(audit.entry(0), (Some("one"), 1));
-        assert_eq!(audit.entry(1), (Some("two"), 2));
-        assert_eq!(audit.entry(2), (None, 2));
-        assert_eq!(audit.entry(u64::MAX), (None, 2));
-    }
-
-    #[test]
-    fn audit_that_is_full_forgets_the_oldest_and_says_so_by_the_number() {
-        let mut audit = Audit::default();
-        (0..EVENTS_MAX + 5).for_each(|index| audit.record(alloc::format!("{index}")));
-        assert_eq!(audit.entry(0), (Some("5"), 6));
-    }
-
-    #[test]
-    fn denials_push_out_no_event_and_stand_between_them_in_order() {
-        let mut audit = Audit::default();
-        audit.record("granted");
-        (0..DENIALS_MAX + 5).for_each(|index| audit.record_denial(alloc::format!("{index}")));
-        audit.record("faulted");
-        assert_eq!(audit.entry(0), (Some("granted"), 1));
-        assert_eq!(audit.entry(1), (Some("5"), 7), "the five oldest denials are forgotten, and the number says so");
-        let last = DENIALS_MAX as u64 + 6;
-        assert_eq!(audit.entry(last), (Some("faulted"), last + 1));
-        assert_eq!(audit.entry(last + 1), (None, last + 1));
-        let (mut lines, mut next) = (0, 0);
-        while let (Some(_), after) = audit.entry(next) {
-            (lines, next) = (lines + 1, after);
-        }
-        assert_eq!(lines, DENIALS_MAX + 2);
-    }
-
-    #[test]
-    fn cut_never_splits_a_character() {
-        let mut text = String::from("aµµ");
-        cut(&mut text, 4);
-        assert_eq!(text, "aµ");
-        cut(&mut text, 0);
-        assert_eq!(text, "");
-    }
-}
+mod tests;

@@ -1,13 +1,13 @@
-//! How often denials are written into the log; the audit trail keeps each of them whatever this says.
+//! How many denials are logged and recorded one by one, so that a flood of them costs next to nothing; counts the rest.
 
-/// Denials that are logged one by one within a window.
+/// Denials that are logged and recorded one by one within a window.
 pub const LINES_MAX: u32 = 8;
 /// The window after a quiet one.
 const WINDOW_NS: u64 = 1_000_000_000;
 /// The longest window.
 const WINDOW_MAX_NS: u64 = 64 * WINDOW_NS;
 
-/// Bounds the log lines of one kind of denial: so many in a window, then one line with the count of the rest.
+/// Bounds the log lines and audit records of one kind of denial: so many in a window, then one with the count of the rest.
 ///
 /// The window doubles each time that it was not enough, up to 64 s, and is one second again after one that was.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Denials {
         Self { ends: 0, window: WINDOW_NS, seen: 0 }
     }
 
-    /// Counts a denial. True: log it by itself. Ask [`Denials::untold`] first.
+    /// Counts a denial. True: log and record it by itself. Ask [`Denials::untold`] first.
     pub fn count(&mut self, now_ns: u64) -> bool {
         if self.seen == 0 {
             self.ends = now_ns.saturating_add(self.window);
@@ -36,15 +36,21 @@ impl Denials {
         self.seen <= LINES_MAX
     }
 
-    /// Ends the window if it is over. How many denials in it were not logged, if there are any.
+    /// Ends the window if it is over. How many denials in it were not told, if there are any.
     pub fn untold(&mut self, now_ns: u64) -> Option<u32> {
         if self.seen == 0 || now_ns < self.ends {
             return None;
         }
-        let untold = self.seen.saturating_sub(LINES_MAX);
+        let untold = self.waiting();
         self.seen = 0;
         self.window = if untold > 0 { (self.window * 2).min(WINDOW_MAX_NS) } else { WINDOW_NS };
         Some(untold).filter(|untold| *untold > 0)
+    }
+
+    /// Denials of the window that were not told one by one.
+    #[must_use]
+    pub const fn waiting(&self) -> u32 {
+        self.seen.saturating_sub(LINES_MAX)
     }
 }
 

@@ -6,6 +6,7 @@ use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
 use hybrid_capgraph::{Decision, RequestFacts, layout, text_of};
+use hybrid_interfaces::security::RecordKind;
 use hybrid_interfaces::{process, security as idl};
 use hybrid_ipc::{ClientId, Incoming, Outgoing};
 
@@ -99,6 +100,7 @@ impl<K: Kernel> Server<K> {
         match provided.map(|provided| provided.interface.as_str()) {
             Some(idl::access::INTERFACE) => idl::dispatch_access(self, incoming, outgoing),
             Some(idl::inspect::INTERFACE) => idl::dispatch_inspect(self, incoming, outgoing),
+            Some(idl::audit::INTERFACE) => idl::dispatch_audit(self, incoming, outgoing),
             Some(idl::control::INTERFACE) => idl::dispatch_control(self, incoming, outgoing),
             Some(idl::power::INTERFACE) => idl::dispatch_power(self, incoming, outgoing),
             Some(process::lifecycle::INTERFACE) => process::dispatch_lifecycle(self, incoming, outgoing),
@@ -114,15 +116,17 @@ impl<K: Kernel> Server<K> {
         }
     }
 
-    /// Logs how many denials were not logged by themselves, when their window is over.
+    /// Tells how many denials were not told by themselves, when their window is over.
     fn tell_untold(&mut self, kind: Kind, now: u64) {
         if let Some(untold) = self.denials(kind).untold(now) {
             let what = if kind == Kind::Connection { "connections" } else { "requests" };
-            self.world.journal.write(Level::Warn, now, format!("denied {untold} more {what}, see the audit trail"));
+            let line = format!("denied {untold} more {what}, which are not kept one by one");
+            self.world.journal.write(Level::Warn, now, line.clone());
+            self.world.audit.record(now, RecordKind::Gap, line);
         }
     }
 
-    /// Counts a decision; denials stand in the audit trail and, unless there are too many, one by one in the log.
+    /// Counts a decision; denials stand in the audit trail and in the log: one by one, unless there are too many.
     fn decide(
         &mut self,
         client: ClientId,
@@ -138,13 +142,13 @@ impl<K: Kernel> Server<K> {
             };
         }
         self.denied += 1;
-        let line = format!("denied {} (asked by {})", what(), self.name_of(client));
         let at = self.world.kernel.now_ns();
         self.tell_untold(kind, at);
         if self.denials(kind).count(at) {
+            let line = format!("denied {} (asked by {})", what(), self.name_of(client));
             self.world.journal.write(Level::Warn, at, line.clone());
+            self.world.audit.record(at, RecordKind::Denied, line);
         }
-        self.world.audit.record_denial(line);
         (idl::Decision::Deny, 0)
     }
 
@@ -152,11 +156,11 @@ impl<K: Kernel> Server<K> {
         self.world.graph.instance(client.instance).map_or_else(|| "?".into(), |instance| instance.name.clone())
     }
 
-    fn record(&mut self, client: ClientId, what: &str) {
+    fn tell(&mut self, client: ClientId, kind: RecordKind, what: &str) {
         let line = format!("{} {what}", self.name_of(client));
         let at = self.world.kernel.now_ns();
         self.world.journal.write(Level::Warn, at, line.clone());
-        self.world.audit.record(line);
+        self.world.audit.record(at, kind, line);
     }
 
     fn grant_count(&self) -> usize {
@@ -262,10 +266,19 @@ impl<K: Kernel> idl::Inspect for Server<K> {
         cut(&mut line, TEXT_MAX);
         Ok(idl::InspectGrant { line: Cow::Owned(line), more: number + 1 < live.grants.len() })
     }
+}
 
-    fn audit(&mut self, _: ClientId, sequence: u64) -> idl::InspectAudit<'_> {
-        let (line, next) = self.world.audit.entry(sequence);
-        idl::InspectAudit { line: line.map(|line| short(line, TEXT_MAX)), next }
+impl<K: Kernel> idl::Audit for Server<K> {
+    fn span(&mut self, _: ClientId, chain: idl::Chain) -> idl::AuditSpan {
+        let waiting = match chain {
+            idl::Chain::Events => 0,
+            idl::Chain::Denials => self.connections.waiting().saturating_add(self.requests.waiting()),
+        };
+        self.world.audit.span(chain, waiting)
+    }
+
+    fn record(&mut self, _: ClientId, chain: idl::Chain, sequence: u64) -> Option<idl::AuditRecord<'_>> {
+        self.world.audit.at(chain, sequence)
     }
 }
 
@@ -283,7 +296,7 @@ impl<K: Kernel> idl::Control for Server<K> {
     fn kill(&mut self, client: ClientId, name: &str) -> Result<(), idl::Error> {
         let id = self.world.graph.named(name).map(|instance| instance.id).ok_or(idl::Error::NoSuchInstance)?;
         if id == layout::SECURITYD {
-            self.record(client, "tried to stop securityd");
+            self.tell(client, RecordKind::Refused, "tried to stop securityd");
             return Err(idl::Error::NotAllowed);
         }
         let detail = format!("stopped by {}", self.name_of(client));
@@ -308,12 +321,12 @@ impl<K: Kernel> idl::Control for Server<K> {
 
 impl<K: Kernel> idl::Power for Server<K> {
     fn off(&mut self, client: ClientId) {
-        self.record(client, "switches the system off");
+        self.tell(client, RecordKind::Power, "switches the system off");
         self.world.kernel.power_off();
     }
 
     fn restart(&mut self, client: ClientId) {
-        self.record(client, "restarts the system");
+        self.tell(client, RecordKind::Power, "restarts the system");
         self.world.kernel.restart();
     }
 }

@@ -1,4 +1,5 @@
 //! The list of all scenarios; each subject is a file.
+mod audit;
 mod boot;
 mod cable;
 mod console;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         storm::all(),
         boot::all(),
         console::all(),
+        audit::all(),
         requests::all(),
         cable::all(),
         faults::all(),

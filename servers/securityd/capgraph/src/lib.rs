@@ -21,6 +21,7 @@ mod program;
 mod rulebook;
 mod rules;
 mod rules_table;
+mod trail;
 
 pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRule};
 pub use admit::{MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, admit};
@@ -61,3 +62,6 @@ pub use query::{dot, golden, show};
 pub use resolve::{idl_interfaces, resolve, resolve_whole, resolve_with};
 pub use rulebook::{DeviceFacts, InterfaceFacts, Rulebook};
 pub use rules_table::{RULES, Rule, rule};
+#[cfg(feature = "std")]
+pub use trail::{Break, Trail, TrailChain, TrailRecord};
+pub use trail::{Digest, trail_hash, trail_start};

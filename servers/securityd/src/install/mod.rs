@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use hybrid_capgraph::{Bundle, Grant, Graph, Instance, ProgramError, layout};
+use hybrid_interfaces::security::RecordKind;
 use hybrid_start::peers::{Condition, Peer};
 use hybrid_sys::{Attributes, CPtr, Error, LookupFailure, ObjectType, Registers, Rights};
 
@@ -325,7 +326,7 @@ impl<K: Kernel> World<K> {
         let count: usize = self.live.iter().map(|live| live.grants.len()).sum();
         let lines: Vec<String> = self.live.iter().flat_map(|live| &live.grants).map(ToString::to_string).collect();
         for line in lines {
-            self.audit.record(alloc::format!("granted {line}"));
+            self.note(RecordKind::Granted, line);
         }
         let text = alloc::format!("{} components, {count} grants", self.live.len());
         self.journal.write(Level::Info, self.boot_ns, text);

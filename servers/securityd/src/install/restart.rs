@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::ToString;
 
 use hybrid_capgraph::{Bundle, Instance, layout};
+use hybrid_interfaces::security::RecordKind;
 
 use super::{Cause, State, World};
 use crate::journal::Level;
@@ -43,7 +44,7 @@ impl<K: Kernel> World<K> {
         }
         let live = &self.live[place];
         let (count, generation) = (live.grants.len(), live.generation);
-        self.audit.record(format!("granted {count} grants to {} again: generation {generation}", instance.name));
+        self.note(RecordKind::Granted, format!("{count} grants to {} again: generation {generation}", instance.name));
         let at = self.kernel.now_ns();
         self.journal.write(Level::Warn, at, format!("{} was started again ({generation})", instance.name));
         Ok(())

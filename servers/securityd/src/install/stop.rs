@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use hybrid_capgraph::{Grant, Policy, What, layout};
+use hybrid_interfaces::security::RecordKind;
 
 use super::{State, World};
 use crate::exits::Exit;
@@ -55,7 +56,7 @@ impl<K: Kernel> World<K> {
         let name = graph.instance(id).map_or("?", |instance| instance.name.as_str());
         let lost = self.forget_grants_to(name);
         if lost > 0 {
-            self.audit.record(format!("revoked {lost} calls and bells of others to {name}"));
+            self.note(RecordKind::Revoked, format!("{lost} calls and bells of others to {name}"));
         }
         let at_ns = self.kernel.now_ns();
         let live = &mut self.live[place];
@@ -68,7 +69,9 @@ impl<K: Kernel> World<K> {
             State::Failed => "could not be started",
             _ => "faulted",
         };
-        self.audit.record(format!("revoked {count} grants of {name}: {verb}: {detail}"));
+        let kind = if state == State::Faulted { RecordKind::Faulted } else { RecordKind::Stopped };
+        self.audit.record(at_ns, RecordKind::Revoked, format!("{count} grants of {name}"));
+        self.audit.record(at_ns, kind, format!("{name} {verb}: {detail}"));
         self.journal.write(Level::Error, at_ns, format!("{name} {verb}: {detail}"));
         self.exits.add(Exit { sequence: 0, place, generation, state, at_ns, detail });
         if let Some(slot) = self.exits.bell() {

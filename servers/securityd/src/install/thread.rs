@@ -1,6 +1,7 @@
 //! A component's devices, interrupts, processor time and thread.
 
 use hybrid_capgraph::{Bundle, Device, Grant, Instance, Rights, Trigger, What, layout, own_grant};
+use hybrid_interfaces::security::RecordKind;
 use hybrid_sys::abi::register::Register;
 use hybrid_sys::{Attributes, CNode, CPtr, ObjectType, Registers, SchedParameters};
 
@@ -120,6 +121,7 @@ impl<K: Kernel> World<K> {
         let live = &mut self.live[place];
         self.kernel.start(live.thread, &live.registers)?;
         live.state = State::Running;
+        self.note(RecordKind::Started, instance.name.clone());
         Ok(())
     }
 

@@ -46,11 +46,15 @@ pub(crate) fn caller<'a>(server: &'a mut Server<FakeKernel>, client: &str, used:
     Caller { server, badge }
 }
 
+/// Every record kept, events first, as `Kind text`.
 fn audit_of(server: &Server<FakeKernel>) -> Vec<String> {
-    let (mut lines, mut next) = (Vec::new(), 0);
-    while let (Some(line), after) = server.world.audit.entry(next) {
-        lines.push(String::from(line));
-        next = after;
+    let mut lines = Vec::new();
+    for chain in [idl::Chain::Events, idl::Chain::Denials] {
+        let mut next = 0;
+        while let Some(record) = server.world.audit.at(chain, next) {
+            lines.push(format!("{} {}", record.kind.name(), record.text));
+            next = record.sequence + 1;
+        }
     }
     lines
 }
@@ -87,7 +91,7 @@ fn requests_are_decided_by_the_policy_and_denials_stand_in_the_audit_trail() {
     let lines = audit_of(&server);
     assert_eq!(lines.len(), before + 1);
     let last = lines.last().unwrap();
-    assert_eq!(last, r#"denied Http "POST" "/x\n10 granted" of endpoint "/" to "10.0.2.2" (asked by httpd)"#);
+    assert_eq!(last, r#"Denied denied Http "POST" "/x\n10 granted" of endpoint "/" to "10.0.2.2" (asked by httpd)"#);
     assert_eq!(server.decisions(), (2, 1));
 }
 
@@ -96,7 +100,10 @@ fn flood_of_denials_pushes_no_grant_and_no_fault_out_of_the_trail_and_gives_few_
     const FLOOD: usize = 3000;
     let mut server = Server::new(installed());
     let events = |server: &Server<FakeKernel>| {
-        audit_of(server).into_iter().filter(|line| !line.starts_with("denied ")).collect::<Vec<_>>()
+        audit_of(server)
+            .into_iter()
+            .filter(|line| !line.starts_with("Denied ") && !line.starts_with("Gap "))
+            .collect::<Vec<_>>()
     };
     let status = server.world.graph.named("status").unwrap().id;
     server.on_fault(status, 6, [0x40_0010, 0xdead_0000, 0, 0x9200_0046].into_iter());
@@ -108,14 +115,18 @@ fn flood_of_denials_pushes_no_grant_and_no_fault_out_of_the_trail_and_gives_few_
         server.after_event();
     }
     assert_eq!(events(&server), before);
-    assert_eq!(audit_of(&server).len(), before.len() + crate::audit::DENIALS_MAX);
-    assert_eq!(server.decisions(), (0, FLOOD as u64));
     let one_by_one = crate::denials::LINES_MAX as usize;
+    assert_eq!(audit_of(&server).len(), before.len() + one_by_one);
+    assert_eq!(server.decisions(), (0, FLOOD as u64));
+    let mut client = idl::AuditClient::new(caller(&mut server, "shell", "audit"));
+    assert_eq!(client.span(idl::Chain::Denials).unwrap().waiting as usize, FLOOD - one_by_one);
     assert_eq!(server.world.journal.waiting(), waiting + one_by_one);
     server.world.kernel.now_ns += 1_000_000_000;
     server.after_event();
     server.after_event();
     assert_eq!(server.world.journal.waiting(), waiting + one_by_one + 1, "one line sums up the rest");
+    let mark = format!("Gap denied {} more requests, which are not kept one by one", FLOOD - one_by_one);
+    assert_eq!(audit_of(&server).last(), Some(&mark));
 }
 
 #[test]
@@ -127,7 +138,7 @@ fn denied_text_of_any_length_fits_the_audit_trail() {
         .request(idl::Protocol::Http, idl::Transport::Tls, "::1", Some(&"i".repeat(64)), "/", "DELETE", &path)
         .unwrap();
     assert_eq!(answer.decision, idl::Decision::Deny);
-    assert!(audit_of(&server).iter().all(|line| line.len() <= crate::audit::LINE_MAX));
+    assert!(audit_of(&server).last().unwrap().len() <= "Denied ".len() + crate::audit::LINE_MAX);
 }
 
 #[test]
@@ -170,18 +181,44 @@ fn inspection_tells_every_instance_and_every_grant() {
 }
 
 #[test]
-fn audit_trail_begins_with_every_grant() {
+fn audit_trail_has_every_grant_then_every_start_and_its_hashes_are_chained() {
     let mut server = Server::new(installed());
-    let count = server.world.graph.grants().len();
-    let mut client = idl::InspectClient::new(caller(&mut server, "shell", "inspect"));
-    let (mut next, mut granted) = (0, 0);
-    loop {
-        let answer = client.audit(next).unwrap();
-        let Some(line) = answer.line else { break };
-        granted += usize::from(line.starts_with("granted "));
-        next = answer.next;
+    let count = server.world.graph.grants().len() as u64;
+    let starts = server.world.graph.instances.len() as u64 - 1;
+    let mut client = idl::AuditClient::new(caller(&mut server, "shell", "audit"));
+    let span = client.span(idl::Chain::Events).unwrap();
+    assert_eq!((span.first, span.next, span.before), (0, count + starts, hybrid_capgraph::trail_start("events")));
+    let mut before = span.before;
+    for sequence in 0..span.next {
+        let record = client.record(idl::Chain::Events, sequence).unwrap().unwrap();
+        let kind = if sequence < count { idl::RecordKind::Granted } else { idl::RecordKind::Started };
+        assert_eq!((record.sequence, record.kind), (sequence, kind));
+        before = hybrid_capgraph::trail_hash(&before, sequence, record.at_ns, kind.name(), &record.text);
+        assert_eq!(record.hash, before);
     }
-    assert_eq!(granted, count);
+    assert_eq!(client.record(idl::Chain::Events, span.next).unwrap(), None);
+    assert_eq!(client.record(idl::Chain::Events, u64::MAX).unwrap(), None);
+    assert_eq!(client.span(idl::Chain::Denials).unwrap().next, 0);
+}
+
+#[test]
+fn audit_interface_has_no_operation_that_writes() {
+    let mut server = Server::new(installed());
+    let before = audit_of(&server);
+    // Every ordinal that there could be, with and without arguments: nothing but the two that read is answered.
+    for ordinal in 0..64 {
+        for length in 0..4 {
+            let Caller { server, badge } = caller(&mut server, "shell", "audit");
+            let mut incoming = Incoming::new();
+            incoming.receive(badge.0, ordinal, length, [1; 4], None, |_| 0);
+            let mut outgoing = Outgoing::new();
+            server.on_call(&incoming, &mut outgoing);
+            let is_read = matches!((ordinal, length), (1, 1) | (2, 2));
+            assert_eq!(outgoing.label() == 0, is_read, "{ordinal} {length} is answered by {}", outgoing.label());
+        }
+    }
+    assert_eq!(audit_of(&server), before);
+    assert_eq!(server.decisions(), (0, 0));
 }
 
 #[test]
@@ -200,7 +237,8 @@ fn operator_stops_a_component_but_not_securityd_and_not_what_does_not_exist() {
     );
     assert_eq!(status.capabilities, 0);
     let lines = audit_of(&server);
-    assert!(lines.last().unwrap().contains("of status: was stopped: stopped by shell at 0x"), "{lines:?}");
+    assert!(lines.last().unwrap().starts_with("Stopped status was stopped: stopped by shell at 0x"), "{lines:?}");
+    assert!(lines.contains(&"Refused shell tried to stop securityd".into()));
 }
 
 #[test]
@@ -235,12 +273,12 @@ fn fault_ends_the_instance_and_is_told_with_name_address_and_reason() {
     let httpd = client.instance(6).unwrap();
     assert_eq!(httpd.state, idl::State::Faulted);
     assert!(httpd.detail.starts_with("wrote to the address 0xdead0000, which is not mapped"));
-    assert!(audit_of(&server).last().unwrap().contains("of httpd: faulted: wrote to the address 0xdead0000"));
+    assert!(audit_of(&server).last().unwrap().starts_with("Faulted httpd faulted: wrote to the address 0xdead0000"));
     // Faults of nobody, of securityd and of the dead change nothing.
     for instance in [0, 1, id, 4000] {
         server.on_fault(instance, 1, core::iter::empty());
     }
-    assert_eq!(audit_of(&server).iter().filter(|line| line.contains(" of httpd: faulted")).count(), 1);
+    assert_eq!(audit_of(&server).iter().filter(|line| line.starts_with("Faulted httpd ")).count(), 1);
 }
 
 #[test]
@@ -268,7 +306,7 @@ fn grants_to_a_stopped_component_are_no_longer_listed_but_for_the_shared_regions
     assert_eq!(lost, expected);
     assert!(after.iter().any(|line| words(line) == "status region httpd.providers"));
     let lines = audit_of(&server);
-    assert_eq!(lines[lines.len() - 2], "revoked 5 calls and bells of others to httpd");
+    assert_eq!(lines[lines.len() - 3], "Revoked 5 calls and bells of others to httpd");
 }
 
 #[test]
@@ -276,7 +314,7 @@ fn power_off_is_recorded_and_done() {
     let mut server = Server::new(installed());
     let _ = idl::PowerClient::new(caller(&mut server, "shell", "power")).off();
     assert!(server.world.kernel.is_off);
-    assert_eq!(audit_of(&server).last().unwrap(), "shell switches the system off");
+    assert_eq!(audit_of(&server).last().unwrap(), "Power shell switches the system off");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Binary formats: messages, start information, bundle, graph.
 
 use crate::corpus::checkout;
-use hybrid_capgraph::{Bundle, Graph, Listing, Manifest, RoutedUse, Rulebook, admit, compare, diff};
+use hybrid_capgraph::{
+    Bundle, Graph, Listing, Manifest, RoutedUse, Rulebook, Trail, admit, compare, diff, trail_hash, trail_start,
+};
 use hybrid_interfaces::log::{Level, Record};
 use hybrid_interfaces::provider::{Chunk, CreditBody, Protocol, Request, RequestHead, Requester, Response, Verb};
 use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
@@ -91,6 +93,41 @@ pub fn target_listing(data: &[u8]) {
         let _ = (found.text(), diff(&declared, &live), diff(&live, &declared));
         assert!(compare(&live, &live).agrees());
     }
+}
+
+/// A listing of the audit trail: what is called whole is gapless, and goes on from itself.
+pub fn target_trail(data: &[u8]) {
+    let Ok(trail) = Trail::parse(&String::from_utf8_lossy(data)) else { return };
+    match trail.first_break() {
+        Some(found) => assert!(!found.to_string().is_empty()),
+        None => {
+            assert_eq!(trail.continues(&trail), Ok(()));
+            for chain in &trail.chains {
+                assert_eq!(chain.first + chain.records.len() as u64, chain.next);
+            }
+        }
+    }
+}
+
+/// A short one, chained.
+pub(super) fn trails() -> Vec<Vec<u8>> {
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut text = String::from("> audit\r\n");
+    for name in ["events", "denials"] {
+        let mut before = trail_start(name);
+        let start = hex(&before);
+        text += &format!("# chain {name} first=0 next=2 waiting=0 before={start} forgotten=-\r\n");
+        for (sequence, line) in [(0, "a b"), (1, "\\x")] {
+            before = trail_hash(&before, sequence, 5, "Granted", line);
+            let shown = line.replace('\\', "\\\\");
+            text += &format!("{name} {sequence} 5 Granted {shown} sha256={}\r\n", hex(&before));
+        }
+    }
+    vec![(text + "# end of the trail\r\n").into_bytes()]
+}
+
+pub(super) fn is_whole_trail(data: &[u8]) -> bool {
+    Trail::parse(&String::from_utf8_lossy(data)).is_ok_and(|trail| trail.first_break().is_none())
 }
 
 fn ask(graph: &Graph) {

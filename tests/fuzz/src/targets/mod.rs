@@ -15,7 +15,7 @@ mod texts;
 
 pub use decoders::{
     target_bundle, target_graph, target_idl_decode, target_idl_values, target_listing, target_manifest,
-    target_start_info,
+    target_start_info, target_trail,
 };
 pub use http::{target_http1, target_httpd};
 pub use images::{target_device_tree, target_kernel_elf, target_program};
@@ -61,7 +61,7 @@ const fn target(
 }
 
 /// All targets.
-pub static ALL: [Target; 24] = [
+pub static ALL: [Target; 25] = [
     target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
     target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),
     target("idl-text", "texts for the IDL compiler", target_idl_text, texts::idl_texts, None),
@@ -99,6 +99,13 @@ pub static ALL: [Target; 24] = [
         target_listing,
         decoders::listings,
         Some(decoders::is_listing),
+    ),
+    target(
+        "trail",
+        "a listing of the audit trail; what is whole has no gap",
+        target_trail,
+        decoders::trails,
+        Some(decoders::is_whole_trail),
     ),
     target(
         "program",
