@@ -128,6 +128,8 @@ fn deaths(stage: &mut Stage, seen: &Seen) -> Result<()> {
             kill(stage, victim)?;
             http::wait_for_page(stage.port, BACK_WITHIN).with_context(|| format!("death {death} of {victim}"))?;
             times.push(killed_at.elapsed().as_millis());
+            // Not every death shows on the page; who does not run yet cannot be killed.
+            runs(stage, victim, |_| true)?;
             if death % DEATHS_IN_A_ROW == 0 {
                 stage.command(&format!("svc stop {victim}"), &format!("{victim} is stopped"))?;
                 stage.command(&format!("svc start {victim}"), &format!("{victim} is started"))?;
@@ -158,15 +160,19 @@ fn kill(stage: &mut Stage, victim: &str) -> Result<()> {
 
 /// Waits until the list of components says that it runs its life number `generation`, and all others run.
 fn runs_again(stage: &mut Stage, victim: &str, generation: u32) -> Result<()> {
+    runs(stage, victim, |found| found == generation)
+}
+
+/// Waits until it runs a life that is meant, and all others run.
+fn runs(stage: &mut Stage, victim: &str, is_meant: impl Fn(u32) -> bool) -> Result<()> {
     let deadline = Instant::now() + BACK_WITHIN;
     loop {
         let processes = stage.command("ps", "of memory are free")?;
         let rows = processes.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let rows: Vec<_> =
             rows.filter(|words| matches!(words.get(1), Some(&("running" | "faulted" | "killed")))).collect();
-        let is_back = rows
-            .iter()
-            .any(|words| words[0] == victim && words.get(2).and_then(|word| word.parse().ok()) == Some(generation));
+        let generation_of = |words: &Vec<&str>| words.get(2).and_then(|word| word.parse().ok());
+        let is_back = rows.iter().any(|words| words[0] == victim && generation_of(words).is_some_and(&is_meant));
         if is_back && rows.iter().all(|words| words[1] == "running") {
             return Ok(());
         }
