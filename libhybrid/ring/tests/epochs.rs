@@ -1,4 +1,4 @@
-//! One side of a ring dies and is started anew while the other goes on, under every interleaving that the memory model allows.
+//! One side of a ring is started anew while the other goes on, under the interleavings of the memory model.
 //!
 //! The survivor is told by a word and a bell, as securityd does it (`hybrid_start::peers`): the word is written before the new instance
 //! runs, the bell rung afterwards. Each record is the epoch of the producer that wrote it.

@@ -1,4 +1,4 @@
-//! Every component is killed in turn, by hand and under the eyes of its peers: it comes back, and so does what it served.
+//! Every component is killed in turn: it comes back, and so does what it served.
 use super::gateway;
 use crate::http::{self, Connection};
 use crate::scenario::{SAY_WITHIN, Scenario, Stage};
