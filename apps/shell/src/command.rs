@@ -18,6 +18,8 @@ pub enum Command {
     Kill(String),
     /// What the supervisor says of every service, or of one.
     Services(Option<String>),
+    /// The last ends of components, the newest first.
+    Ends,
     /// Have a service started, stopped or restarted.
     Service(Order, String),
     /// Processor time of every component.
@@ -63,7 +65,7 @@ pub const HELP: [(&str, &str); 13] = [
     ("caps NAME", "every capability that the component NAME holds"),
     ("log [N]", "the newest N entries of the log (20)"),
     ("kill NAME", "stop the component NAME; its policy decides what follows"),
-    ("svc status|start|stop|restart [NAME]", "ask or tell the supervisor; status needs no NAME"),
+    ("svc status|ends|start|stop|restart [NAME]", "ask or tell the supervisor; status and ends need no NAME"),
     ("top", "processor time of every component"),
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
@@ -113,6 +115,7 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
 fn service(order: Option<&str>, name: Option<&str>, is_done: bool) -> Result<Command, Mistake> {
     let order = match order {
         Some("status") if is_done => return Ok(Command::Services(name.map(ToString::to_string))),
+        Some("ends") if name.is_none() => return Ok(Command::Ends),
         Some("start") => Order::Start,
         Some("stop") => Order::Stop,
         Some("restart") => Order::Restart,
@@ -142,7 +145,7 @@ mod tests {
             let line = usage
                 .replace("NAME", "httpd")
                 .replace("[N]", "5")
-                .replace("status|start|stop|restart", "stop")
+                .replace("status|ends|start|stop|restart", "stop")
                 .replace("[httpd]", "httpd");
             assert!(parse(&line).is_ok(), "{line}");
         }
@@ -155,10 +158,11 @@ mod tests {
             ("log many", "log [N]"),
             ("log 0", "log [N]"),
             ("ps x", "ps"),
-            ("svc", "svc status|start|stop|restart [NAME]"),
-            ("svc stop", "svc status|start|stop|restart [NAME]"),
-            ("svc stop a b", "svc status|start|stop|restart [NAME]"),
-            ("svc burn httpd", "svc status|start|stop|restart [NAME]"),
+            ("svc", "svc status|ends|start|stop|restart [NAME]"),
+            ("svc stop", "svc status|ends|start|stop|restart [NAME]"),
+            ("svc stop a b", "svc status|ends|start|stop|restart [NAME]"),
+            ("svc ends httpd", "svc status|ends|start|stop|restart [NAME]"),
+            ("svc burn httpd", "svc status|ends|start|stop|restart [NAME]"),
             ("caps a b", "caps NAME"),
         ] {
             assert_eq!(parse(line), Err(Mistake::Usage(usage)), "{line}");

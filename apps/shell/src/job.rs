@@ -68,6 +68,8 @@ pub enum Job<W: Wires> {
     Log(Cursor<W>, u16),
     /// The services: of this name only, and the index of the next.
     Services(Option<String>, u16),
+    /// The end with this number is next; 0 is the newest.
+    Ends(u16),
     /// Processor time: what was collected, and the index of the next.
     Top(Vec<services::Share>, u16),
     /// The head of a chain of the audit trail is next.
@@ -106,6 +108,7 @@ impl<W: Wires> Job<W> {
             Command::Audit => Self::Audit(Chain::Events),
             Command::Grants => Self::Grants(0, 0, 0),
             Command::Services(name) => Self::Services(name, 0),
+            Command::Ends => Self::Ends(0),
             Command::Top => Self::Top(Vec::new(), 0),
             other => Self::Once(other),
         }
@@ -127,6 +130,7 @@ impl<W: Wires> Job<W> {
             }
             Self::Log(cursor, left) => log_entry(cursor, left, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
+            Self::Ends(number) => services::ends(clients, number, out),
             Self::Top(shares, index) => services::top(clients, shares, index, times, out),
             Self::Audit(chain) => chain_head(clients, chain, out),
             Self::Trail(chain, sequence, end) => trail(clients, chain, (sequence, end), out),
@@ -361,6 +365,6 @@ fn address(address: &Address) -> String {
 }
 
 /// Seconds with milliseconds.
-fn seconds(ns: u64) -> String {
+pub(crate) fn seconds(ns: u64) -> String {
     format!("{:>5}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1000)
 }

@@ -1,6 +1,6 @@
 //! The supervisor's commands: svc and top; decides nothing.
 use crate::command::Order;
-use crate::job::{Clients, Job, Step, Times, Wires, because, line};
+use crate::job::{Clients, Job, Step, Times, Wires, because, line, seconds};
 use crate::quote::quoted;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -27,6 +27,9 @@ fn service<W: Wires>(clients: &mut Clients<W>, index: u16) -> Result<Option<Serv
 }
 
 /// Prints a service a step.
+///
+/// # Errors
+/// The supervisor does not answer; as a text for the person at the console.
 pub fn status<W: Wires>(
     clients: &mut Clients<W>,
     name: Option<String>,
@@ -56,7 +59,25 @@ pub fn status<W: Wires>(
     Ok(Step::More(Job::Services(name, index + 1)))
 }
 
+/// Prints an end a step, the newest first.
+///
+/// # Errors
+/// As [`status`].
+pub fn ends<W: Wires>(clients: &mut Clients<W>, number: u16, out: &mut String) -> Result<Step<W>, String> {
+    let end = match clients.services.end(number) {
+        Ok(end) if number < SERVICES_MAX => end,
+        Ok(_) | Err(CallError::Domain(Error::NoSuchInstance)) => return Ok(Step::Done),
+        Err(error) => return Err(because("procd")(error)),
+    };
+    let (name, detail) = (quoted(&end.name), quoted(&end.exit.detail));
+    line(out, &format!("{} {name:<16} life {:>3}  {detail}", seconds(end.exit.at_ns), end.exit.generation));
+    Ok(Step::More(Job::Ends(number + 1)))
+}
+
 /// Collects a component a step, then prints all, the largest share first.
+///
+/// # Errors
+/// As [`status`].
 pub fn top<W: Wires>(
     clients: &mut Clients<W>,
     mut shares: Vec<Share>,

@@ -9,7 +9,7 @@ use hybrid_interfaces::net::stack::{
     NetworkServer,
 };
 use hybrid_interfaces::process::{
-    self, Phase, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
+    self, Exit, Phase, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
 };
 use hybrid_interfaces::security::{
     Audit, AuditClient, AuditLoopback, AuditRecord, AuditServer, AuditSpan, Chain, Control, ControlClient,
@@ -183,8 +183,14 @@ impl Services for FakeServices {
         Ok(())
     }
 
-    fn end(&mut self, _: ClientId, _: u16) -> Result<ServicesEnd<'_>, process::Error> {
-        Err(process::Error::NoSuchInstance)
+    fn end(&mut self, _: ClientId, number: u16) -> Result<ServicesEnd<'_>, process::Error> {
+        if number > 1 {
+            return Err(process::Error::NoSuchInstance);
+        }
+        let (sequence, state) = (u64::from(9 - number), process::State::Faulted);
+        let exit =
+            Exit { sequence, index: 1, generation: 9 - number, state, at_ns: 4_321_000_000, detail: "fell".into() };
+        Ok(ServicesEnd { name: "httpd".into(), exit })
     }
 }
 
@@ -403,6 +409,11 @@ fn svc_asks_and_tells_the_supervisor() {
     assert!(text.contains("securityd        running") && !text.contains('\u{1b}'), "{text}");
     let text = desk.type_line("svc status httpd");
     assert!(text.contains("httpd            failed") && !text.contains("securityd"), "{text}");
+    let text = desk.type_line("svc ends");
+    assert!(
+        text.contains("    4.321 s httpd            life   9  fell\r\n    4.321 s httpd            life   8  fell\r\n"),
+        "{text}"
+    );
     assert!(desk.type_line("svc restart httpd").contains("httpd is restarted\r\n"));
     assert!(desk.type_line("svc start httpd").contains("httpd is started\r\n"));
     assert!(desk.type_line("svc stop procd").contains("procd: NotAllowed"), "a refusal is told");
@@ -412,8 +423,8 @@ fn svc_asks_and_tells_the_supervisor() {
 #[test]
 fn top_lists_the_largest_share_first() {
     let text = Desk::new().type_line("top");
-    let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[2].starts_with("evil\\x1b[2J"), "{text}");
-    assert!(lines[3].starts_with("httpd                 1234   10.0%    50%   150"), "{text}");
-    assert!(lines[4].starts_with("securityd                0    0.0%"), "{text}");
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("name ")).collect();
+    assert!(lines[1].starts_with("evil\\x1b[2J"), "{text}");
+    assert!(lines[2].starts_with("httpd                 1234   10.0%    50%   150"), "{text}");
+    assert!(lines[3].starts_with("securityd                0    0.0%"), "{text}");
 }
