@@ -23,6 +23,12 @@ pub struct Hardware {
     /// The cores take turns on one thread of the host. A core that waits for another's lock gives its turn away, where it would
     /// otherwise burn the host's time that the other one needs: on a host with fewer cores that is faster by far.
     pub take_turns: bool,
+    /// Each core has a thread of the host, so that they really run at the same time: for a host with as many processors.
+    pub has_parallel_cores: bool,
+    /// The other cores wait in a spin table: see `spin_table`.
+    pub has_spin_table: bool,
+    /// The device tree in place of QEMU's own.
+    pub device_tree: Option<PathBuf>,
     /// Count instructions instead of time (`-icount shift=0,sleep=off`).
     pub counts_instructions: bool,
     /// Host port, on 127.0.0.1 only, that leads to the guest's port 80; none: no network card.
@@ -44,6 +50,9 @@ impl Default for Hardware {
             memory_mib: 512,
             smp: 1,
             take_turns: false,
+            has_parallel_cores: false,
+            has_spin_table: false,
+            device_tree: None,
             counts_instructions: false,
             http_port: None,
             has_open_cable: false,
@@ -86,7 +95,7 @@ impl Hardware {
         add(&["-chardev", &format!("stdio,id=console,signal={signal}"), "-serial", "chardev:console"]);
         if self.counts_instructions {
             add(&["-icount", "shift=0,sleep=off"]);
-        } else if self.smp > 1 && !signals {
+        } else if self.smp > 1 && !signals && !self.has_parallel_cores {
             // A core that waits for the kernel lock keeps a whole processor of the host busy; where there are too few of those,
             // cores that take turns are hundreds of times faster.
             add(&["-accel", "tcg,thread=single"]);
@@ -107,6 +116,9 @@ impl Hardware {
         }
         if !self.command_line.is_empty() {
             arguments.extend(["-append".into(), self.command_line.clone().into()]);
+        }
+        if let Some(tree) = &self.device_tree {
+            arguments.extend(["-dtb".into(), tree.clone().into()]);
         }
         arguments.extend(["-kernel".into(), image.kernel.clone().into()]);
         arguments.extend(["-initrd".into(), image.root.clone().into()]);

@@ -13,3 +13,4 @@ pub mod load;
 pub mod machine;
 pub mod requirements;
 pub mod scenario;
+pub mod spin_table;

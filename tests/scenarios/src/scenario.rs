@@ -3,6 +3,7 @@ use crate::console::Console;
 use crate::hardware::{Hardware, ImageFiles};
 use crate::http;
 use crate::machine::{self, Machine};
+use crate::spin_table;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -79,7 +80,10 @@ impl Scenario {
         let mut hardware = self.hardware.clone();
         let port = machine::free_port()?;
         hardware.http_port = Some(port);
-        let files = ImageFiles::in_folder(&places.image);
+        let mut files = ImageFiles::in_folder(&places.image);
+        if hardware.has_spin_table {
+            files = spin_table::prepare(&mut hardware, &files, &places.logs)?;
+        }
         let golden = match self.image {
             Image::Product(product) => golden(&places.checkout, product)?,
             Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),

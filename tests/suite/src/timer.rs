@@ -71,6 +71,22 @@ pub(crate) fn burn(rounds: u64) {
     }
 }
 
+/// What a loop does between two looks at what another core does. An emulator whose cores take turns goes on with the next one:
+/// where time counts instructions, a core that only spins would keep its turn until the next timer is due.
+pub(crate) fn pause() {
+    burn(100);
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
+/// As [`spin_us`], while the other cores go on.
+pub(crate) fn pause_us(us: u64) {
+    let end = now_us() + us;
+    while now_us() < end {
+        pause();
+    }
+}
+
 /// Uses processor time of the calling thread until so many µs have passed.
 pub(crate) fn spin_us(us: u64) {
     let end = now_us() + us;

@@ -190,6 +190,9 @@ pub(crate) fn ask(target: impl Into<CPtr>, label: u64, words: &[u64], caps: &[CP
     Answer { info: reply.info.0, words: reply.registers }
 }
 
+/// How long tests wait for what should be quick; the watchdog's patience is longer.
+pub(crate) const WAIT_US: u64 = 40_000_000;
+
 static CELLS: [AtomicU64; 512] = [const { AtomicU64::new(0) }; 512];
 static CELLS_USED: AtomicUsize = AtomicUsize::new(0);
 
@@ -472,9 +475,24 @@ impl World {
         self.timer()?.sleep_us(us)
     }
 
-    /// Sleeps until `condition` holds, at most twenty seconds; whether it holds.
+    /// Whether a thread runs: its count grows while this thread sleeps, however often a host pauses the emulator.
+    pub(crate) fn is_counting(&self, count: &Word) -> Result<bool, Error> {
+        let before = count.get();
+        self.wait_until(|| count.get() != before)
+    }
+
+    /// Whether a thread does not run although this thread sleeps again and again.
+    pub(crate) fn stands_still(&self, count: &Word) -> Result<bool, Error> {
+        let before = count.get();
+        for _ in 0..10 {
+            self.sleep_us(2_000)?;
+        }
+        Ok(count.get() == before)
+    }
+
+    /// Sleeps until `condition` holds, at most so long as a busy host may need; whether it holds.
     pub(crate) fn wait_until(&self, condition: impl Fn() -> bool) -> Result<bool, Error> {
-        let end = crate::timer::now_us() + 20_000_000;
+        let end = crate::timer::now_us() + WAIT_US;
         while crate::timer::now_us() < end {
             if condition() {
                 return Ok(true);

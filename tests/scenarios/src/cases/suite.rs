@@ -9,26 +9,51 @@ pub const PREFIX: &str = "kernel-suite-";
 const WITHIN: Duration = Duration::from_secs(400);
 const SUITE: &str = "hybrid-suite";
 
-/// Configuration, features of the kernel, GIC version, entered at EL2, processor, cores, time counted in instructions.
-type Configuration = (&'static str, &'static [&'static str], u8, bool, &'static str, u8, bool);
+/// Configuration, features of the kernel, GIC version, entered at EL2, processor, cores, what time is.
+type Configuration = (&'static str, &'static [&'static str], u8, bool, &'static str, u8, Time);
 
-const CONFIGURATIONS: [Configuration; 9] = [
-    ("gicv2-el1", &[], 2, false, "cortex-a53", 1, true),
-    ("gicv3-el2", &[], 3, true, "cortex-a57", 1, false),
-    ("gicv3-el1", &[], 3, false, "cortex-a72", 1, true),
-    ("gicv2-el2", &[], 2, true, "cortex-a53", 1, false),
-    ("smp-gicv2-1core", &["smp"], 2, false, "cortex-a53", 1, true),
-    ("smp-gicv3-1core", &["smp"], 3, true, "cortex-a57", 1, true),
-    ("smp-gicv2-4cores", &["smp"], 2, false, "cortex-a53", 4, false),
-    ("smp-gicv3-4cores", &["smp"], 3, true, "cortex-a57", 4, false),
-    ("debug", &["debug-calls"], 2, false, "cortex-a53", 1, false),
+/// What time is in a scenario.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Time {
+    /// It advances with the instructions that are executed; cores take turns. Exact and repeatable.
+    Instructions,
+    /// The host's, with cores that run at the same time. What depends on time has wide bounds.
+    Host,
+}
+use Time::{Host, Instructions};
+
+const CONFIGURATIONS: [Configuration; 11] = [
+    ("gicv2-el1", &[], 2, false, "cortex-a53", 1, Instructions),
+    ("gicv3-el2", &[], 3, true, "cortex-a57", 1, Host),
+    ("gicv3-el1", &[], 3, false, "cortex-a72", 1, Instructions),
+    ("gicv2-el2", &[], 2, true, "cortex-a53", 1, Host),
+    ("smp-gicv2-1core", &["smp"], 2, false, "cortex-a53", 1, Instructions),
+    ("smp-gicv3-1core", &["smp"], 3, true, "cortex-a57", 1, Instructions),
+    ("smp-gicv2-4cores", &["smp"], 2, false, "cortex-a53", 4, Instructions),
+    ("smp-gicv3-4cores", &["smp"], 3, true, "cortex-a57", 4, Instructions),
+    ("smp-gicv3-2cores-parallel", &["smp"], 3, false, "cortex-a72", 2, Host),
+    (SPIN_TABLE, &["smp"], 2, false, "cortex-a57", 4, Instructions),
+    ("debug", &["debug-calls"], 2, false, "cortex-a53", 1, Host),
 ];
+
+/// The other cores wait in a spin table instead of being off.
+const SPIN_TABLE: &str = "smp-gicv2-4cores-spin-table";
 
 /// One scenario for each configuration.
 pub(super) fn all() -> Vec<Scenario> {
-    let scenario = |(name, features, gic, starts_at_el2, cpu, smp, counts_instructions): Configuration| {
-        let cpu = cpu.into();
-        let hardware = Hardware { gic, starts_at_el2, cpu, smp, counts_instructions, ..Hardware::default() };
+    let scenario = |(name, features, gic, starts_at_el2, cpu, smp, time): Configuration| {
+        let (cpu, counts_instructions) = (cpu.into(), time == Instructions);
+        let (has_parallel_cores, has_spin_table) = (!counts_instructions, name == SPIN_TABLE);
+        let hardware = Hardware {
+            gic,
+            starts_at_el2,
+            cpu,
+            smp,
+            counts_instructions,
+            has_parallel_cores,
+            has_spin_table,
+            ..Hardware::default()
+        };
         Scenario {
             name: format!("{PREFIX}{name}"),
             about: "the kernel does what its requirements say".into(),
@@ -49,6 +74,8 @@ fn suite(stage: &mut Stage) -> Result<()> {
     if !failures.is_empty() {
         bail!("{}", failures.join("\n"));
     }
+    let mut counts = text.lines().filter_map(|line| line.trim().strip_suffix(" cores in use")?.split_once(" of "));
+    ensure!(counts.all(|(used, all)| used == all), "not all cores came:\n{text}");
     ensure!(text.contains("SUITE PASS"), "the suite ended without a verdict:\n{text}");
     Ok(())
 }

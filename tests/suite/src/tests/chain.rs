@@ -27,17 +27,12 @@ struct Link {
     runs: &'static Word,
 }
 
-/// Whether the thread runs now: its count grows while this thread sleeps.
 fn is_running(world: &World, link: Link) -> Result<bool, Error> {
-    let before = link.runs.get();
-    // A host that pauses the emulator must not make a running thread look stopped.
-    for _ in 0..10 {
-        world.sleep_us(2_000)?;
-        if link.runs.get() != before {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    world.is_counting(link.runs)
+}
+
+fn is_standing(world: &World, link: Link) -> Result<bool, Error> {
+    world.stands_still(link.runs)
 }
 
 /// A client whose call a passive server takes; the server then counts for ever.
@@ -95,9 +90,9 @@ fn c072_deleted_reply_object_returns_the_time(world: &World) -> Outcome {
     let (client, server, reply) = client_and_server(world)?;
     check!(is_running(world, server)?);
     world.at(reply.cptr().0).delete()?;
-    check!(!is_running(world, server)? && !is_running(world, client)?);
+    check!(is_standing(world, server)? && is_standing(world, client)?);
     past_its_call(client)?;
-    check!(is_running(world, client)? && !is_running(world, server)?);
+    check!(is_running(world, client)? && is_standing(world, server)?);
     Ok(())
 }
 
@@ -107,11 +102,11 @@ fn c073_unbinding_the_server_stops_it(world: &World) -> Outcome {
     let time = client.thread.context;
     check!(time.unbind_object(client.thread.tcb.cptr()) == Err(Error::IllegalOperation));
     time.unbind_object(server.thread.tcb.cptr())?;
-    check!(!is_running(world, server)?);
+    check!(is_standing(world, server)?);
     time.bind(client.thread.tcb)?;
-    check!(!is_running(world, client)? && !is_running(world, server)?);
+    check!(is_standing(world, client)? && is_standing(world, server)?);
     past_its_call(client)?;
-    check!(is_running(world, client)? && !is_running(world, server)?);
+    check!(is_running(world, client)? && is_standing(world, server)?);
     Ok(())
 }
 
@@ -119,11 +114,11 @@ fn c074_inner_then_outer_reply_deleted(world: &World) -> Outcome {
     let ([client, proxy, server], outer, inner) = three(world)?;
     check!(is_running(world, server)?);
     world.at(inner.cptr().0).delete()?;
-    check!(!is_running(world, server)? && !is_running(world, proxy)?);
+    check!(is_standing(world, server)? && is_standing(world, proxy)?);
     past_its_call(proxy)?;
-    check!(is_running(world, proxy)? && !is_running(world, client)?);
+    check!(is_running(world, proxy)? && is_standing(world, client)?);
     world.at(outer.cptr().0).delete()?;
-    check!(!is_running(world, proxy)? && !is_running(world, client)?);
+    check!(is_standing(world, proxy)? && is_standing(world, client)?);
     past_its_call(client)?;
     check!(is_running(world, client)?);
     Ok(())
@@ -136,11 +131,11 @@ fn c075_outer_reply_deleted_first(world: &World) -> Outcome {
     // The chain is cut; the server still runs on the client's time.
     check!(is_running(world, server)?);
     past_its_call(client)?;
-    check!(!is_running(world, client)?);
+    check!(is_standing(world, client)?);
     world.at(inner.cptr().0).delete()?;
-    check!(!is_running(world, server)? && !is_running(world, client)?);
+    check!(is_standing(world, server)? && is_standing(world, client)?);
     past_its_call(proxy)?;
-    check!(is_running(world, proxy)? && !is_running(world, client)?);
+    check!(is_running(world, proxy)? && is_standing(world, client)?);
     Ok(())
 }
 
@@ -148,16 +143,16 @@ fn c076_context_deleted_in_the_middle_of_a_chain(world: &World) -> Outcome {
     let ([client, proxy, server], outer, inner) = three(world)?;
     check!(is_running(world, server)?);
     world.at(client.thread.context.cptr().0).delete()?;
-    check!(!is_running(world, server)? && !is_running(world, proxy)? && !is_running(world, client)?);
+    check!(is_standing(world, server)? && is_standing(world, proxy)? && is_standing(world, client)?);
     // The callers can still be answered; they run once they have time of their own.
     inner.send(&NOTHING);
     outer.send(&NOTHING);
-    check!(!is_running(world, proxy)? && !is_running(world, client)?);
+    check!(is_standing(world, proxy)? && is_standing(world, client)?);
     for link in [proxy, client] {
         world.context(0, (1_000, 1_000))?.bind(link.thread.tcb)?;
         check!(is_running(world, link)?);
     }
-    check!(!is_running(world, server)?);
+    check!(is_standing(world, server)?);
     Ok(())
 }
 
@@ -168,9 +163,9 @@ fn x102_client_suspended_during_its_call(world: &World) -> Outcome {
     check!(is_running(world, server)?);
     // The answer reaches nobody, and the server keeps the time until it is unbound.
     reply.send(&NOTHING);
-    check!(is_running(world, server)? && !is_running(world, client)?);
+    check!(is_running(world, server)? && is_standing(world, client)?);
     client.thread.context.unbind()?;
-    check!(!is_running(world, server)?);
+    check!(is_standing(world, server)?);
     Ok(())
 }
 
@@ -179,8 +174,8 @@ fn s04_middle_of_a_chain_answered_early(world: &World) -> Outcome {
     check!(is_running(world, server)?);
     // The client is answered while the nested call goes on: no time moves to it.
     outer.send(&NOTHING);
-    check!(is_running(world, server)? && !is_running(world, client)?);
+    check!(is_running(world, server)? && is_standing(world, client)?);
     inner.send(&NOTHING);
-    check!(!is_running(world, server)? && is_running(world, proxy)? && !is_running(world, client)?);
+    check!(is_standing(world, server)? && is_running(world, proxy)? && is_standing(world, client)?);
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Interrupts and the user-level timer (conformance 84, 85, 137 to 140).
 
+use hybrid_sys::abi::label;
 use hybrid_sys::{
-    CNode, Error, IrqHandler, Notification, ObjectType, Rights, Trigger, count_per_second, count_virtual,
+    CNode, Endpoint, Error, IrqHandler, Message, Notification, ObjectType, Rights, Trigger, count_per_second,
+    count_virtual,
 };
 
 use super::tests;
 use crate::suite::Test;
 use crate::timer::{CONTROL, TIMER_IRQ, Timer, now_us};
-use crate::world::{Outcome, Plan, SELF, Thread, Word, World, ask, cell};
+use crate::world::{OWN, Outcome, Plan, SELF, Thread, WAIT_US, Word, World, ask, cell};
 
 pub(super) const TESTS: &[Test] = tests![
     c084_handler_runs_on_the_notifications_time,
@@ -21,6 +23,7 @@ pub(super) const TESTS: &[Test] = tests![
     c140_no_interrupt_between_delivery_and_ack,
     s08_revoking_interrupt_control_ends_all_handlers,
     s08_cleared_handler_signals_nobody,
+    s08_signal_capability_raises_its_interrupt if KernelForOneCore,
     s11_timer_access_ends_when_denied,
 ];
 
@@ -111,7 +114,7 @@ fn c138_new_handler_fires_although_the_old_one_never_acknowledged(world: &World)
     CONTROL.issue(TIMER_IRQ, world.at(slot))?;
     IrqHandler::at(slot).set_notification(Notification::at(world.mint(notification, Rights::ALL, 0x20)?))?;
     Timer::arm_us(100);
-    let end = now_us() + 1_000_000;
+    let end = now_us() + WAIT_US;
     let mut signals = 0;
     while signals == 0 && now_us() < end {
         signals = notification.poll();
@@ -212,7 +215,7 @@ fn c084_handler_runs_on_the_notifications_time(world: &World) -> Outcome {
     let (thread, count) = passive_waiter(world, timer, true)?;
     thread.context.bind_notification(timer.notification)?;
     Timer::arm_us(1_000);
-    let end = now_us() + 5_000_000;
+    let end = now_us() + WAIT_US;
     while count.get() < 5 && now_us() < end {
         pass_us(2_000)?;
     }
@@ -229,7 +232,7 @@ fn c084_handler_runs_on_the_notifications_time(world: &World) -> Outcome {
     })?;
     world.platform.allow_timer(other.tcb)?;
     other.tcb.resume()?;
-    let end = now_us() + 5_000_000;
+    let end = now_us() + WAIT_US;
     count.set(0);
     while (count.get() < 3 || own.get() < 3) && now_us() < end {
         pass_us(2_000)?;
@@ -252,7 +255,7 @@ fn c085_one_context_serves_two_waiters(world: &World) -> Outcome {
     let ((first, one), (_, two)) = (passive_waiter(world, timer, true)?, passive_waiter(world, timer, true)?);
     first.context.bind_notification(timer.notification)?;
     Timer::arm_us(500);
-    let end = now_us() + 5_000_000;
+    let end = now_us() + WAIT_US;
     while (one.get() < 3 || two.get() < 3) && now_us() < end {
         pass_us(2_000)?;
     }
@@ -296,6 +299,42 @@ fn s08_cleared_handler_signals_nobody(world: &World) -> Outcome {
     Timer::arm_us(100);
     pass_us(3_000)?;
     check_eq!(notification.poll(), 0);
+    Ok(())
+}
+
+fn s08_signal_capability_raises_its_interrupt(world: &World) -> Outcome {
+    let (notification, other) = (world.notification()?, world.notification()?);
+    // A handler that no signal capability here is for: it must hear nothing.
+    let bystander = world.slot();
+    CONTROL.issue(9, world.at(bystander))?;
+    IrqHandler::at(bystander).set_notification(other)?;
+    for sgi in [0, 1, 5, 15] {
+        let (handler, signal) = (world.slot(), world.slot());
+        CONTROL.issue(sgi, world.at(handler))?;
+        let badged = world.mint(notification, Rights::ALL, 1 << sgi)?;
+        IrqHandler::at(handler).set_notification(Notification::at(badged))?;
+        let words = [sgi, 0, signal, 64];
+        CONTROL.cptr().invoke(label::IRQ_ISSUE_SGI_SIGNAL, &words, &[OWN.cptr()])?;
+        check_eq!(notification.poll(), 0);
+        // Whatever sends does, whatever it says.
+        let raise: [&dyn Fn(); 3] = [
+            &|| Endpoint::at(signal).send(&Message::new(3, &[4])),
+            &|| Endpoint::at(signal).try_send(&Message::default()),
+            &|| _ = Endpoint::at(signal).call(&Message::new(77, &[1, 2])),
+        ];
+        for raise in raise {
+            raise();
+            let (end, mut heard) = (now_us() + WAIT_US, 0);
+            while heard == 0 && now_us() < end {
+                heard = notification.poll();
+            }
+            check_eq!(heard, 1 << sgi);
+            IrqHandler::at(handler).ack()?;
+            check_eq!(notification.poll(), 0);
+        }
+        world.at(handler).delete()?;
+    }
+    check_eq!(other.poll(), 0);
     Ok(())
 }
 

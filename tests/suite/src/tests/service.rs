@@ -79,13 +79,14 @@ fn c143_monitor_with_broadcast(world: &World) -> Outcome {
     for bell in &mut bells {
         *bell = Notification::at(world.mint(world.notification()?, Rights::ALL, 1)?);
     }
-    let (stage, seen, woken) = (cell(), cell(), cell());
+    let (stage, seen, woken, asleep) = (cell(), cell(), cell(), cell());
     for bell in bells {
         world.spawn(&Plan::at(100).with_time(500, 500), move || {
             for wanted in 1..=10 {
                 let _ = lock.wait();
                 while stage.get() < wanted {
                     // Leave the monitor, sleep, enter again.
+                    asleep.add(1);
                     lock.signal();
                     let _ = bell.wait();
                     let _ = lock.wait();
@@ -99,6 +100,8 @@ fn c143_monitor_with_broadcast(world: &World) -> Outcome {
     lock.signal();
     world.settle()?;
     for round in 1..=10 {
+        // Nobody is on the way to its bell any more: each broadcast wakes each of them.
+        check!(world.wait_until(|| asleep.get() == WAITERS as u64 * round)?);
         let _ = lock.wait();
         stage.set(round);
         bells.iter().for_each(|bell| bell.signal());

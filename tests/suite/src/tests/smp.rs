@@ -5,8 +5,8 @@ use hybrid_sys::{Attributes, Error, Frame, Message, Rights};
 use super::tests;
 use crate::probe::{float_changes, peek, poke};
 use crate::suite::Test;
-use crate::timer::spin_us;
-use crate::world::{FREE_ADDRESS, Outcome, Plan, SPACE, Thread, Word, World, cell, share};
+use crate::timer::{now_us, pause, pause_us};
+use crate::world::{FREE_ADDRESS, Outcome, Plan, SPACE, Thread, WAIT_US, Word, World, cell, share};
 
 pub(super) const TESTS: &[Test] = tests![
     c092_deleting_the_context_of_an_exhausted_thread if Cores,
@@ -30,6 +30,7 @@ fn counter(world: &World, plan: Plan) -> Result<(Thread, &'static Word), Error> 
     let thread = world.spawn(&plan, move || {
         loop {
             count.add(1);
+            pause();
         }
     })?;
     Ok((thread, count))
@@ -38,16 +39,25 @@ fn counter(world: &World, plan: Plan) -> Result<(Thread, &'static Word), Error> 
 /// Whether a thread runs elsewhere: it counts while this thread keeps its own core to itself.
 fn runs_elsewhere(count: &Word) -> bool {
     let before = count.get();
-    (0..2_000).any(|_| {
-        spin_us(1_000);
-        count.get() != before
-    })
+    becomes(|| count.get() != before)
+}
+
+/// Whether another core makes the condition true, within some time; this thread keeps its own core to itself.
+fn becomes(condition: impl Fn() -> bool) -> bool {
+    let end = now_us() + WAIT_US;
+    while now_us() < end {
+        if condition() {
+            return true;
+        }
+        pause();
+    }
+    condition()
 }
 
 /// Whether a thread does not run at all for some milliseconds.
 fn stands_still(world: &World, count: &Word) -> Result<bool, Error> {
     let before = count.get();
-    spin_us(3_000);
+    pause_us(3_000);
     world.sleep_us(3_000)?;
     Ok(count.get() == before)
 }
@@ -58,6 +68,7 @@ fn s05_all_cores_run_at_once(world: &World) -> Outcome {
         world.spawn(&Plan::at(1).on_core(core), move || {
             loop {
                 count.add(1);
+                pause();
             }
         })?;
     }
@@ -66,7 +77,7 @@ fn s05_all_cores_run_at_once(world: &World) -> Outcome {
     }
     // A thread of this core does not run meanwhile.
     let (_, here) = counter(world, Plan::at(100))?;
-    spin_us(3_000);
+    pause_us(3_000);
     check_eq!(here.get(), 0);
     Ok(())
 }
@@ -96,6 +107,7 @@ fn c105_thread_moves_itself_to_every_core(world: &World) -> Outcome {
             // On core 0 it goes on by itself; elsewhere when it was seen.
             while round % cores != 0 && stage.get() == round {
                 count.add(1);
+                pause();
             }
         }
         stage.set(u64::MAX);
@@ -137,6 +149,7 @@ fn c127_unmapping_faults_a_thread_of_another_core(world: &World) -> Outcome {
                 loop {
                     last.set(peek(FREE_ADDRESS));
                     count.add(1);
+                    pause();
                 }
             })?;
             for round in 1..=10 {
@@ -165,6 +178,7 @@ fn c127_narrowed_rights_fault_a_thread_of_another_core(world: &World) -> Outcome
     world.spawn(&Plan::at(100).on_core(1).with_fault(handler), move || {
         loop {
             poke(FREE_ADDRESS, count.add(1));
+            pause();
         }
     })?;
     for _ in 0..20 {
@@ -185,7 +199,8 @@ fn c133_float_state_survives_migration(world: &World) -> Outcome {
     for (place, seed) in threads.iter_mut().zip(1..) {
         *place = Some(world.spawn(&Plan::at(100).with_time(1_000, 1_000).on_core(seed % world.cores), move || {
             loop {
-                wrong.add(float_changes(seed << 40 | rounds.add(1) << 8, 50_000));
+                wrong.add(float_changes(seed << 40 | rounds.add(1) << 8, 2_000));
+                pause();
             }
         })?);
     }
@@ -228,7 +243,7 @@ fn c141_running_thread_is_moved_and_keeps_running(world: &World) -> Outcome {
             // Over the own core, where it cannot run while this thread spins.
             world.control(0).configure(thread.context, &share(5_000, 5_000))?;
             let before = count.get();
-            spin_us(2_000);
+            pause_us(2_000);
             check_eq!(count.get(), before);
         }
     }
@@ -275,7 +290,7 @@ fn s05_suspended_thread_of_another_core_executes_nothing_more(world: &World) -> 
         check!(runs_elsewhere(count));
         thread.tcb.suspend()?;
         let at_stop = count.get();
-        spin_us(200);
+        pause_us(200);
         check_eq!(count.get(), at_stop);
         thread.tcb.resume()?;
     }
@@ -294,10 +309,7 @@ fn s05_signal_wakes_a_thread_of_another_core(world: &World) -> Outcome {
         for round in 1..=20 {
             bell.signal();
             // This thread never leaves its core: only the other core can have counted.
-            check!((0..2_000).any(|_| {
-                spin_us(500);
-                seen.get() == round
-            }));
+            check!(becomes(|| seen.get() == round));
         }
     }
     Ok(())
