@@ -4,7 +4,8 @@
 //! The exceptions are this file, whose statics are atomic, and what a waiting core does for the holder ([`ask`]), who waits for it.
 //! INV-LOCK-2: a core that is not in user mode answers requests: it waits for the lock, or wakes from idling and then waits.
 
-use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
 use crate::cpu;
 
@@ -22,11 +23,12 @@ pub(crate) fn number() -> usize {
 #[repr(align(64))]
 struct Place {
     state: AtomicU8,
-    request: AtomicU64,
+    /// What the holder of the lock asks for, on its stack; null: nothing.
+    request: AtomicPtr<Request>,
 }
 
 static PLACES: [Place; CORES] =
-    [const { Place { state: AtomicU8::new(USER), request: AtomicU64::new(NOTHING) } }; CORES];
+    [const { Place { state: AtomicU8::new(USER), request: AtomicPtr::new(null_mut()) } }; CORES];
 
 /// The ticket that the next core draws, and the one that has the lock.
 #[repr(align(64))]
@@ -57,9 +59,11 @@ pub(crate) fn try_enter() -> Result<(), Ticket> {
 pub(crate) fn wait(ticket: Ticket, serve: impl Fn(Request)) {
     let place = &PLACES[number()];
     while LOCK.served.load(Ordering::Acquire) != ticket.0 {
-        if let Some(request) = Request::from_word(place.request.load(Ordering::Acquire)) {
-            serve(request);
-            place.request.store(NOTHING, Ordering::Release);
+        let request = place.request.load(Ordering::Acquire);
+        if !request.is_null() {
+            // SAFETY: `ask` keeps it, unchanged, until the place is empty again.
+            serve(unsafe { *request });
+            place.request.store(null_mut(), Ordering::Release);
         }
         cpu::let_others_run();
     }
@@ -119,43 +123,14 @@ pub(crate) enum Request {
     Edge(u32),
 }
 
-impl Request {
-    fn word(self) -> u64 {
-        let (kind, irq) = match self {
-            Self::ReleaseFp => (1, 0),
-            Self::DropSpace => (2, 0),
-            Self::Unmask(irq) => (3, irq),
-            Self::Mask(irq) => (4, irq),
-            Self::Release(irq) => (5, irq),
-            Self::Level(irq) => (6, irq),
-            Self::Edge(irq) => (7, irq),
-        };
-        u64::from(irq) << 8 | kind
-    }
-
-    fn from_word(word: u64) -> Option<Self> {
-        let irq = (word >> 8) as u32;
-        match word & 0xff {
-            1 => Some(Self::ReleaseFp),
-            2 => Some(Self::DropSpace),
-            3 => Some(Self::Unmask(irq)),
-            4 => Some(Self::Mask(irq)),
-            5 => Some(Self::Release(irq)),
-            6 => Some(Self::Level(irq)),
-            7 => Some(Self::Edge(irq)),
-            _ => None,
-        }
-    }
-}
-
 /// Has another core do something; it is done on return. `interrupt` sends the remote-call interrupt to that core.
-pub(crate) fn ask(core: usize, request: Request, interrupt: impl Fn()) {
+pub(crate) fn ask(core: usize, mut request: Request, interrupt: impl Fn()) {
     let Some(place) = PLACES.get(core) else { return };
-    place.request.store(request.word(), Ordering::Release);
+    place.request.store(&raw mut request, Ordering::Release);
     if place.state.load(Ordering::Acquire) != INSIDE {
         interrupt();
     }
-    while place.request.load(Ordering::Acquire) != NOTHING {
+    while !place.request.load(Ordering::Acquire).is_null() {
         cpu::let_others_run();
     }
 }
@@ -177,4 +152,3 @@ const USER: u8 = 0;
 const INSIDE: u8 = 1;
 /// Waits for an interrupt.
 const IDLE: u8 = 2;
-const NOTHING: u64 = 0;

@@ -239,7 +239,7 @@ impl Platform for Hardware {
 
     #[inline]
     fn set_deadline(&self, deadline: u64) {
-        // No barrier: the return to EL0 synchronises, and so does WFI's wake-up (by the interrupt, or by the next entry's read).
+        // No barrier: the return to EL0 synchronises, and so does `context_of` before WFI.
         cpu::set_timer_compare(deadline);
     }
 

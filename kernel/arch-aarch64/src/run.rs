@@ -198,6 +198,7 @@ fn context_of(next: Option<TcbRef>) -> usize {
         #[cfg(feature = "latency")]
         crate::latency::leave();
         cores::idle();
+        cpu::isb(); // the deadline is in effect: nothing else synchronises it before it shall wake this core
         cpu::dsb_sy();
         cpu::wait_for_interrupt();
         next = take_interrupt();

@@ -8,7 +8,7 @@ use hybrid_abi::cap_tag as tag;
 use crate::cap::{Cap, Words};
 use crate::invocation::Error;
 use crate::kernel::Kernel;
-use crate::object::{MdbNode, SlotRef};
+use crate::object::{MdbNode, SlotRef, TcbSlot};
 use crate::platform::Platform;
 
 impl<P: Platform> Kernel<P> {
@@ -160,9 +160,13 @@ impl<P: Platform> Kernel<P> {
             return;
         }
         if words.tag() == tag::VSPACE {
-            // A thread of another core may translate with it until that core enters the kernel.
+            // It may be what a running thread translates with. Another core is told: a fast way would not look.
             for core in 0..P::CORES {
-                self.core_state(core).space_changed.set(true);
+                let state = self.core_state(core);
+                if state.current.get().is_some_and(|thread| thread.slot(TcbSlot::VSpace) == slot) {
+                    state.space_changed.set(true);
+                    self.to_wake.set(self.to_wake.get() | u8::from(P::CORES > 1) << core);
+                }
             }
         }
         let node = self.slot(slot).node();

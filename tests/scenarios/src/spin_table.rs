@@ -88,7 +88,7 @@ fn with_spin_table(tree: &[u8]) -> Result<Vec<u8>> {
     ensure!(word(0)? == 0xd00d_feed, "this is no device tree");
     let (structure, strings) = (word(8)? as usize, word(12)? as usize);
     let mut names = tree.get(strings..strings + word(32)? as usize).context("the strings are cut")?.to_vec();
-    let release_name = names.len() as u32;
+    let release_name = cell(names.len());
     names.extend(b"cpu-release-addr\0");
     let (mut out, mut at, mut core, mut depth) = (Vec::new(), structure, 0u64, 0);
     loop {
@@ -123,11 +123,16 @@ fn with_spin_table(tree: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn property(out: &mut Vec<u8>, name: u32, value: &[u8]) {
-    for word in [3, value.len() as u32, name] {
+    for word in [3, cell(value.len()), name] {
         out.extend(word.to_be_bytes());
     }
     out.extend(value);
     out.resize(out.len().next_multiple_of(4), 0);
+}
+
+/// A size as it stands in a device tree; one that does not fit in makes a tree that nobody takes.
+fn cell(size: usize) -> u32 {
+    u32::try_from(size).unwrap_or(u32::MAX)
 }
 
 fn end_of_text(tree: &[u8], from: usize) -> Result<usize> {
@@ -139,11 +144,11 @@ fn end_of_text(tree: &[u8], from: usize) -> Result<usize> {
 fn assemble(structure: &[u8], names: &[u8]) -> Vec<u8> {
     let (reservations, structure_at) = (40, 40 + 32);
     let names_at = structure_at + structure.len();
-    let sizes = [names_at + names.len(), structure_at, names_at, reservations].map(|size| size as u32);
+    let sizes = [names_at + names.len(), structure_at, names_at, reservations].map(cell);
     let header = [0xd00d_feed, sizes[0], sizes[1], sizes[2], sizes[3], 17, 16, 0];
     let mut tree: Vec<u8> = header.into_iter().flat_map(u32::to_be_bytes).collect();
-    tree.extend((names.len() as u32).to_be_bytes());
-    tree.extend((structure.len() as u32).to_be_bytes());
+    tree.extend(cell(names.len()).to_be_bytes());
+    tree.extend(cell(structure.len()).to_be_bytes());
     tree.extend([LOADED_AT, FIRMWARE_BYTES, 0, 0].into_iter().flat_map(u64::to_be_bytes));
     tree.extend(structure);
     tree.extend(names);

@@ -138,7 +138,7 @@ pub(crate) fn start_register(index: usize) -> u64 {
 static RUNNING: AtomicPtr<Test> = AtomicPtr::new(core::ptr::null_mut());
 static FINISHED: AtomicU64 = AtomicU64::new(0);
 /// The emulator may be slow, but no test takes this long.
-const PATIENCE_US: u64 = 100_000_000;
+const PATIENCE_US: u64 = 200_000_000;
 
 /// Starts a thread that ends the suite when one test takes too long.
 fn watch(world: &World) -> Result<(), Error> {

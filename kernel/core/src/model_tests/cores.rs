@@ -248,6 +248,30 @@ fn deleted_address_space_leaves_the_core_that_has_it() {
 }
 
 #[test]
+fn thread_that_loses_its_space_capability_elsewhere_stops_translating_with_it() {
+    let mut w = machine();
+    let space = w.make(T::VSpace, 0);
+    w.ok(6, l::ASID_POOL_ASSIGN, &[], &[space]);
+    let thread = w.thread(100);
+    place(&w, thread.context, 1, 5000, 5000);
+    let none = w.free_slot();
+    w.ok(thread.slot, l::TCB_SET_SPACE, &[0, 0], &[none, CNODE, space]);
+    w.start(thread);
+    settle(&w);
+    let installed = w.k.platform.spaces[1].get();
+    // Another capability to the same space is nobody's business.
+    let copy = w.free_slot();
+    w.ok(CNODE, l::CNODE_COPY, &[copy, 64, space, 64, 15], &[CNODE]);
+    w.ok(CNODE, l::CNODE_DELETE, &[copy, 64], &[]);
+    assert_eq!((w.k.platform.woken.get(), w.k.platform.spaces[1].get()), (0, installed));
+    // The thread's own: the core must enter, since a fast call of the thread would not look at its address space.
+    w.ok(CNODE, l::CNODE_REVOKE, &[space, 64], &[]);
+    assert_eq!(w.k.platform.woken.get(), 1 << 1);
+    settle(&w);
+    assert_eq!((current(&w, 1), w.k.platform.spaces[1].get()), (Some(thread.at), 0));
+}
+
+#[test]
 fn time_used_elsewhere_is_charged_when_it_is_asked_for() {
     let mut w = machine();
     let thread = started(&mut w, 1, 100);

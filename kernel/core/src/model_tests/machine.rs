@@ -221,6 +221,8 @@ impl<const N: usize> Platform for Machine<N> {
     fn drop_address_space(&self, core: usize) {
         assert_ne!(core, self.core.get(), "a core sets its own address space");
         self.spaces[core].set(0);
+        // It was interrupted for that.
+        self.woken.set(self.woken.get() | 1 << core);
     }
     fn route_irq(&self, irq: u32, core: usize) {
         assert!(irq >= 32 && core < N, "interrupt {irq} to core {core}");

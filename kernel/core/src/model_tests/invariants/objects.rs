@@ -234,7 +234,7 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
     // INV-ENTRY-1.
     if !is_told {
         assert_eq!((state.switch.get(), state.reprogram.get()), (Switch::Stay, false));
-        assert!(N > 1 || !state.space_changed.get());
+        assert!(!state.space_changed.get());
         assert!(release.first().is_none_or(|first| k.release_time(*first) > state.now.get()), "released too late");
         if let Some(context) = state.current_context.get() {
             let left = k.head_refill(context).amount().checked_sub(state.consumed.get());

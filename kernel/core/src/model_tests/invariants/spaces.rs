@@ -62,7 +62,7 @@ pub(super) fn asids<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRef, Ca
         }
         // A core that was stopped, or told to choose anew, installs what it needs when it enters.
         let is_told = (k.platform.stopped.get() | k.platform.woken.get()) & 1 << core != 0;
-        if let Some(thread) = state.current.get().filter(|_| !is_told && !state.space_changed.get()) {
+        if let Some(thread) = state.current.get().filter(|_| !is_told) {
             let wanted = match k.cap(thread.slot(TcbSlot::VSpace)) {
                 Cap::VSpace { at, asid } if k.space_of_asid(asid) == Some(at) && asid != 0 => {
                     at.paddr() | u64::from(asid) << 48

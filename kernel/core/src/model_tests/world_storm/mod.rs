@@ -95,10 +95,11 @@ pub fn take_bytes(bytes: &[u8]) -> u64 {
     storm.counts.steps
 }
 
-/// Runs one case twice, once without the fast paths: memory, the kernel's own state and the machine's stay equal.
-pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
+/// Runs one case twice on a machine of `N` cores, once without the fast paths: memory, the kernel's own state on each core and the
+/// machine's stay equal.
+pub fn compare_fast_and_slow<const N: usize>(seed: u64, steps: u64) -> Counts {
     let mut case = Case { seed, step: 0 };
-    let (mut fast, mut slow) = (Storm::<1>::new(), Storm::<1>::new());
+    let (mut fast, mut slow) = (Storm::<N>::new(), Storm::<N>::new());
     let (mut dice, mut same_dice) = (Dice::new(seed), Dice::new(seed));
     (fast.is_checked, slow.is_checked) = (false, false);
     slow.k().model.is_slow_only.set(true);
@@ -111,12 +112,7 @@ pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
         slow.k().model.is_clock_frozen.set(is_frozen);
         slow.step(&mut same_dice);
         slow.k().model.is_clock_frozen.set(false);
-        assert_eq!(cells(fast.k()), cells(slow.k()));
-        let clock = |storm: &Storm<1>| {
-            let core = storm.k().this_core();
-            (core.now.get(), core.consumed.get(), storm.k().platform.clock.get())
-        };
-        assert_eq!(clock(&fast), clock(&slow));
+        assert_eq!(all_cores(&fast), all_cores(&slow));
         assert_eq!(fast.k().platform.difference(&slow.k().platform), None, "memory differs");
         if !goes_on {
             break;
@@ -124,4 +120,18 @@ pub fn compare_fast_and_slow(seed: u64, steps: u64) -> Counts {
     }
     fast.counts.fast = fast.k().model.fast_count.get();
     fast.counts.clone()
+}
+
+/// What the kernel knows of each core, with its clock; the clock of all, and who is to enter.
+fn all_cores<const N: usize>(storm: &Storm<N>) -> (Vec<(step::Cells, u64, u64)>, u64, [u8; 2]) {
+    let machine = &storm.k().platform;
+    let here = machine.core.get();
+    let of_core = |core| {
+        machine.core.set(core);
+        let state = storm.k().this_core();
+        (cells(storm.k()), state.now.get(), state.consumed.get())
+    };
+    let cores = (0..N).map(of_core).collect();
+    machine.core.set(here);
+    (cores, machine.clock.get(), [machine.stopped.get(), machine.woken.get()])
 }

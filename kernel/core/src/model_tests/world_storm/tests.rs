@@ -33,11 +33,24 @@ fn storm_agrees_with_the_abi_on_four_cores() {
 
 #[test]
 fn storm_is_the_same_with_and_without_fast_paths() {
+    let counts = compared::<1>();
+    assert!(counts.fast > 50, "{counts:?}");
+}
+
+#[test]
+fn storm_is_the_same_with_and_without_fast_paths_on_four_cores() {
+    let counts = compared::<4>();
+    assert!(counts.fast > 50, "{counts:?}");
+}
+
+fn compared<const N: usize>() -> Counts {
     let mut counts = Counts::default();
-    for seed in 1..=number("HYBRID_MODEL_CASES", 40) {
-        counts.add(&compare_fast_and_slow(seed, 400));
+    let first = number("HYBRID_MODEL_SEED", 1);
+    for seed in first..first + number("HYBRID_MODEL_CASES", 40) {
+        counts.add(&compare_fast_and_slow::<N>(seed, number("HYBRID_MODEL_STEPS", 400)));
     }
     println!("{counts:?}");
+    counts
 }
 
 #[test]
@@ -84,18 +97,32 @@ fn long_operations_end_the_same_wherever_they_are_preempted() {
 #[test]
 #[ignore = "millions of steps, half an hour: run by hand as docs/kernel/evidence.md says"]
 fn long() {
+    long_storm::<1>();
+}
+
+/// The same on four cores.
+#[test]
+#[ignore = "as the one above"]
+fn long_on_four_cores() {
+    long_storm::<4>();
+}
+
+fn long_storm<const N: usize>() {
     let (first, cases, steps) =
         (number("HYBRID_MODEL_SEED", 1), number("HYBRID_MODEL_CASES", 25_000), number("HYBRID_MODEL_STEPS", 500));
     let start = std::time::Instant::now();
     let (mut counts, mut compared) = (Counts::default(), Counts::default());
     for seed in first..first + cases {
-        counts.add(&run::<1>(seed, steps));
+        counts.add(&run::<N>(seed, steps));
         if seed % 8 == 0 {
-            compared.add(&compare_fast_and_slow(seed, steps));
+            compared.add(&compare_fast_and_slow::<N>(seed, steps));
         }
         if (seed - first) % 1000 == 999 || seed + 1 == first + cases {
             let time = start.elapsed().as_secs();
-            println!("seeds {first} to {seed}, {time} s: {} steps, fast = slow in {}", counts.steps, compared.steps);
+            println!(
+                "{N} cores, seeds {first} to {seed}, {time} s: {} steps, fast = slow in {}",
+                counts.steps, compared.steps
+            );
             println!("{counts:?}\n{compared:?}");
         }
     }
