@@ -55,7 +55,7 @@ impl<P: Platform> Kernel<P> {
             label::CNODE_COPY => {
                 invocation.require(5, 1)?;
                 let words = self.derive_words(source, words.masked(Rights(word)))?;
-                self.insert_plain_copy(source, target, words);
+                self.insert_copy(source, target, words);
             }
             _ => {
                 invocation.require(6, 1)?;

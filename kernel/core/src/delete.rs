@@ -11,7 +11,7 @@
 
 use hybrid_abi::cap_tag as tag;
 
-use crate::cap::{Cap, Words, ZombieKind};
+use crate::cap::{Cap, Frame, Words, ZombieKind};
 use crate::cspace::slot_of;
 use crate::invocation::Stop;
 use crate::kernel::Kernel;
@@ -92,22 +92,22 @@ impl<P: Platform> Kernel<P> {
     /// One step on the zombie in `slot`: the empty slots at its end are passed over, and its last other slot is emptied, or a
     /// zombie found there goes first. Gives the work done.
     fn shrink_zombie(&self, slot: SlotRef, kind: ZombieKind, base: u64, remaining: u64) -> Result<u32, Stop> {
+        let zombie = |remaining| Cap::Zombie { kind, base, remaining }.words();
         let passed = self.empty_slots_at_end(kind, base, remaining);
-        let remaining = remaining.wrapping_sub(passed);
-        let zombie = Cap::Zombie { kind, base, remaining }.words();
         if passed > 0 {
-            self.set_words(slot, zombie);
+            self.set_words(slot, zombie(remaining.wrapping_sub(passed)));
             return Ok(UNITS_OF_EMPTY_SLOTS);
         }
-        let last = zombie_slot(kind, base, remaining.wrapping_sub(1));
-        let (Some(first), Some(last)) = (zombie_slot(kind, base, 0), last) else { return Ok(UNITS_OF_SLOT) };
+        let fewer = remaining.wrapping_sub(1);
+        let ends = (zombie_slot(kind, base, 0), zombie_slot(kind, base, fewer));
+        let (Some(first), Some(last)) = ends else { return Ok(UNITS_OF_SLOT) };
         if last == slot {
             // The zombie sits inside its own object: it goes to the first slot, where it can be last.
-            self.swap(slot, self.words(first), first, zombie);
+            self.swap(slot, self.words(first), first, zombie(remaining));
             return Ok(UNITS_OF_SLOT);
         }
         if self.delete_other_than_last(last) {
-            self.set_cap(slot, Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) });
+            self.set_words(slot, zombie(fewer));
             return Ok(UNITS_OF_SLOT);
         }
         let remainder = self.finalise(last)?;
@@ -117,43 +117,33 @@ impl<P: Platform> Kernel<P> {
         };
         let Some(inner_first) = inner_first else {
             self.empty_slot(last);
-            self.set_cap(slot, Cap::Zombie { kind, base, remaining: remaining.wrapping_sub(1) });
+            self.set_words(slot, zombie(fewer));
             return Ok(UNITS_OF_OBJECT);
         };
-        self.swap(slot, remainder.words(), last, zombie);
+        self.swap(slot, remainder.words(), last, zombie(remaining));
         if last == first {
             // Only the place of the inner zombie was left of this object.
             self.empty_slot(last);
         } else if inner_first != slot {
-            self.swap(last, self.words(inner_first), inner_first, zombie);
+            self.swap(last, self.words(inner_first), inner_first, zombie(remaining));
         }
         Ok(UNITS_OF_OBJECT)
     }
 
     /// How many slots before number `remaining` of a zombie's object are empty; looks at a bounded number of them.
     fn empty_slots_at_end(&self, kind: ZombieKind, base: u64, remaining: u64) -> u64 {
-        let mut passed = 0;
-        while passed < remaining.min(EMPTY_SLOTS_AT_ONCE) {
-            let number = remaining.wrapping_sub(passed).wrapping_sub(1);
-            match zombie_slot(kind, base, number) {
-                Some(slot) if self.is_empty(slot) => passed = passed.wrapping_add(1),
-                _ => break,
-            }
-        }
-        passed
+        let is_empty =
+            |n: &u64| zombie_slot(kind, base, remaining.wrapping_sub(*n)).is_some_and(|slot| self.is_empty(slot));
+        (1..=remaining.min(EMPTY_SLOTS_AT_ONCE)).take_while(is_empty).count() as u64
     }
 
     /// A frame capability takes the mapping that it recorded with it, whether it is the last one or not.
     #[inline]
     fn drop_mapping(&self, words: Words) {
-        if words.tag() == tag::FRAME && words.1 != 0 {
-            self.drop_frame_mapping(words);
-        }
-    }
-
-    #[inline(never)]
-    fn drop_frame_mapping(&self, words: Words) {
-        if let Cap::Frame { base, size, mapping: Some(mapping), .. } = Cap::of(words) {
+        if words.tag() == tag::FRAME
+            && let Some(mapping) = words.mapping()
+            && let Some(Frame { base, size, .. }) = words.frame()
+        {
             self.unmap_frame(base, size, mapping);
         }
     }
@@ -163,13 +153,9 @@ impl<P: Platform> Kernel<P> {
     fn finalise(&self, slot: SlotRef) -> Result<Cap, Stop> {
         self.drop_mapping(self.words(slot));
         let cap = self.cap(slot);
-        if let Cap::Zombie { kind, base, .. } = cap {
-            return match kind {
-                ZombieKind::Tcb | ZombieKind::CNode { .. } => Ok(cap),
-                ZombieKind::Endpoint | ZombieKind::Notification => self.finish_queue(slot, kind, base),
-            };
-        }
         match cap {
+            Cap::Zombie { kind: ZombieKind::Tcb | ZombieKind::CNode { .. }, .. } => return Ok(cap),
+            Cap::Zombie { kind, base, .. } => return self.finish_queue(slot, kind, base),
             Cap::Endpoint { at, .. } => return self.finish_queue(slot, ZombieKind::Endpoint, at.paddr()),
             Cap::Notification { at, .. } => {
                 if let Some(context) = self.notification(at).sched_context() {

@@ -6,7 +6,7 @@
 use hybrid_abi::cap_tag as tag;
 
 use crate::cap::{Cap, Words};
-use crate::invocation::Error;
+use crate::invocation::{Error, ensure};
 use crate::kernel::Kernel;
 use crate::object::{MdbNode, SlotRef, TcbSlot};
 use crate::platform::Platform;
@@ -39,7 +39,7 @@ impl<P: Platform> Kernel<P> {
 
     #[inline]
     pub(crate) fn is_empty(&self, slot: SlotRef) -> bool {
-        Words(self.slot(slot).word0(), 0).is_null()
+        self.words(slot).is_null()
     }
 
     /// Puts a capability without ancestors into an empty slot.
@@ -49,49 +49,16 @@ impl<P: Platform> Kernel<P> {
         self.slot(slot).set_next(None);
     }
 
-    /// Puts a capability for a new object into an empty slot, directly after its untyped memory.
-    pub(crate) fn insert_new_object(&self, untyped: SlotRef, slot: SlotRef, cap: Cap) {
-        self.set_cap(slot, cap);
-        self.link_after(untyped, slot, true);
-    }
-
     /// Puts a capability derived from the one in `source` into an empty slot, directly after it.
-    pub(crate) fn insert_derived(&self, source: SlotRef, slot: SlotRef, cap: Cap) {
-        self.insert_copy(source, slot, cap.words());
-    }
-
-    /// The same with the words of the new capability.
     #[inline(always)]
     pub(crate) fn insert_copy(&self, source: SlotRef, slot: SlotRef, words: Words) {
         let source_words = self.words(source);
         if source_words.tag() == tag::UNTYPED {
-            self.mark_copied_untyped(source, words);
+            // A copied untyped can no longer be used: only its copy allocates (kernel-abi §2.6).
+            self.set_words(source, source_words.with_watermark(1u64.unbounded_shl(source_words.untyped().1)));
         }
         self.set_words(slot, words);
         self.link_after(source, slot, words.is_revocable_from(source_words));
-    }
-
-    /// The same for a capability that has type and badge of its source: but for untyped memory such a copy is a leaf.
-    #[inline(always)]
-    pub(crate) fn insert_plain_copy(&self, source: SlotRef, slot: SlotRef, words: Words) {
-        if words.tag() == tag::UNTYPED {
-            self.insert_copy(source, slot, words);
-            return;
-        }
-        self.set_words(slot, words);
-        self.link_after(source, slot, false);
-    }
-
-    /// A copied untyped can no longer be used: only its copy allocates (kernel-abi §2.6).
-    #[cold]
-    fn mark_copied_untyped(&self, source: SlotRef, words: Words) {
-        if let Cap::Untyped { base, bits, is_device, .. } = self.cap(source)
-            && let Cap::Untyped { base: new_base, bits: new_bits, .. } = Cap::of(words)
-            && base == new_base
-            && bits == new_bits
-        {
-            self.set_cap(source, Cap::Untyped { base, bits, is_device, watermark: 1u64 << (bits & 63) });
-        }
     }
 
     /// The slot has its capability already.
@@ -108,13 +75,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Moves to an empty slot, with `words` instead of the old content.
     pub(crate) fn move_words(&self, source: SlotRef, target: SlotRef, words: Words) {
-        let node = self.slot(source).node();
-        let next = self.slot(source).next();
-        self.set_words(target, words);
-        self.slot(target).set_node(node);
-        self.slot(target).set_next(next);
-        self.clear(source);
-        self.repair_neighbours(target);
+        self.swap(target, words, source, Words(0, 0));
     }
 
     /// Exchanges two slots; afterwards `a` holds `words_for_a` at the place that `b` had in the tree, and so on.
@@ -145,13 +106,6 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    #[inline]
-    fn clear(&self, slot: SlotRef) {
-        self.set_words(slot, Words(0, 0));
-        self.slot(slot).set_node(MdbNode::default());
-        self.slot(slot).set_next(None);
-    }
-
     /// Takes a slot out of the tree and empties it.
     #[inline]
     pub(crate) fn empty_slot(&self, slot: SlotRef) {
@@ -177,7 +131,9 @@ impl<P: Platform> Kernel<P> {
         if let Some(next) = next {
             self.slot(next).set_prev_and_first(node.prev, node.first_badged);
         }
-        self.clear(slot);
+        self.set_words(slot, Words(0, 0));
+        self.slot(slot).set_node(MdbNode::default());
+        self.slot(slot).set_next(None);
     }
 
     /// True if the slot `b`, which follows `a` in the list, holds a child of `a`.
@@ -189,15 +145,7 @@ impl<P: Platform> Kernel<P> {
     /// The nearest child of a slot.
     #[inline]
     pub(crate) fn first_child(&self, slot: SlotRef) -> Option<SlotRef> {
-        let next = self.slot(slot).next()?;
-        if self.is_parent_of(slot, next) { Some(next) } else { None }
-    }
-
-    pub(crate) fn ensure_no_children(&self, slot: SlotRef) -> Result<(), Error> {
-        match self.first_child(slot) {
-            Some(_) => Err(Error::RevokeFirst),
-            None => Ok(()),
-        }
+        self.slot(slot).next().filter(|next| self.is_parent_of(slot, *next))
     }
 
     /// True if no neighbour designates the same object.
@@ -212,7 +160,7 @@ impl<P: Platform> Kernel<P> {
     #[inline(always)]
     pub(crate) fn derive_words(&self, slot: SlotRef, words: Words) -> Result<Words, Error> {
         match words.tag() {
-            tag::UNTYPED => self.ensure_no_children(slot).map(|()| words),
+            tag::UNTYPED => ensure(self.first_child(slot).is_none(), Error::RevokeFirst).map(|()| words),
             tag::IRQ_CONTROL | tag::ZOMBIE => Err(Error::IllegalOperation),
             // The mapping stays with the original.
             tag::FRAME => Ok(Words(words.0, 0)),

@@ -203,6 +203,7 @@ impl<P: Platform> Kernel<P> {
 
     #[cold]
     fn refused(&self, thread: TcbRef, error: Error, manner: Manner) {
+        self.end_maintenance(thread);
         self.tcb(thread).set_state_raw(ThreadState::Running);
         if manner.is_call {
             self.answer_error(thread, error);

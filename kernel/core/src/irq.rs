@@ -155,7 +155,7 @@ impl<P: Platform> Kernel<P> {
         }
         self.set_irq_use(place, IrqUse::Handler);
         self.platform.unmask_irq(core, irq);
-        self.insert_derived(invocation.slot, slot, Cap::IrqHandler { irq: place });
+        self.insert_copy(invocation.slot, slot, Cap::IrqHandler { irq: place }.words());
         Ok(Answer::Empty)
     }
 
@@ -178,7 +178,7 @@ impl<P: Platform> Kernel<P> {
             _ => return Err(Error::InvalidArgument(1).into()),
         };
         let slot = self.empty_target(invocation, invocation.word(2), invocation.word(3))?;
-        self.insert_derived(invocation.slot, slot, Cap::SgiSignal { sgi, target });
+        self.insert_copy(invocation.slot, slot, Cap::SgiSignal { sgi, target }.words());
         Ok(Answer::Empty)
     }
 

@@ -14,14 +14,11 @@ impl<P: Platform> Kernel<P> {
         }
         self.work_units.set(0);
         self.update_time();
-        let has_budget = match self.this_core().current_context.get() {
-            Some(context) if self.context(context).is_active() => {
-                let left = self.head_refill(context).amount().checked_sub(self.this_core().consumed.get());
-                left.is_some_and(|left| left >= self.min_budget.get())
-            }
-            // The operation removed its own scheduling context.
-            _ => false,
-        };
+        let core = self.this_core();
+        // Not active: the operation removed its own scheduling context.
+        let is_affordable =
+            |context| self.context(context).is_active() && self.can_afford(context, core.consumed.get());
+        let has_budget = core.current_context.get().is_some_and(is_affordable);
         if self.platform.must_stop(has_budget) { Err(Stop::Preempted) } else { Ok(()) }
     }
 }

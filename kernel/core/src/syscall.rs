@@ -85,10 +85,13 @@ impl<P: Platform> Kernel<P> {
                 self.settle_preempted();
                 return false;
             }
-            Err(Unsent::Lookup(address, failure)) if manner.is_blocking => {
-                self.deliver_fault(thread, Fault::Cap { address, in_receive: false, failure });
+            Err(Unsent::Lookup(address, failure)) => {
+                self.end_maintenance(thread);
+                if manner.is_blocking {
+                    self.deliver_fault(thread, Fault::Cap { address, in_receive: false, failure });
+                }
             }
-            Err(Unsent::Lookup(..)) | Ok(()) => {}
+            Ok(()) => {}
         }
         true
     }

@@ -7,7 +7,7 @@ use hybrid_abi::register::SPSR_USER_BITS;
 
 use crate::cap::{CNode, Words};
 use crate::cspace::{LookupFailure, Side, slot_of};
-use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop, ensure};
 use crate::kernel::Kernel;
 use crate::object::{CNodeRef, SlotRef, TcbRef, context};
 use crate::platform::Platform;
@@ -31,24 +31,18 @@ struct Request {
 
 impl<P: Platform> Kernel<P> {
     pub(crate) fn invoke_untyped(&self, invocation: &Invocation<'_>, words: Words) -> Outcome {
-        if invocation.label != label::UNTYPED_RETYPE {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(invocation.label == label::UNTYPED_RETYPE, Error::IllegalOperation)?;
         let (base, bits, is_device) = words.untyped();
         let request = self.retype_request(invocation)?;
         let is_reset = self.first_child(invocation.slot).is_none();
         let start = if is_reset { 0 } else { words.watermark() };
         let free = 1u64.unbounded_shl(bits).saturating_sub(start);
-        if free.unbounded_shr(request.bits) < request.count {
-            return Err(Error::NotEnoughMemory(free).into());
-        }
+        ensure(free.unbounded_shr(request.bits) >= request.count, Error::NotEnoughMemory(free))?;
         let is_memory = matches!(
             request.kind,
             ObjectType::Untyped | ObjectType::SmallPage | ObjectType::LargePage | ObjectType::HugePage
         );
-        if is_device && !is_memory {
-            return Err(Error::InvalidArgument(1).into());
-        }
+        ensure(is_memory || !is_device, Error::InvalidArgument(1))?;
         if is_reset {
             self.reset_untyped(invocation.slot, words)?;
         }
@@ -90,18 +84,14 @@ impl<P: Platform> Kernel<P> {
         let too_large = Error::Range { min: 0, max: u64::from(UNTYPED_MAX_BITS) };
         let argument = u8::try_from(invocation.word(1)).ok().filter(|bits| *bits < 64).ok_or(too_large)?;
         let bits = kind.size_bits(u32::from(argument));
-        if bits > UNTYPED_MAX_BITS {
-            return Err(too_large);
-        }
+        ensure(bits <= UNTYPED_MAX_BITS, too_large)?;
         let too_small = match kind {
             ObjectType::CapTable => argument == 0,
             ObjectType::Untyped => bits < UNTYPED_MIN_BITS,
             ObjectType::SchedContext => bits < SCHED_CONTEXT_MIN_BITS,
             _ => false,
         };
-        if too_small {
-            return Err(Error::InvalidArgument(1));
-        }
+        ensure(!too_small, Error::InvalidArgument(1))?;
         let mut node = invocation.cap_slot(1)?;
         let (index, depth, offset, count) =
             (invocation.word(2), invocation.word(3), invocation.word(4), invocation.word(5));
@@ -114,21 +104,13 @@ impl<P: Platform> Kernel<P> {
         };
         let slots = 1u64.unbounded_shl(u32::from(radix));
         let last = slots.wrapping_sub(1);
-        if offset > last {
-            return Err(Error::Range { min: 0, max: last });
-        }
-        if !(1..=RETYPE_FAN_OUT).contains(&count) {
-            return Err(Error::Range { min: 1, max: RETYPE_FAN_OUT });
-        }
+        ensure(offset <= last, Error::Range { min: 0, max: last })?;
+        ensure((1..=RETYPE_FAN_OUT).contains(&count), Error::Range { min: 1, max: RETYPE_FAN_OUT })?;
         let room = slots.wrapping_sub(offset);
-        if count > room {
-            return Err(Error::Range { min: 1, max: room });
-        }
+        ensure(count <= room, Error::Range { min: 1, max: room })?;
         for n in 0..count {
             let slot = slot_of(cnode, offset.wrapping_add(n));
-            if slot.is_none_or(|slot| !self.is_empty(slot)) {
-                return Err(Error::DeleteFirst);
-            }
+            ensure(slot.is_some_and(|slot| self.is_empty(slot)), Error::DeleteFirst)?;
         }
         Ok(Request { kind, argument, bits, cnode, offset, count })
     }

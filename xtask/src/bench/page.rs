@@ -20,7 +20,7 @@ const PARTS: [(&str, &str, &str); 4] = [
     (
         "latency",
         "The longest stretches with interrupts masked",
-        "Written by `cargo xtask bench latency`, a kernel with the feature `latency` under the test suite and the storm (`tests/storm-root`, which makes 256 of everything that an operation can meet, and 300 million instructions of random          system calls). A stretch begins at an entry, or at a preemption point that found no interrupt pending, and ends at the next such point or at the exit; so it is what an interrupt waits at most. Counted like the figures above, plus 75          instructions that vectors.s executes before and after.",
+        "Written by `cargo xtask bench latency`, a kernel with the feature `latency` under the test suite and the storm (`tests/storm-root`, which makes 256 of everything that an operation can meet, and 300 million instructions of random system calls). A stretch begins at an entry, or at a preemption point that found no interrupt pending, and ends at the next such point or at the exit; so it is what an interrupt waits at most. Counted like the figures above, plus 75 instructions that vectors.s executes before and after. If the point stops the operation, the stretch goes on to the exit, and the column *after one that stopped it* has that part: what an interrupt waits that came at the beginning. A preemption point looks after 100 units of work; the weights in the kernel's code are for 150 instructions a unit at most.",
     ),
     ("product", "The gateway product", "Written by `cargo xtask bench`."),
 ];

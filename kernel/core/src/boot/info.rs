@@ -16,15 +16,8 @@ use crate::platform::{PhysRange, Platform};
 const HEADER_BYTES: u64 = 16;
 const PLATFORM_BLOCK_BYTES: u64 = HEADER_BYTES + 8;
 
-/// Slot regions: (first, first after).
-pub(super) struct Regions {
-    pub(super) paging: (u64, u64),
-    pub(super) extra_pages: (u64, u64),
-    pub(super) sched_control: (u64, u64),
-    pub(super) image_frames: (u64, u64),
-    pub(super) untyped: (u64, u64),
-    pub(super) empty: (u64, u64),
-}
+/// A region of slots, first and first after, and where boot info has it.
+pub(super) type Region = (usize, (u64, u64));
 
 /// Bytes of all extra blocks.
 pub(super) fn extra_len(parameters: &BootParameters<'_>) -> u64 {
@@ -33,27 +26,21 @@ pub(super) fn extra_len(parameters: &BootParameters<'_>) -> u64 {
 }
 
 impl<P: Platform> Kernel<P> {
-    pub(super) fn write_boot_info(&self, frame: u64, layout: &Layout, regions: &Regions) {
+    pub(super) fn write_boot_info(&self, frame: u64, layout: &Layout, regions: &[Region]) {
         let words: &[Cell<u64>; 512] = self.platform.words(frame);
         let put = |at: usize, value: u64| {
             if let Some(cell) = words.get(at) {
                 cell.set(value);
             }
         };
-        let put_region = |at: usize, region: (u64, u64)| {
-            put(at, region.0);
-            put(at.wrapping_add(1), region.1);
-        };
         put(word::EXTRA_LEN, layout.extra_len);
         put(word::NUM_NODES, self.core_count.get() as u64);
         put(word::IPC_BUFFER, layout.ipc_buffer);
         put(word::CNODE_BITS, u64::from(layout.cnode_bits));
-        put_region(word::EMPTY, regions.empty);
-        put_region(word::USER_IMAGE_FRAMES, regions.image_frames);
-        put_region(word::USER_IMAGE_PAGING, regions.paging);
-        put_region(word::EXTRA_BI_PAGES, regions.extra_pages);
-        put_region(word::SCHED_CONTROL, regions.sched_control);
-        put_region(word::UNTYPED, regions.untyped);
+        for (at, (first, end)) in regions {
+            put(*at, *first);
+            put(at.wrapping_add(1), *end);
+        }
     }
 
     /// Inserts all untyped capabilities and describes them: device memory, recycled, free.
@@ -63,8 +50,7 @@ impl<P: Platform> Kernel<P> {
         block: PhysRange,
         slots: &mut Slots,
         boot_info: u64,
-    ) -> Result<(u64, u64), BootError> {
-        let first = slots.next;
+    ) -> Result<(), BootError> {
         let words: &[Cell<u64>; 512] = self.platform.words(boot_info);
         let smallest = smallest_listed(parameters, block);
         let mut at = word::UNTYPED_LIST;
@@ -90,7 +76,7 @@ impl<P: Platform> Kernel<P> {
             at = at.wrapping_add(2);
         });
         self.lost_memory.set(lost);
-        result.map(|()| (first, slots.next))
+        result
     }
 
     /// Writes the extra blocks: the slot of the Platform capability, then the device tree (without padding behind it).
@@ -121,22 +107,18 @@ impl<P: Platform> Kernel<P> {
 
 /// Visits every block of untyped memory, in the order of the list.
 fn each_block(parameters: &BootParameters<'_>, taken: PhysRange, mut visit: impl FnMut(u64, u32, bool)) {
-    let everything = PhysRange { start: 0, end: parameters.device_top };
-    gaps(everything, &[parameters.ram, parameters.reserved], |gap| {
-        blocks(gap, UNTYPED_MIN_BITS, UNTYPED_MAX_BITS, |base, bits| visit(base, bits, true));
-    });
+    let everything = [PhysRange { start: 0, end: parameters.device_top }];
     // The first page of memory is never an object (references are not 0).
-    let first_page = [PhysRange { start: 0, end: PAGE }];
-    let taken = [taken];
-    for range in parameters.recycled {
-        gaps(*range, &[&first_page], |gap| {
-            blocks(gap, UNTYPED_MIN_BITS, UNTYPED_MAX_BITS, |base, bits| visit(base, bits, false));
-        });
-    }
-    for range in parameters.ram {
-        gaps(*range, &[parameters.reserved, &taken, &first_page], |gap| {
-            blocks(gap, UNTYPED_MIN_BITS, UNTYPED_MAX_BITS, |base, bits| visit(base, bits, false));
-        });
+    let (taken, first_page) = ([taken], [PhysRange { start: 0, end: PAGE }]);
+    let lists: [(&[PhysRange], &[&[PhysRange]], bool); 3] = [
+        (&everything, &[parameters.ram, parameters.reserved], true),
+        (parameters.recycled, &[&first_page], false),
+        (parameters.ram, &[parameters.reserved, &taken, &first_page], false),
+    ];
+    for (ranges, holes, is_device) in lists {
+        for range in ranges {
+            gaps(*range, holes, |gap| blocks(gap, |base, bits| visit(base, bits, is_device)));
+        }
     }
 }
 

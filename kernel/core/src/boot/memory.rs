@@ -1,4 +1,6 @@
-//! Arithmetic on physical ranges: gaps between ranges, and cutting ranges into aligned blocks.
+//! Arithmetic on physical ranges: gaps between ranges, and cutting ranges into blocks of untyped memory.
+
+use hybrid_abi::object::{UNTYPED_MAX_BITS, UNTYPED_MIN_BITS};
 
 use crate::platform::PhysRange;
 
@@ -35,14 +37,14 @@ pub(super) fn gaps(base: PhysRange, holes: &[&[PhysRange]], mut visit: impl FnMu
 }
 
 /// Visits (base, log2 bytes) of the aligned power-of-two blocks that a range consists of, cut greedily from its start.
-pub(super) fn blocks(range: PhysRange, min_bits: u32, max_bits: u32, mut visit: impl FnMut(u64, u32)) {
+pub(super) fn blocks(range: PhysRange, mut visit: impl FnMut(u64, u32)) {
     let mut start = range.start;
     while start < range.end {
         let room = range.end.saturating_sub(start);
         let fits = room.checked_ilog2().unwrap_or(0);
-        let aligned = if start == 0 { max_bits } else { start.trailing_zeros() };
-        let bits = fits.min(aligned).min(max_bits);
-        if bits >= min_bits {
+        let aligned = if start == 0 { UNTYPED_MAX_BITS } else { start.trailing_zeros() };
+        let bits = fits.min(aligned).min(UNTYPED_MAX_BITS);
+        if bits >= UNTYPED_MIN_BITS {
             visit(start, bits);
         }
         start = start.saturating_add(1u64 << (bits & 63));
@@ -72,7 +74,7 @@ mod tests {
         let ram = [range(0x4000_0000, 0x8000_0000)];
         let gic = [range(0x800_0000, 0x800_1000), range(0x801_0000, 0x801_1000)];
         let mut found = Vec::new();
-        gaps(range(0, 1 << 40), &[&ram, &gic], |gap| blocks(gap, 4, 47, |base, bits| found.push((base, bits))));
+        gaps(range(0, 1 << 40), &[&ram, &gic], |gap| blocks(gap, |base, bits| found.push((base, bits))));
         let expected = [
             (0x0, 27),
             (0x800_1000, 12),

@@ -4,6 +4,7 @@ mod info;
 mod memory;
 mod space;
 
+use hybrid_abi::bootinfo::word;
 use hybrid_abi::limits::{
     BOOT_TIME_SLICE_MS, BOOT_UNTYPED_CAPS, MAX_PRIORITY, MIN_BUDGET_US, ROOT_CNODE_BITS, ROOT_CNODE_BITS_MAX, TIMER_IRQ,
 };
@@ -12,7 +13,7 @@ use hybrid_abi::register::SPSR_USER_BITS;
 use hybrid_abi::slot as fixed;
 use hybrid_abi::vm::USER_TOP;
 
-use crate::cap::{Cap, FrameSize, VmRights};
+use crate::cap::{Cap, FrameSize};
 use crate::core_state::CORES_MAX;
 use crate::cspace::slot_of;
 use crate::kernel::{IRQS, Kernel};
@@ -85,9 +86,16 @@ struct Slots {
     cnode: CNodeRef,
     next: u64,
     count: u64,
+    /// The first one that is in no region yet.
+    rest: u64,
 }
 
 impl Slots {
+    /// Those that were handed out since the last call.
+    fn region(&mut self) -> (u64, u64) {
+        (core::mem::replace(&mut self.rest, self.next), self.next)
+    }
+
     fn fixed(&self, index: u64) -> Result<SlotRef, BootError> {
         slot_of(self.cnode, index).filter(|_| index < self.count).ok_or(BootError::BadImage)
     }
@@ -190,38 +198,34 @@ impl<P: Platform> Kernel<P> {
         let mut pages = Pages { next: block.start, end: block.end };
         let objects = self.boot_objects(&mut pages, &layout)?;
         self.start_clock();
-        let mut slots = Slots { cnode: objects.cnode, next: fixed::FIRST_DYNAMIC, count: layout.slots() };
-        let region = |start: u64, end: u64| (start, end);
-
-        let first = slots.next;
+        let (next, rest) = (fixed::FIRST_DYNAMIC, fixed::FIRST_DYNAMIC);
+        let mut slots = Slots { cnode: objects.cnode, next, count: layout.slots(), rest };
         self.map_boot_tables(&mut pages, &mut slots, objects.root, parameters.image_vaddr, layout.end)?;
-        let paging = region(first, slots.next);
-        let first = slots.next;
+        let paging = slots.region();
         self.map_boot_frames(&mut slots, objects.root, objects.extra, layout.extra, layout.extra_pages, false)?;
-        let extra_pages = region(first, slots.next);
-        let first = slots.next;
+        let extra_pages = slots.region();
         for core in 0..self.core_count.get() {
             self.insert_root(slots.take()?, Cap::SchedControl { core: core as u64 });
         }
-        let sched_control = region(first, slots.next);
-        let first = slots.next;
+        let sched_control = slots.region();
         let (image, vaddr) = (parameters.image.start, parameters.image_vaddr);
         self.map_boot_frames(&mut slots, objects.root, image, vaddr, layout.image_pages, true)?;
-        let image_frames = region(first, slots.next);
+        let image_frames = slots.region();
 
         self.insert_fixed(&slots, &objects, &layout)?;
-        let untyped = self.insert_untyped(parameters, block, &mut slots, objects.boot_info)?;
+        self.insert_untyped(parameters, block, &mut slots, objects.boot_info)?;
+        let untyped = slots.region();
         let platform_slot = slots.next;
         self.insert_root(slots.take()?, Cap::Platform);
-        let info = info::Regions {
-            paging,
-            extra_pages,
-            sched_control,
-            image_frames,
-            untyped,
-            empty: region(slots.next, layout.slots()),
-        };
-        self.write_boot_info(objects.boot_info, &layout, &info);
+        let regions = [
+            (word::EMPTY, (slots.next, layout.slots())),
+            (word::USER_IMAGE_FRAMES, image_frames),
+            (word::USER_IMAGE_PAGING, paging),
+            (word::EXTRA_BI_PAGES, extra_pages),
+            (word::SCHED_CONTROL, sched_control),
+            (word::UNTYPED, untyped),
+        ];
+        self.write_boot_info(objects.boot_info, &layout, &regions);
         self.write_extra(objects.extra, parameters, platform_slot);
         // What was written since the block was zeroed and user space's uncached views see: everything but the CNode, which
         // comes first.
@@ -296,17 +300,9 @@ impl<P: Platform> Kernel<P> {
             [(fixed::CNODE, TcbSlot::CSpace), (fixed::VSPACE, TcbSlot::VSpace), (fixed::IPC_BUFFER, TcbSlot::Buffer)]
         {
             let source = slots.fixed(index)?;
-            let cap = match self.cap(source) {
-                Cap::Frame { base, .. } => Cap::Frame {
-                    base,
-                    size: FrameSize::Small,
-                    is_device: false,
-                    rights: VmRights::ReadWrite,
-                    mapping: None,
-                },
-                cap => cap,
-            };
-            self.insert_derived(source, thread.slot(which), cap);
+            if let Ok(words) = self.derive_words(source, self.words(source)) {
+                self.insert_copy(source, thread.slot(which), words);
+            }
         }
         tcb.set_buffer_offset(layout.ipc_buffer & FrameSize::Small.bytes().wrapping_sub(1));
         tcb.set_x::<0>(layout.boot_info);

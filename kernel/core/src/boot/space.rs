@@ -35,7 +35,7 @@ impl<P: Platform> Kernel<P> {
         for level in 1..=LAST_LEVEL {
             for vaddr in tables_of_level(start, end, level) {
                 let at = TableRef::new(pages.take(PAGE)?).ok_or(BootError::TooLittleMemory)?;
-                let entry = self.boot_entry(root, vaddr);
+                let entry = self.walk(root, vaddr).at;
                 self.platform.write_table_entry(entry, descriptor::table(at.paddr()));
                 let mapping = Some(Mapping { asid: BOOT_ASID, vaddr });
                 self.insert_root(slots.take()?, Cap::PageTable { at, mapping });
@@ -60,7 +60,7 @@ impl<P: Platform> Kernel<P> {
                 (base.wrapping_add(page.wrapping_mul(PAGE)), vaddr.wrapping_add(page.wrapping_mul(PAGE)));
             // Within a table the next entry follows the last one; only a new table needs a walk.
             at = if page == 0 || descriptor::index(vaddr, LAST_LEVEL) == 0 {
-                self.boot_entry(root, vaddr)
+                self.walk(root, vaddr).at
             } else {
                 at.wrapping_add(8)
             };
@@ -71,7 +71,7 @@ impl<P: Platform> Kernel<P> {
 
     /// Maps one page of the initial address space, whose tables exist; gives its capability.
     pub(super) fn map_boot_frame(&self, root: TableRef, base: u64, vaddr: u64, is_executable: bool) -> Cap {
-        self.fill_boot_entry(self.boot_entry(root, vaddr), base, vaddr, is_executable)
+        self.fill_boot_entry(self.walk(root, vaddr).at, base, vaddr, is_executable)
     }
 
     /// No walker has seen these tables yet, so entries need no barrier of their own: the thread's first address space

@@ -87,9 +87,8 @@ impl<P: Platform> Kernel<P> {
         let Some(context) = self.tcb(thread).sched_context() else { return false };
         self.update_time();
         let core = self.this_core();
-        let left = self.head_refill(context).amount().checked_sub(core.consumed.get());
         let is_release_due = core.release_head.get().is_some_and(|first| self.release_time(first) <= core.now.get());
-        left.is_some_and(|left| left >= self.min_budget.get()) && !is_release_due
+        self.can_afford(context, core.consumed.get()) && !is_release_due
     }
 
     /// The own scheduling context of a blocked thread that could go on with it at once.

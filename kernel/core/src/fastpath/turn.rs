@@ -13,7 +13,7 @@ impl<P: Platform> Kernel<P> {
         let thread = core.current.get()?;
         let tcb = self.tcb(thread);
         // Nobody who is ready has a higher priority.
-        let next = core.ready.head(tcb.priority())?;
+        let next = core.ready.queue(tcb.priority()).head?;
         let to = self.tcb(next);
         let (context, own, space) = (tcb.sched_context()?, to.sched_context()?, self.known_space(to)?);
         let view = self.context(context);

@@ -1,7 +1,9 @@
 //! Address spaces: what mapping, unmapping and deletion leave in page tables and TLBs (kernel-abi chapter 6).
 
 use hybrid_abi::label as l;
+use hybrid_abi::message::MessageInfo;
 use hybrid_abi::object::ObjectType as T;
+use hybrid_abi::syscall;
 use hybrid_abi::vm::{ATTR_DEFAULT, ATTR_EXECUTE_NEVER};
 
 use crate::cap::space_word;
@@ -27,7 +29,11 @@ struct Space {
 impl Space {
     /// An address space with three levels of tables at `AT` and a frame that is not mapped.
     fn new() -> Self {
-        let mut w = World::new(2 << 20);
+        Self::in_memory(2 << 20)
+    }
+
+    fn in_memory(bytes: u64) -> Self {
+        let mut w = World::new(bytes);
         let space = w.make(T::VSpace, 0);
         w.ok(6, l::ASID_POOL_ASSIGN, &[], &[space]);
         let tables = [0; 3].map(|_| w.make(T::PageTable, 0));
@@ -201,6 +207,26 @@ fn cache_calls_reach_the_right_bytes() {
         Effect::Cache(CacheOperation::Invalidate, base, 1),
     ];
     assert_eq!(s.w.k.platform.take_effects(), expected);
+}
+
+#[test]
+fn a_preempted_cache_call_that_fails_leaves_its_message() {
+    let mut s = Space::in_memory(16 << 20);
+    let large = s.w.make(T::LargePage, 0);
+    s.map(large, AT + (2 << 20), 3);
+    let Cap::Frame { base, size, mapping: Some(mapping), .. } = s.w.cap(large) else { panic!() };
+    s.w.put_message(MessageInfo::new(l::PAGE_CLEAN_DATA, 0, 0, 2), &[64, 1 << 20], &[]);
+    let tcb = s.w.k.tcb(s.w.current());
+    tcb.set_x::<0>(large);
+    tcb.set_x::<7>(syscall::SEND.cast_unsigned());
+    tcb.set_fault_ip(tcb.pc());
+    s.w.k.platform.countdown.set(Some(0));
+    s.w.k.handle_syscall();
+    assert!(tcb.x::<2>() > 64, "it was preempted after a piece");
+    s.w.k.unmap_frame(base, size, mapping);
+    s.w.k.handle_syscall();
+    assert_eq!((tcb.x::<2>(), tcb.maintained_from()), (64, 0));
+    check(&s.w.k);
 }
 
 #[test]

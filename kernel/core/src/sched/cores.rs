@@ -107,8 +107,7 @@ impl<P: Platform> Kernel<P> {
             self.tcb(thread).set_state_raw(ThreadState::Restart);
         }
         if let Some(context) = core.current_context.replace(None) {
-            let left = self.head_refill(context).amount().checked_sub(used);
-            if left.is_some_and(|left| left >= self.min_budget.get()) {
+            if self.can_afford(context, used) {
                 self.charge_to(context, used);
                 self.ready_push_head(thread);
             } else {

@@ -5,7 +5,7 @@ use hybrid_abi::limits::{MIN_BUDGET_US, SCHED_CONTEXT_SPORADIC, max_period_us};
 use hybrid_abi::object::sched_context_refills;
 
 use crate::cap::Cap;
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
 use crate::object::{SchedContextRef, TcbRef, ThreadState};
 use crate::platform::Platform;
@@ -21,31 +21,21 @@ struct Parameters {
 
 impl<P: Platform> Kernel<P> {
     pub(crate) fn invoke_sched_control(&self, invocation: &Invocation<'_>, core: u64) -> Outcome {
-        if invocation.label != label::SCHED_CONTROL_CONFIGURE_FLAGS {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(invocation.label == label::SCHED_CONTROL_CONFIGURE_FLAGS, Error::IllegalOperation)?;
         invocation.require(5, 1)?;
         let (budget_us, period_us) = (invocation.word(0), invocation.word(1));
         let max_us = max_period_us(self.platform.ticks_per_ms());
         let out_of_range = Error::Range { min: MIN_BUDGET_US, max: max_us };
-        if budget_us > max_us || period_us > max_us {
-            return Err(out_of_range.into());
-        }
+        ensure(budget_us <= max_us && period_us <= max_us, out_of_range)?;
         let (budget, period) = (self.ticks(budget_us), self.ticks(period_us));
-        if budget < self.min_budget.get() || period < self.min_budget.get() {
-            return Err(out_of_range.into());
-        }
-        if budget > period {
-            return Err(Error::Range { min: MIN_BUDGET_US, max: period_us }.into());
-        }
+        ensure(budget.min(period) >= self.min_budget.get(), out_of_range)?;
+        ensure(budget <= period, Error::Range { min: MIN_BUDGET_US, max: period_us })?;
         let Cap::SchedContext { at, bits } = self.cap(invocation.cap_slot(1)?) else {
             return Err(Error::InvalidCapability(1).into());
         };
         let max_extra = sched_context_refills(u32::from(bits)).saturating_sub(MIN_REFILLS);
         let extra_refills = invocation.word(2);
-        if extra_refills > max_extra {
-            return Err(Error::Range { min: 0, max: max_extra }.into());
-        }
+        ensure(extra_refills <= max_extra, Error::Range { min: 0, max: max_extra })?;
         let is_sporadic = invocation.word(4) & SCHED_CONTEXT_SPORADIC != 0;
         self.configure_context(at, &Parameters { budget, period, extra_refills }, core, is_sporadic);
         self.context(at).set_badge(invocation.word(3));
@@ -111,16 +101,15 @@ impl<P: Platform> Kernel<P> {
         let view = self.context(context);
         match self.cap(invocation.cap_slot(1)?) {
             Cap::Tcb { at } => {
-                if view.thread().is_some() || self.tcb(at).sched_context().is_some() {
-                    return Err(Error::IllegalOperation.into());
-                }
+                ensure(view.thread().is_none() && self.tcb(at).sched_context().is_none(), Error::IllegalOperation)?;
                 self.ensure_can_take_context(at, context)?;
                 self.bind_context_thread(context, at);
             }
             Cap::Notification { at, .. } => {
-                if view.notification().is_some() || self.notification(at).sched_context().is_some() {
-                    return Err(Error::IllegalOperation.into());
-                }
+                ensure(
+                    view.notification().is_none() && self.notification(at).sched_context().is_none(),
+                    Error::IllegalOperation,
+                )?;
                 self.bind_context_notification(context, at);
             }
             _ => return Err(Error::InvalidCapability(1).into()),
@@ -138,9 +127,7 @@ impl<P: Platform> Kernel<P> {
 
     fn unbind(&self, context: SchedContextRef) -> Outcome {
         let thread = self.context(context).thread();
-        if thread.is_some() && thread == self.this_core().current.get() {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(thread.is_none() || thread != self.this_core().current.get(), Error::IllegalOperation)?;
         self.unbind_context_thread(context);
         self.unbind_context_notification(context);
         self.detach_chain(context);
@@ -151,15 +138,14 @@ impl<P: Platform> Kernel<P> {
         let view = self.context(context);
         match self.cap(invocation.cap_slot(1)?) {
             Cap::Tcb { at } => {
-                if view.thread() != Some(at) || self.this_core().current.get() == Some(at) {
-                    return Err(Error::IllegalOperation.into());
-                }
+                ensure(
+                    view.thread() == Some(at) && self.this_core().current.get() != Some(at),
+                    Error::IllegalOperation,
+                )?;
                 self.unbind_context_thread(context);
             }
             Cap::Notification { at, .. } => {
-                if view.notification() != Some(at) {
-                    return Err(Error::IllegalOperation.into());
-                }
+                ensure(view.notification() == Some(at), Error::IllegalOperation)?;
                 self.unbind_context_notification(context);
             }
             _ => return Err(Error::InvalidCapability(1).into()),
@@ -171,9 +157,7 @@ impl<P: Platform> Kernel<P> {
         let view = self.context(context);
         let Some(target) = view.thread() else { return Err(Error::IllegalOperation.into()) };
         let priority = self.tcb(target).priority();
-        if target == caller || priority > self.tcb(caller).mcp() {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(target != caller && priority <= self.tcb(caller).mcp(), Error::IllegalOperation)?;
         self.complete_yield_to_context(context);
         self.resume_context(context);
         if !self.is_schedulable(target) {

@@ -29,7 +29,7 @@ pub(crate) enum Switch {
 }
 
 /// Threads that get their budget back in one entry.
-const AWAKEN_MAX: usize = 64;
+const AWAKEN_MAX: usize = 32;
 
 impl<P: Platform> Kernel<P> {
     /// Samples the clock; the time since the last sample is charged later.
@@ -150,20 +150,15 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn choose(&self) {
-        match self.this_core().ready.highest_priority().and_then(|priority| self.ready_take(priority)) {
-            Some(thread) => self.run_next(thread),
+        match self.this_core().ready.highest() {
+            Some(thread) => self.switch_to(thread),
             None => self.this_core().current.set(None),
         }
     }
 
+    /// A ready thread, or one in no queue, becomes the current one.
     fn switch_to(&self, thread: TcbRef) {
         self.ready_remove(thread);
-        self.run_next(thread);
-    }
-
-    /// A thread in no queue becomes the current one.
-    #[inline]
-    fn run_next(&self, thread: TcbRef) {
         if self.this_core().current.replace(Some(thread)) != Some(thread) {
             self.this_core().space_changed.set(true);
         }
@@ -243,15 +238,21 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    /// True if a usage leaves a head refill that is worth it.
+    #[inline(always)]
+    pub(crate) fn can_afford(&self, context: SchedContextRef, used: u64) -> bool {
+        self.head_refill(context).amount().checked_sub(used).is_some_and(|left| left >= self.min_budget.get())
+    }
+
     /// Budget check on kernel entry (kernel-abi §5.6). False: the timeslice is over.
     pub(crate) fn check_budget(&self) -> bool {
         let Some(context) = self.this_core().current_context.get() else { return true };
-        let left = self.head_refill(context).amount().checked_sub(self.this_core().consumed.get());
-        if left.is_some_and(|left| left >= self.min_budget.get()) {
-            return true;
+        let consumed = self.this_core().consumed.get();
+        let has_budget = self.can_afford(context, consumed);
+        if !has_budget {
+            self.charge(context, consumed, true);
         }
-        self.charge(context, self.this_core().consumed.get(), true);
-        false
+        has_budget
     }
 
     /// As [`Kernel::check_budget`]; a thread without budget repeats its instruction later.

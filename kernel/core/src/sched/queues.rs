@@ -7,50 +7,50 @@ use hybrid_abi::limits::PRIORITIES;
 use crate::kernel::Kernel;
 use crate::object::{SchedContextRef, TcbRef};
 use crate::platform::Platform;
+use crate::queue::Queue;
 
 const GROUPS: usize = PRIORITIES / 64;
 
-/// Heads and tails of the ready queues, and which are not empty.
+/// The threads before and after one in its queue.
+type Neighbours = (Option<TcbRef>, Option<TcbRef>);
+
+/// The ready queues, and which are not empty.
 #[repr(C)]
 pub(crate) struct ReadyQueues {
     groups: Cell<u64>,
     members: [Cell<u64>; GROUPS],
-    heads: [Cell<Option<TcbRef>>; PRIORITIES],
-    tails: [Cell<Option<TcbRef>>; PRIORITIES],
+    queues: [Cell<Queue>; PRIORITIES],
 }
 
 impl ReadyQueues {
     pub(crate) const fn new() -> Self {
         Self {
-            heads: [const { Cell::new(None) }; PRIORITIES],
-            tails: [const { Cell::new(None) }; PRIORITIES],
             groups: Cell::new(0),
             members: [const { Cell::new(0) }; GROUPS],
+            queues: [const { Cell::new(Queue { head: None, tail: None }) }; PRIORITIES],
         }
     }
 
-    pub(crate) fn head(&self, priority: u8) -> Option<TcbRef> {
-        self.heads.get(usize::from(priority)).and_then(Cell::get)
+    #[inline(always)]
+    pub(crate) fn queue(&self, priority: u8) -> Queue {
+        self.queues.get(usize::from(priority)).map(Cell::get).unwrap_or_default()
     }
 
-    fn tail(&self, priority: u8) -> Option<TcbRef> {
-        self.tails.get(usize::from(priority)).and_then(Cell::get)
+    #[inline(always)]
+    fn set(&self, priority: u8, queue: Queue) {
+        let Some(cell) = self.queues.get(usize::from(priority)) else { return };
+        if cell.replace(queue).head.is_some() != queue.head.is_some() {
+            self.mark(priority);
+        }
     }
 
-    fn set(&self, priority: u8, head: Option<TcbRef>, tail: Option<TcbRef>) {
-        if let Some(cell) = self.heads.get(usize::from(priority)) {
-            cell.set(head);
-        }
-        if let Some(cell) = self.tails.get(usize::from(priority)) {
-            cell.set(tail);
-        }
+    /// The queue of a priority became empty, or is not any more.
+    fn mark(&self, priority: u8) {
         let group = priority >> 6;
         if let Some(members) = self.members.get(usize::from(group)) {
-            let bit = 1u64 << (priority & 63);
-            members.set(if head.is_some() { members.get() | bit } else { members.get() & !bit });
-            let group_bit = 1u64 << (group & 3);
-            let groups = self.groups.get();
-            self.groups.set(if members.get() != 0 { groups | group_bit } else { groups & !group_bit });
+            members.set(members.get() ^ (1u64 << (priority & 63)));
+            let (groups, bit) = (self.groups.get(), 1u64 << (group & 3));
+            self.groups.set(if members.get() != 0 { groups | bit } else { groups & !bit });
         }
     }
 
@@ -64,86 +64,39 @@ impl ReadyQueues {
     /// First thread of the highest priority that has one.
     #[inline]
     pub(crate) fn highest(&self) -> Option<TcbRef> {
-        self.head(self.highest_priority()?)
-    }
-
-    #[inline(always)]
-    fn set_head(&self, priority: u8, head: Option<TcbRef>) {
-        if let Some(cell) = self.heads.get(usize::from(priority)) {
-            cell.set(head);
-        }
-    }
-
-    #[inline(always)]
-    fn set_tail(&self, priority: u8, tail: Option<TcbRef>) {
-        if let Some(cell) = self.tails.get(usize::from(priority)) {
-            cell.set(tail);
-        }
+        self.queue(self.highest_priority()?).head
     }
 
     /// True if no ready thread has a higher priority.
     #[inline(always)]
     pub(crate) fn is_highest(&self, priority: u8) -> bool {
-        self.groups.get() == 0 || self.highest_priority().is_none_or(|highest| priority >= highest)
+        self.highest_priority().is_none_or(|highest| priority >= highest)
     }
 }
 
 impl<P: Platform> Kernel<P> {
     /// Puts a thread at the head of its ready queue; nothing if it is queued already.
     pub(crate) fn ready_push_head(&self, thread: TcbRef) {
-        let tcb = self.tcb(thread);
-        if tcb.is_ready_queued() {
-            return;
-        }
-        let (priority, ready) = (tcb.priority(), &self.home(thread).ready);
-        // Out of the queues a thread has no neighbours.
-        match ready.head(priority) {
-            head @ Some(first) => {
-                self.tcb(first).set_sched_prev(Some(thread));
-                tcb.set_sched_next(head);
-                ready.set_head(priority, Some(thread));
-            }
-            None => ready.set(priority, Some(thread), Some(thread)),
-        }
-        tcb.set_ready_queued(true);
-        self.tell_home(thread);
+        let queue = self.home(thread).ready.queue(self.tcb(thread).priority());
+        self.ready_push(thread, (None, queue.head), Queue { head: Some(thread), tail: queue.tail.or(Some(thread)) });
     }
 
     /// Puts a thread at the tail of its ready queue; nothing if it is queued already.
     pub(crate) fn ready_push_tail(&self, thread: TcbRef) {
+        let queue = self.home(thread).ready.queue(self.tcb(thread).priority());
+        self.ready_push(thread, (queue.tail, None), Queue { head: queue.head.or(Some(thread)), tail: Some(thread) });
+    }
+
+    #[inline(always)]
+    fn ready_push(&self, thread: TcbRef, neighbours: Neighbours, queue: Queue) {
         let tcb = self.tcb(thread);
         if tcb.is_ready_queued() {
             return;
         }
-        let (priority, ready) = (tcb.priority(), &self.home(thread).ready);
-        match ready.tail(priority) {
-            tail @ Some(last) => {
-                self.tcb(last).set_sched_next(Some(thread));
-                tcb.set_sched_prev(tail);
-                ready.set_tail(priority, Some(thread));
-            }
-            None => ready.set(priority, Some(thread), Some(thread)),
-        }
+        self.link(thread, neighbours);
+        self.home(thread).ready.set(tcb.priority(), queue);
         tcb.set_ready_queued(true);
         self.tell_home(thread);
-    }
-
-    /// Takes the first thread of a priority out of this core's ready queues.
-    #[inline]
-    pub(crate) fn ready_take(&self, priority: u8) -> Option<TcbRef> {
-        let ready = &self.this_core().ready;
-        let thread = ready.head(priority)?;
-        let tcb = self.tcb(thread);
-        match tcb.sched_next() {
-            next @ Some(second) => {
-                self.tcb(second).set_sched_prev(None);
-                tcb.set_sched_next(None);
-                ready.set_head(priority, next);
-            }
-            None => ready.set(priority, None, None),
-        }
-        tcb.set_ready_queued(false);
-        Some(thread)
     }
 
     /// The first of a ready queue of this core leaves it, and a thread of the same priority, in no queue, goes to its end.
@@ -151,19 +104,14 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn ready_exchange(&self, first: TcbRef, last: TcbRef) {
         let (from, to) = (self.tcb(first), self.tcb(last));
         let (priority, ready) = (from.priority(), &self.this_core().ready);
-        match from.sched_next() {
-            None => ready.set_head(priority, Some(last)),
-            next @ Some(second) => {
-                self.tcb(second).set_sched_prev(None);
-                from.set_sched_next(None);
-                ready.set_head(priority, next);
-                if let tail @ Some(before) = ready.tail(priority) {
-                    self.tcb(before).set_sched_next(Some(last));
-                    to.set_sched_prev(tail);
-                }
-            }
+        let (second, before) = (from.sched_next(), ready.queue(priority).tail);
+        if let (Some(second), Some(before)) = (second, before) {
+            self.tcb(second).set_sched_prev(None);
+            from.set_sched_next(None);
+            self.tcb(before).set_sched_next(Some(last));
+            to.set_sched_prev(Some(before));
         }
-        ready.set_tail(priority, Some(last));
+        ready.set(priority, Queue { head: second.or(Some(last)), tail: Some(last) });
         from.set_ready_queued(false);
         to.set_ready_queued(true);
     }
@@ -171,34 +119,48 @@ impl<P: Platform> Kernel<P> {
     /// Takes a thread out of its ready queue, if it is in one.
     #[inline]
     pub(crate) fn ready_remove(&self, thread: TcbRef) {
-        let tcb = self.tcb(thread);
-        if tcb.is_ready_queued() {
+        if self.tcb(thread).is_ready_queued() {
             self.ready_unlink(thread);
         }
     }
 
     fn ready_unlink(&self, thread: TcbRef) {
         let tcb = self.tcb(thread);
-        let priority = tcb.priority();
-        let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
-        let mut head = self.home(thread).ready.head(priority);
-        let mut tail = self.home(thread).ready.tail(priority);
-        match prev {
-            Some(prev) => self.tcb(prev).set_sched_next(next),
-            None => head = next,
-        }
-        match next {
-            Some(next) => self.tcb(next).set_sched_prev(prev),
-            None => tail = prev,
-        }
-        self.home(thread).ready.set(priority, head, tail);
-        self.unlink(thread);
+        let (prev, next) = self.unlink(thread);
+        let ready = &self.home(thread).ready;
+        let Queue { head, tail } = ready.queue(tcb.priority());
+        let (head, tail) = (if prev.is_none() { next } else { head }, if next.is_none() { prev } else { tail });
+        ready.set(tcb.priority(), Queue { head, tail });
         tcb.set_ready_queued(false);
     }
 
-    fn unlink(&self, thread: TcbRef) {
-        self.tcb(thread).set_sched_prev(None);
-        self.tcb(thread).set_sched_next(None);
+    /// Puts a thread that is in no queue between two of a ready or release queue.
+    #[inline(always)]
+    fn link(&self, thread: TcbRef, (prev, next): Neighbours) {
+        self.tcb(thread).set_sched_prev(prev);
+        self.tcb(thread).set_sched_next(next);
+        if let Some(prev) = prev {
+            self.tcb(prev).set_sched_next(Some(thread));
+        }
+        if let Some(next) = next {
+            self.tcb(next).set_sched_prev(Some(thread));
+        }
+    }
+
+    /// Takes it out; gives those that it was between.
+    #[inline(always)]
+    fn unlink(&self, thread: TcbRef) -> Neighbours {
+        let tcb = self.tcb(thread);
+        let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
+        if let Some(prev) = prev {
+            self.tcb(prev).set_sched_next(next);
+        }
+        if let Some(next) = next {
+            self.tcb(next).set_sched_prev(prev);
+        }
+        tcb.set_sched_prev(None);
+        tcb.set_sched_next(None);
+        (prev, next)
     }
 
     /// When a thread of the release queue gets budget.
@@ -229,14 +191,9 @@ impl<P: Platform> Kernel<P> {
             before = Some(other);
             after = self.tcb(other).sched_next();
         }
-        tcb.set_sched_prev(before);
-        tcb.set_sched_next(after);
-        match before {
-            Some(before) => self.tcb(before).set_sched_next(Some(thread)),
-            None => self.home(thread).release_head.set(Some(thread)),
-        }
-        if let Some(after) = after {
-            self.tcb(after).set_sched_prev(Some(thread));
+        self.link(thread, (before, after));
+        if before.is_none() {
+            self.home(thread).release_head.set(Some(thread));
         }
         tcb.set_release_queued(true);
         if self.this_core().current.get() == Some(thread) {
@@ -250,21 +207,14 @@ impl<P: Platform> Kernel<P> {
         if !tcb.is_release_queued() {
             return;
         }
-        let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
-        match prev {
-            Some(prev) => self.tcb(prev).set_sched_next(next),
-            None => {
-                self.home(thread).release_head.set(next);
-                // The timer of another core comes too early then; its interrupt sets it right.
-                if self.is_local(thread) {
-                    self.this_core().reprogram.set(true);
-                }
+        let (prev, next) = self.unlink(thread);
+        if prev.is_none() {
+            self.home(thread).release_head.set(next);
+            // The timer of another core comes too early then; its interrupt sets it right.
+            if self.is_local(thread) {
+                self.this_core().reprogram.set(true);
             }
         }
-        if let Some(next) = next {
-            self.tcb(next).set_sched_prev(prev);
-        }
-        self.unlink(thread);
         tcb.set_release_queued(false);
     }
 }

@@ -21,11 +21,14 @@ impl<P: Platform> Kernel<P> {
         self.context(context).set_refill_queue((count << 32) | (head & 0xffff_ffff));
     }
 
+    /// Index of refill number `n` from the head.
+    fn index_of(&self, context: SchedContextRef, n: u64) -> u64 {
+        self.queue(context).0.wrapping_add(n).checked_rem(self.context(context).max_refills()).unwrap_or(0)
+    }
+
     /// Refill number `n` from the head.
     fn refill_at(&self, context: SchedContextRef, n: u64) -> Refill<'_> {
-        let (head, _) = self.queue(context);
-        let index = head.wrapping_add(n).checked_rem(self.context(context).max_refills()).unwrap_or(0);
-        self.refill(context, index)
+        self.refill(context, self.index_of(context, n))
     }
 
     /// The refill in use.
@@ -36,9 +39,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn pop(&self, context: SchedContextRef) {
-        let (head, count) = self.queue(context);
-        let next = head.wrapping_add(1).checked_rem(self.context(context).max_refills()).unwrap_or(0);
-        self.set_queue(context, next, count.saturating_sub(1));
+        self.set_queue(context, self.index_of(context, 1), self.queue(context).1.saturating_sub(1));
     }
 
     /// True if the head refill may be used now and is worth it.
@@ -98,17 +99,13 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn charge_refills(&self, context: SchedContextRef, usage: u64) {
         let (budget, period) = (self.context(context).budget(), self.context(context).period());
         let mut usage = self.charge_rounds(context, usage, budget, period);
-        while budget > 0 && usage >= self.head_refill(context).amount() {
+        // The amounts sum up to the budget, which is more than the usage now: with one refill there is nothing to do.
+        while self.queue(context).1 > 1 && usage >= self.head_refill(context).amount() {
             let head = self.head_refill(context);
             let (start, amount) = (head.start(), head.amount());
             usage = usage.wrapping_sub(amount);
-            let again = start.saturating_add(period);
-            if self.queue(context).1 <= 1 {
-                head.set_start(again);
-            } else {
-                self.pop(context);
-                self.schedule_refill(context, again, amount);
-            }
+            self.pop(context);
+            self.schedule_refill(context, start.saturating_add(period), amount);
         }
         if usage > 0 {
             let head = self.head_refill(context);

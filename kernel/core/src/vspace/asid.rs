@@ -3,12 +3,12 @@
 use core::cell::Cell;
 
 use hybrid_abi::label;
-use hybrid_abi::limits::{ASID_POOLS, ASIDS_PER_POOL};
+use hybrid_abi::limits::ASIDS_PER_POOL;
 use hybrid_abi::object::ASID_POOL_BITS;
 
 use crate::cap::{Cap, space_word};
 use crate::cspace::Side;
-use crate::invocation::{Answer, Error, Invocation, Outcome, Stop};
+use crate::invocation::{Answer, Error, Invocation, Outcome, Stop, ensure};
 use crate::kernel::Kernel;
 use crate::object::{PoolRef, TableRef};
 use crate::platform::Platform;
@@ -19,10 +19,6 @@ const INDEX_BITS: u32 = 9;
 const UNITS_OF_ASID: u32 = 2;
 
 impl<P: Platform> Kernel<P> {
-    fn pool(&self, pool: PoolRef) -> &[Cell<u64>; ASIDS_PER_POOL] {
-        self.platform.words(pool.paddr())
-    }
-
     fn live_pool(&self, index: u8) -> Option<PoolRef> {
         self.asid_pools.get(usize::from(index)).and_then(Cell::get)
     }
@@ -30,7 +26,7 @@ impl<P: Platform> Kernel<P> {
     /// The entry of an ASID, if its pool lives.
     fn asid_entry(&self, asid: u16) -> Option<&Cell<u64>> {
         let pool = self.live_pool(u8::try_from(asid >> INDEX_BITS).ok()?)?;
-        self.pool(pool).get(usize::from(asid & 511))
+        self.platform.words::<ASIDS_PER_POOL>(pool.paddr()).get(usize::from(asid & 511))
     }
 
     /// The root table of an ASID.
@@ -46,9 +42,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     pub(crate) fn invoke_asid_control(&self, invocation: &Invocation<'_>) -> Outcome {
-        if invocation.label != label::ASID_CONTROL_MAKE_POOL {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(invocation.label == label::ASID_CONTROL_MAKE_POOL, Error::IllegalOperation)?;
         invocation.require(2, 2)?;
         let free = self.asid_pools.iter().position(|pool| pool.get().is_none()).ok_or(Error::DeleteFirst)?;
         let memory = invocation.cap_slot(1)?;
@@ -58,38 +52,32 @@ impl<P: Platform> Kernel<P> {
             }
             _ => return Err(Error::InvalidCapability(1).into()),
         };
-        self.ensure_no_children(memory)?;
+        ensure(self.first_child(memory).is_none(), Error::RevokeFirst)?;
         let root = self.words(invocation.cap_slot(2)?);
         let slot = self.lookup_exact(root, invocation.word(0), invocation.word(1), Side::Target)?;
-        if !self.is_empty(slot) {
-            return Err(Error::DeleteFirst.into());
-        }
+        ensure(self.is_empty(slot), Error::DeleteFirst)?;
         let Ok(index) = u8::try_from(free) else { return Err(Error::DeleteFirst.into()) };
         self.consume_untyped(memory);
-        self.insert_new_object(memory, slot, Cap::AsidPool { at: pool, index });
+        self.set_cap(slot, Cap::AsidPool { at: pool, index });
+        self.link_after(memory, slot, true);
         self.set_pool(index, Some(pool));
         Ok(Answer::Empty)
     }
 
     pub(crate) fn set_pool(&self, index: u8, pool: Option<PoolRef>) {
-        debug_assert!(usize::from(index) < ASID_POOLS);
         if let Some(cell) = self.asid_pools.get(usize::from(index)) {
             cell.set(pool);
         }
     }
 
     pub(crate) fn invoke_asid_pool(&self, invocation: &Invocation<'_>, pool: PoolRef, index: u8) -> Outcome {
-        if invocation.label != label::ASID_POOL_ASSIGN {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(invocation.label == label::ASID_POOL_ASSIGN, Error::IllegalOperation)?;
         let slot = invocation.cap_slot(1)?;
         let Cap::VSpace { at, asid: 0 } = self.cap(slot) else {
             return Err(Error::InvalidCapability(1).into());
         };
         let live = self.live_pool(index).ok_or(INVALID_ASID)?;
-        if live != pool {
-            return Err(Error::InvalidCapability(0).into());
-        }
+        ensure(live == pool, Error::InvalidCapability(0))?;
         let first = u16::from(index) << INDEX_BITS;
         let free = |n: &u16| first | n != 0 && self.space_of_asid(first | n).is_none();
         let asid = (0..512u16).find(free).map(|n| first | n).ok_or(Error::DeleteFirst)?;

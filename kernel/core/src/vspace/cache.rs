@@ -5,7 +5,7 @@ use hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION;
 use hybrid_abi::vm::USER_TOP;
 
 use crate::cap::{FrameSize, Mapping, VmRights};
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
 use crate::object::{TableRef, TcbRef};
 use crate::platform::{CacheOperation, Platform};
@@ -40,12 +40,8 @@ impl<P: Platform> Kernel<P> {
         let mapping = mapping.ok_or(Error::IllegalOperation)?;
         let root = self.space_of_asid(mapping.asid).ok_or(INVALID_ASID)?;
         let (start, end) = (invocation.word(0), invocation.word(1));
-        if end <= start {
-            return Err(Error::InvalidArgument(1).into());
-        }
-        if start >= size.bytes() || end > size.bytes() {
-            return Err(Error::InvalidArgument(0).into());
-        }
+        ensure(start < end, Error::InvalidArgument(1))?;
+        ensure(end <= size.bytes(), Error::InvalidArgument(0))?;
         let (_, rights) = self.mapped_frame(root, mapping.vaddr, base, size).ok_or(Error::InvalidCapability(0))?;
         self.maintain(invocation.thread, operation, rights, (base.wrapping_add(start), end.wrapping_sub(start)))
     }
@@ -58,26 +54,16 @@ impl<P: Platform> Kernel<P> {
         let operation = operation.ok_or(Error::IllegalOperation)?;
         invocation.require(2, 0)?;
         let (start, end) = (invocation.word(0), invocation.word(1));
-        if end <= start {
-            return Err(Error::InvalidArgument(1).into());
-        }
-        if end > USER_TOP {
-            return Err(Error::IllegalOperation.into());
-        }
-        if asid == 0 {
-            return Err(Error::InvalidCapability(0).into());
-        }
+        ensure(start < end, Error::InvalidArgument(1))?;
+        ensure(end <= USER_TOP, Error::IllegalOperation)?;
+        ensure(asid != 0, Error::InvalidCapability(0))?;
         let live = self.space_of_asid(asid).ok_or(INVALID_ASID)?;
-        if live != root {
-            return Err(Error::InvalidCapability(0).into());
-        }
+        ensure(live == root, Error::InvalidCapability(0))?;
         let stop = self.walk(root, start);
         let Entry::Leaf { base, rights } = stop.entry else { return Ok(Answer::Empty) };
         let offset_mask = !(u64::MAX << stop.bits_left());
         let last_of_page = start | offset_mask;
-        if end.wrapping_sub(1) > last_of_page {
-            return Err(Error::Range { min: start, max: last_of_page }.into());
-        }
+        ensure(end.wrapping_sub(1) <= last_of_page, Error::Range { min: start, max: last_of_page })?;
         let at = base.wrapping_add(start & offset_mask);
         self.maintain(invocation.thread, operation, rights, (at, end.wrapping_sub(start)))
     }
@@ -85,9 +71,7 @@ impl<P: Platform> Kernel<P> {
     /// Maintains `range` (address, bytes) piece by piece. What is done when it is preempted is left out when the caller makes the
     /// call again: the first message word, the start of the range, has moved on. At the end it is what it was.
     fn maintain(&self, thread: TcbRef, operation: CacheOperation, rights: VmRights, range: (u64, u64)) -> Outcome {
-        if operation == CacheOperation::Invalidate && rights != VmRights::ReadWrite {
-            return Err(Error::IllegalOperation.into());
-        }
+        ensure(operation != CacheOperation::Invalidate || rights == VmRights::ReadWrite, Error::IllegalOperation)?;
         let (mut at, mut left) = range;
         let tcb = self.tcb(thread);
         while left > PIECE {
@@ -102,11 +86,16 @@ impl<P: Platform> Kernel<P> {
             self.preemption_point(PIECE_UNITS)?;
         }
         self.platform.maintain_cache(operation, at, left);
-        let from = tcb.maintained_from();
-        if from != 0 {
-            tcb.set_x::<2>(from.wrapping_sub(1));
+        self.end_maintenance(thread);
+        Ok(Answer::Empty)
+    }
+
+    /// The thread's preempted cache maintenance, if there is one, has ended or will not go on: its message is what it was.
+    pub(crate) fn end_maintenance(&self, thread: TcbRef) {
+        let tcb = self.tcb(thread);
+        if let Some(from) = tcb.maintained_from().checked_sub(1) {
+            tcb.set_x::<2>(from);
             tcb.set_maintained_from(0);
         }
-        Ok(Answer::Empty)
     }
 }

@@ -6,7 +6,7 @@ use hybrid_abi::vm::USER_TOP;
 
 use crate::cap::{Cap, Frame, FrameSize, Mapping, VmRights, Words, mapping_word};
 use crate::cspace::LookupFailure;
-use crate::invocation::{Answer, Error, Invocation, Outcome};
+use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
 use crate::object::TableRef;
 use crate::platform::Platform;
@@ -20,9 +20,7 @@ impl<P: Platform> Kernel<P> {
         match invocation.label {
             label::PAGE_TABLE_MAP => self.map_table(invocation, at, mapping),
             label::PAGE_TABLE_UNMAP => {
-                if !self.is_final(invocation.slot) {
-                    return Err(Error::RevokeFirst.into());
-                }
+                ensure(self.is_final(invocation.slot), Error::RevokeFirst)?;
                 if let Some(mapping) = mapping {
                     self.unmap_table(at, mapping);
                     self.platform.zero(at.paddr(), TABLE_BYTES);
@@ -36,24 +34,18 @@ impl<P: Platform> Kernel<P> {
 
     fn map_table(&self, invocation: &Invocation<'_>, table: TableRef, mapping: Option<Mapping>) -> Outcome {
         invocation.require(2, 1)?;
-        if mapping.is_some() {
-            return Err(Error::InvalidCapability(0).into());
-        }
+        ensure(mapping.is_none(), Error::InvalidCapability(0))?;
         let space_slot = invocation.cap_slot(1)?;
         let Cap::VSpace { asid: 1.., .. } = self.cap(space_slot) else {
             return Err(Error::InvalidCapability(1).into());
         };
         let vaddr = invocation.word(0);
-        if vaddr > USER_TOP {
-            return Err(Error::InvalidArgument(0).into());
-        }
-        let space = self.live_space(space_slot)?;
-        let stop = self.walk(space.root, vaddr);
-        if stop.level == LAST_LEVEL || stop.entry != Entry::Invalid {
-            return Err(Error::DeleteFirst.into());
-        }
+        ensure(vaddr <= USER_TOP, Error::InvalidArgument(0))?;
+        let (root, asid) = self.live_space(space_slot)?;
+        let stop = self.walk(root, vaddr);
+        ensure(stop.level != LAST_LEVEL && stop.entry == Entry::Invalid, Error::DeleteFirst)?;
         let vaddr = vaddr & (u64::MAX << stop.bits_left());
-        let mapping = Some(Mapping { asid: space.asid, vaddr });
+        let mapping = Some(Mapping { asid, vaddr });
         self.set_cap(invocation.slot, Cap::PageTable { at: table, mapping });
         self.platform.write_table_entry(stop.at, descriptor::table(table.paddr()));
         Ok(Answer::Empty)
@@ -62,9 +54,10 @@ impl<P: Platform> Kernel<P> {
     /// Removes the entry that points at the table, if it is still there.
     pub(crate) fn unmap_table(&self, table: TableRef, mapping: Mapping) {
         if let Some(root) = self.space_of_asid(mapping.asid)
-            && let Some(entry) = self.entry_of_table(root, mapping.vaddr, table)
+            && let stop = self.walk_to(root, mapping.vaddr, Some(table.paddr()))
+            && stop.entry == Entry::Table(table.paddr())
         {
-            self.platform.write_table_entry(entry, 0);
+            self.platform.write_table_entry(stop.at, 0);
             self.platform.invalidate_asid(mapping.asid);
         }
     }
@@ -104,23 +97,19 @@ impl<P: Platform> Kernel<P> {
         old: Option<Mapping>,
     ) -> Result<Mapping, Error> {
         invocation.require(3, 1)?;
-        let space = self.live_space(invocation.cap_slot(1)?)?;
+        let (root, asid) = self.live_space(invocation.cap_slot(1)?)?;
         let vaddr = invocation.word(0);
-        if vaddr & size.bytes().wrapping_sub(1) != 0 {
-            return Err(Error::Alignment);
-        }
+        ensure(vaddr & size.bytes().wrapping_sub(1) == 0, Error::Alignment)?;
         match old {
-            Some(old) if old.asid != space.asid => return Err(Error::InvalidCapability(1)),
+            Some(old) if old.asid != asid => return Err(Error::InvalidCapability(1)),
             Some(old) if old.vaddr != vaddr => return Err(Error::InvalidArgument(0)),
             Some(_) => {}
             None => {
                 // An aligned address whose last byte is beyond the top is itself beyond it.
-                if vaddr > USER_TOP {
-                    return Err(Error::InvalidArgument(0));
-                }
+                ensure(vaddr <= USER_TOP, Error::InvalidArgument(0))?;
             }
         }
-        let stop = self.walk(space.root, vaddr);
+        let stop = self.walk(root, vaddr);
         if stop.bits_left() != size.bits() {
             let failure = LookupFailure::Missing { bits_left: u64::from(stop.bits_left()) };
             return Err(Error::FailedLookup { is_source: false, failure });
@@ -133,14 +122,14 @@ impl<P: Platform> Kernel<P> {
         } else if descriptor::differ_in_access_only(old.get(), entry) {
             // Without a break: a thread of another core never faults for what both allow.
             self.platform.write_table_entry(stop.at, entry);
-            self.platform.invalidate_page(space.asid, vaddr);
+            self.platform.invalidate_page(asid, vaddr);
         } else {
             // Break before make (Arm ARM D8.16): the old translation is gone everywhere before the new one exists.
             self.platform.write_table_entry(stop.at, 0);
-            self.platform.invalidate_page(space.asid, vaddr);
+            self.platform.invalidate_page(asid, vaddr);
             self.platform.write_table_entry(stop.at, entry);
         }
-        Ok(Mapping { asid: space.asid, vaddr })
+        Ok(Mapping { asid, vaddr })
     }
 
     /// Removes the mapping that a frame capability recorded, if the page table still has it.

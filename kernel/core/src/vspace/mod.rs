@@ -11,23 +11,12 @@ use crate::kernel::Kernel;
 use crate::object::{SlotRef, TableRef, Tcb, TcbSlot};
 use crate::platform::Platform;
 
-/// A VSpace capability whose ASID is live and belongs to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LiveSpace {
-    pub(crate) root: TableRef,
-    pub(crate) asid: u16,
-}
-
 impl<P: Platform> Kernel<P> {
-    /// Checks the VSpace argument of a mapping call, capability number 1.
-    fn live_space(&self, slot: SlotRef) -> Result<LiveSpace, Error> {
-        let Some((root, asid @ 1..)) = self.words(slot).vspace() else {
-            return Err(Error::InvalidCapability(1));
-        };
-        match self.space_of_asid(asid) {
-            None => Err(INVALID_ASID),
-            Some(live) if live != root => Err(Error::InvalidCapability(1)),
-            Some(_) => Ok(LiveSpace { root, asid }),
+    /// Root table and ASID of the VSpace argument of a mapping call, capability number 1: the ASID lives and belongs to it.
+    fn live_space(&self, slot: SlotRef) -> Result<(TableRef, u16), Error> {
+        match self.words(slot).vspace() {
+            Some((root, asid @ 1..)) if self.space_of_asid(asid).ok_or(INVALID_ASID)? == root => Ok((root, asid)),
+            _ => Err(Error::InvalidCapability(1)),
         }
     }
 

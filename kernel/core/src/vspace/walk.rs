@@ -8,9 +8,9 @@ use crate::vspace::descriptor::{self, Entry, LAST_LEVEL, Level};
 
 /// Where a walk stopped: the first entry that is no table, or one of the last level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stop {
+pub(crate) struct Stop {
     /// Physical address of the entry.
-    pub(super) at: u64,
+    pub(crate) at: u64,
     pub(super) level: Level,
     pub(super) entry: Entry,
 }
@@ -23,25 +23,26 @@ impl Stop {
 }
 
 impl<P: Platform> Kernel<P> {
-    fn read_entry(&self, at: u64) -> u64 {
-        let [word] = self.platform.words::<1>(at);
-        word.get()
-    }
-
     /// Follows tables for `vaddr` as far as they go.
     #[inline(always)]
-    pub(super) fn walk(&self, root: TableRef, vaddr: u64) -> Stop {
+    pub(crate) fn walk(&self, root: TableRef, vaddr: u64) -> Stop {
+        self.walk_to(root, vaddr, None)
+    }
+
+    /// The same, but no further than to the entry that points at the table `wanted`.
+    #[inline(always)]
+    pub(super) fn walk_to(&self, root: TableRef, vaddr: u64, wanted: Option<u64>) -> Stop {
         let mut table = root.paddr();
         let mut level = 0;
         loop {
             let at = table.wrapping_add(descriptor::index(vaddr, level).wrapping_mul(8));
-            let raw = self.read_entry(at);
-            match descriptor::next_table(raw) {
-                Some(next) if level < LAST_LEVEL => {
+            let [raw] = self.platform.words::<1>(at);
+            match descriptor::next_table(raw.get()) {
+                Some(next) if level < LAST_LEVEL && wanted != Some(next) => {
                     table = next;
                     level = level.wrapping_add(1);
                 }
-                _ => return Stop { at, level, entry: descriptor::decode(raw, level) },
+                _ => return Stop { at, level, entry: descriptor::decode(raw.get(), level) },
             }
         }
     }
@@ -61,26 +62,5 @@ impl<P: Platform> Kernel<P> {
             }
             _ => None,
         }
-    }
-
-    /// The entry that points at this table on the path of `vaddr`, if there is one.
-    pub(super) fn entry_of_table(&self, root: TableRef, vaddr: u64, wanted: TableRef) -> Option<u64> {
-        let mut table = root.paddr();
-        for level in 0..LAST_LEVEL {
-            let at = table.wrapping_add(descriptor::index(vaddr, level).wrapping_mul(8));
-            match descriptor::decode(self.read_entry(at), level) {
-                Entry::Table(next) if next == wanted.paddr() => return Some(at),
-                Entry::Table(next) => table = next,
-                _ => return None,
-            }
-        }
-        None
-    }
-}
-
-impl<P: Platform> Kernel<P> {
-    /// The entry where a walk for `vaddr` stops (for building the initial address space).
-    pub(crate) fn boot_entry(&self, root: TableRef, vaddr: u64) -> u64 {
-        self.walk(root, vaddr).at
     }
 }

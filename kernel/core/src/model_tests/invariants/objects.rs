@@ -203,7 +203,7 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
     let mut ready = BTreeSet::new();
     let mut highest = None;
     for priority in 0..=255u8 {
-        for thread in chain(k, state.ready.head(priority), |thread| k.tcb(thread).sched_next()) {
+        for thread in chain(k, state.ready.queue(priority).head, |thread| k.tcb(thread).sched_next()) {
             assert!(k.is_schedulable(thread), "unschedulable thread in a ready queue");
             assert!(k.tcb(thread).is_ready_queued());
             assert_eq!(k.tcb(thread).priority(), priority);
