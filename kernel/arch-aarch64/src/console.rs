@@ -1,6 +1,5 @@
 //! The kernel's own output on a PL011: banner, boot errors, panics. Left alone once user space runs.
 
-use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::registers::Registers;
@@ -17,6 +16,7 @@ pub(crate) unsafe fn set_uart(registers: Registers) {
 }
 
 /// Writes one byte; a line feed gets its carriage return. Nothing happens without a UART.
+#[inline(never)]
 pub(crate) fn put_byte(byte: u8) {
     let base = UART.load(Ordering::Relaxed);
     if base == 0 {
@@ -30,22 +30,51 @@ pub(crate) fn put_byte(byte: u8) {
     send(&uart, byte);
 }
 
-/// The console as a `fmt::Write`.
-pub(crate) struct Console;
+/// What can be a piece of a line on the console. Without `core::fmt`, which would be a twentieth of the kernel's Image.
+pub(crate) trait Say {
+    /// Prints it.
+    fn say(&self);
+}
 
-impl fmt::Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.bytes().for_each(put_byte);
-        Ok(())
+impl Say for &str {
+    #[inline(never)]
+    fn say(&self) {
+        self.bytes().for_each(put_byte);
     }
 }
 
-/// Prints a line on the kernel's console.
+impl Say for u64 {
+    #[inline(never)]
+    fn say(&self) {
+        put_number(*self, 10);
+    }
+}
+
+/// A number that is printed in base 16.
+pub(crate) struct Hex(pub(crate) u64);
+
+impl Say for Hex {
+    #[inline(never)]
+    fn say(&self) {
+        "0x".say();
+        put_number(self.0, 16);
+    }
+}
+
+/// Recurses once for each digit.
+fn put_number(number: u64, base: u64) {
+    if number >= base {
+        put_number(number / base, base);
+    }
+    let digit = (number % base) as u8;
+    put_byte(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+}
+
+/// Prints a line of such pieces on the kernel's console.
 macro_rules! say {
-    ($($argument:tt)*) => {{
-        use core::fmt::Write as _;
-        // Printing cannot fail: `Console` always returns Ok.
-        let _ = writeln!($crate::console::Console, $($argument)*);
+    ($($piece:expr),*) => {{
+        $($crate::console::Say::say(&$piece);)*
+        $crate::console::put_byte(b'\n');
     }};
 }
 

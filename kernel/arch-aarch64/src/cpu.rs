@@ -141,6 +141,9 @@ instruction! {
     dsb_ishst = "dsb ishst";
     /// Says that this core polls; an emulator may let another one run.
     let_others_run = "yield";
+    /// Wakes cores that wait for an event.
+    #[cfg(feature = "smp")]
+    send_event = "sev";
     /// Waits for an interrupt, masked or not.
     wait_for_interrupt = "wfi";
     /// Invalidates all instruction caches of the inner shareable domain.
@@ -189,24 +192,25 @@ pub(crate) unsafe fn set_user_space(value: u64) {
     unsafe { asm!("msr ttbr0_el1, {}", in(reg) value, options(nostack, preserves_flags)) };
 }
 
-/// Calls firmware by `HVC #0` with a function number and two arguments.
-pub(crate) fn hypervisor_call(function: u64, first: u64, second: u64) -> u64 {
-    let result: u64;
-    // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory that it writes.
-    unsafe {
-        asm!("hvc #0", inout("x0") function => result, in("x1") first, in("x2") second, in("x3") 0, clobber_abi("C"));
-    }
-    result
+macro_rules! firmware_call {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => { $(
+        $(#[$doc])*
+        pub(crate) fn $name(function: u64, first: u64, second: u64) -> u64 {
+            let result: u64;
+            // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory that it writes.
+            unsafe {
+                asm!($text, inout("x0") function => result, in("x1") first, in("x2") second, in("x3") 0, clobber_abi("C"));
+            }
+            result
+        }
+    )* };
 }
 
-/// Calls firmware by `SMC #0` with a function number and two arguments.
-pub(crate) fn secure_monitor_call(function: u64, first: u64, second: u64) -> u64 {
-    let result: u64;
-    // SAFETY: SMCCC: firmware preserves all but x0 to x17; the functions used here take no memory that it writes.
-    unsafe {
-        asm!("smc #0", inout("x0") function => result, in("x1") first, in("x2") second, in("x3") 0, clobber_abi("C"));
-    }
-    result
+firmware_call! {
+    /// Calls firmware by `HVC #0` with a function number and two arguments.
+    hypervisor_call = "hvc #0";
+    /// Calls firmware by `SMC #0` with a function number and two arguments.
+    secure_monitor_call = "smc #0";
 }
 
 /// The word that this core was given by [`set_core_word`]; 0 before.
@@ -216,13 +220,6 @@ pub(crate) fn core_word() -> u64 {
     // SAFETY: reads a register; `pure` since it changes only once, before anything that asks for it is called.
     unsafe { asm!("mrs {}, tpidr_el1", out(reg) value, options(pure, nomem, nostack, preserves_flags)) };
     value
-}
-
-/// Wakes cores that wait for an event.
-#[cfg(feature = "smp")]
-pub(crate) fn send_event() {
-    // SAFETY: a hint.
-    unsafe { asm!("sev", options(nostack, preserves_flags)) };
 }
 
 /// Sets what vectors.s takes for the kernel stack, plus the number of the core in the low bits.

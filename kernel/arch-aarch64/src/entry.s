@@ -303,7 +303,7 @@ secondary_stacks:
 
 // What is left at EL2 when this kernel was entered there. A stray HVC gets an error back. Anything else that still traps to EL2 is
 // handed to EL1 as an undefined instruction, with the registers as they were.
-    .section .text.el2_vectors, "ax"
+    .section .text.vectors, "ax"
     .balign 2048
 el2_vectors:
     .rept   8

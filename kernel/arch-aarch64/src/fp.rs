@@ -45,20 +45,14 @@ impl FpUnit {
     pub(crate) fn release(&self) {
         if let Some(owner) = self.owner.take() {
             // SAFETY: an owner is a live TCB: the core calls `release_fp` before it destroys one.
-            unsafe { save(area(owner)) };
+            // Writes the 528 bytes of its FP area; the kernel itself has no FP state.
+            unsafe { fp_save(area(owner)) };
         }
     }
 }
 
 fn area(thread: TcbRef) -> usize {
     direct(thread.paddr()) + FP_WORD * 8
-}
-
-/// # Safety
-/// `area` is the FP area of a TCB: 528 bytes, 16-byte aligned, in the direct map.
-unsafe fn save(area: usize) {
-    // SAFETY: writes these 528 bytes; the kernel itself has no FP state.
-    unsafe { fp_save(area) };
 }
 
 unsafe extern "C" {

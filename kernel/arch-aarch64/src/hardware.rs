@@ -53,8 +53,8 @@ impl Hardware {
 
     /// Before a core is started: where GICv3 finds its part.
     #[cfg(feature = "smp")]
-    pub(crate) fn expect_core(&self, core: usize, affinity: u64, redistributor: Option<Registers>) {
-        self.gic.expect_core(core, affinity, redistributor);
+    pub(crate) fn expect_core(&self, core: usize, redistributor: Option<Registers>) {
+        self.gic.expect_core(core, redistributor);
     }
 
     /// What another core does for itself when it starts, before it enters the core's logic for the first time. False if it cannot be
@@ -91,17 +91,22 @@ impl Hardware {
     /// Does what the holder of the lock asks this core for, while it waits.
     #[cold]
     fn serve(&self, request: Request) {
+        self.carry_out(cores::number(), request);
+    }
+
+    #[inline(always)]
+    fn carry_out(&self, core: usize, request: Request) {
         match request {
             Request::ReleaseFp => self.own().fp.release(),
             Request::DropSpace => {
                 self.set_address_space(0);
                 cpu::isb(); // before the other core invalidates
             }
-            Request::Unmask(irq) => self.gic.unmask(cores::number(), irq),
-            Request::Mask(irq) => self.gic.mask(cores::number(), irq),
+            Request::Unmask(irq) => self.gic.unmask(core, irq),
+            Request::Mask(irq) => self.gic.mask(core, irq),
             Request::Release(irq) => self.gic.release(irq),
-            Request::Level(irq) => self.gic.set_edge_triggered(cores::number(), irq, false),
-            Request::Edge(irq) => self.gic.set_edge_triggered(cores::number(), irq, true),
+            Request::Level(irq) => self.gic.set_edge_triggered(core, irq, false),
+            Request::Edge(irq) => self.gic.set_edge_triggered(core, irq, true),
         }
     }
 
@@ -109,25 +114,14 @@ impl Hardware {
         cores::ask(core, request, || self.gic.interrupt_core(core, REMOTE_CALL_SGI));
     }
 
-    /// True if `core` must change this private interrupt itself: `request` was served by it then.
-    #[inline]
-    fn is_done_by(&self, core: usize, irq: u32, must_ask: bool, request: Request) -> bool {
-        if CORES == 1 || irq >= FIRST_SHARED || core == cores::number() || !must_ask {
-            return false;
-        }
-        self.ask(core, request);
-        true
-    }
-
-    /// Saves `thread`'s FP registers into its TCB, wherever they are.
-    #[cold]
-    fn fetch_fp(&self, thread: TcbRef) {
-        for (core, own) in self.own.iter().enumerate().filter(|(_, own)| own.fp.is_owner(thread)) {
-            if core == cores::number() {
-                own.fp.release();
-            } else {
-                self.ask(core, Request::ReleaseFp);
-            }
+    /// Changes an interrupt; has `core` do it where it is private to it and only that one can.
+    #[inline(always)]
+    fn change_irq(&self, core: usize, irq: u32, request: Request) {
+        let is_elsewhere = CORES > 1 && irq < FIRST_SHARED && core != cores::number();
+        if is_elsewhere && (!self.gic.is_v3() || matches!(request, Request::Release(_))) {
+            self.ask(core, request);
+        } else {
+            self.carry_out(core, request);
         }
     }
 
@@ -155,7 +149,7 @@ impl Hardware {
     #[inline(never)]
     fn change_fp_owner(&self, thread: TcbRef) -> usize {
         if CORES > 1 && self.own.iter().any(|own| own.fp.is_owner(thread)) {
-            self.fetch_fp(thread);
+            self.release_fp(thread);
         }
         self.own().fp.give_to(thread, direct(thread.paddr()))
     }
@@ -176,9 +170,8 @@ impl Hardware {
         Tcb::new(self.words(thread.paddr()))
     }
 
-    fn mapped(&self, paddr: u64, bytes: u64) -> Option<Range> {
-        let range = Range { start: paddr, end: paddr.checked_add(bytes)? };
-        self.ram.contains(&range).then_some(range)
+    fn is_ram(&self, paddr: u64, bytes: u64) -> bool {
+        self.ram.contains(&Range::of_size(paddr, bytes))
     }
 }
 
@@ -216,7 +209,7 @@ impl Platform for Hardware {
     }
 
     fn zero(&self, paddr: u64, bytes: u64) {
-        if self.mapped(paddr, bytes).is_none() {
+        if !self.is_ram(paddr, bytes) {
             // INV-PLAT-1 excludes it; where there is no RAM, there is nothing to zero either.
             return;
         }
@@ -265,7 +258,7 @@ impl Platform for Hardware {
     }
 
     fn maintain_cache(&self, operation: CacheOperation, paddr: u64, bytes: u64) {
-        if bytes == 0 || self.mapped(paddr, bytes).is_none() {
+        if bytes == 0 || !self.is_ram(paddr, bytes) {
             return;
         }
         // SAFETY: the range is RAM in the direct map and belongs to whoever asked the core.
@@ -280,8 +273,15 @@ impl Platform for Hardware {
         unsafe { cpu::set_user_space(value) };
     }
 
+    #[cold]
     fn release_fp(&self, thread: TcbRef) {
-        self.fetch_fp(thread);
+        for (core, own) in self.own.iter().enumerate().filter(|(_, own)| own.fp.is_owner(thread)) {
+            if core == cores::number() {
+                own.fp.release();
+            } else {
+                self.ask(core, Request::ReleaseFp);
+            }
+        }
     }
 
     fn thread_changed(&self, _thread: TcbRef) {
@@ -308,22 +308,15 @@ impl Platform for Hardware {
     }
 
     fn unmask_irq(&self, core: usize, irq: u32) {
-        if !self.is_done_by(core, irq, self.gic.is_banked(), Request::Unmask(irq)) {
-            self.gic.unmask(core, irq);
-        }
+        self.change_irq(core, irq, Request::Unmask(irq));
     }
 
     fn mask_irq(&self, core: usize, irq: u32) {
-        if !self.is_done_by(core, irq, self.gic.is_banked(), Request::Mask(irq)) {
-            self.gic.mask(core, irq);
-        }
+        self.change_irq(core, irq, Request::Mask(irq));
     }
 
     fn set_irq_trigger(&self, core: usize, irq: u32, edge: bool) {
-        let request = if edge { Request::Edge(irq) } else { Request::Level(irq) };
-        if !self.is_done_by(core, irq, self.gic.is_banked(), request) {
-            self.gic.set_edge_triggered(core, irq, edge);
-        }
+        self.change_irq(core, irq, if edge { Request::Edge(irq) } else { Request::Level(irq) });
     }
 
     fn route_irq(&self, irq: u32, core: usize) {
@@ -331,9 +324,7 @@ impl Platform for Hardware {
     }
 
     fn release_irq(&self, core: usize, irq: u32) {
-        if !self.is_done_by(core, irq, true, Request::Release(irq)) {
-            self.gic.release(irq);
-        }
+        self.change_irq(core, irq, Request::Release(irq));
     }
 
     fn hold_irq(&self, irq: u32) {

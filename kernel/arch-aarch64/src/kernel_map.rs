@@ -1,6 +1,6 @@
-//! The kernel's own translation tables after boot.s made the first ones; user tables are the core's.
+//! The kernel's own translation tables after entry.s made the first ones; user tables are the core's.
 //!
-//! Entries go from invalid to valid only, but for [`KernelMap::forget_device_tree`], so no break-before-make is needed.
+//! Entries go from invalid to valid only, but for [`KernelMap::forget`], so no break-before-make is needed.
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -84,30 +84,14 @@ impl KernelMap {
         Ok(unsafe { Registers::new(base as usize, physical.size() as usize) })
     }
 
-    /// Unmaps a page of the image.
+    /// Unmaps pages of the image, or of the window through which boot code read the device tree.
     ///
     /// # Safety
-    /// Nothing uses the page, now or later.
-    #[cfg(feature = "smp")]
-    pub(crate) unsafe fn forget_page(&mut self, address: u64) {
-        if let Ok(slot) = self.slot(address, 3) {
-            // SAFETY: an entry of the image's table; by the caller nobody uses what it maps.
-            unsafe { slot.write_volatile(0) };
-        }
-        cpu::dsb_ishst();
-        cpu::invalidate_tlbs();
-        cpu::dsb_ish();
-        cpu::isb();
-    }
-
-    /// Removes the window through which boot code read the device tree.
-    ///
-    /// # Safety
-    /// No reference into that window is alive.
-    pub(crate) unsafe fn forget_device_tree(&mut self) {
-        for page in 0..512 {
-            if let Ok(slot) = self.slot(layout::DEVICE_TREE_BASE + page * PAGE_SIZE, 3) {
-                // SAFETY: an entry of the window's own table; by the caller nobody uses what it maps.
+    /// Nothing uses these pages, now or later; no reference into them is alive.
+    pub(crate) unsafe fn forget(&mut self, address: u64, pages: u64) {
+        for page in 0..pages {
+            if let Ok(slot) = self.slot(address + page * PAGE_SIZE, 3) {
+                // SAFETY: an entry of a table of the kernel; by the caller nobody uses what it maps.
                 unsafe { slot.write_volatile(0) };
             }
         }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use hybrid_abi::cap_tag;
 use hybrid_kernel_core::latency::Request;
 
-use crate::console::say;
+use crate::console::{Hex, say};
 use crate::cpu;
 
 /// Why the kernel was entered.
@@ -102,15 +102,10 @@ pub(crate) fn polled(must_stop: bool) {
     if must_stop {
         STOPPED.store(length(), Relaxed);
     } else {
-        record();
+        leave();
         POINTS.store(1, Relaxed);
         BEGIN.store(cpu::event_count() as u32, Relaxed);
     }
-}
-
-/// The kernel is left, or waits.
-pub(crate) fn leave() {
-    record();
 }
 
 /// Instructions of the stretch so far.
@@ -118,30 +113,22 @@ fn length() -> u32 {
     (cpu::event_count() as u32).wrapping_sub(BEGIN.load(Relaxed))
 }
 
-fn record() {
+/// The kernel is left, or waits; or a stretch ends at a preemption point.
+pub(crate) fn leave() {
     let length = length();
     let key = CAUSE.load(Relaxed);
-    let mut shortest = &TABLE[0];
-    for entry in &TABLE {
-        let found = entry.key.load(Relaxed);
-        if found == key || found == 0 {
-            shortest = entry;
-            break;
-        }
-        if entry.longest.load(Relaxed) < shortest.longest.load(Relaxed) {
-            shortest = entry;
-        }
+    let is_own = |entry: &&Entry| [key, 0].contains(&entry.key.load(Relaxed));
+    let shortest = || TABLE.iter().min_by_key(|entry| entry.longest.load(Relaxed));
+    let Some(entry) = TABLE.iter().find(is_own).or_else(shortest) else { return };
+    if entry.key.swap(key, Relaxed) != key {
+        entry.longest.store(0, Relaxed);
+        entry.count.store(0, Relaxed);
     }
-    if shortest.key.swap(key, Relaxed) != key {
-        shortest.longest.store(0, Relaxed);
-        shortest.count.store(0, Relaxed);
-    }
-    shortest.count.fetch_add(1, Relaxed);
-    if shortest.longest.load(Relaxed) < length {
-        shortest.longest.store(length, Relaxed);
-        shortest.points.store(POINTS.load(Relaxed), Relaxed);
+    entry.count.fetch_add(1, Relaxed);
+    if entry.longest.fetch_max(length, Relaxed) < length {
+        entry.points.store(POINTS.load(Relaxed), Relaxed);
         let stopped = STOPPED.load(Relaxed);
-        shortest.rest.store(if stopped == 0 { 0 } else { length - stopped }, Relaxed);
+        entry.rest.store(if stopped == 0 { 0 } else { length - stopped }, Relaxed);
     }
 }
 
@@ -149,9 +136,10 @@ fn record() {
 /// hexadecimal.
 pub(crate) fn report() {
     for entry in TABLE.iter().filter(|entry| entry.key.load(Relaxed) != 0) {
-        let (longest, count) = (entry.longest.load(Relaxed), entry.count.load(Relaxed));
-        let (points, rest) = (entry.points.load(Relaxed), entry.rest.load(Relaxed));
-        say!("latency: {longest} {count} {points} {rest} {:016x}", entry.key.load(Relaxed));
+        let number = |part: &AtomicU32| u64::from(part.load(Relaxed));
+        let (longest, count) = (number(&entry.longest), number(&entry.count));
+        let (points, rest) = (number(&entry.points), number(&entry.rest));
+        say!("latency: ", longest, " ", count, " ", points, " ", rest, " ", Hex(entry.key.load(Relaxed)));
     }
 }
 

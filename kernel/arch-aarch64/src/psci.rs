@@ -9,12 +9,7 @@ static CONDUIT: AtomicU8 = AtomicU8::new(NONE);
 
 /// Remembers how firmware is called.
 pub(crate) fn set_conduit(conduit: Option<PsciConduit>) {
-    let code = match conduit {
-        None => NONE,
-        Some(PsciConduit::Hvc) => HVC,
-        Some(PsciConduit::Smc) => SMC,
-    };
-    CONDUIT.store(code, Ordering::Relaxed);
+    CONDUIT.store(conduit.map_or(NONE, |conduit| conduit as u8), Ordering::Relaxed);
 }
 
 /// Powers the machine off. Returns only where firmware cannot.
@@ -42,8 +37,8 @@ fn call(function: u64, first: u64, second: u64) -> u64 {
 }
 
 const NONE: u8 = 0;
-const HVC: u8 = 1;
-const SMC: u8 = 2;
+const HVC: u8 = PsciConduit::Hvc as u8;
+const SMC: u8 = PsciConduit::Smc as u8;
 // Arm PSCI (DEN 0022) §5.9, §5.10, §5.6, §5.2.2.
 const SYSTEM_OFF: u64 = 0x8400_0008;
 const SYSTEM_RESET: u64 = 0x8400_0009;

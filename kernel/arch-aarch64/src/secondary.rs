@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use hybrid_kernel_core::kernel::Kernel;
 
-use crate::console::say;
+use crate::console::{Hex, say};
 use crate::cores::CORES;
 use crate::device_tree::{EnableMethod, Machine, Processor, REGIONS_MAX};
 use crate::hardware::Hardware;
@@ -44,13 +44,13 @@ pub(crate) fn start_all(
     for core in machine.cpus.iter().flatten().filter(|core| core.affinity != own) {
         let Some(stack) = stacks.next() else { break };
         let redistributor = redistributors.iter().flatten().find(|(affinity, _)| *affinity == core.affinity);
-        kernel.platform().expect_core(count, core.affinity, redistributor.map(|(_, registers)| *registers));
+        kernel.platform().expect_core(count, redistributor.map(|(_, registers)| *registers));
         ATTEMPTS[stack].number.store(count, Ordering::Relaxed);
         ATTEMPTS[stack].state.store(ASKED, Ordering::Release);
         let result = ask(map, machine, mapped, core, stack).and_then(|()| wait_for(stack));
         match result {
             Ok(()) => count += 1,
-            Err(reason) => say!("  core {:#x} is left out: {reason}", core.affinity),
+            Err(reason) => say!("  core ", Hex(core.affinity), " is left out: ", reason),
         }
     }
     count
@@ -155,7 +155,7 @@ fn forget_guard_pages(map: &mut KernelMap) {
     for stack in 0..STACKS as u64 {
         let guard = (&raw const secondary_stacks).addr() as u64 + stack * SECONDARY_STACK;
         // SAFETY: the page below a stack that nobody uses yet.
-        unsafe { map.forget_page(guard) };
+        unsafe { map.forget(guard, 1) };
     }
 }
 

@@ -1,22 +1,22 @@
 //! The boot core's way from entry.s to user space; runs once and answers each failure with one sentence.
 
 use hybrid_abi::limits::ROOT_CNODE_BITS;
-use hybrid_kernel_core::boot::BootParameters;
+use hybrid_kernel_core::boot::{BootError, BootParameters};
 use hybrid_kernel_core::kernel::Kernel;
 use hybrid_kernel_core::platform::{CacheOperation, PhysRange};
 
-use crate::console::{self, say};
+use crate::console::{self, Hex, say};
 use crate::cores::{self, CORES};
 use crate::descriptor::KernelPage;
-use crate::device_tree::{self, CPUS_MAX, DeviceTree, Machine, MachineError, REGIONS_MAX};
+use crate::device_tree::{CPUS_MAX, DeviceTree, Machine, MachineError, PsciConduit, REGIONS_MAX};
 use crate::elf::Executable;
 use crate::gic::{self, Gic};
 use crate::hardware::Hardware;
 use crate::kernel_map::{KernelMap, OutOfTables};
 use crate::layout::{self, PAGE_SIZE, direct};
-use crate::memory::MemoryPlan;
+use crate::memory::{MemoryPlan, interrupt_controller};
 use crate::panic::stop;
-use crate::regions::{Full, Range, RegionSet};
+use crate::regions::{Range, RegionSet};
 use crate::registers::Registers;
 use crate::{cache, cpu, psci, run};
 
@@ -28,24 +28,23 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     // SAFETY: called once, with what entry.s found.
     let mut map = unsafe { KernelMap::take(image) };
     let tree_bytes = read_device_tree(&mut map, device_tree);
-    let tree =
-        DeviceTree::try_new(tree_bytes).unwrap_or_else(|error| stop(format_args!("{}", MachineError::Blob(error))));
-    start_console(&mut map, &tree);
-    let machine = Machine::try_from_tree(&tree).unwrap_or_else(|error| stop(format_args!("{error}")));
+    let tree = usable(DeviceTree::try_new(tree_bytes));
+    let (console, machine) = Machine::read(&tree);
+    start_console(&mut map, console);
+    let machine = usable(machine);
     psci::set_conduit(machine.psci);
     check_processor();
     let (gic, redistributors) = start_gic(&mut map, &machine);
-    say_hello(&machine, &gic, entry_level);
+    say_hello(&machine, entry_level);
 
     let tree_range = Range::of_size(device_tree, tree.used_size() as u64);
-    let memory = MemoryPlan::new(&machine, map.image(), tree_range)
-        .unwrap_or_else(|Full| stop(format_args!("memory is in too many pieces")));
+    let memory = usable(MemoryPlan::new(&machine, map.image(), tree_range).map_err(MachineError::from));
     if !memory.mapped.contains(&tree_range) {
-        stop(format_args!("the device tree is not in memory"));
+        stop!("the device tree is not in memory");
     }
     map_memory(&mut map, &memory.mapped);
     // SAFETY: `tree` and `tree_bytes` are not used below.
-    unsafe { map.forget_device_tree() };
+    unsafe { map.forget(layout::DEVICE_TREE_BASE, DEVICE_TREE_WINDOW / PAGE_SIZE) };
 
     let image = load_root_task(&machine, &memory);
     // SAFETY: all of `mapped` is in the direct map now and holds no Rust object; `empty_space` is from entry.s.
@@ -53,33 +52,44 @@ extern "C" fn kernel_start(device_tree: u64, image: u64, entry_level: u64, empty
     // SAFETY: called once.
     let kernel = unsafe { run::install(Kernel::new(hardware)) };
     #[cfg(feature = "smp")]
-    let cores = start_others(kernel, &mut map, &machine, &memory.mapped, &redistributors);
+    let cores = crate::secondary::start_all(kernel, &mut map, &machine, &memory.mapped, &redistributors);
     #[cfg(not(feature = "smp"))]
     let (cores, _) = (1, redistributors);
+    if CORES > 1 {
+        say!("  ", cores as u64, " of ", machine.cpu_count.max(1) as u64, " cores in use");
+    }
     let first = boot(kernel, &machine, memory.reserved, &image, tree_range, cores);
     // SAFETY: installed and booted.
     unsafe { run::leave_to_user(first) }
 }
 
+fn usable<T>(result: Result<T, MachineError>) -> T {
+    result.unwrap_or_else(|error| stop!(error.sentence()))
+}
+
+fn with_tables<T>(result: Result<T, OutOfTables>) -> T {
+    result.unwrap_or_else(|OutOfTables| stop!("memory or devices are in too many pieces for the kernel's tables"))
+}
+
 fn read_device_tree(map: &mut KernelMap, physical: u64) -> &'static [u8] {
     if physical == 0 || !physical.is_multiple_of(8) || physical >= layout::DIRECT_SIZE {
-        stop(format_args!("x0 does not point to a device tree"));
+        stop!(MachineError::Magic.sentence());
     }
     let offset = physical % PAGE_SIZE;
     let window = layout::DEVICE_TREE_BASE;
     let map_up_to = |map: &mut KernelMap, from: u64, to: u64| {
         let range = Range { start: physical - offset + from, end: physical - offset + to };
         // SAFETY: the window is unused; nobody writes the device tree while boot code reads it.
-        unsafe { map.map(window + from, range, KernelPage::ReadOnly) }.unwrap_or_else(|OutOfTables| no_tables());
+        with_tables(unsafe { map.map(window + from, range, KernelPage::ReadOnly) });
     };
     map_up_to(map, 0, PAGE_SIZE);
     let head = core::ptr::with_exposed_provenance((window + offset) as usize);
     // SAFETY: 8 bytes of the page just mapped; `physical` is 8-byte aligned, so they do not reach over its end.
     let head: &[u8] = unsafe { core::slice::from_raw_parts(head, 8) };
-    let size = DeviceTree::total_size(head).unwrap_or_else(|error| stop(format_args!("{}", MachineError::Blob(error))));
+    let size = usable(DeviceTree::total_size(head));
     let end = (offset + u64::from(size)).next_multiple_of(PAGE_SIZE);
     if end > DEVICE_TREE_WINDOW {
-        stop(format_args!("the device tree is larger than 2 MiB"));
+        stop!("the device tree is larger than 2 MiB");
     }
     map_up_to(map, PAGE_SIZE, end);
     let bytes = core::ptr::with_exposed_provenance((window + offset) as usize);
@@ -87,8 +97,8 @@ fn read_device_tree(map: &mut KernelMap, physical: u64) -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(bytes, size as usize) }
 }
 
-fn start_console(map: &mut KernelMap, tree: &DeviceTree<'_>) {
-    let Some(address) = device_tree::find_console(tree) else { return };
+fn start_console(map: &mut KernelMap, address: Option<u64>) {
+    let Some(address) = address else { return };
     // SAFETY: the device tree says that a PL011 is there.
     let registers = unsafe { map.map_device(Range::of_size(address, PAGE_SIZE)) };
     if let Ok(registers) = registers {
@@ -104,10 +114,10 @@ pub(crate) fn has_wide_asids() -> bool {
 
 fn check_processor() {
     if !has_wide_asids() {
-        stop(format_args!("this processor has no 16-bit ASIDs"));
+        stop!("this processor has no 16-bit ASIDs");
     }
     if cpu::counter_frequency() < COUNTER_HZ_MIN {
-        stop(format_args!("firmware did not set the counter's frequency to 1 MHz or more (CNTFRQ_EL0)"));
+        stop!("firmware did not set the counter's frequency to 1 MHz or more (CNTFRQ_EL0)");
     }
 }
 
@@ -115,46 +125,30 @@ fn check_processor() {
 pub(crate) type Redistributors = [Option<(u64, Registers)>; CPUS_MAX];
 
 fn start_gic(map: &mut KernelMap, machine: &Machine) -> (Gic, Redistributors) {
+    let [distributor, cores] = interrupt_controller(&machine.gic);
+    let distributor = map_registers(map, distributor);
     let mut found = [None; CPUS_MAX];
-    let gic = match machine.gic {
-        device_tree::Gic::V2 { distributor, cpu_interface } => Gic::v2(
-            map_registers(map, Range::of_size(distributor.start, PAGE_SIZE)),
-            map_registers(map, Range::of_size(cpu_interface.start, PAGE_SIZE)),
-        ),
-        device_tree::Gic::V3 { distributor, redistributors } => {
-            let distributor = map_registers(map, Range::of_size(distributor.start, 0x1_0000));
-            let own = find_redistributors(map, machine, redistributors, &mut found)
-                .unwrap_or_else(|| stop(format_args!("this core has no GICv3 redistributor")));
-            let gic = Gic::v3(distributor, own);
-            gic.unwrap_or_else(|| stop(format_args!("firmware keeps the GICv3 system registers from EL1")))
-        }
+    let gic = if machine.gic.is_v3 {
+        let own = find_redistributors(map, machine, &mut found);
+        Gic::v3(distributor, own.unwrap_or_else(|| stop!("this core has no GICv3 redistributor")))
+    } else {
+        Gic::v2(distributor, map_registers(map, cores))
     };
-    (gic, found)
+    (gic.unwrap_or_else(|| stop!("firmware keeps the GICv3 system registers from EL1")), found)
 }
 
 /// Finds this core's redistributor and, if there are to be more cores, those of the others.
-fn find_redistributors(
-    map: &mut KernelMap,
-    machine: &Machine,
-    region: Range,
-    found: &mut Redistributors,
-) -> Option<Registers> {
-    let mut others = machine.cpus.iter().flatten().filter(|_| CORES > 1).count();
-    let mut own = None;
-    let mut start = region.start;
-    while (own.is_none() || others > 0) && start + 0x2_0000 <= region.end {
+fn find_redistributors(map: &mut KernelMap, machine: &Machine, found: &mut Redistributors) -> Option<Registers> {
+    let region = machine.gic.cores;
+    let (mut own, mut start) = (None, region.start);
+    while (CORES > 1 || own.is_none()) && start + 0x2_0000 <= region.end {
         // SAFETY: the device tree says that these are the interrupt controller's registers; LPIs are never set up.
-        let registers = unsafe { map.map_device(Range::of_size(start, 0x2_0000)) }.ok()?;
+        let Ok(registers) = (unsafe { map.map_device(Range::of_size(start, 0x2_0000)) }) else { break };
         let (is_own, stride) = gic::inspect_redistributor(&registers, cpu::affinity());
-        if is_own {
-            own = Some(registers);
-        }
-        for (place, core) in found.iter_mut().zip(&machine.cpus).filter(|_| CORES > 1) {
-            if let Some(core) = core
-                && gic::inspect_redistributor(&registers, core.affinity).0
-            {
+        own = if is_own { Some(registers) } else { own };
+        for (place, core) in found.iter_mut().zip(machine.cpus.iter().flatten()) {
+            if gic::inspect_redistributor(&registers, core.affinity).0 {
                 *place = Some((core.affinity, registers));
-                others -= 1;
             }
         }
         let Some(stride) = stride else { break };
@@ -165,32 +159,28 @@ fn find_redistributors(
 
 fn map_registers(map: &mut KernelMap, range: Range) -> Registers {
     // SAFETY: the device tree says that these are the interrupt controller's registers; ITS and its DMA are never touched.
-    unsafe { map.map_device(range) }.unwrap_or_else(|OutOfTables| no_tables())
+    with_tables(unsafe { map.map_device(range) })
 }
 
-fn say_hello(machine: &Machine, gic: &Gic, entry_level: u64) {
-    let pieces = machine.memory.as_slice().len();
-    say!("HybridOS kernel {}", env!("CARGO_PKG_VERSION"));
-    say!(
-        "  core {:#x} (MIDR {:#010x}){}, entered at EL{entry_level}, GICv{}, PSCI {}",
-        cpu::affinity() & 0xff_00ff_ffff,
-        cpu::main_id(),
-        if CORES == 1 && machine.cpu_count > 1 { ", the only one in use" } else { "" },
-        gic.version(),
-        match machine.psci {
-            Some(device_tree::PsciConduit::Hvc) => "by HVC",
-            Some(device_tree::PsciConduit::Smc) => "by SMC",
-            None => "none",
-        }
-    );
-    say!("  memory {} MiB in {pieces} piece{}", machine.memory.size() >> 20, if pieces == 1 { "" } else { "s" });
+fn say_hello(machine: &Machine, entry_level: u64) {
+    let pieces = machine.memory.as_slice().len() as u64;
+    let alone = if CORES == 1 && machine.cpu_count > 1 { ", the only one in use" } else { "" };
+    let gic = if machine.gic.is_v3 { ", GICv3" } else { ", GICv2" };
+    let psci = match machine.psci {
+        Some(PsciConduit::Hvc) => ", PSCI by HVC",
+        Some(PsciConduit::Smc) => ", PSCI by SMC",
+        None => ", PSCI none",
+    };
+    say!("HybridOS kernel ", env!("CARGO_PKG_VERSION"));
+    let (core, kind) = (Hex(cpu::affinity() & 0xff_00ff_ffff), Hex(cpu::main_id()));
+    say!("  core ", core, " (MIDR ", kind, ")", alone, ", entered at EL", entry_level, gic, psci);
+    say!("  memory ", machine.memory.size() >> 20, " MiB in ", pieces, if pieces == 1 { " piece" } else { " pieces" });
 }
 
 fn map_memory(map: &mut KernelMap, mapped: &RegionSet<REGIONS_MAX>) {
     for range in mapped.as_slice() {
         // SAFETY: the direct map is empty; the kernel image, where Rust's own objects are, is not in `mapped`.
-        unsafe { map.map(layout::DIRECT_BASE + range.start, *range, KernelPage::Normal) }
-            .unwrap_or_else(|OutOfTables| no_tables());
+        with_tables(unsafe { map.map(layout::DIRECT_BASE + range.start, *range, KernelPage::Normal) });
     }
 }
 
@@ -202,24 +192,22 @@ struct RootTask {
 }
 
 fn load_root_task(machine: &Machine, memory: &MemoryPlan) -> RootTask {
-    let Some(initrd) = machine.initrd else {
-        stop(format_args!("no root task: the machine was started without an initrd"))
-    };
+    let Some(initrd) = machine.initrd else { stop!("no root task: the machine was started without an initrd") };
     if !memory.mapped.contains(&initrd) {
-        stop(format_args!("the initrd is not in memory, or not in a part that can be used"));
+        stop!("the initrd is not in memory, or not in a part that can be used");
     }
     let bytes = core::ptr::with_exposed_provenance(direct(initrd.start));
     // SAFETY: in the direct map, and nobody writes there before user space runs.
     let bytes: &[u8] = unsafe { core::slice::from_raw_parts(bytes, initrd.size() as usize) };
     let file = Executable::try_new(bytes, hybrid_abi::vm::USER_TOP + 1);
-    let file = file.unwrap_or_else(|error| stop(format_args!("the initrd is no root task: {error}")));
+    let file = file.unwrap_or_else(|error| stop!("the initrd is no root task: ", error.sentence()));
     let size = file.end - file.start;
     let Some(start) = memory.free.clone().take_from_end(size, PAGE_SIZE) else {
-        stop(format_args!("the root task needs {} KiB in one piece, and there is no such piece", size >> 10))
+        stop!("the root task needs ", size >> 10, " KiB in one piece, and there is no such piece")
     };
     // SAFETY: `start` was free memory of that size in the direct map, and is nobody else's now.
     unsafe { copy_segments(&file, start, size) };
-    say!("  root task {} KiB at {:#x}, entry {:#x}", size >> 10, file.start, file.entry);
+    say!("  root task ", size >> 10, " KiB at ", Hex(file.start), ", entry ", Hex(file.entry));
     RootTask { physical: Range::of_size(start, size), address: file.start, entry: file.entry }
 }
 
@@ -240,19 +228,6 @@ unsafe fn copy_segments(file: &Executable<'_>, start: u64, size: u64) {
     }
 }
 
-#[cfg(feature = "smp")]
-fn start_others(
-    kernel: &Kernel<Hardware>,
-    map: &mut KernelMap,
-    machine: &Machine,
-    mapped: &RegionSet<REGIONS_MAX>,
-    redistributors: &Redistributors,
-) -> usize {
-    let count = crate::secondary::start_all(kernel, map, machine, mapped, redistributors);
-    say!("  {count} of {} cores in use", machine.cpu_count.max(1));
-    count
-}
-
 fn boot(
     kernel: &Kernel<Hardware>,
     machine: &Machine,
@@ -261,9 +236,7 @@ fn boot(
     tree: Range,
     cores: usize,
 ) -> Option<hybrid_kernel_core::object::TcbRef> {
-    if reserved.insert(image.physical).is_err() {
-        stop(format_args!("memory is in too many pieces"));
-    }
+    usable(reserved.insert(image.physical).map_err(MachineError::from));
     let mut ram = [PhysRange::default(); REGIONS_MAX];
     let mut used = [PhysRange::default(); REGIONS_MAX];
     let result = kernel.boot(&BootParameters {
@@ -278,9 +251,16 @@ fn boot(
         cores,
         root_cnode_bits: machine.root_cnode_bits.unwrap_or(ROOT_CNODE_BITS),
     });
-    let first = result.unwrap_or_else(|error| stop(format_args!("the kernel's objects do not fit: {error:?}")));
+    let first = result.unwrap_or_else(|error| {
+        stop!(match error {
+            BootError::TooLittleMemory => "there is no piece of memory for the root task's objects",
+            BootError::BadImage => "the root task is too large, or has a bad address",
+            BootError::BadMemoryMap => "the device tree's memory ranges contradict each other",
+        })
+    });
     if kernel.lost_memory() > 0 {
-        say!("  {} KiB are not used: memory is in more than 230 pieces", kernel.lost_memory().div_ceil(1024));
+        let lost = kernel.lost_memory().div_ceil(1024);
+        say!("  ", lost, " KiB are not used: memory is in more than 230 pieces");
     }
     first
 }
@@ -291,10 +271,6 @@ fn as_phys<'a>(set: &RegionSet<REGIONS_MAX>, place: &'a mut [PhysRange; REGIONS_
         *to = PhysRange { start: from.start, end: from.end };
     }
     &place[..ranges.len()]
-}
-
-fn no_tables() -> ! {
-    stop(format_args!("memory or devices are in too many pieces for the kernel's tables"))
 }
 
 const DEVICE_TREE_WINDOW: u64 = 0x20_0000;

@@ -19,7 +19,7 @@
     b       kernel_exception
     .endm
 
-    .section .text.entry, "ax"
+    .section .text.vectors, "ax"
     .balign 2048
 exception_vectors:
     unexpected 0
@@ -40,6 +40,8 @@ exception_vectors:
     unexpected 15
 
     // Saves all user registers but the restart address. Leaves x0 to x7 as they are, x10 = ELR_EL1, SP = context.
+    .section .text.entry, "ax"
+
     .macro  save_user
     stp     x0, x1, [sp, #0]
     stp     x2, x3, [sp, #16]

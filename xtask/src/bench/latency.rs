@@ -129,7 +129,7 @@ fn parse(line: &str, program: &'static str) -> Option<(u64, Stretch)> {
     let runs = words.next()?.parse().ok()?;
     let is_cut = words.next()? == "1";
     let rest = words.next()?.parse().ok()?;
-    let key = u64::from_str_radix(words.next()?, 16).ok()?;
+    let key = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
     Some((key, Stretch { instructions: counted.checked_add(VECTOR)?, runs, is_cut, rest, program }))
 }
 
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn parse_reads_what_the_kernel_prints() {
-        let (key, stretch) = parse("68219 303 1 0 01010a0000000012", "x").expect("it is a count");
+        let (key, stretch) = parse("68219 303 1 0 0x01010a0000000012", "x").expect("it is a count");
         assert_eq!((stretch.instructions, stretch.runs, stretch.is_cut), (68_294, 303, true));
         assert_eq!(cause(key), "Call on CNode, Revoke");
         assert!(parse("68219 303", "x").is_none());

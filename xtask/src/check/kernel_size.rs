@@ -6,11 +6,10 @@ use anyhow::{Context, Result};
 
 /// Lines of the whole kernel, and of its unsafe half, must stay below these. The first is what the kernel has now; its goal is
 /// 10,000 (KNOWN-PROBLEMS.md).
-const LINES_END: usize = 11_300;
-const ARCH_LINES_END: usize = 3_000;
-/// Bytes of the Image file that is shipped: for one core, and for several (whose goal is the same 128 KiB).
-const IMAGE_MAX: u64 = 128 << 10;
-const IMAGE_SMP_MAX: u64 = 140 << 10;
+const LINES_END: usize = 10_700;
+const ARCH_LINES_END: usize = 1_900;
+/// Bytes of the Image file that is shipped, for one core and for several, must stay below this.
+const IMAGE_END: u64 = 128 << 10;
 const ARCH: &str = "kernel/arch-aarch64/";
 
 /// Counts lines with code: no blank ones, no comments, no tests.
@@ -54,10 +53,9 @@ pub(crate) fn image() -> Result<Vec<String>> {
             Recipe { folder, root: Root::None, board: String::new(), kernel_features, has_kernel_defaults: true };
         let image = build::image(&recipe)?.join("Image");
         let size = image.metadata().with_context(|| format!("cannot read {}", image.display()))?.len();
-        let most = if features.is_empty() { IMAGE_MAX } else { IMAGE_SMP_MAX };
-        if size > most {
+        if size >= IMAGE_END {
             problems.push(format!(
-                "the kernel's Image with features {features:?} has {size} bytes, and may have {most}; `llvm-nm --size-sort` \
+                "the kernel's Image with features {features:?} has {size} bytes, and must stay below {IMAGE_END}; `llvm-nm --size-sort` \
                  on kernel.elf beside it shows what is large"
             ));
         }

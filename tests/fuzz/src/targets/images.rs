@@ -1,8 +1,8 @@
 //! What the boot reads: programs and device trees.
 
 use hybrid_capgraph::Program;
-use hybrid_kernel_arch::device_tree::{DeviceTree, Machine, find_console};
-use hybrid_kernel_arch::elf::Executable;
+use hybrid_kernel_machine::device_tree::{DeviceTree, Machine};
+use hybrid_kernel_machine::elf::Executable;
 
 /// First address that user space may not have.
 const USER_END: u64 = 1 << 47;
@@ -39,8 +39,8 @@ pub fn target_kernel_elf(data: &[u8]) {
 /// The kernel's device-tree reader: ranges come sorted, page aligned, and not empty.
 pub fn target_device_tree(data: &[u8]) {
     let Ok(tree) = DeviceTree::try_new(data) else { return };
-    let _ = (find_console(&tree), tree.reservations().take(1000).count(), tree.nodes().count());
-    let Ok(machine) = Machine::try_from_tree(&tree) else { return };
+    let _ = (tree.reservations().take(1000).count(), tree.nodes().count());
+    let Ok(machine) = Machine::read(&tree).1 else { return };
     for set in [&machine.memory, &machine.reserved] {
         let ranges = set.as_slice();
         assert!(ranges.iter().all(|range| !range.is_empty() && (range.start | range.end) % PAGE == 0), "{ranges:x?}");
@@ -59,7 +59,7 @@ pub(super) fn is_executable(data: &[u8]) -> bool {
 }
 
 pub(super) fn is_machine(data: &[u8]) -> bool {
-    DeviceTree::try_new(data).is_ok_and(|tree| Machine::try_from_tree(&tree).is_ok())
+    DeviceTree::try_new(data).is_ok_and(|tree| Machine::read(&tree).1.is_ok())
 }
 
 pub(super) fn programs() -> Vec<Vec<u8>> {

@@ -70,16 +70,11 @@ pub struct RegionSet<const N: usize> {
 
 impl<const N: usize> Default for RegionSet<N> {
     fn default() -> Self {
-        Self::new()
+        Self { ranges: [Range { start: 0, end: 0 }; N], count: 0 }
     }
 }
 
 impl<const N: usize> RegionSet<N> {
-    /// The empty set.
-    pub const fn new() -> Self {
-        Self { ranges: [Range { start: 0, end: 0 }; N], count: 0 }
-    }
-
     /// The ranges, ascending.
     pub fn as_slice(&self) -> &[Range] {
         self.ranges.get(..self.count).unwrap_or(&[])
@@ -103,21 +98,13 @@ impl<const N: usize> RegionSet<N> {
         if new.is_empty() {
             return Ok(());
         }
-        let mut merged = new;
-        let mut result = Self::new();
-        for own in self.as_slice() {
-            if own.end < new.start || own.start > new.end {
-                continue;
-            }
-            merged = Range { start: merged.start.min(own.start), end: merged.end.max(own.end) };
-        }
-        let below = self.as_slice().iter().filter(|own| own.end < new.start);
-        let above = self.as_slice().iter().filter(|own| own.start > new.end);
-        for range in below.chain(core::iter::once(&merged)).chain(above) {
-            result.append(*range)?;
-        }
-        *self = result;
-        Ok(())
+        let touching = |own: &&Range| own.end >= new.start && own.start <= new.end;
+        let merged = self
+            .as_slice()
+            .iter()
+            .filter(touching)
+            .fold(new, |sum, own| Range { start: sum.start.min(own.start), end: sum.end.max(own.end) });
+        self.replace(|own| own.end < new.start, [merged, Range::default()], |own| own.start > new.end)
     }
 
     /// Removes a range.
@@ -128,15 +115,26 @@ impl<const N: usize> RegionSet<N> {
         if hole.is_empty() {
             return Ok(());
         }
-        let mut result = Self::new();
-        for own in self.as_slice() {
-            let below = Range { start: own.start, end: own.end.min(hole.start) };
-            let above = Range { start: own.start.max(hole.end), end: own.end };
-            for part in [below, above] {
-                if !part.is_empty() {
-                    result.append(part)?;
-                }
-            }
+        let is_cut = |own: &&Range| own.start < hole.end && own.end > hole.start;
+        let (first, last) = (self.as_slice().iter().find(is_cut), self.as_slice().iter().rfind(is_cut));
+        let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
+        let rest = [Range { start: first.start, end: hole.start }, Range { start: hole.end, end: last.end }];
+        self.replace(|own| own.end <= hole.start, rest, |own| own.start >= hole.end)
+    }
+
+    /// Keeps the ranges that are `below` and `above`, with `between` (as far as it is not empty) instead of what is between them.
+    fn replace(
+        &mut self,
+        below: impl Fn(&Range) -> bool,
+        between: [Range; 2],
+        above: impl Fn(&Range) -> bool,
+    ) -> Result<(), Full> {
+        let mut result = Self::default();
+        let own = || self.as_slice().iter();
+        let between = between.iter().filter(|range| !range.is_empty());
+        for range in own().filter(|range| below(range)).chain(between).chain(own().filter(|range| above(range))) {
+            *result.ranges.get_mut(result.count).ok_or(Full)? = *range;
+            result.count += 1;
         }
         *self = result;
         Ok(())
@@ -156,12 +154,6 @@ impl<const N: usize> RegionSet<N> {
         self.remove(Range::of_size(start, size)).ok()?;
         Some(start)
     }
-
-    fn append(&mut self, range: Range) -> Result<(), Full> {
-        *self.ranges.get_mut(self.count).ok_or(Full)? = range;
-        self.count += 1;
-        Ok(())
-    }
 }
 
 const PAGE: u64 = 4096;
@@ -172,7 +164,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn set(ranges: &[(u64, u64)]) -> RegionSet<8> {
-        let mut set = RegionSet::new();
+        let mut set = RegionSet::default();
         for &(start, end) in ranges {
             set.insert(Range { start, end }).unwrap();
         }
@@ -186,7 +178,7 @@ mod tests {
 
     #[test]
     fn insert_into_full_set_reports_and_keeps() {
-        let mut set: RegionSet<1> = RegionSet::new();
+        let mut set: RegionSet<1> = RegionSet::default();
         set.insert(Range { start: 0, end: 1 }).unwrap();
         assert_eq!(set.insert(Range { start: 5, end: 6 }), Err(Full));
         assert_eq!(set.as_slice().len(), 1);
@@ -210,7 +202,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_sequence_equals_a_bitmap(steps in prop::collection::vec((any::<bool>(), 0u64..64, 0u64..64), 0..24)) {
-            let mut set: RegionSet<40> = RegionSet::new();
+            let mut set: RegionSet<40> = RegionSet::default();
             let mut map = [false; 64];
             for (add, a, b) in steps {
                 let range = Range { start: a.min(b), end: a.max(b) };

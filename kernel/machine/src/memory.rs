@@ -42,8 +42,8 @@ impl MemoryPlan {
         reserved.remove(initrd.shrunk_to_pages())?;
         reserved.insert(image)?;
         reserved.insert(tree)?;
-        for range in interrupt_controller(machine.gic) {
-            reserved.insert(range)?;
+        for range in interrupt_controller(&machine.gic) {
+            reserved.insert(range.grown_to_pages())?;
         }
         let mut free = without(&mapped, &reserved)?;
         free.remove(initrd.grown_to_pages())?;
@@ -59,18 +59,11 @@ fn without<const N: usize>(set: &RegionSet<N>, holes: &RegionSet<N>) -> Result<R
     Ok(rest)
 }
 
-/// The register pages that user space never gets (kernel-abi §10.6).
-fn interrupt_controller(gic: Gic) -> [Range; 2] {
-    match gic {
-        Gic::V2 { distributor, cpu_interface } => {
-            [Range::of_size(distributor.start, PAGE_SIZE), Range::of_size(cpu_interface.start, PAGE_SIZE)]
-        }
-        Gic::V3 { distributor, redistributors } => {
-            let size = redistributors.size().min(8 * 0x2_0000);
-            [Range::of_size(distributor.start, 0x1_0000), Range::of_size(redistributors.start, size)]
-        }
-    }
-    .map(|range| range.grown_to_pages())
+/// The interrupt controller's registers, which user space never gets (kernel-abi §10.6): distributor, and what belongs to the cores.
+pub fn interrupt_controller(gic: &Gic) -> [Range; 2] {
+    let (distributor, cores) =
+        if gic.is_v3 { (0x1_0000, gic.cores.size().min(8 * 0x2_0000)) } else { (PAGE_SIZE, PAGE_SIZE) };
+    [Range::of_size(gic.distributor.start, distributor), Range::of_size(gic.cores.start, cores)]
 }
 
 /// Beyond the direct map.
@@ -84,21 +77,18 @@ mod tests {
     const TREE: Range = Range { start: 0x4800_0000, end: 0x4800_1fa3 };
 
     fn machine() -> Machine {
-        let mut memory = RegionSet::new();
+        let mut memory = RegionSet::default();
         memory.insert(Range::of_size(0x4000_0000, 0x1000_0000)).unwrap();
         Machine {
             memory,
-            reserved: RegionSet::new(),
             initrd: Some(Range { start: 0x4400_0000, end: 0x4400_5123 }),
-            console: None,
-            gic: Gic::V2 {
+            gic: Gic {
+                is_v3: false,
                 distributor: Range::of_size(0x800_0000, 0x1_0000),
-                cpu_interface: Range::of_size(0x801_0000, 0x1_0000),
+                cores: Range::of_size(0x801_0000, 0x1_0000),
             },
-            psci: None,
             cpu_count: 1,
-            cpus: [None; crate::device_tree::CPUS_MAX],
-            root_cnode_bits: None,
+            ..Machine::default()
         }
     }
 

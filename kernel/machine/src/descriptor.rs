@@ -39,11 +39,6 @@ pub const fn as_table(descriptor: u64) -> Option<u64> {
     if descriptor & (VALID | TABLE_OR_PAGE) == VALID | TABLE_OR_PAGE { Some(descriptor & ADDRESS) } else { None }
 }
 
-/// Whether anything is mapped by this descriptor.
-pub const fn is_valid(descriptor: u64) -> bool {
-    descriptor & VALID != 0
-}
-
 /// Index into the table of `level` (0 to 3) for a virtual address.
 pub const fn index(virtual_address: u64, level: u32) -> usize {
     ((virtual_address >> shift(level)) & 511) as usize

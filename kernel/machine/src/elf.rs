@@ -2,8 +2,6 @@
 //!
 //! The file comes from whoever filled the initrd. Every offset is checked before use, and what is wrong is said in one sentence.
 
-use core::fmt;
-
 /// A checked static AArch64 executable.
 #[derive(Clone, Copy, Debug)]
 pub struct Executable<'a> {
@@ -28,35 +26,15 @@ pub struct Segment<'a> {
     pub size: u64,
 }
 
-/// Why a file cannot be the root task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ElfError {
-    /// Shorter than its headers say.
-    Truncated,
-    /// Does not start with the ELF magic number.
-    NotElf,
-    /// Not a little-endian 64-bit static AArch64 executable.
-    WrongKind,
-    /// Has no loadable segment.
-    Empty,
-    /// A segment's numbers contradict each other, overlap or leave the user's address range.
-    BadSegment,
-    /// The entry address is in no segment, or misaligned.
-    BadEntry,
-}
-
-impl fmt::Display for ElfError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Truncated => "the file is shorter than its headers say",
-            Self::NotElf => "the file is not an ELF file",
-            Self::WrongKind => "the file is not a static little-endian AArch64 executable",
-            Self::Empty => "the file has nothing to load",
-            Self::BadSegment => {
-                "a segment overlaps another one, contradicts itself or lies outside of the user's addresses"
-            }
-            Self::BadEntry => "the entry address is in no segment, or no multiple of 4",
-        })
+crate::sentences! {
+    /// Why a file cannot be the root task.
+    ElfError {
+        Truncated = "the file is shorter than its headers say",
+        NotElf = "the file is not an ELF file",
+        WrongKind = "the file is not a static little-endian AArch64 executable",
+        Empty = "the file has nothing to load",
+        BadSegment = "a segment is not above the one before it, contradicts itself or lies outside of the user's addresses",
+        BadEntry = "the entry address is in no segment, or no multiple of 4",
     }
 }
 
@@ -71,100 +49,81 @@ impl<'a> Executable<'a> {
         }
         let ident_is_right = bytes.get(4..7) == Some(&[CLASS_64, DATA_LITTLE_ENDIAN, VERSION]);
         // A position-independent executable that relocates itself runs where its headers say.
-        let has_type = matches!(u16_at(bytes, 16)?, TYPE_EXECUTABLE | TYPE_SHARED);
-        let kind_is_right = has_type && u16_at(bytes, 18)? == MACHINE_AARCH64;
-        if !ident_is_right || !kind_is_right || u16_at(bytes, 54)? != HEADER_SIZE {
+        let has_type = matches!(number(bytes, 16, 2)?, TYPE_EXECUTABLE | TYPE_SHARED);
+        let kind_is_right = has_type && number(bytes, 18, 2)? == MACHINE_AARCH64;
+        if !ident_is_right || !kind_is_right || number(bytes, 54, 2)? != HEADER_SIZE as u64 {
             return Err(ElfError::WrongKind);
         }
-        let table = u64_at(bytes, 32)?;
-        let table_size = u64::from(u16_at(bytes, 56)?) * u64::from(HEADER_SIZE);
-        let headers = slice_at(bytes, table, table_size)?;
-        let mut executable = Self { bytes, headers, entry: u64_at(bytes, 24)?, start: u64::MAX, end: 0 };
+        let headers = slice_at(bytes, number(bytes, 32, 8)?, number(bytes, 56, 2)? * HEADER_SIZE as u64)?;
+        let mut executable = Self { bytes, headers, entry: number(bytes, 24, 8)?, start: u64::MAX, end: 0 };
         executable.check(user_end)?;
         Ok(executable)
     }
 
-    /// The loadable segments in file order.
+    /// The loadable segments in file order, which is that of their addresses.
     pub fn segments(&self) -> impl Iterator<Item = Segment<'a>> + use<'a> {
+        self.all_segments().filter_map(|segment| segment.ok().flatten())
+    }
+
+    fn all_segments(&self) -> impl Iterator<Item = Result<Option<Segment<'a>>, ElfError>> + use<'a> {
         let bytes = self.bytes;
-        self.headers
-            .chunks_exact(usize::from(HEADER_SIZE))
-            .filter_map(move |header| segment(bytes, header).ok().flatten())
+        self.headers.chunks_exact(HEADER_SIZE).map(move |header| segment(bytes, header))
     }
 
     fn check(&mut self, user_end: u64) -> Result<(), ElfError> {
-        let mut entry_is_good = false;
-        for (index, header) in self.headers.chunks_exact(usize::from(HEADER_SIZE)).enumerate() {
-            let Some(segment) = segment(self.bytes, header)? else { continue };
-            let end = segment.address.checked_add(segment.size).ok_or(ElfError::BadSegment)?;
-            if end > user_end || self.overlaps_earlier(index, segment.address, end) {
+        let (mut entry_is_good, mut last_end) = (false, 0);
+        for segment in self.all_segments() {
+            let Some(segment) = segment? else { continue };
+            let end = segment.address.saturating_add(segment.size);
+            if end > user_end || segment.address < last_end {
                 return Err(ElfError::BadSegment);
             }
             // All of the image is mapped executable (kernel-abi §10.3), whatever its segments ask for.
             entry_is_good |= (segment.address..end).contains(&self.entry);
             self.start = self.start.min(segment.address & !(PAGE - 1));
-            self.end = self.end.max(end.checked_add(PAGE - 1).ok_or(ElfError::BadSegment)? & !(PAGE - 1));
+            last_end = end;
         }
+        self.end = last_end.next_multiple_of(PAGE);
         match () {
             () if self.end == 0 => Err(ElfError::Empty),
             () if !entry_is_good || !self.entry.is_multiple_of(4) => Err(ElfError::BadEntry),
             () => Ok(()),
         }
     }
-
-    fn overlaps_earlier(&self, index: usize, start: u64, end: u64) -> bool {
-        let earlier = self.headers.chunks_exact(usize::from(HEADER_SIZE)).take(index);
-        earlier
-            .filter_map(|header| segment(self.bytes, header).ok().flatten())
-            .any(|other| start < other.address.saturating_add(other.size) && other.address < end)
-    }
 }
 
 fn segment<'a>(bytes: &'a [u8], header: &[u8]) -> Result<Option<Segment<'a>>, ElfError> {
-    let size = u64_at(header, 40)?;
-    if u32_at(header, 0)? != SEGMENT_LOAD || size == 0 {
+    let size = number(header, 40, 8)?;
+    if number(header, 0, 4)? != SEGMENT_LOAD || size == 0 {
         return Ok(None);
     }
-    let data = slice_at(bytes, u64_at(header, 8)?, u64_at(header, 32)?)?;
-    if u64::try_from(data.len()).is_ok_and(|len| len > size) {
+    let data = slice_at(bytes, number(header, 8, 8)?, number(header, 32, 8)?)?;
+    if data.len() as u64 > size {
         return Err(ElfError::BadSegment);
     }
-    let address = u64_at(header, 16)?;
-    Ok(Some(Segment { address, data, size }))
+    Ok(Some(Segment { address: number(header, 16, 8)?, data, size }))
 }
 
 fn slice_at(bytes: &[u8], offset: u64, size: u64) -> Result<&[u8], ElfError> {
-    let start = usize::try_from(offset).map_err(|_| ElfError::Truncated)?;
-    let size = usize::try_from(size).map_err(|_| ElfError::Truncated)?;
-    let end = start.checked_add(size).ok_or(ElfError::Truncated)?;
-    bytes.get(start..end).ok_or(ElfError::Truncated)
+    let part = |offset: u64, size: u64| bytes.get(usize::try_from(offset).ok()?..)?.get(..usize::try_from(size).ok()?);
+    part(offset, size).ok_or(ElfError::Truncated)
 }
 
-fn array_at<const N: usize>(bytes: &[u8], offset: usize) -> Result<[u8; N], ElfError> {
-    bytes.get(offset..).and_then(|rest| rest.first_chunk().copied()).ok_or(ElfError::Truncated)
-}
-
-fn u16_at(bytes: &[u8], offset: usize) -> Result<u16, ElfError> {
-    array_at(bytes, offset).map(u16::from_le_bytes)
-}
-
-fn u32_at(bytes: &[u8], offset: usize) -> Result<u32, ElfError> {
-    array_at(bytes, offset).map(u32::from_le_bytes)
-}
-
-fn u64_at(bytes: &[u8], offset: usize) -> Result<u64, ElfError> {
-    array_at(bytes, offset).map(u64::from_le_bytes)
+/// The little-endian number of `width` bytes at `offset`.
+fn number(bytes: &[u8], offset: u64, width: u64) -> Result<u64, ElfError> {
+    let bytes = slice_at(bytes, offset, width)?;
+    Ok(bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
 }
 
 // System V ABI, chapter 4 (object files) and 5 (program loading); ELF for the Arm 64-bit architecture §5.1.
 const CLASS_64: u8 = 2;
 const DATA_LITTLE_ENDIAN: u8 = 1;
 const VERSION: u8 = 1;
-const TYPE_EXECUTABLE: u16 = 2;
-const TYPE_SHARED: u16 = 3;
-const MACHINE_AARCH64: u16 = 183;
-const HEADER_SIZE: u16 = 56;
-const SEGMENT_LOAD: u32 = 1;
+const TYPE_EXECUTABLE: u64 = 2;
+const TYPE_SHARED: u64 = 3;
+const MACHINE_AARCH64: u64 = 183;
+const HEADER_SIZE: usize = 56;
+const SEGMENT_LOAD: u64 = 1;
 const PAGE: u64 = 4096;
 
 #[cfg(test)]
@@ -177,15 +136,15 @@ mod tests {
     fn file(segments: &[(u64, u64, u64, u32)], entry: u64) -> Vec<u8> {
         let mut bytes = vec![0u8; 64 + 56 * segments.len() + 256];
         bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-        bytes[16..18].copy_from_slice(&TYPE_EXECUTABLE.to_le_bytes());
-        bytes[18..20].copy_from_slice(&MACHINE_AARCH64.to_le_bytes());
+        bytes[16..18].copy_from_slice(&[2, 0]);
+        bytes[18..20].copy_from_slice(&[183, 0]);
         bytes[24..32].copy_from_slice(&entry.to_le_bytes());
         bytes[32..40].copy_from_slice(&64u64.to_le_bytes());
-        bytes[54..56].copy_from_slice(&HEADER_SIZE.to_le_bytes());
+        bytes[54..56].copy_from_slice(&[56, 0]);
         bytes[56..58].copy_from_slice(&u16::try_from(segments.len()).unwrap().to_le_bytes());
         for (index, &(address, file_size, size, flags)) in segments.iter().enumerate() {
             let header = &mut bytes[64 + 56 * index..][..56];
-            header[..4].copy_from_slice(&SEGMENT_LOAD.to_le_bytes());
+            header[..4].copy_from_slice(&[1, 0, 0, 0]);
             header[4..8].copy_from_slice(&flags.to_le_bytes());
             header[8..16].copy_from_slice(&64u64.to_le_bytes());
             header[16..24].copy_from_slice(&address.to_le_bytes());
@@ -242,6 +201,7 @@ mod tests {
         assert_eq!(error(&file(&[(0x1000, 33, 32, 5)], 0x1000)), ElfError::BadSegment);
         assert_eq!(error(&file(&[(0x1000, 4096, 8192, 5)], 0x1000)), ElfError::Truncated);
         assert_eq!(error(&file(&[(0x1000, 8, 32, 5), (0x1010, 8, 8, 6)], 0x1000)), ElfError::BadSegment);
+        assert_eq!(error(&file(&[(0x2000, 8, 8, 5), (0x1000, 8, 8, 6)], 0x2000)), ElfError::BadSegment);
         assert_eq!(error(&file(&[(u64::MAX - 8, 8, 32, 5)], 0x1000)), ElfError::BadSegment);
         assert_eq!(error(&file(&[(USER_END - 16, 8, 32, 5)], 0x1000)), ElfError::BadSegment);
         let mut wrong_machine = file(&[(0x1000, 8, 8, 5)], 0x1000);

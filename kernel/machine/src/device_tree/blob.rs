@@ -3,6 +3,7 @@
 //! Source: Devicetree Specification 0.4, chapter 5. The blob comes from the firmware and is treated as hostile: nothing here
 //! panics, allocates, recurses or runs longer than the blob is long for each walk.
 
+use super::MachineError;
 use crate::regions::Range;
 
 /// A blob whose header has been checked.
@@ -12,17 +13,6 @@ pub struct DeviceTree<'a> {
     strings: &'a [u8],
     reservations: &'a [u8],
     used: usize,
-}
-
-/// Why a blob is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlobError {
-    /// The magic number is not that of a device tree.
-    Magic,
-    /// The header's offsets contradict its sizes.
-    Header,
-    /// A version this reader does not know.
-    Version,
 }
 
 /// One step of a walk: a node begins.
@@ -43,38 +33,34 @@ impl<'a> DeviceTree<'a> {
     /// The total size that the header at the start of `bytes` claims, in bytes.
     ///
     /// # Errors
-    /// [`BlobError::Magic`] or [`BlobError::Header`].
-    pub fn total_size(bytes: &[u8]) -> Result<u32, BlobError> {
+    /// [`MachineError::Magic`] or [`MachineError::Header`].
+    pub fn total_size(bytes: &[u8]) -> Result<u32, MachineError> {
         if be32(bytes, 0) != Some(MAGIC) {
-            return Err(BlobError::Magic);
+            return Err(MachineError::Magic);
         }
-        be32(bytes, 4).filter(|size| (HEADER_SIZE..=SIZE_MAX).contains(size)).ok_or(BlobError::Header)
+        be32(bytes, 4).filter(|size| (HEADER_SIZE..=SIZE_MAX).contains(size)).ok_or(MachineError::Header)
     }
 
     /// Checks the header and finds the three blocks.
     ///
     /// # Errors
     /// The first thing found wrong.
-    pub fn try_new(bytes: &'a [u8]) -> Result<Self, BlobError> {
+    pub fn try_new(bytes: &'a [u8]) -> Result<Self, MachineError> {
         let total = usize_of(Self::total_size(bytes)?);
-        let bytes = bytes.get(..total).ok_or(BlobError::Header)?;
-        let field = |offset| be32(bytes, offset).map(usize_of).ok_or(BlobError::Header);
-        if field(20)? < VERSION_MIN || field(24)? > VERSION_MAX {
-            return Err(BlobError::Version);
+        let bytes = bytes.get(..total).ok_or(MachineError::Header)?;
+        let field = |offset| be32(bytes, offset).map_or(0, usize_of); // the header is in `bytes`
+        if field(20) < VERSION || field(24) > VERSION {
+            return Err(MachineError::Version);
         }
-        let block = |start: usize, size: usize| {
-            start.checked_add(size).and_then(|end| bytes.get(start..end)).ok_or(BlobError::Header)
+        let block = |start: usize, size: usize| bytes.get(start..)?.get(..size);
+        let tree = || {
+            let (structure, strings) = (block(field(8), field(36))?, block(field(12), field(32))?);
+            Some(Self { structure, strings, reservations: bytes.get(field(16)..)?, used: 0 })
         };
-        let mut tree = Self {
-            structure: block(field(8)?, field(36)?)?,
-            strings: block(field(12)?, field(32)?)?,
-            reservations: bytes.get(field(16)?..).ok_or(BlobError::Header)?,
-            used: 0,
-        };
+        let mut tree = tree().ok_or(MachineError::Header)?;
         let reserved = (tree.reservations().count() + 1) * 16;
-        let ends = [(8, tree.structure.len()), (12, tree.strings.len()), (16, reserved)];
-        for (offset, size) in ends {
-            tree.used = tree.used.max(field(offset)?.saturating_add(size)).min(total);
+        for (offset, size) in [(8, tree.structure.len()), (12, tree.strings.len()), (16, reserved)] {
+            tree.used = tree.used.max(field(offset).saturating_add(size)).min(total);
         }
         Ok(tree)
     }
@@ -88,14 +74,29 @@ impl<'a> DeviceTree<'a> {
     pub fn reservations(&self) -> impl Iterator<Item = Range> + use<'a> {
         let entries = self.reservations.as_chunks::<16>().0.iter();
         entries
-            .map(|entry| (be64(entry, 0).unwrap_or(0), be64(entry, 8).unwrap_or(0)))
-            .take_while(|&(start, size)| (start, size) != (0, 0))
+            .map_while(|entry| Some((be64(entry, 0)?, be64(entry, 8)?)).filter(|&entry| entry != (0, 0)))
             .map(|(start, size)| Range::of_size(start, size))
     }
 
     /// All nodes in the order of the blob, as far as it is well formed.
-    pub fn nodes(&self) -> Nodes<'a> {
-        Nodes { tree: *self, position: 0, depth: 0 }
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
+        let (tree, mut position, mut depth) = (*self, 0, 0usize);
+        core::iter::from_fn(move || {
+            loop {
+                let (token, next) = tree.token(position)?;
+                position = next;
+                match token {
+                    Token::Begin(name) => {
+                        depth = depth.checked_add(1)?;
+                        if depth <= DEPTH_MAX {
+                            return Some(Node { tree, name, depth: depth - 1, body: next });
+                        }
+                    }
+                    Token::End => depth = depth.checked_sub(1)?,
+                    Token::Property(..) | Token::Nop => {}
+                }
+            }
+        })
     }
 
     /// Whether the string at `offset` of the strings block is `name`. Most properties of a walk are passed over: their names are never
@@ -108,9 +109,8 @@ impl<'a> DeviceTree<'a> {
         let after = position.checked_add(4)?;
         match be32(self.structure, position)? {
             TOKEN_BEGIN_NODE => {
-                let rest = self.structure.get(after..)?;
-                let length = rest.iter().position(|&byte| byte == 0)?;
-                Some((Token::Begin(rest.get(..length)?), aligned(after.checked_add(length)?.checked_add(1)?)?))
+                let name = text_at(self.structure, after)?;
+                Some((Token::Begin(name), aligned(after.checked_add(name.len())?.checked_add(1)?)?))
             }
             TOKEN_END_NODE => Some((Token::End, after)),
             TOKEN_PROPERTY => {
@@ -140,13 +140,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A property that is one cell.
-    pub fn cell(&self, name: &[u8]) -> Option<u32> {
-        self.property(name).filter(|value| value.len() == 4).and_then(|value| be32(value, 0))
-    }
-
-    /// A property that is an address of one or two cells.
-    pub fn address(&self, name: &[u8]) -> Option<u64> {
+    /// A property that is a number of one or two cells.
+    pub fn number(&self, name: &[u8]) -> Option<u64> {
         let value = self.property(name)?;
         matches!(value.len(), 4 | 8).then(|| cells(value, 0, value.len() / 4)).flatten()
     }
@@ -156,45 +151,14 @@ impl<'a> Node<'a> {
         text_at(self.property(name)?, 0)
     }
 
-    /// Whether `compatible` lists one of `names`.
-    pub fn is_compatible(&self, names: &[&[u8]]) -> bool {
-        let list = self.property(b"compatible").unwrap_or(&[]);
-        list.split(|&byte| byte == 0).any(|own| names.contains(&own))
+    /// The strings of `compatible`, the most specific first.
+    pub fn compatible(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.property(b"compatible").unwrap_or(&[]).split(|&byte| byte == 0)
     }
 
     /// Whether `status` allows the use of the node.
     pub fn is_enabled(&self) -> bool {
         matches!(self.text(b"status"), None | Some(b"okay" | b"ok"))
-    }
-}
-
-/// Iterator of [`DeviceTree::nodes`].
-#[derive(Clone, Debug)]
-pub struct Nodes<'a> {
-    tree: DeviceTree<'a>,
-    position: usize,
-    depth: usize,
-}
-
-impl<'a> Iterator for Nodes<'a> {
-    type Item = Node<'a>;
-
-    fn next(&mut self) -> Option<Node<'a>> {
-        loop {
-            let (token, next) = self.tree.token(self.position)?;
-            self.position = next;
-            match token {
-                Token::Begin(name) => {
-                    let depth = self.depth;
-                    self.depth = depth.checked_add(1)?;
-                    if depth < DEPTH_MAX {
-                        return Some(Node { tree: self.tree, name, depth, body: next });
-                    }
-                }
-                Token::End => self.depth = self.depth.checked_sub(1)?,
-                Token::Property(..) | Token::Nop => {}
-            }
-        }
     }
 }
 
@@ -218,7 +182,7 @@ pub(crate) fn cells(value: &[u8], index: usize, count: usize) -> Option<u64> {
 }
 
 /// The string at `offset` without its terminator.
-pub(crate) fn text_at(bytes: &[u8], offset: usize) -> Option<&[u8]> {
+fn text_at(bytes: &[u8], offset: usize) -> Option<&[u8]> {
     let rest = bytes.get(offset..)?;
     rest.get(..rest.iter().position(|&byte| byte == 0)?)
 }
@@ -242,8 +206,7 @@ fn usize_of(value: u32) -> usize {
 const MAGIC: u32 = 0xd00d_feed;
 const HEADER_SIZE: u32 = 40;
 const SIZE_MAX: u32 = 2 << 20; // Linux arm64 boot protocol: at most 2 MiB
-const VERSION_MIN: usize = 17;
-const VERSION_MAX: usize = 17;
+const VERSION: usize = 17;
 const TOKEN_BEGIN_NODE: u32 = 1;
 const TOKEN_END_NODE: u32 = 2;
 const TOKEN_PROPERTY: u32 = 3;
