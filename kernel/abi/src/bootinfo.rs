@@ -72,34 +72,30 @@ pub struct BootInfo {
     pub untyped_list: [UntypedDescriptor; BOOT_UNTYPED_CAPS],
 }
 
-/// Word index of each field, for writers that see the frame as words.
+/// Word index of fields, for writers that see the frame as words.
 pub mod word {
-    /// See [`super::BootInfo::extra_len`].
-    pub const EXTRA_LEN: usize = 0;
-    /// See [`super::BootInfo::node_id`].
-    pub const NODE_ID: usize = 1;
-    /// See [`super::BootInfo::num_nodes`].
-    pub const NUM_NODES: usize = 2;
-    /// See [`super::BootInfo::ipc_buffer`].
-    pub const IPC_BUFFER: usize = 4;
-    /// See [`super::BootInfo::empty`].
-    pub const EMPTY: usize = 5;
-    /// See [`super::BootInfo::user_image_frames`].
-    pub const USER_IMAGE_FRAMES: usize = 9;
-    /// See [`super::BootInfo::user_image_paging`].
-    pub const USER_IMAGE_PAGING: usize = 11;
-    /// See [`super::BootInfo::extra_bi_pages`].
-    pub const EXTRA_BI_PAGES: usize = 15;
-    /// See [`super::BootInfo::init_thread_cnode_size_bits`].
-    pub const CNODE_BITS: usize = 17;
-    /// See [`super::BootInfo::init_thread_domain`].
-    pub const DOMAIN: usize = 18;
-    /// See [`super::BootInfo::sched_control`].
-    pub const SCHED_CONTROL: usize = 19;
-    /// See [`super::BootInfo::untyped`].
-    pub const UNTYPED: usize = 21;
-    /// See [`super::BootInfo::untyped_list`]; two words per entry.
-    pub const UNTYPED_LIST: usize = 23;
+    use super::BootInfo;
+
+    macro_rules! words {
+        ($($name:ident = $field:ident;)*) => { $(
+            #[doc = concat!("See [`BootInfo::", stringify!($field), "`].")]
+            pub const $name: usize = core::mem::offset_of!(BootInfo, $field) / 8;
+        )* };
+    }
+
+    words! {
+        EXTRA_LEN = extra_len;
+        NUM_NODES = num_nodes;
+        IPC_BUFFER = ipc_buffer;
+        EMPTY = empty;
+        USER_IMAGE_FRAMES = user_image_frames;
+        USER_IMAGE_PAGING = user_image_paging;
+        EXTRA_BI_PAGES = extra_bi_pages;
+        CNODE_BITS = init_thread_cnode_size_bits;
+        SCHED_CONTROL = sched_control;
+        UNTYPED = untyped;
+        UNTYPED_LIST = untyped_list;
+    }
 }
 
 /// Header of an extra block.
@@ -112,17 +108,8 @@ pub struct ExtraHeader {
     pub len: u64,
 }
 
-/// Extra block: padding.
-pub const EXTRA_PADDING: u64 = 0;
 /// Extra block: the flattened device tree.
 pub const EXTRA_DEVICE_TREE: u64 = 6;
 
 const _: () = assert!(size_of::<BootInfo>() == 0xf18);
-const _: () = assert!(core::mem::offset_of!(BootInfo, empty) == word::EMPTY * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, user_image_frames) == word::USER_IMAGE_FRAMES * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, user_image_paging) == word::USER_IMAGE_PAGING * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, extra_bi_pages) == word::EXTRA_BI_PAGES * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, init_thread_cnode_size_bits) == word::CNODE_BITS * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, sched_control) == word::SCHED_CONTROL * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, untyped) == word::UNTYPED * 8);
-const _: () = assert!(core::mem::offset_of!(BootInfo, untyped_list) == word::UNTYPED_LIST * 8);
+const _: () = assert!(word::EMPTY == 5 && word::SCHED_CONTROL == 19 && word::UNTYPED_LIST == 23);

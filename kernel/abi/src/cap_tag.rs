@@ -1,12 +1,6 @@
 //! Capability type tags, visible only through the debug call CapIdentify.
 
-macro_rules! tags {
-    ($( $(#[$doc:meta])* $name:ident = $number:literal ),* $(,)?) => {
-        $( $(#[$doc])* pub const $name: u64 = $number; )*
-    };
-}
-
-tags! {
+crate::constants! { u64:
     /// Empty slot.
     NULL = 0,
     /// Frame.

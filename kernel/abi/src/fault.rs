@@ -1,35 +1,18 @@
 //! Fault numbers (label of a fault message), message lengths and word order.
 
-/// Kind of fault, the label of a fault message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum FaultType {
-    /// Never delivered.
-    Null = 0,
-    /// A capability address of a system call did not resolve.
-    Cap = 1,
-    /// x7 held no known system call.
-    UnknownSyscall = 2,
-    /// Any other synchronous exception.
-    UserException = 3,
-    /// A scheduling context ran out of budget.
-    Timeout = 5,
-    /// Data or instruction abort.
-    Vm = 6,
-}
-
-impl FaultType {
-    /// The fault with this label, if it is one that is delivered.
-    #[must_use]
-    pub const fn from_number(number: u64) -> Option<Self> {
-        Some(match number {
-            1 => Self::Cap,
-            2 => Self::UnknownSyscall,
-            3 => Self::UserException,
-            5 => Self::Timeout,
-            6 => Self::Vm,
-            _ => return None,
-        })
+crate::numbered! {
+    /// Kind of fault, the label of a fault message.
+    FaultType {
+        /// A capability address of a system call did not resolve.
+        Cap = 1,
+        /// x7 held no known system call.
+        UnknownSyscall = 2,
+        /// Any other synchronous exception.
+        UserException = 3,
+        /// A scheduling context ran out of budget.
+        Timeout = 5,
+        /// Data or instruction abort.
+        Vm = 6,
     }
 }
 
@@ -47,6 +30,3 @@ pub const VM_FAULT_LENGTH: usize = 4;
 pub const TIMEOUT_LENGTH: usize = 2;
 /// Words of a reply to a timeout that the kernel reads.
 pub const TIMEOUT_REPLY_LENGTH: usize = 34;
-
-/// Bit of the syndrome of a VM fault on data that says "write".
-pub const VM_FAULT_WRITE_BIT: u64 = 1 << 6;

@@ -1,12 +1,6 @@
 //! Invocation labels: which operation a message to a kernel object asks for.
 
-macro_rules! labels {
-    ($( $(#[$doc:meta])* $name:ident = $number:literal ),* $(,)?) => {
-        $( $(#[$doc])* pub const $name: u64 = $number; )*
-    };
-}
-
-labels! {
+crate::constants! { u64:
     /// Make objects from untyped memory.
     UNTYPED_RETYPE = 1,
     /// Read a thread's registers.

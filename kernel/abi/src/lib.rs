@@ -6,6 +6,39 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+/// Declares constants that differ in nothing but name and number.
+macro_rules! constants {
+    ($kind:ty: $( $(#[$doc:meta])* $name:ident = $number:literal ),* $(,)?) => {
+        $( $(#[$doc])* pub const $name: $kind = $number; )*
+    };
+}
+use constants;
+
+/// Declares an enum whose variants are numbers of the interface.
+macro_rules! numbered {
+    ($(#[$doc:meta])* $name:ident { $( $(#[$own:meta])* $variant:ident = $number:literal ),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u64)]
+        pub enum $name { $( $(#[$own])* $variant = $number ),* }
+
+        impl $name {
+            /// The one with this number, if there is one.
+            #[must_use]
+            pub const fn from_number(number: u64) -> Option<Self> {
+                match number { $( $number => Some(Self::$variant), )* _ => None }
+            }
+
+            /// The number as it stands in a message.
+            #[must_use]
+            pub const fn number(self) -> u64 {
+                self as u64
+            }
+        }
+    };
+}
+use numbered;
+
 pub mod bootinfo;
 pub mod cap_tag;
 pub mod error;

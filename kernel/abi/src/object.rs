@@ -1,62 +1,36 @@
 //! Object types of `UNTYPED_RETYPE` and the sizes of all objects.
 
-/// Type number of an object that Retype makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum ObjectType {
-    /// Memory to make other objects from; size argument = bits, 4…47.
-    Untyped = 0,
-    /// Thread.
-    Tcb = 1,
-    /// Endpoint.
-    Endpoint = 2,
-    /// Notification.
-    Notification = 3,
-    /// Table of capabilities; size argument = log2 of the slots.
-    CapTable = 4,
-    /// Scheduling context; size argument = bits, at least 7.
-    SchedContext = 5,
-    /// Reply object.
-    Reply = 6,
-    /// Frame of 1 GiB.
-    HugePage = 7,
-    /// Root page table.
-    VSpace = 8,
-    /// Frame of 4 KiB.
-    SmallPage = 9,
-    /// Frame of 2 MiB.
-    LargePage = 10,
-    /// Page table of any other level.
-    PageTable = 11,
+crate::numbered! {
+    /// Type number of an object that Retype makes.
+    ObjectType {
+        /// Memory to make other objects from; size argument = bits, 4…47.
+        Untyped = 0,
+        /// Thread.
+        Tcb = 1,
+        /// Endpoint.
+        Endpoint = 2,
+        /// Notification.
+        Notification = 3,
+        /// Table of capabilities; size argument = log2 of the slots.
+        CapTable = 4,
+        /// Scheduling context; size argument = bits, at least 7.
+        SchedContext = 5,
+        /// Reply object.
+        Reply = 6,
+        /// Frame of 1 GiB.
+        HugePage = 7,
+        /// Root page table.
+        VSpace = 8,
+        /// Frame of 4 KiB.
+        SmallPage = 9,
+        /// Frame of 2 MiB.
+        LargePage = 10,
+        /// Page table of any other level.
+        PageTable = 11,
+    }
 }
 
 impl ObjectType {
-    /// The type with this number, if it is one.
-    #[must_use]
-    pub const fn from_number(number: u64) -> Option<Self> {
-        Some(match number {
-            0 => Self::Untyped,
-            1 => Self::Tcb,
-            2 => Self::Endpoint,
-            3 => Self::Notification,
-            4 => Self::CapTable,
-            5 => Self::SchedContext,
-            6 => Self::Reply,
-            7 => Self::HugePage,
-            8 => Self::VSpace,
-            9 => Self::SmallPage,
-            10 => Self::LargePage,
-            11 => Self::PageTable,
-            _ => return None,
-        })
-    }
-
-    /// The type number.
-    #[must_use]
-    pub const fn number(self) -> u64 {
-        self as u64
-    }
-
     /// log2 of the object's bytes for this size argument (which must be < 64).
     #[must_use]
     pub const fn size_bits(self, argument: u32) -> u32 {
@@ -95,8 +69,6 @@ pub const LARGE_PAGE_BITS: u32 = 21;
 pub const HUGE_PAGE_BITS: u32 = 30;
 /// log2 bytes of a page table of any level.
 pub const PAGE_TABLE_BITS: u32 = 12;
-/// log2 entries of a page table of any level.
-pub const PAGE_TABLE_INDEX_BITS: u32 = 9;
 /// log2 bytes of an ASID pool.
 pub const ASID_POOL_BITS: u32 = 12;
 /// Smallest untyped.

@@ -25,44 +25,20 @@ pub const COUNT: usize = 36;
 pub const FRAME_COUNT: usize = 17;
 
 /// Word index → register, for ReadRegisters and WriteRegisters.
-pub const ORDER: [Register; COUNT] = [
-    Pc,
-    Sp,
-    Spsr,
-    X(0),
-    X(1),
-    X(2),
-    X(3),
-    X(4),
-    X(5),
-    X(6),
-    X(7),
-    X(8),
-    X(16),
-    X(17),
-    X(18),
-    X(29),
-    X(30),
-    X(9),
-    X(10),
-    X(11),
-    X(12),
-    X(13),
-    X(14),
-    X(15),
-    X(19),
-    X(20),
-    X(21),
-    X(22),
-    X(23),
-    X(24),
-    X(25),
-    X(26),
-    X(27),
-    X(28),
-    Tpidr,
-    TpidrRo,
-];
+pub const ORDER: [Register; COUNT] = {
+    let mut order = [Pc; COUNT];
+    let mut index = 0;
+    while index < GENERAL.len() {
+        order[3 + index] = X(GENERAL[index]);
+        index += 1;
+    }
+    [order[1], order[2], order[34], order[35]] = [Sp, Spsr, Tpidr, TpidrRo];
+    order
+};
+
+/// The general registers in that order.
+const GENERAL: [u8; 31] =
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 29, 30, 9, 10, 11, 12, 13, 14, 15, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28];
 
 /// Flag of ReadRegisters: suspend the thread first. Of WriteRegisters: resume it afterwards.
 pub const FLAG_SUSPEND_OR_RESUME: u64 = 1;

@@ -127,7 +127,7 @@ impl<P: Platform> Kernel<P> {
                 to.set_x::<5>(word1 & 0xffff_ffff);
                 REGISTER_WORDS as u64
             }
-            Some(FaultType::Null) | None => 0,
+            None => 0,
         };
         self.tcb(receiver).set_x::<0>(badge);
         self.tcb(receiver).set_x::<1>(MessageInfo::new(kind, 0, 0, length).0);
@@ -140,7 +140,7 @@ impl<P: Platform> Kernel<P> {
             Some(FaultType::UnknownSyscall) => &UNKNOWN_SYSCALL_WORDS,
             Some(FaultType::UserException) => &EXCEPTION_WORDS,
             Some(FaultType::Timeout) => CONTEXT_ORDER.get(..TIMEOUT_REPLY_LENGTH).unwrap_or_default(),
-            Some(FaultType::Vm | FaultType::Cap | FaultType::Null) | None => return true,
+            Some(FaultType::Vm | FaultType::Cap) | None => return true,
         };
         self.forget_cursor(thread);
         let info = MessageInfo(self.tcb(replier).x::<1>());

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 /// Lines of the whole kernel, and of its unsafe half, must stay below these. The first is what the kernel has now; its goal is
 /// 10,000 (KNOWN-PROBLEMS.md).
-const LINES_END: usize = 10_700;
+const LINES_END: usize = 10_250;
 const ARCH_LINES_END: usize = 1_900;
 /// Bytes of the Image file that is shipped, for one core and for several, must stay below this.
 const IMAGE_END: u64 = 128 << 10;
