@@ -81,23 +81,20 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn interrupt(&self, irq: u32) {
         if irq == TIMER {
             self.this_core().reprogram.set(true);
-            self.platform.end_irq(irq);
-            return;
+            return self.platform.end_irq(irq);
         }
         let core = if P::CORES == 1 { 0 } else { self.platform.core() };
         if P::CORES > 1 && irq <= RESCHEDULE_SGI {
             // Remote calls were served on the way in.
-            self.platform.end_irq(irq);
             self.reschedule();
-            return;
+            return self.platform.end_irq(irq);
         }
         let place = irq_place(core, irq);
         if self.irq_use(place) != IrqUse::Handler {
             #[cfg(feature = "debug-calls")]
             self.debug_dropped_interrupt(irq, "inactive, masked");
             self.platform.mask_irq(core, irq);
-            self.platform.end_irq(irq);
-            return;
+            return self.platform.end_irq(irq);
         }
         let handler = self.irq_slot(place).and_then(|slot| self.words(slot).notification());
         if let Some((at, badge, rights)) = handler

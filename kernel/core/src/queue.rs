@@ -15,7 +15,7 @@ pub(crate) struct Queue {
 
 impl<P: Platform> Kernel<P> {
     /// Inserts a thread behind those of its own priority.
-    pub(crate) fn queue_insert(&self, queue: Queue, thread: TcbRef) -> Queue {
+    pub(crate) fn queue_insert(&self, mut queue: Queue, thread: TcbRef) -> Queue {
         let priority = self.tcb(thread).priority();
         // More important than all that wait: known without a walk past them.
         let is_first = queue.head.is_some_and(|head| self.tcb(head).priority() < priority);
@@ -31,33 +31,31 @@ impl<P: Platform> Kernel<P> {
         };
         self.tcb(thread).set_queue_prev(before);
         self.tcb(thread).set_queue_next(after);
-        let mut result = queue;
         match before {
             Some(before) => self.tcb(before).set_queue_next(Some(thread)),
-            None => result.head = Some(thread),
+            None => queue.head = Some(thread),
         }
         match after {
             Some(after) => self.tcb(after).set_queue_prev(Some(thread)),
-            None => result.tail = Some(thread),
+            None => queue.tail = Some(thread),
         }
-        result
+        queue
     }
 
     /// Takes a thread out.
-    pub(crate) fn queue_remove(&self, queue: Queue, thread: TcbRef) -> Queue {
+    pub(crate) fn queue_remove(&self, mut queue: Queue, thread: TcbRef) -> Queue {
         let tcb = self.tcb(thread);
         let (prev, next) = (tcb.queue_prev(), tcb.queue_next());
         tcb.set_queue_prev(None);
         tcb.set_queue_next(None);
-        let mut result = queue;
         match prev {
             Some(prev) => self.tcb(prev).set_queue_next(next),
-            None => result.head = next,
+            None => queue.head = next,
         }
         match next {
             Some(next) => self.tcb(next).set_queue_prev(prev),
-            None => result.tail = prev,
+            None => queue.tail = prev,
         }
-        result
+        queue
     }
 }

@@ -36,14 +36,8 @@ impl<P: Platform> Kernel<P> {
             label::TCB_WRITE_REGISTERS => self.write_registers(invocation, thread)?,
             label::TCB_COPY_REGISTERS => self.copy_registers(invocation, thread)?,
             label::TCB_CONFIGURE => self.configure(invocation, thread)?,
-            label::TCB_SET_PRIORITY => {
-                let priority = self.authorised_priority(invocation, 0, 1)?;
-                self.change_priority(thread, priority);
-            }
-            label::TCB_SET_MC_PRIORITY => {
-                let mcp = self.authorised_priority(invocation, 0, 1)?;
-                self.tcb(thread).set_mcp(mcp);
-            }
+            label::TCB_SET_PRIORITY => self.change_priority(thread, self.authorised_priority(invocation, 0, 1)?),
+            label::TCB_SET_MC_PRIORITY => self.tcb(thread).set_mcp(self.authorised_priority(invocation, 0, 1)?),
             label::TCB_SET_SCHED_PARAMS => self.set_sched_params(invocation, thread)?,
             label::TCB_SET_TIMEOUT_ENDPOINT => {
                 let handler = self.handler(invocation, 1)?;

@@ -11,29 +11,22 @@ use super::VmRights;
 use super::words::{CNode, Words, at, byte, field};
 use crate::object::Word;
 
-/// For each tag the bits of word 0 that are equal if and only if two capabilities designate one object; 0: never.
-#[cfg_attr(not(test), expect(clippy::indexing_slicing, reason = "a wrong index would not compile"))]
-const SAME_OBJECT: [u64; 32] = {
+/// The bits of word 0 of a capability that are equal if and only if two of them designate one object; 0: never.
+fn same_object_bits(tag: u64) -> u64 {
     const TAG: u64 = 0x1f;
     const ADDRESS: u64 = u64::MAX << 20;
     const SIX_BITS: u64 = 0x3f << 5;
-    let mut masks = [0; 32];
-    let mut n = 0;
-    while n < 32 {
-        masks[n] = match n as u64 {
-            tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY | tag::TCB => TAG | ADDRESS,
-            tag::VSPACE | tag::PAGE_TABLE | tag::ASID_POOL => TAG | ADDRESS,
-            // Radix, or log2 of the bytes.
-            tag::CNODE | tag::SCHED_CONTEXT => TAG | ADDRESS | SIX_BITS,
-            // Size and device, not the rights.
-            tag::FRAME => TAG | ADDRESS | (3 << 5) | (1 << 9),
-            tag::IRQ_HANDLER | tag::DOMAIN | tag::SCHED_CONTROL | tag::ASID_CONTROL | tag::PLATFORM => TAG,
-            _ => 0,
-        };
-        n += 1;
+    match tag {
+        tag::ENDPOINT | tag::NOTIFICATION | tag::REPLY | tag::TCB => TAG | ADDRESS,
+        tag::VSPACE | tag::PAGE_TABLE | tag::ASID_POOL => TAG | ADDRESS,
+        // Radix, or log2 of the bytes.
+        tag::CNODE | tag::SCHED_CONTEXT => TAG | ADDRESS | SIX_BITS,
+        // Size and device, not the rights.
+        tag::FRAME => TAG | ADDRESS | (3 << 5) | (1 << 9),
+        tag::IRQ_HANDLER | tag::DOMAIN | tag::SCHED_CONTROL | tag::ASID_CONTROL | tag::PLATFORM => TAG,
+        _ => 0,
     }
-    masks
-};
+}
 
 impl Words {
     /// Nothing is in the slot.
@@ -45,7 +38,7 @@ impl Words {
     /// Both designate one object, so that neither is the last capability of it (kernel-abi §2.7).
     #[inline]
     pub(crate) fn is_same_object(self, other: Words) -> bool {
-        let mask = SAME_OBJECT.get(usize::from(self.0.to_le_bytes()[0] & 0x1f)).copied().unwrap_or(0);
+        let mask = same_object_bits(self.tag());
         mask != 0 && (self.0 ^ other.0) & mask == 0 && (self.tag() != tag::IRQ_HANDLER || self.1 == other.1)
     }
 
