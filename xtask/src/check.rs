@@ -3,6 +3,7 @@ mod directions;
 mod kernel_size;
 mod licences;
 mod panics;
+mod tcb;
 mod texts;
 mod tree;
 mod unsafe_code;
@@ -20,7 +21,7 @@ use std::process::{Command, ExitCode};
 /// Options of `cargo xtask check`.
 #[derive(Args)]
 pub(crate) struct Check {
-    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, kernel-lines, kernel-image, panics, clippy, device-clippy, bench
+    /// Only these checks: format, taglines, sizes, words, unsafe, directions, licences, goldens, kernel-lines, tcb, kernel-image, panics, clippy, device-clippy, bench
     names: Vec<String>,
     /// Also count the kernel's instructions, and compare them with tests/bench/baseline.json
     #[arg(long)]
@@ -33,7 +34,7 @@ struct Rule {
     find: fn() -> Result<Vec<String>>,
 }
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 15] = [
     Rule { name: "format", find: format },
     Rule { name: "taglines", find: || Ok(texts::taglines(&tree::files()?)) },
     Rule { name: "sizes", find: || Ok(texts::sizes(&tree::files()?)) },
@@ -43,6 +44,7 @@ const RULES: [Rule; 14] = [
     Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?) },
     Rule { name: "goldens", find: goldens },
     Rule { name: "kernel-lines", find: || Ok(kernel_size::lines(&tree::files()?)) },
+    Rule { name: "tcb", find: || Ok(tcb::check(&tree::files()?)) },
     Rule { name: "kernel-image", find: kernel_size::image },
     Rule { name: "panics", find: panics::check },
     Rule { name: "clippy", find: clippy },

@@ -26,13 +26,13 @@ pub(crate) fn lines(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-fn is_code(path: &str, folder: &str) -> bool {
+pub(super) fn is_code(path: &str, folder: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     path.starts_with(folder) && path.ends_with(".rs") && !path.contains("tests/") && !name.ends_with("tests.rs")
 }
 
 /// The lines of a file before its tests (which come last in every file) that are neither blank nor only a comment.
-fn code_lines(file: &File) -> usize {
+pub(super) fn code_lines(file: &File) -> usize {
     let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
     let tests = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1] == "mod tests {");
     let before = &lines[..tests.unwrap_or(lines.len())];
