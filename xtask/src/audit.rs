@@ -5,10 +5,11 @@ use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use hybrid_capgraph::{Break, Digest, Trail};
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
-use hybrid_scenarios::machine::Machine;
+use hybrid_scenarios::machine::{self, Machine};
 use hybrid_scenarios::scenario::{BOOT_WITHIN, SAY_WITHIN};
 use serde_json::json;
-use std::io::Read as _;
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -51,11 +52,10 @@ impl AuditTask {
         });
         match checked {
             Ok((trail, broken)) => {
-                if self.json {
-                    print_json(&trail, broken.as_ref())
-                } else {
-                    self.print(&trail, broken.as_ref())
-                }
+                let text =
+                    if self.json { json_of(&trail, broken.as_ref()) } else { self.text_of(&trail, broken.as_ref()) };
+                // Whoever closes the pipe early has seen enough; the verdict is the exit status.
+                let _ = std::io::stdout().write_all(text.as_bytes());
                 Ok(ExitCode::from(u8::from(broken.is_some())))
             }
             Err(error) => {
@@ -77,18 +77,24 @@ impl AuditTask {
         }
     }
 
-    fn print(&self, trail: &Trail, broken: Option<&Break>) {
+    fn text_of(&self, trail: &Trail, broken: Option<&Break>) -> String {
+        let mut out = String::new();
         for chain in &trail.chains {
             let skipped = self.last.map_or(0, |last| chain.records.len().saturating_sub(last));
             for record in chain.records.iter().skip(skipped) {
                 let (seconds, ms) = (record.at_ns / 1_000_000_000, record.at_ns / 1_000_000 % 1000);
                 // Debug quoting: what a peer sent shall not steer this terminal either.
                 let text = record.text.escape_debug();
-                println!("{} {:>5} {seconds:>6}.{ms:03} s {:<8} {text}", chain.name, record.sequence, record.kind);
+                let _ = writeln!(
+                    out,
+                    "{} {:>5} {seconds:>6}.{ms:03} s {:<8} {text}",
+                    chain.name, record.sequence, record.kind
+                );
             }
         }
         for chain in &trail.chains {
-            println!(
+            let _ = writeln!(
+                out,
                 "{}: {} records, {} forgotten ({}), {} denials wait for their mark, newest hash {}",
                 chain.name,
                 chain.records.len(),
@@ -99,9 +105,10 @@ impl AuditTask {
             );
         }
         match broken {
-            None => println!("whole: every record follows from the one before it"),
-            Some(found) => println!("BROKEN at {found}"),
+            None => out += "whole: every record follows from the one before it\n",
+            Some(found) => out += &format!("BROKEN at {found}\n"),
         }
+        out
     }
 }
 
@@ -110,7 +117,8 @@ fn ask(image: &str) -> Result<String> {
     setup::ensure()?;
     let build = Build { product: image.into(), board: "qemu-virt".into(), debug_kernel: false };
     let files = ImageFiles::in_folder(&build::image(&build.recipe()?)?);
-    let mut machine = Machine::start(&Hardware::default(), &files, &folders::logs()?.join("audit.log"))?;
+    let hardware = Hardware { http_port: Some(machine::free_port()?), ..Hardware::default() };
+    let mut machine = Machine::start(&hardware, &files, &folders::logs()?.join("audit.log"))?;
     machine.console.send_line("")?;
     machine.console.expect("\n> ", BOOT_WITHIN).context("the console gives no prompt")?;
     machine.console.send_line("audit")?;
@@ -130,7 +138,7 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn print_json(trail: &Trail, broken: Option<&Break>) {
+fn json_of(trail: &Trail, broken: Option<&Break>) -> String {
     let chains: Vec<_> = trail
         .chains
         .iter()
@@ -149,7 +157,7 @@ fn print_json(trail: &Trail, broken: Option<&Break>) {
         })
         .collect();
     let broken = broken.map(|found| json!({ "chain": found.chain, "sequence": found.sequence, "why": found.why }));
-    println!("{:#}", json!({ "whole": broken.is_none(), "broken": broken, "chains": chains }));
+    format!("{:#}\n", json!({ "whole": broken.is_none(), "broken": broken, "chains": chains }))
 }
 
 fn hex(digest: &Digest) -> String {
