@@ -4,9 +4,8 @@ use crate::bench::kernel::has_smp;
 use crate::build::{self, Recipe, Root};
 use anyhow::{Context, Result};
 
-/// Lines of the whole kernel, and of its unsafe half, must stay below these. The first is what the kernel has now; its goal is
-/// 10,000 (KNOWN-PROBLEMS.md).
-const LINES_END: usize = 10_250;
+/// Lines of the whole kernel, and of its unsafe half, must stay below these.
+const LINES_END: usize = 10_000;
 const ARCH_LINES_END: usize = 1_900;
 /// Bytes of the Image file that is shipped, for one core and for several, must stay below this.
 const IMAGE_END: u64 = 128 << 10;
