@@ -89,6 +89,7 @@ unsafe extern "C" {
     pub(crate) safe fn probe_all_registers();
     pub(crate) safe fn probe_read(address: u64);
     pub(crate) safe fn probe_write(address: u64);
+    pub(crate) safe fn probe_trials();
     pub(crate) safe fn probe_undefined(_: u64);
     pub(crate) safe fn probe_break(_: u64);
     pub(crate) safe fn probe_hvc(_: u64);

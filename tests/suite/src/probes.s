@@ -227,3 +227,53 @@ probe_float_zero:
     .endr
     ret
 
+// What EL0 may and may not execute (kernel ABI §6.8): four instructions each, in the order of the test's list.
+    .macro  trial instruction:vararg
+    \instruction
+    ret
+    nop
+    nop
+    .endm
+
+    .macro  trial_at_sp instruction:vararg
+    mov     x0, sp
+    \instruction
+    ret
+    nop
+    .endm
+
+    .balign 16
+    .global probe_trials
+probe_trials:
+    trial   mrs x0, ctr_el0             // allowed from here …
+    trial   mrs x0, dczid_el0
+    trial   mrs x0, cntvct_el0
+    trial   mrs x0, cntfrq_el0
+    trial   mrs x0, tpidrro_el0
+    trial_at_sp dc cvac, x0
+    trial_at_sp dc cvau, x0
+    trial_at_sp dc civac, x0
+    trial_at_sp ic ivau, x0
+    trial_at_sp ldur x1, [x0, #-17]     // not aligned
+    trial   clrex
+    trial   dsb sy
+    trial   sevl
+    trial   wfe
+    sub     sp, sp, #8                  // SP not aligned
+    ldr     x1, [sp]
+    add     sp, sp, #8
+    ret
+    trial_at_sp dc ivac, x0             // … to here; these fault
+    trial   ic iallu
+    trial   dc zva, x0
+    trial   mrs x0, daif
+    trial   msr daifset, #2
+    trial   mrs x0, midr_el1
+    trial   mrs x0, currentel
+    trial   mrs x0, pmccntr_el0
+    trial   mrs x0, cntpct_el0
+    trial   mrs x0, cntv_ctl_el0
+    trial   mrs x0, cntp_ctl_el0
+    trial   msr tpidrro_el0, x0
+    trial   eret
+    trial   smc #0

@@ -133,3 +133,6 @@ fn smallest_listed(parameters: &BootParameters<'_>, taken: PhysRange) -> u32 {
     };
     (UNTYPED_MIN_BITS..UNTYPED_MAX_BITS).find(fits).unwrap_or(UNTYPED_MAX_BITS)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,14 @@
 
 use hybrid_sys::abi::{label, syscall};
 use hybrid_sys::{
-    CNode, CNodeData, CPtr, Endpoint, Error, LookupFailure, Message, MessageInfo, ObjectType, PageTable, Rights, Tcb,
-    VSpace,
+    Attributes, CNode, CNodeData, CPtr, Endpoint, Error, Frame, LookupFailure, Message, MessageInfo, Notification,
+    ObjectType, PageTable, Range, Rights, Tcb, VSpace,
 };
 
 use super::tests;
 use crate::probe::svc;
 use crate::suite::Test;
-use crate::world::{OWN, Outcome, Plan, SPACE, World, cell};
+use crate::world::{FREE_ADDRESS, OWN, Outcome, Plan, SPACE, World, cell};
 
 pub(super) const TESTS: &[Test] = tests![
     c014_copy_duplicates_a_thread,
@@ -31,6 +31,7 @@ pub(super) const TESTS: &[Test] = tests![
     c058_revoke_deletes_all_copies,
     s02_leftover_bits_of_an_address_do_not_matter,
     s02_copies_of_a_copy_are_siblings,
+    s02_copy_has_no_more_rights_than_asked_for,
 ];
 
 fn flags(slot: u64) -> Result<u64, Error> {
@@ -351,5 +352,28 @@ fn s02_copies_of_a_copy_are_siblings(world: &World) -> Outcome {
     // Deleting the original deletes no copy; revoking it does.
     world.at(tcb).revoke()?;
     check!(flags(first) == gone() && flags(second) == gone() && flags(tcb)? == 0);
+    Ok(())
+}
+
+/// Copy, not Mint: badge and all else stay, and what is gone does not come back in a copy of the copy.
+fn s02_copy_has_no_more_rights_than_asked_for(world: &World) -> Outcome {
+    let copy = |source: u64, rights| -> Result<u64, Error> {
+        let slot = world.slot();
+        world.at(slot).copy_from(world.at(source), rights)?;
+        Ok(slot)
+    };
+    let notification = world.notification()?;
+    let bell = world.mint(notification, Rights::ALL, 5)?;
+    let deaf = copy(bell, Rights::READ)?;
+    for (slot, heard) in [(copy(bell, Rights::WRITE)?, 5), (deaf, 0), (copy(deaf, Rights::ALL)?, 0)] {
+        Notification::at(slot).signal();
+        check_eq!(notification.poll(), heard);
+    }
+    let mute = Endpoint::at(copy(world.endpoint()?.cptr().0, Rights(14))?);
+    check_eq!(mute.call(&Message::default()).info.0, MessageInfo::new(2, 0, 0, 1).0);
+    let frame = Frame::at(copy(world.frame()?.cptr().0, Rights::READ)?);
+    world.map(SPACE, frame, FREE_ADDRESS, Rights::ALL, Attributes::DATA)?;
+    check!(frame.invalidate(Range { start: 0, end: 64 }) == Err(Error::IllegalOperation));
+    frame.unmap()?;
     Ok(())
 }

@@ -22,6 +22,7 @@ pub(super) const TESTS: &[Test] = tests![
     c070_low_passive_server_serves_a_higher_client,
     c071_first_phases_donate_without_a_link,
     s05_equal_budgets_follow_the_caller_not_the_server,
+    s05_call_to_a_lower_server_overtakes_nobody,
 ];
 
 const NOTHING: Message = Message { info: MessageInfo(0), registers: [0; 4] };
@@ -379,5 +380,32 @@ fn s05_equal_budgets_follow_the_caller_not_the_server(world: &World) -> Outcome 
     world.settle()?;
     check!(client.context.take_consumed_us()? >= 1_900);
     check!(server.context.take_consumed_us()? < 1_900);
+    Ok(())
+}
+
+/// Who is ready and more important than the server runs before it, whoever's time the server gets.
+fn s05_call_to_a_lower_server_overtakes_nobody(world: &World) -> Outcome {
+    for is_passive in [true, false] {
+        let (endpoint, reply, order) = (world.endpoint()?, world.reply()?, cell());
+        let server = world.spawn(&Plan::at(100), move || {
+            let _ = endpoint.recv(reply);
+            loop {
+                order.push(3);
+                let _ = endpoint.reply_recv(reply, &NOTHING);
+            }
+        })?;
+        world.settle()?;
+        if is_passive {
+            server.context.unbind()?;
+        }
+        world.spawn(&Plan::at(150), move || order.push(2))?;
+        world.spawn(&Plan::at(200), move || {
+            order.push(1);
+            let _ = endpoint.call(&NOTHING);
+            order.push(4);
+        })?;
+        world.settle()?;
+        check_eq!(order.get(), 0x1234);
+    }
     Ok(())
 }

@@ -213,7 +213,23 @@ fn stopped_caller(world: &World, rights: Rights, has_reply: bool) -> Outcome {
 
 fn c055_call_without_grants_stops_the_caller(world: &World) -> Outcome {
     stopped_caller(world, Rights::WRITE, true)?;
-    stopped_caller(world, Rights::WRITE.or(Rights::READ), true)
+    stopped_caller(world, Rights::WRITE.or(Rights::READ), true)?;
+    // The same where the receiver was there first.
+    let (endpoint, reply, got, returned) = (world.endpoint()?, world.reply()?, cell(), cell());
+    let silent = Endpoint::at(world.mint(endpoint, Rights::WRITE, 3)?);
+    world.spawn(&Plan::at(150), move || {
+        loop {
+            got.set(endpoint.recv(reply).registers[0]);
+        }
+    })?;
+    world.settle()?;
+    world.spawn(&Plan::at(100), move || {
+        let _ = silent.call(&Message::new(0, &[9]));
+        returned.set(1);
+    })?;
+    world.settle()?;
+    check!(got.get() == 9 && returned.get() == 0);
+    Ok(())
 }
 
 fn c056_call_without_reply_object_stops_the_caller(world: &World) -> Outcome {

@@ -27,6 +27,7 @@ pub(super) const TESTS: &[Test] = tests![
     s04_deleted_handler_endpoint_leaves_the_faulter_stopped,
     s06_kernel_addresses_fault_like_any_other,
     s06_pointer_authentication_runs_or_is_undefined,
+    s06_el0_executes_what_the_abi_allows,
 ];
 
 const NOTHING: Message = Message { info: MessageInfo(0), registers: [0; 4] };
@@ -406,5 +407,58 @@ fn s06_pointer_authentication_runs_or_is_undefined(world: &World) -> Outcome {
     let has_run = it.done.get() == 1;
     check!(has_run != (fault.badge == 0xfa));
     check!(has_run || (fault.info.label() == 3 && fault.registers[3] == 0x0200_0000));
+    Ok(())
+}
+
+/// Number of the fault that each of `probe_trials` raises; 0: none. `DAIFSet` is told apart by its class only.
+const TRIALS: [u64; 29] = [
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0, // from CTR_EL0 to a stack that is not aligned
+    0x0200_0000,
+    0x0200_0000,
+    0x6212_dc08,
+    0x6232_d005,
+    TRAPPED, // DC IVAC, IC IALLU, DC ZVA, DAIF, DAIFSet
+    0x0200_0000,
+    0x0200_0000,
+    0x6230_e41b,
+    0x6232_f801, // MIDR_EL1, CurrentEL, PMCCNTR_EL0, CNTPCT_EL0
+    TRAPPED,
+    TRAPPED,
+    0x0200_0000,
+    0x0200_0000,
+    0x0200_0000, // CNTV_CTL, CNTP_CTL, TPIDRRO_EL0, ERET, SMC
+];
+/// A system instruction or register that EL1 has closed: the class of the syndrome.
+const TRAPPED: u64 = 0x6200_0000;
+
+/// §6.8, instruction by instruction.
+fn s06_el0_executes_what_the_abi_allows(world: &World) -> Outcome {
+    let first = probe::probe_trials as *const () as u64;
+    for (n, wanted) in TRIALS.into_iter().enumerate() {
+        let it = faulting(world, 7, first + 16 * n as u64)?;
+        world.settle()?;
+        let fault = it.endpoint.try_recv(it.reply);
+        let raised = if fault.badge == 0xfa { fault.registers[3] } else { 0 };
+        let mask = if wanted == TRAPPED { 0xfe00_0000 } else { !0 };
+        if raised & mask != wanted || (wanted == 0) != (it.done.get() == 1) {
+            return Err(crate::world::Failure::Differ("the fault of a trial", raised, wanted, n as u32));
+        }
+        check!(wanted == 0 || fault.info == MessageInfo::new(3, 0, 0, 5));
+        world.at(it.thread.tcb.cptr().0).delete()?;
+    }
     Ok(())
 }

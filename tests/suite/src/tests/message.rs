@@ -28,6 +28,7 @@ pub(super) const TESTS: &[Test] = tests![
     x086_transfer_of_an_unresolvable_address_faults,
     s04_transferred_capability_is_a_child,
     s01_length_above_the_maximum_is_cut,
+    s01_unwrapped_bits_of_the_sender_do_not_arrive,
 ];
 
 fn word_for(length: u64, index: u64) -> u64 {
@@ -457,5 +458,32 @@ fn s01_length_above_the_maximum_is_cut(world: &World) -> Outcome {
     })?;
     let got = endpoint.wait();
     check!(got.info.0 == 1 << 12 | 120 && is_patterned(&got, 120));
+    Ok(())
+}
+
+/// The bits that say which capabilities became badges are the kernel's: what a caller or replier sets there is cleared.
+fn s01_unwrapped_bits_of_the_sender_do_not_arrive(world: &World) -> Outcome {
+    let (endpoint, reply, got, answer) = (world.endpoint()?, world.reply()?, cell(), cell());
+    let sent = Message { info: MessageInfo::new(7, 5, 0, 3), registers: [1, 2, 3, 4] };
+    let server = move || {
+        let _ = endpoint.recv(reply);
+        loop {
+            got.set(endpoint.reply_recv(reply, &sent).info.0);
+        }
+    };
+    for is_passive in [true, false] {
+        let plan = Plan::at(100);
+        let thread =
+            if is_passive { super::donation::passive(world, &plan, server)? } else { world.spawn(&plan, server)? };
+        world.settle()?;
+        world.spawn(&Plan::at(100), move || {
+            for _ in 0..3 {
+                answer.set(endpoint.call(&sent).info.0);
+            }
+        })?;
+        world.settle()?;
+        check!(answer.get() == MessageInfo::new(7, 0, 0, 3).0 && got.get() == answer.get());
+        world.at(thread.tcb.cptr().0).delete()?;
+    }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::world::{Outcome, Plan, SELF, World, cell};
 pub(super) const TESTS: &[Test] = tests![
     c077_bound_notification_and_messages_are_told_apart,
     c077_pending_signal_wins_over_queued_senders,
+    c077_signal_that_came_meanwhile_is_received_after_the_reply,
     c078_bound_thread_waits_on_the_notification_itself,
     c079_bound_thread_without_time_waits_for_it,
     c079_bound_thread_runs_on_the_notifications_time,
@@ -20,6 +21,7 @@ pub(super) const TESTS: &[Test] = tests![
     c086_deleted_time_leaves_a_thread_with_its_own_alone,
     s04_signal_leaves_a_caller_alone,
     s02_deleted_notification_restarts_its_queue,
+    s02_deleted_notification_frees_its_thread,
 ];
 
 const NOTHING: Message = Message { info: MessageInfo(0), registers: [0; 4] };
@@ -140,11 +142,18 @@ fn c079_bound_thread_runs_on_the_notifications_time(world: &World) -> Outcome {
 
 fn c080_badges_are_ored(world: &World) -> Outcome {
     let notification = world.notification()?;
-    for badge in [1, 4, 1 << 63, 4] {
-        Notification::at(world.mint(notification, Rights::WRITE, badge)?).signal();
+    for is_call in [false, true] {
+        for badge in [1, 4, 1 << 63, 4] {
+            let slot = world.mint(notification, Rights::WRITE, badge)?;
+            if is_call {
+                check_eq!(Endpoint::at(slot).call(&NOTHING).info.0, 0);
+            } else {
+                Notification::at(slot).signal();
+            }
+        }
+        check!(notification.wait() == (1 << 63 | 5));
+        check!(notification.poll() == 0);
     }
-    check!(notification.wait() == (1 << 63 | 5));
-    check!(notification.poll() == 0);
     Ok(())
 }
 
@@ -292,5 +301,44 @@ fn s02_deleted_notification_restarts_its_queue(world: &World) -> Outcome {
     world.at(notification.cptr().0).delete()?;
     let fault = handler.recv(reply);
     check!(fault.info.label() == 1 && fault.registers[1..] == [notification.cptr().0, 1, 2]);
+    Ok(())
+}
+
+fn s02_deleted_notification_frees_its_thread(world: &World) -> Outcome {
+    let tcb = Tcb::at(world.make(ObjectType::Tcb, 0)?);
+    for _ in 0..2 {
+        let notification = world.notification()?;
+        tcb.bind_notification(notification)?;
+        world.at(notification.cptr().0).delete()?;
+        check!(tcb.unbind_notification() == Err(Error::IllegalOperation));
+    }
+    Ok(())
+}
+
+/// A server that is signalled while it serves finds the signal when it replies and waits, also where reply and wait are quick.
+fn c077_signal_that_came_meanwhile_is_received_after_the_reply(world: &World) -> Outcome {
+    let (endpoint, reply, notification) = (world.endpoint()?, world.reply()?, world.notification()?);
+    let (seen, answers) = (cell(), cell());
+    let bell = badged(world, notification, 0x44)?;
+    let server = super::donation::passive(world, &Plan::at(100), move || {
+        let _ = endpoint.recv(reply);
+        loop {
+            bell.signal();
+            let got = endpoint.reply_recv(reply, &NOTHING);
+            seen.set(got.badge);
+            let _ = endpoint.recv(reply);
+        }
+    })?;
+    server.tcb.bind_notification(notification)?;
+    let client = world.spawn(&Plan::at(100), move || {
+        let _ = endpoint.call(&NOTHING);
+        answers.add(1);
+    })?;
+    world.settle()?;
+    check_eq!(answers.get(), 1);
+    client.context.unbind()?;
+    client.context.bind(server.tcb)?;
+    world.settle()?;
+    check_eq!(seen.get(), 0x44);
     Ok(())
 }

@@ -23,6 +23,8 @@ const SOURCE: &[&str] = &["source not a CNode", "source guard", "source short", 
 type Row = (&'static str, &'static [u64], &'static [&'static [&'static str]]);
 
 const ANY_LABEL: u64 = u64::MAX;
+/// A label has 52 bits.
+const NO_LABEL: std::ops::RangeInclusive<u64> = ANY_LABEL..=ANY_LABEL;
 const OTHER: &[u64] = &[ANY_LABEL];
 const ILLEGAL: &[&str] = &["illegal"];
 const TRUNCATED: &[&str] = &["truncated"];
@@ -141,11 +143,11 @@ pub(super) fn refusal<const N: usize>(ask: &Ask<'_, N>, answer: &Answer) -> Stri
 /// Name of an object, and its labels.
 fn object(cap: Cap) -> (&'static str, std::ops::RangeInclusive<u64>) {
     match cap {
-        Cap::Null => ("null", 1..=0),
-        Cap::Zombie { .. } => ("zombie", 1..=0),
-        Cap::Endpoint { .. } => ("endpoint", 1..=0),
-        Cap::Notification { .. } => ("notification", 1..=0),
-        Cap::Reply { .. } | Cap::SgiSignal { .. } => ("never refused", 1..=0),
+        Cap::Null => ("null", NO_LABEL),
+        Cap::Zombie { .. } => ("zombie", NO_LABEL),
+        Cap::Endpoint { .. } => ("endpoint", NO_LABEL),
+        Cap::Notification { .. } => ("notification", NO_LABEL),
+        Cap::Reply { .. } | Cap::SgiSignal { .. } => ("never refused", NO_LABEL),
         Cap::Untyped { .. } => ("untyped", 1..=1),
         Cap::CNode { .. } => ("cnode", l::CNODE_REVOKE..=l::CNODE_ROTATE),
         Cap::Tcb { .. } => ("thread", l::TCB_READ_REGISTERS..=l::TCB_SET_FLAGS),
