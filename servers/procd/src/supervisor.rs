@@ -1,4 +1,4 @@
-//! All instances over the power of securityd: ends since the last look, what is due, dependencies; no sockets, no policy of its own.
+//! All instances over the power of securityd: ends, what is due, dependencies; the policy is record.rs.
 
 use alloc::collections::VecDeque;
 use alloc::string::String;

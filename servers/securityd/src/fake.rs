@@ -4,7 +4,6 @@
 //! tables, frames mapped twice, badges on badges. Objects die with the untyped they were made from.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use hybrid_sys::{
@@ -13,30 +12,11 @@ use hybrid_sys::{
 
 use crate::kernel::{Kernel, ThreadParts, boot};
 
+mod kind;
+
+pub(crate) use kind::{Kind, Page, program};
+
 pub(crate) type Id = usize;
-
-#[derive(Debug, Clone)]
-pub(crate) struct Page {
-    pub(crate) frame: Id,
-    pub(crate) rights: u64,
-    pub(crate) attributes: u64,
-}
-
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a few thousand of them, in tests")]
-pub(crate) enum Kind {
-    Untyped { base: u64, bits: u8, is_device: bool, used: u64 },
-    CNode { bits: u8, slots: BTreeMap<u64, Cap> },
-    Endpoint,
-    Notification,
-    Reply,
-    Thread { parts: Option<ThreadParts>, registers: Option<Registers>, has_timer: bool, is_stopped: bool },
-    Context { parameters: Option<SchedParameters> },
-    VSpace { has_asid: bool, tables: BTreeSet<(u8, u64)>, pages: BTreeMap<u64, Page> },
-    Table { is_mapped: bool },
-    Frame { bits: u8, base: u64, is_device: bool, content: Vec<u8>, is_unified: bool },
-    Interrupt { irq: u32, bell: Option<Cap> },
-}
 
 #[derive(Debug)]
 pub(crate) struct Object {
@@ -239,29 +219,6 @@ impl FakeKernel {
         }
     }
 
-    fn blank(kind: ObjectType, size_bits: u8, base: u64, is_device: bool) -> (Kind, u8) {
-        match kind {
-            ObjectType::Untyped => (Kind::Untyped { base, bits: size_bits, is_device, used: 0 }, size_bits),
-            ObjectType::CapTable => (Kind::CNode { bits: size_bits, slots: BTreeMap::new() }, size_bits + 5),
-            ObjectType::Endpoint => (Kind::Endpoint, 4),
-            ObjectType::Notification => (Kind::Notification, 6),
-            ObjectType::Reply => (Kind::Reply, 5),
-            ObjectType::Tcb => (Kind::Thread { parts: None, registers: None, has_timer: false, is_stopped: false }, 11),
-            ObjectType::SchedContext => (Kind::Context { parameters: None }, size_bits),
-            ObjectType::VSpace => {
-                (Kind::VSpace { has_asid: false, tables: BTreeSet::new(), pages: BTreeMap::new() }, 12)
-            }
-            ObjectType::PageTable => (Kind::Table { is_mapped: false }, 12),
-            ObjectType::SmallPage => {
-                (Kind::Frame { bits: 12, base, is_device, content: Vec::new(), is_unified: false }, 12)
-            }
-            ObjectType::LargePage => {
-                (Kind::Frame { bits: 21, base, is_device, content: Vec::new(), is_unified: false }, 21)
-            }
-            ObjectType::HugePage => panic!("securityd makes none"),
-        }
-    }
-
     fn vspace(&mut self, cptr: CPtr) -> Result<Id, Error> {
         let id = self.own(cptr)?.object;
         match self.objects[id].kind {
@@ -329,7 +286,7 @@ impl Kernel for FakeKernel {
             return Err(Error::InvalidCapability { number: 0 });
         };
         let (base, bits, is_device) = (*base, *bits, *is_device);
-        let object_bits = Self::blank(kind, size_bits, 0, false).1;
+        let object_bits = Kind::blank(kind, size_bits, 0, false).1;
         let start = if has_children { used.next_multiple_of(1 << object_bits) } else { 0 };
         if count == 0 || count > 256 || offset + count > 1 << radix {
             return Err(Error::Range { min: 1, max: 256 });
@@ -346,7 +303,7 @@ impl Kernel for FakeKernel {
         }
         for index in 0..count {
             let address = base + start + (index << object_bits);
-            let id = self.add(Self::blank(kind, size_bits, address, is_device).0, Some(source));
+            let id = self.add(Kind::blank(kind, size_bits, address, is_device).0, Some(source));
             self.put(cnode, offset + index, cap(id));
         }
         Ok(())
@@ -612,33 +569,5 @@ impl Kernel for FakeKernel {
 
     fn now_ns(&mut self) -> u64 {
         self.now_ns
-    }
-}
-
-/// A program of one page of code and one of data, and what it is called in failures.
-pub(crate) fn program() -> Vec<u8> {
-    let mut file = alloc::vec![0; 64];
-    file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    (file[16], file[18], file[32], file[54], file[56]) = (2, 183, 64, 56, 2);
-    file[24..32].copy_from_slice(&0x40_0010_u64.to_le_bytes());
-    for (flags, offset, address, length, bytes) in
-        [(5_u32, 0x1000_u64, 0x40_0000_u64, 0x1000_u64, 0x1000_u64), (6, 0x2000, 0x40_1800, 0x900, 0x2000)]
-    {
-        file.extend(1_u32.to_le_bytes());
-        file.extend(flags.to_le_bytes());
-        for value in [offset, address, address, length, bytes, 4096] {
-            file.extend(value.to_le_bytes());
-        }
-    }
-    file.resize(0x2000, 0x11);
-    file.resize(0x3000, 0x22);
-    file
-}
-
-/// Names of kinds, for messages.
-impl Kind {
-    pub(crate) fn name(&self) -> String {
-        let text = alloc::format!("{self:?}");
-        text.split([' ', '{']).next().unwrap_or_default().into()
     }
 }

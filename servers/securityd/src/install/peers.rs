@@ -1,4 +1,4 @@
-//! The page that tells an instance how its peers are: made, filled and changed here; what follows from it is the runtime's.
+//! The page that tells an instance how its peers are: made and changed here; what follows is the runtime's.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;

@@ -43,7 +43,7 @@ pub fn target_ring(data: &[u8]) {
             _ => {
                 let offset = input.below((HEADER_BYTES + CAPACITY) / 8) * 8;
                 // Mostly an index of this epoch: one of another only makes the ring look empty.
-                let value = if step < 128 { 1 << 32 | u64::from(input.any()) * 8 } else { input.word() };
+                let value = if step < 128 { (1 << 32) | (u64::from(input.any()) * 8) } else { input.word() };
                 region.scribble(offset, value).expect("inside");
                 model = None;
             }
