@@ -1,4 +1,4 @@
-//! Looks for refusals that no storm has met yet: draws calls until the oracle says that one is refused for a new reason, then makes it.
+//! Looks for refusals that no storm has met: draws calls until one is refused for a new reason, then makes it.
 //!
 //! Only calls that are refused are made here, so the world stays as it is and a try costs no more than a look at it.
 

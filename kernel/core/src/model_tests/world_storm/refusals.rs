@@ -1,4 +1,4 @@
-//! Every refusal that the ABI knows, by object, call and reason: what a storm has to see before its silence means something.
+//! Every refusal that the ABI knows, by object, call and reason: what a storm has to see; it rules on nothing.
 //!
 //! A storm compares all memory and the kernel's own cells before and after each call that is refused (`step.rs`); here is the list
 //! that says for which refusals it did.
