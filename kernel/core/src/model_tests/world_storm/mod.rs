@@ -122,8 +122,11 @@ pub fn compare_fast_and_slow<const N: usize>(seed: u64, steps: u64) -> Counts {
     fast.counts.clone()
 }
 
-/// What the kernel knows of each core, with its clock; the clock of all, and who is to enter.
-fn all_cores<const N: usize>(storm: &Storm<N>) -> (Vec<(step::Cells, u64, u64)>, u64, [u8; 2]) {
+/// What the kernel knows of a core, with its last sample of the clock and the time since its last charge.
+type OfCore = (step::Cells, u64, u64);
+
+/// That of each core; the clock of all, and who is to enter.
+fn all_cores<const N: usize>(storm: &Storm<N>) -> (Vec<OfCore>, u64, [u8; 2]) {
     let machine = &storm.k().platform;
     let here = machine.core.get();
     let of_core = |core| {
