@@ -110,7 +110,7 @@ fn each_block(parameters: &BootParameters<'_>, taken: PhysRange, mut visit: impl
     let everything = [PhysRange { start: 0, end: parameters.device_top }];
     // The first page of memory is never an object (references are not 0).
     let (taken, first_page) = ([taken], [PhysRange { start: 0, end: PAGE }]);
-    let lists: [(&[PhysRange], &[&[PhysRange]], bool); 3] = [
+    let lists: [(&[_], &[&[_]], _); 3] = [
         (&everything, &[parameters.ram, parameters.reserved], true),
         (parameters.recycled, &[&first_page], false),
         (parameters.ram, &[parameters.reserved, &taken, &first_page], false),
