@@ -1,4 +1,4 @@
-//! A board whose other cores wait in a spin table: firmware in front of the kernel, and a device tree that says so; runs no scenario.
+//! A board whose other cores wait in a spin table: firmware before the kernel, and its device tree; no scenario.
 //!
 //! QEMU's `virt` board has PSCI only. So a small program is put in front of the kernel, both together in one file in the arm64 `Image`
 //! format: it starts the other cores by PSCI, which then wait as firmware without PSCI lets them wait, and goes on to the kernel. The

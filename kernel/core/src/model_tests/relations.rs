@@ -1,4 +1,4 @@
-//! What two capabilities have in common and what a copy of one is, said plainly: the kernel's bit arithmetic is compared with it.
+//! What two capabilities have in common and what a copy is, said plainly: the bit arithmetic is compared with it.
 
 use hybrid_abi::object as size;
 #[cfg(test)]
