@@ -10,6 +10,7 @@ static volatile unsigned *uart;
 static word marked = 0x600df00d;
 static const word constant = 0xc0ffee;
 static byte large[24 << 20];
+static const volatile byte filled[32 << 20] = {[0] = 0x5a, [(16 << 20) + 4097] = 0x3c, [(32 << 20) - 1] = 0xa5};
 static __thread word thread_marked = 0x7eadbeef;
 static __thread word thread_zero;
 static byte main_tls[256] __attribute__((aligned(64)));
@@ -221,6 +222,9 @@ static void check_memory(void) {
     CHECK(marked == 0x600df00d && constant == 0xc0ffee);
     CHECK(thread_marked == 0x7eadbeef && thread_zero == 0);
     for (word index = 0; index < sizeof large / sizeof(word); index++) CHECK(((volatile word *)large)[index] == 0);
+    /* Nearly all of the file is this: what a loader of few pages, or of 16 MiB, would lose. */
+    CHECK(filled[0] == 0x5a && filled[(16 << 20) + 4097] == 0x3c && filled[sizeof filled - 1] == 0xa5);
+    CHECK(filled[1] == 0 && filled[sizeof filled - 2] == 0);
     volatile double number = 1.5;
     CHECK(number * number == 2.25);
 }
