@@ -130,6 +130,8 @@ fn deaths(stage: &mut Stage, seen: &Seen) -> Result<()> {
             times.push(killed_at.elapsed().as_millis());
             // Not every death shows on the page; who does not run yet cannot be killed.
             runs(stage, victim, |_| true)?;
+            // A client whose connection died with its server waits for its own time-out: the next death comes after that.
+            load_goes_on(seen).with_context(|| format!("after death {death} of {victim}"))?;
             if death % DEATHS_IN_A_ROW == 0 {
                 stage.command(&format!("svc stop {victim}"), &format!("{victim} is stopped"))?;
                 stage.command(&format!("svc start {victim}"), &format!("{victim} is started"))?;
@@ -143,6 +145,16 @@ fn deaths(stage: &mut Stage, seen: &Seen) -> Result<()> {
         let refused = seen.refused.load(Ordering::Relaxed) - before.1;
         println!("{victim:<9}  {DEATHS:>6}  {median:>40}  {worst:>5}  {answered:>18}  {refused:>7}");
         ensure!(answered > u64::from(DEATHS), "hardly a request was answered between the deaths of {victim}");
+    }
+    Ok(())
+}
+
+/// Waits until one of the clients had its next answer.
+fn load_goes_on(seen: &Seen) -> Result<()> {
+    let (before, deadline) = (seen.answered.load(Ordering::Relaxed), Instant::now() + BACK_WITHIN);
+    while seen.answered.load(Ordering::Relaxed) == before {
+        ensure!(Instant::now() < deadline, "the page came, but none of the clients of the load got an answer");
+        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }
