@@ -223,18 +223,24 @@ fn deleting_what_runs_elsewhere_ends_it() {
     assert_eq!(current(&w, 3), Some(other.at));
 }
 
-#[test]
-fn deleted_address_space_leaves_the_core_that_has_it() {
-    let mut w = machine();
+/// A thread that runs on core 1 in an address space of its own, and the slot of that.
+fn thread_in_its_own_space(w: &mut Machine) -> (Thread, u64) {
     let space = w.make(T::VSpace, 0);
     w.ok(6, l::ASID_POOL_ASSIGN, &[], &[space]);
     let thread = w.thread(100);
-    place(&w, thread.context, 1, 5000, 5000);
+    place(w, thread.context, 1, 5000, 5000);
     let none = w.free_slot();
     w.ok(thread.slot, l::TCB_SET_SPACE, &[0, 0], &[none, CNODE, space]);
     w.start(thread);
-    settle(&w);
-    assert_eq!(current(&w, 1), Some(thread.at));
+    settle(w);
+    assert_eq!(current(w, 1), Some(thread.at));
+    (thread, space)
+}
+
+#[test]
+fn deleted_address_space_leaves_the_core_that_has_it() {
+    let mut w = machine();
+    let (thread, space) = thread_in_its_own_space(&mut w);
     let installed = w.k.platform.spaces[1].get();
     assert_ne!(installed, 0);
     w.k.platform.take_effects();
@@ -250,14 +256,7 @@ fn deleted_address_space_leaves_the_core_that_has_it() {
 #[test]
 fn thread_that_loses_its_space_capability_elsewhere_stops_translating_with_it() {
     let mut w = machine();
-    let space = w.make(T::VSpace, 0);
-    w.ok(6, l::ASID_POOL_ASSIGN, &[], &[space]);
-    let thread = w.thread(100);
-    place(&w, thread.context, 1, 5000, 5000);
-    let none = w.free_slot();
-    w.ok(thread.slot, l::TCB_SET_SPACE, &[0, 0], &[none, CNODE, space]);
-    w.start(thread);
-    settle(&w);
+    let (thread, space) = thread_in_its_own_space(&mut w);
     let installed = w.k.platform.spaces[1].get();
     // Another capability to the same space is nobody's business.
     let copy = w.free_slot();

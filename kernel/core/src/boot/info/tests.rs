@@ -14,6 +14,22 @@ fn range(start: u64, bytes: u64) -> PhysRange {
     PhysRange { start, end: start + bytes }
 }
 
+/// One core, no device tree, nothing to be used again after boot.
+fn parameters<'a>(ram: &'a [PhysRange], reserved: &'a [PhysRange], image: PhysRange) -> BootParameters<'a> {
+    BootParameters {
+        ram,
+        reserved,
+        recycled: &[],
+        image,
+        image_vaddr: 0x40_0000,
+        entry: 0x40_0000,
+        device_tree: None,
+        device_top: DEVICE_TOP,
+        cores: 1,
+        root_cnode_bits: 12,
+    }
+}
+
 /// Base, log2 bytes, and whether it is device memory.
 type Block = (u64, u32, bool);
 
@@ -31,18 +47,7 @@ fn list(ram_bytes: u64, image_bytes: u64) -> (Vec<Block>, PhysRange, u32) {
         range(tree, 2 * PAGE),
     ];
     let recycled = [range(RAM_START + 2 * MIB, 4 * PAGE)];
-    let parameters = BootParameters {
-        ram: &ram,
-        reserved: &reserved,
-        recycled: &recycled,
-        image,
-        image_vaddr: 0x40_0000,
-        entry: 0x40_0000,
-        device_tree: None,
-        device_top: DEVICE_TOP,
-        cores: 1,
-        root_cnode_bits: 12,
-    };
+    let parameters = BootParameters { recycled: &recycled, ..parameters(&ram, &reserved, image) };
     let taken = boot_block(&parameters, 60 * PAGE + (128 << 10), 128 << 10).expect("no room for the boot objects");
     let mut blocks = Vec::new();
     each_block(&parameters, taken, |base, bits, is_device| blocks.push((base, bits, is_device)));
@@ -88,18 +93,7 @@ fn check_blocks(blocks: &[Block], ram_end: u64, case: &str) {
 fn a_list_that_is_too_long_loses_the_smallest_blocks() {
     let ram = [range(RAM_START, 512 * MIB)];
     let reserved: Vec<PhysRange> = (0..200).map(|n| range(RAM_START + (4 * n + 1) * PAGE, PAGE)).collect();
-    let parameters = BootParameters {
-        ram: &ram,
-        reserved: &reserved,
-        recycled: &[],
-        image: range(RAM_START, PAGE),
-        image_vaddr: 0x40_0000,
-        entry: 0x40_0000,
-        device_tree: None,
-        device_top: DEVICE_TOP,
-        cores: 1,
-        root_cnode_bits: 12,
-    };
+    let parameters = parameters(&ram, &reserved, range(RAM_START, PAGE));
     let taken = range(RAM_START + 511 * MIB, MIB);
     let mut sizes = Vec::new();
     each_block(&parameters, taken, |_, bits, _| sizes.push(bits));

@@ -102,7 +102,7 @@ fn long() {
 
 /// The same on four cores.
 #[test]
-#[ignore = "as the one above"]
+#[ignore = "more than a million steps, many minutes: run by hand as docs/kernel/evidence.md says"]
 fn long_on_four_cores() {
     long_storm::<4>();
 }
