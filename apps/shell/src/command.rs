@@ -16,6 +16,8 @@ pub enum Command {
     Log(u16),
     /// Stop one instance.
     Kill(String),
+    /// End a session on demand of a component for good, or let it open one again: whether it may, the component, its use.
+    Session(bool, String, String),
     /// What the supervisor says of every service, or of one.
     Services(Option<String>),
     /// The last ends of components, the newest first.
@@ -59,12 +61,14 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 13] = [
+pub const HELP: [(&str, &str); 15] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
     ("log [N]", "the newest N entries of the log (20)"),
     ("kill NAME", "stop the component NAME; its policy decides what follows"),
+    ("revoke NAME USE", "end the session on demand of NAME's use USE, and let it open no other"),
+    ("permit NAME USE", "let NAME open the session of its use USE again"),
     ("svc status|ends|start|stop|restart [NAME]", "ask or tell the supervisor; status and ends need no NAME"),
     ("top", "processor time of every component"),
     ("net", "addresses and counters of the network"),
@@ -88,6 +92,12 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
     let argument = words.next();
     if verb == "svc" {
         return service(argument, words.next(), words.next().is_none());
+    }
+    if matches!(verb, "revoke" | "permit") {
+        return match (argument, words.next(), words.next()) {
+            (Some(name), Some(used), None) => Ok(Command::Session(verb == "permit", name.into(), used.into())),
+            _ => Err(usage_of(verb)),
+        };
     }
     let is_done = words.next().is_none();
     match (verb, argument) {
@@ -143,6 +153,7 @@ mod tests {
     fn parse_knows_every_command_of_the_help_text() {
         for (usage, _) in super::HELP {
             let line = usage
+                .replace("USE", "tcp")
                 .replace("NAME", "httpd")
                 .replace("[N]", "5")
                 .replace("status|ends|start|stop|restart", "stop")

@@ -319,6 +319,14 @@ fn once<W: Wires>(clients: &mut Clients<W>, command: &Command, times: Times, out
             clients.control.kill(name).map_err(because(name))?;
             line(out, &format!("{} is stopped", quoted(name)));
         }
+        Command::Session(is_permitted, name, used) => {
+            let change = if *is_permitted { "may open" } else { "may no more open" };
+            log::warn!("the console's operator says: {name} {change} its session {used}");
+            let control = &mut clients.control;
+            let done = if *is_permitted { control.permit(name, used) } else { control.revoke(name, used) };
+            done.map_err(because(name))?;
+            line(out, &format!("{} {change} its session {}", quoted(name), quoted(used)));
+        }
         Command::Service(order, name) => services::tell(clients, *order, name, out)?,
         Command::Network => network(clients, out)?,
         Command::Uptime => line(out, &seconds(times.now_ns.saturating_sub(times.boot_ns))),

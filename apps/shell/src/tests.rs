@@ -83,6 +83,16 @@ impl Control for FakeControl {
         Ok(())
     }
 
+    fn revoke(&mut self, _: ClientId, client: &str, name: &str) -> Result<(), Error> {
+        self.0.push(format!("revoke {client} {name}"));
+        if client == "httpd" { Ok(()) } else { Err(Error::NotAllowed) }
+    }
+
+    fn permit(&mut self, _: ClientId, client: &str, name: &str) -> Result<(), Error> {
+        self.0.push(format!("permit {client} {name}"));
+        Ok(())
+    }
+
     fn dump_grants(&mut self, _: ClientId) -> u32 {
         6
     }
@@ -342,6 +352,16 @@ fn kill_stops_the_named_instance_and_says_so() {
     assert!(desk.type_line("kill httpd").contains("httpd is stopped\r\n> "));
     assert_eq!(desk.control.server().server.0, ["httpd"]);
     assert!(desk.type_line("kill nobody").contains("nobody: NoSuchInstance\r\n> "));
+}
+
+#[test]
+fn sessions_are_revoked_and_permitted_by_the_names_of_component_and_use() {
+    let mut desk = Desk::new();
+    assert!(desk.type_line("revoke httpd tcp").contains("httpd may no more open its session tcp\r\n> "));
+    assert!(desk.type_line("permit httpd tcp").contains("httpd may open its session tcp\r\n> "));
+    assert!(desk.type_line("revoke nobody tcp").contains("nobody: NotAllowed\r\n> "));
+    assert!(desk.type_line("revoke httpd").contains("use: revoke NAME USE"));
+    assert_eq!(desk.control.server().server.0, ["revoke httpd tcp", "permit httpd tcp", "revoke nobody tcp"]);
 }
 
 #[test]

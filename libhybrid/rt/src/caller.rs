@@ -1,6 +1,6 @@
 //! An endpoint capability as a way to call a server.
 use crate::{Env, port, slots};
-use hybrid_ipc::{Caller, CapSlot, Incoming, Outgoing};
+use hybrid_ipc::{Caller, CapSlot, Incoming, Outgoing, reply};
 use hybrid_sys::{CPtr, Endpoint};
 
 /// Calls a server through an endpoint capability. One that came with a reply is deleted when this is dropped.
@@ -29,8 +29,13 @@ impl EndpointCaller {
 impl Caller for EndpointCaller {
     type Received = Self;
 
-    fn call(&mut self, request: &Outgoing, reply: &mut Incoming) {
-        port::call(self.slot, request, reply);
+    /// To a server with which there is no session, as the page says, the answer is that the client may not.
+    fn call(&mut self, request: &Outgoing, answer: &mut Incoming) {
+        port::call(self.slot, request, answer);
+        let is_closed = |(env, index): (Env, usize)| env.is_closed(index);
+        if answer.label() == reply::KERNEL_INVALID_CAPABILITY && self.renewal.is_some_and(is_closed) {
+            answer.receive_label(reply::DENIED);
+        }
     }
 
     fn received(&mut self, slot: CapSlot) -> Self {

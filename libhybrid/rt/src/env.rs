@@ -10,7 +10,7 @@ use core::ptr::NonNull;
 use hybrid_drv::{DmaRegion, Irq, Mmio};
 use hybrid_ipc::ClientId;
 use hybrid_ring::Region;
-use hybrid_start::peers::WORDS;
+use hybrid_start::peers::{Condition, WORDS};
 use hybrid_start::{Device, Dma, Session, Span, StartInfo, Use};
 use hybrid_sys::{Endpoint, IrqHandler, Notification, Reply};
 
@@ -79,8 +79,12 @@ impl Env {
     }
 
     pub(crate) fn with_page(start: &'static StartInfo, page: Option<Page>) -> Self {
-        let client_count = start.provides.iter().map(|provided| provided.sessions.len()).sum();
-        Self { start, peers: Box::leak(Box::new(Peers::new(page, start.uses.len(), client_count))) }
+        let clients = start.provides.iter().flat_map(|provided| &provided.sessions);
+        let on_demand: Vec<bool> =
+            start.uses.iter().map(|used| used.is_on_demand).chain(clients.map(|client| client.is_on_demand)).collect();
+        let client_count = on_demand.len() - start.uses.len();
+        let peers = Peers::new(page, start.uses.len(), client_count, |index| on_demand.get(index) == Some(&true));
+        Self { start, peers: Box::leak(Box::new(peers)) }
     }
 
     /// Name of this instance.
@@ -118,6 +122,17 @@ impl Env {
             Some(slot) => EndpointCaller::fixed(slot, *self, index),
             None => panic!("the interface of use `{name}` has no operations"),
         }
+    }
+
+    /// Calls the server of use `name`, whose session on demand securityd has just opened (`hybrid.security.Sessions`). Until then, and
+    /// after it was closed or revoked, calls are answered [`Denied`](hybrid_ipc::CallError::Denied).
+    ///
+    /// # Panics
+    /// As [`Env::client`].
+    #[must_use]
+    pub fn opened(&self, name: &str) -> EndpointCaller {
+        self.peers.know(self.used(name).0);
+        self.client(name)
     }
 
     /// Whether `component.toml` declares a use `name`.
@@ -167,6 +182,21 @@ impl Env {
         clients.enumerate().map(move |(client, (name, session))| (name, first + client, session))
     }
 
+    /// The sessions that a client has only while it asks for them: the client's index among all peers, its instance, the interface's index.
+    pub(crate) fn gated(&self) -> impl Iterator<Item = (usize, ClientId, u8)> + use<> {
+        let provides = self.start.provides.iter();
+        let sessions = provides.flat_map(|provided| provided.sessions.iter().map(|session| (provided.index, session)));
+        let clients = (self.start.uses.len()..).zip(sessions);
+        clients
+            .filter(|(_, (_, session))| session.is_on_demand)
+            .map(|(index, (interface, session))| (index, ClientId { instance: session.client }, interface))
+    }
+
+    /// Whether the component was told that the peer is there.
+    pub(crate) fn is_up(&self, index: usize) -> bool {
+        self.peers.condition(index) == Condition::Up
+    }
+
     /// One session for each client of the provided interface `name`.
     ///
     /// # Panics
@@ -208,6 +238,11 @@ impl Env {
     /// Whether the server of use `index` can be called; waits while it is being started anew.
     pub(crate) fn wait_for_server(&self, index: usize) -> bool {
         self.peers.renew(index, || self.notification().wait() & !(BELL_MARK | SUPERVISION))
+    }
+
+    /// Whether there is no session with the server of use `index` now.
+    pub(crate) fn is_closed(&self, index: usize) -> bool {
+        self.peers.is_closed(index)
     }
 
     /// The bits that came during such waits, once.
@@ -345,7 +380,6 @@ fn region(span: Span) -> Option<Region> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Condition;
     use crate::peers::tests::Desk;
     use hybrid_start::Provided;
     use hybrid_start::peers::{CLIENTS, Peer, USES};

@@ -14,10 +14,11 @@ use crate::SessionHandle;
 /// What happened to a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerNews {
-    /// It died. What was held for it is to be freed, what waits for it will not come. The condition is [`Condition::Restarting`] if it
-    /// is being started anew, else [`Condition::Down`].
+    /// It died, or its session on demand ended. What was held for it is to be freed, what waits for it will not come. The condition is
+    /// [`Condition::Restarting`] if it is being started anew, [`Condition::Closed`] if the session ended, else [`Condition::Down`].
     Gone(Condition),
     /// It is there again, a new instance that knows nothing: make ring ends from the change's session, register, listen, subscribe anew.
+    /// For a client of a session on demand: it has one now.
     Back,
 }
 
@@ -100,11 +101,19 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// What the component begins with: it takes everybody for there until it is told otherwise, at its first look.
-    pub(crate) fn new(page: Option<Page>, use_count: usize, client_count: usize) -> Self {
+    /// What the component begins with: it takes everybody for there until it is told otherwise, at its first look; but whoever's session
+    /// `is_on_demand` for away.
+    pub(crate) fn new(
+        page: Option<Page>,
+        use_count: usize,
+        client_count: usize,
+        is_on_demand: impl Fn(usize) -> bool,
+    ) -> Self {
         let peers = (0..use_count + client_count).map(|index| {
             let now = page.map_or(Peer::FIRST, |page| page.peer(place(index, use_count)));
-            Cell::new(Peer { condition: Condition::Up, ..now })
+            let is_away = page.is_some() && is_on_demand(index);
+            let told = if is_away { ABSENT } else { Peer { condition: Condition::Up, ..now } };
+            Cell::new(told)
         });
         let told = peers.collect();
         let seen = Cell::new(page.map_or(0, |page| !page.word(CHANGES)));
@@ -114,6 +123,23 @@ impl Peers {
     /// The epoch that the component was told.
     pub(crate) fn epoch(&self, index: usize) -> u32 {
         self.told.get(index).map_or(Peer::FIRST.epoch, |peer| peer.get().epoch)
+    }
+
+    /// How the component was told that a peer is.
+    pub(crate) fn condition(&self, index: usize) -> Condition {
+        self.told.get(index).map_or(Condition::Up, |peer| peer.get().condition)
+    }
+
+    /// Whether there is no session with the server of use `index` now, told or not.
+    pub(crate) fn is_closed(&self, index: usize) -> bool {
+        self.page.is_some_and(|page| page.peer(use_word(index)).condition == Condition::Closed)
+    }
+
+    /// The component knows how the server of use `index` is, since it has just asked for the session.
+    pub(crate) fn know(&self, index: usize) {
+        if let (Some(page), Some(told)) = (self.page, self.told.get(index)) {
+            told.set(page.peer(use_word(index)));
+        }
     }
 
     /// The next thing to tell, which counts as told from now on. One comparison if nothing happened.
@@ -156,7 +182,7 @@ impl Peers {
         loop {
             match page.peer(use_word(index)).condition {
                 Condition::Up => return true,
-                Condition::Down => return false,
+                Condition::Down | Condition::Closed => return false,
                 Condition::Restarting => self.stashed.set(self.stashed.get() | wait()),
             }
         }
@@ -174,6 +200,9 @@ impl Peers {
         }
     }
 }
+
+/// No session has this epoch, so the first meeting is news.
+const ABSENT: Peer = Peer { condition: Condition::Closed, epoch: 0 };
 
 /// Word of a peer; none beyond the page, where a peer counts as always there.
 fn place(index: usize, use_count: usize) -> Option<usize> {
@@ -238,7 +267,7 @@ pub(crate) mod tests {
     #[test]
     fn peer_that_died_and_came_back_between_two_looks_is_gone_first() {
         let desk = Desk::new(&[(USE, up(3)), (CLIENT, up(7))]);
-        let peers = Peers::new(Some(desk.page()), 1, 1);
+        let peers = Peers::new(Some(desk.page()), 1, 1, |_| false);
         assert_eq!((all(&peers), peers.epoch(0), peers.epoch(1)), (vec![], 3, 7));
         desk.set(CLIENT, Condition::Up, 9);
         assert_eq!(peers.epoch(1), 7, "not told yet");
@@ -251,7 +280,7 @@ pub(crate) mod tests {
     #[test]
     fn peer_is_gone_once_however_long_it_stays_away() {
         let desk = Desk::new(&[(USE, up(1))]);
-        let peers = Peers::new(Some(desk.page()), 1, 0);
+        let peers = Peers::new(Some(desk.page()), 1, 0, |_| false);
         desk.set(USE, Condition::Restarting, 1);
         assert_eq!(all(&peers), [(0, PeerNews::Gone(Condition::Restarting))]);
         desk.set(USE, Condition::Down, 1);
@@ -265,7 +294,7 @@ pub(crate) mod tests {
     #[test]
     fn peer_that_is_away_from_the_start_is_told_at_the_first_look() {
         let desk = Desk::new(&[(USE, Peer { condition: Condition::Down, epoch: 4 })]);
-        let peers = Peers::new(Some(desk.page()), 1, 0);
+        let peers = Peers::new(Some(desk.page()), 1, 0, |_| false);
         assert_eq!(all(&peers), [(0, PeerNews::Gone(Condition::Down))]);
         desk.set(USE, Condition::Up, 5);
         assert_eq!((all(&peers), peers.epoch(0)), (vec![(0, PeerNews::Back)], 5));
@@ -274,7 +303,7 @@ pub(crate) mod tests {
     #[test]
     fn renew_waits_while_the_server_is_restarting_and_keeps_the_bits_that_come() {
         let desk = Desk::new(&[(USE, up(1))]);
-        let peers = Peers::new(Some(desk.page()), 1, 0);
+        let peers = Peers::new(Some(desk.page()), 1, 0, |_| false);
         desk.set(USE, Condition::Restarting, 1);
         let mut waits = 0;
         assert!(peers.renew(0, || {
@@ -288,16 +317,44 @@ pub(crate) mod tests {
         assert_eq!(all(&peers), [(0, PeerNews::Gone(Condition::Restarting)), (0, PeerNews::Back)]);
         desk.set(USE, Condition::Down, 2);
         assert!(!peers.renew(0, || panic!("nothing to wait for")));
-        assert!(!Peers::new(None, 1, 0).renew(0, || panic!("nobody supervises")));
+        assert!(!Peers::new(None, 1, 0, |_| false).renew(0, || panic!("nobody supervises")));
+    }
+
+    #[test]
+    fn session_on_demand_is_away_until_it_is_opened_and_is_told_once_for_each_meeting() {
+        let closed = Peer { condition: Condition::Closed, epoch: 1 };
+        let desk = Desk::new(&[(USE, closed), (CLIENT, closed)]);
+        let peers = Peers::new(Some(desk.page()), 1, 1, |_| true);
+        assert_eq!((all(&peers), peers.condition(1), peers.is_closed(0)), (vec![], Condition::Closed, true));
+        desk.set(CLIENT, Condition::Up, 2);
+        assert_eq!((all(&peers), peers.condition(1)), (vec![(1, PeerNews::Back)], Condition::Up));
+        desk.set(CLIENT, Condition::Closed, 2);
+        assert_eq!(all(&peers), [(1, PeerNews::Gone(Condition::Closed))]);
+        desk.set(CLIENT, Condition::Up, 3);
+        desk.set(CLIENT, Condition::Closed, 3);
+        desk.set(CLIENT, Condition::Up, 4);
+        assert_eq!(all(&peers), [(1, PeerNews::Back)], "the one between two looks is no news");
+        desk.set(CLIENT, Condition::Up, 5);
+        assert_eq!(all(&peers), [(1, PeerNews::Gone(Condition::Restarting)), (1, PeerNews::Back)]);
+        // Who asked for it knows; what happens later is told.
+        desk.set(USE, Condition::Up, 2);
+        peers.know(0);
+        assert_eq!((all(&peers), peers.is_closed(0)), (vec![], false));
+        desk.set(USE, Condition::Closed, 2);
+        assert_eq!(all(&peers), [(0, PeerNews::Gone(Condition::Closed))]);
+        assert!(!peers.renew(0, || panic!("nothing to wait for")));
+        // A server that is started again while the session is open hears of its client.
+        let later = Peers::new(Some(desk.page()), 1, 1, |_| true);
+        assert_eq!(all(&later), [(1, PeerNews::Back)]);
     }
 
     #[test]
     fn peers_beyond_the_page_and_without_a_page_are_always_there() {
         let desk = Desk::new(&[]);
         assert_eq!(place(32, 40), None);
-        let peers = Peers::new(Some(desk.page()), 40, 0);
+        let peers = Peers::new(Some(desk.page()), 40, 0, |_| false);
         assert_eq!(all(&peers).len(), 32, "the words that nobody wrote say Down");
-        let peers = Peers::new(None, 2, 3);
+        let peers = Peers::new(None, 2, 3, |_| false);
         assert_eq!((all(&peers), peers.epoch(4)), (vec![], 1));
     }
 }

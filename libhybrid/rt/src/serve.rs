@@ -4,7 +4,7 @@ use crate::peers::{PeerChange, PeerNews};
 use crate::port::{Event, KernelPort, Port};
 use crate::{Env, gauge};
 use alloc::boxed::Box;
-use hybrid_ipc::{Incoming, Outgoing, Refusal};
+use hybrid_ipc::{ClientId, Incoming, Outgoing, Refusal};
 use hybrid_sys::{Endpoint, Reply};
 
 /// What a component does with its events. Neither method may wait for long: nobody else is served meanwhile.
@@ -43,6 +43,9 @@ pub(crate) struct Server {
     /// Badges of other generations are stale.
     generation: u16,
     env: Option<Env>,
+    /// Sessions that come and go: index among all peers, client, interface. A client whose session ended may have calls on their way, and
+    /// capabilities for objects; both are refused here, whatever the component does.
+    gated: Box<[(usize, ClientId, u8)]>,
     incoming: Box<Incoming>,
     outgoing: Box<Outgoing>,
     /// Whether `outgoing` answers a call that waits for it.
@@ -54,6 +57,7 @@ impl Server {
         Self {
             generation,
             env,
+            gated: env.iter().flat_map(Env::gated).collect(),
             incoming: Box::new(Incoming::new()),
             outgoing: Box::new(Outgoing::new()),
             owes_answer: false,
@@ -107,10 +111,12 @@ impl Server {
 
     fn answer(&mut self, port: &mut impl Port, component: &mut impl Component) {
         self.outgoing.set_refusal(Refusal::UnknownOperation);
-        if self.incoming.badge().generation() == self.generation {
-            component.on_call(&self.incoming, &mut self.outgoing);
-        } else {
+        if self.incoming.badge().generation() != self.generation {
             self.outgoing.set_refusal(Refusal::Stale);
+        } else if self.is_shut_out() {
+            self.outgoing.set_refusal(Refusal::Denied);
+        } else {
+            component.on_call(&self.incoming, &mut self.outgoing);
         }
         if let Some(cap) = self.incoming.take_cap() {
             port.discard(cap);
@@ -118,11 +124,21 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Whether the caller has no session now, as far as the component was told.
+    fn is_shut_out(&self) -> bool {
+        let badge = self.incoming.badge();
+        let is_of_it = |gate: &&(usize, ClientId, u8)| (gate.1, gate.2) == (badge.client(), badge.interface());
+        let gate = self.gated.iter().find(is_of_it);
+        gate.zip(self.env).is_some_and(|((index, ..), env)| !env.is_up(*index))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::peers::tests::Desk;
-    use hybrid_ipc::{Badge, CapSlot, ClientId, reply};
+    use hybrid_ipc::{Badge, CapSlot, reply};
     use hybrid_start::peers::{Condition, Peer, client_word, use_word};
     use hybrid_start::{Provided, Session, StartInfo, Use};
 
@@ -219,9 +235,15 @@ mod tests {
     }
 
     fn diary(steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
+        diary_of(false, steps)
+    }
+
+    fn diary_of(is_on_demand: bool, steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
         let up = Peer { condition: Condition::Up, epoch: 1 };
-        let desk = std::rc::Rc::new(Desk::new(&[(use_word(0).unwrap(), up), (client_word(0).unwrap(), up)]));
-        let session = Session { client: 4, client_name: "c".into(), bell_bit: Some(1), ..Default::default() };
+        let client = if is_on_demand { Peer { condition: Condition::Closed, epoch: 1 } } else { up };
+        let desk = std::rc::Rc::new(Desk::new(&[(use_word(0).unwrap(), up), (client_word(0).unwrap(), client)]));
+        let (client_name, bell_bit) = ("c".into(), Some(1));
+        let session = Session { client: 4, client_name, bell_bit, is_on_demand, ..Default::default() };
         let provides = vec![Provided { name: "door".into(), sessions: vec![session], ..Default::default() }];
         let uses = vec![Use { name: "store".into(), bell_bit: Some(2), ..Default::default() }];
         let start = Box::leak(Box::new(StartInfo { uses, provides, ..Default::default() }));
@@ -294,6 +316,33 @@ mod tests {
             "call 1, pings answered to 0",
             "door Gone(Down), epoch 2",
             "bells 0b1",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn client_without_a_session_is_refused_before_the_component_sees_its_call() {
+        let client = client_word(0).unwrap();
+        let lines = diary_of(true, |desk| {
+            let call = || Step::Call { badge: badge(3), label: 1, cap: None };
+            let other = || Step::Call { badge: Badge::new(ClientId { instance: 4 }, 1, 3), label: 9, cap: None };
+            let (opener, closer) = (desk.clone(), desk);
+            let open = Box::new(move || opener.set(client, Condition::Up, 2));
+            let close = Box::new(move || closer.set(client, Condition::Closed, 2));
+            vec![
+                call(),
+                Step::Meanwhile(open, Box::new(call())),
+                Step::Meanwhile(close, Box::new(call())),
+                call(),
+                other(),
+            ]
+        });
+        let expected = [
+            "door Back, epoch 2",
+            "bells 0b10",
+            "call 1, pings answered to 0",
+            "door Gone(Closed), epoch 2",
+            "call 9, pings answered to 0",
         ];
         assert_eq!(lines, expected);
     }

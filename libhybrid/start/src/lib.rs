@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub mod peers;
 
 /// The version of this structure that this crate writes and accepts.
-pub const ABI: u16 = 2;
+pub const ABI: u16 = 3;
 
 /// Where components are linked (the image base of every component).
 pub const IMAGE_BASE: u64 = 0x40_0000;
@@ -122,6 +122,8 @@ pub struct Use {
     pub bell_out: Option<u32>,
     /// Bit with which the server rings this component.
     pub bell_bit: Option<u8>,
+    /// The slot is empty until the component asks for the session.
+    pub is_on_demand: bool,
 }
 
 /// One interface that the instance provides.
@@ -150,6 +152,8 @@ pub struct Session {
     pub bell_out: Option<u32>,
     /// Bit with which the client rings this component.
     pub bell_bit: Option<u8>,
+    /// The client asks for the session when it needs it.
+    pub is_on_demand: bool,
 }
 
 /// One device that the instance drives.

@@ -38,6 +38,8 @@ pub enum Condition {
     Restarting,
     /// It is not there, and nobody says when it will be.
     Down,
+    /// There is no session with it: nobody asked for it yet, or it was ended while both sides run.
+    Closed,
 }
 
 /// One peer as its word says.
@@ -60,6 +62,7 @@ impl Peer {
             Condition::Up => 1,
             Condition::Restarting => 2,
             Condition::Down => 3,
+            Condition::Closed => 4,
         };
         condition | (self.epoch as u64) << 32
     }
@@ -70,6 +73,7 @@ impl Peer {
         let condition = match word & 0xff {
             1 => Condition::Up,
             2 => Condition::Restarting,
+            4 => Condition::Closed,
             _ => Condition::Down,
         };
         Self { condition, epoch: (word >> 32) as u32 }
@@ -94,7 +98,7 @@ mod tests {
 
     #[test]
     fn word_of_a_peer_says_what_it_was_made_of() {
-        for condition in [Condition::Up, Condition::Restarting, Condition::Down] {
+        for condition in [Condition::Up, Condition::Restarting, Condition::Down, Condition::Closed] {
             for epoch in [0, 1, 7, u32::MAX] {
                 let peer = Peer { condition, epoch };
                 assert_eq!(Peer::from_word(peer.word()), peer);

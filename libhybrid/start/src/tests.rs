@@ -25,6 +25,7 @@ fn example() -> StartInfo {
             region: Some(Span { addr: RING_BASE, len: 0x80000 }),
             bell_out: Some(6),
             bell_bit: Some(3),
+            is_on_demand: false,
         }],
         provides: vec![Provided {
             name: "providers".into(),

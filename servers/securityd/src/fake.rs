@@ -134,6 +134,12 @@ impl FakeKernel {
         }
     }
 
+    /// Objects that are there, and capabilities in all CNodes.
+    pub(crate) fn live(&self) -> (usize, usize) {
+        let live = self.objects.iter().filter(|object| !object.is_dead);
+        (live.clone().count(), live.map(|object| object.holders.len()).sum())
+    }
+
     /// Puts a capability where a component's own code would.
     pub(crate) fn plant(&mut self, cnode: Id, slot: u64, cap: Cap) {
         self.put(cnode, slot, cap);
@@ -341,7 +347,19 @@ impl Kernel for FakeKernel {
     }
 
     fn revoke(&mut self, slot: Slot) -> Result<(), Error> {
-        let untyped = self.take(slot)?.object;
+        let (cnode, index) = self.place(slot)?;
+        let of = self.take(slot)?;
+        let untyped = of.object;
+        if matches!(self.objects[of.object].kind, Kind::Endpoint) {
+            // Only a badged one is ever revoked; its copies have its badge.
+            assert!(of.badge != 0, "this would take everybody's");
+            for (holder, place) in self.objects[of.object].holders.clone() {
+                if (holder, place) != (cnode, index) && self.slots(holder)[&place].badge == of.badge {
+                    self.remove(holder, place);
+                }
+            }
+            return Ok(());
+        }
         let mut dead = Vec::new();
         self.descendants(untyped, &mut dead);
         self.destroy(&dead);

@@ -21,6 +21,7 @@ pub mod kernel;
 pub mod lifecycle;
 pub mod memory;
 pub mod server;
+pub mod sessions;
 pub mod space;
 pub mod target;
 mod window;

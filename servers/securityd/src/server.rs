@@ -53,20 +53,32 @@ pub struct Server<K> {
     denied: u64,
     connections: Denials,
     requests: Denials,
+    sessions: Denials,
 }
 
-/// What was decided.
+/// Of what there can be too much to record one by one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
+    /// Connections that were denied.
     Connection,
+    /// Requests that were denied.
     Request,
+    /// Sessions that clients opened and closed.
+    Session,
 }
 
 impl<K: Kernel> Server<K> {
     /// After the installation.
     #[must_use]
     pub const fn new(world: World<K>) -> Self {
-        Self { world, allowed: 0, denied: 0, connections: Denials::new(), requests: Denials::new() }
+        Self {
+            world,
+            allowed: 0,
+            denied: 0,
+            connections: Denials::new(),
+            requests: Denials::new(),
+            sessions: Denials::new(),
+        }
     }
 
     /// How many connections and requests were allowed and denied.
@@ -81,6 +93,7 @@ impl<K: Kernel> Server<K> {
         let now = self.world.kernel.now_ns();
         self.tell_untold(Kind::Connection, now);
         self.tell_untold(Kind::Request, now);
+        self.tell_untold(Kind::Session, now);
         self.world.flush_journal();
     }
 
@@ -102,6 +115,7 @@ impl<K: Kernel> Server<K> {
             Some(idl::inspect::INTERFACE) => idl::dispatch_inspect(self, incoming, outgoing),
             Some(idl::audit::INTERFACE) => idl::dispatch_audit(self, incoming, outgoing),
             Some(idl::control::INTERFACE) => idl::dispatch_control(self, incoming, outgoing),
+            Some(idl::sessions::INTERFACE) => idl::dispatch_sessions(self, incoming, outgoing),
             Some(idl::power::INTERFACE) => idl::dispatch_power(self, incoming, outgoing),
             Some(process::lifecycle::INTERFACE) => process::dispatch_lifecycle(self, incoming, outgoing),
             // Untouched, the answer says that there is no such operation.
@@ -109,18 +123,23 @@ impl<K: Kernel> Server<K> {
         }
     }
 
-    const fn denials(&mut self, kind: Kind) -> &mut Denials {
+    pub(crate) const fn denials(&mut self, kind: Kind) -> &mut Denials {
         match kind {
+            Kind::Session => &mut self.sessions,
             Kind::Connection => &mut self.connections,
             Kind::Request => &mut self.requests,
         }
     }
 
     /// Tells how many denials were not told by themselves, when their window is over.
-    fn tell_untold(&mut self, kind: Kind, now: u64) {
+    pub(crate) fn tell_untold(&mut self, kind: Kind, now: u64) {
         if let Some(untold) = self.denials(kind).untold(now) {
-            let what = if kind == Kind::Connection { "connections" } else { "requests" };
-            let line = format!("denied {untold} more {what}, which are not kept one by one");
+            let what = match kind {
+                Kind::Connection => format!("denied {untold} more connections"),
+                Kind::Request => format!("denied {untold} more requests"),
+                Kind::Session => format!("{untold} more sessions were opened or closed"),
+            };
+            let line = format!("{what}, which are not kept one by one");
             self.world.journal.write(Level::Warn, now, line.clone());
             self.world.audit.record(now, RecordKind::Gap, line);
         }
@@ -301,6 +320,14 @@ impl<K: Kernel> idl::Control for Server<K> {
         }
         let detail = format!("stopped by {}", self.name_of(client));
         if self.world.stop(id, State::Killed, detail) { Ok(()) } else { Err(idl::Error::NotAllowed) }
+    }
+
+    fn revoke(&mut self, by: ClientId, client: &str, name: &str) -> Result<(), idl::Error> {
+        self.set_permitted(by, client, name, false)
+    }
+
+    fn permit(&mut self, by: ClientId, client: &str, name: &str) -> Result<(), idl::Error> {
+        self.set_permitted(by, client, name, true)
     }
 
     fn dump_grants(&mut self, _: ClientId) -> u32 {

@@ -5,6 +5,7 @@ mod cable;
 mod console;
 mod faults;
 mod foreign;
+mod guests;
 mod lives;
 mod load;
 mod requests;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         cable::all(),
         faults::all(),
+        guests::all(),
         lives::all(),
         stress::all(),
         load::all(),

@@ -27,6 +27,21 @@ pub struct RoutedUse {
     pub reason: String,
     /// `netd.tcp`.
     pub route: String,
+    /// It asks for the session when it needs it.
+    pub is_on_demand: bool,
+}
+
+/// A provided interface; nobody can be routed to it yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The component's name for it.
+    pub name: String,
+    /// Full name.
+    pub interface: String,
+    /// So many routes may end here.
+    pub max_clients: u8,
+    /// So many of its sessions on demand may be open at once.
+    pub max_open: u8,
 }
 
 /// A device need with the board's device for it.
@@ -67,8 +82,8 @@ pub struct Manifest {
     pub period_us: u32,
     /// In the order of component.toml.
     pub uses: Vec<RoutedUse>,
-    /// Name, interface and how many clients; nobody can be routed to it yet.
-    pub provides: Vec<(String, String, u8)>,
+    /// In the order of component.toml.
+    pub provides: Vec<Offer>,
     /// In the order of component.toml.
     pub devices: Vec<RoutedDevice>,
     /// In the order of component.toml.
@@ -114,7 +129,8 @@ pub fn admit(live: &Graph, manifest: &Manifest, book: &Rulebook) -> Result<Graph
     graph.instances.push(instance(manifest, book));
     let mut found = Found { book, place: &place, problems: &mut problems };
     for (index, used) in manifest.uses.iter().enumerate() {
-        let route = join::Route { client: manifest.id, index, name: &used.name, interface: &used.interface };
+        let (client, is_on_demand) = (manifest.id, used.is_on_demand);
+        let route = join::Route { client, index, name: &used.name, interface: &used.interface, is_on_demand };
         match join::session(&graph, book, &route, &used.route) {
             Ok(session) => join::attach(&mut graph, session),
             Err((rule, message, help)) => found.at(&manifest.name, rule, message, help),
@@ -143,7 +159,7 @@ fn keeps(live: &Graph, graph: &Graph) -> bool {
 
 fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
     let facts = |interface: &str| book.facts(interface);
-    let provides = || manifest.provides.iter().map(|(_, interface, _)| facts(interface));
+    let provides = || manifest.provides.iter().map(|offer| facts(&offer.interface));
     let mints = provides().any(|facts| facts.mints_resources);
     let takes = provides().any(|facts| facts.takes_capabilities);
     let serves = provides().any(|facts| facts.has_operations);
@@ -154,11 +170,12 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         reason: used.reason.clone(),
         session: u16::MAX,
     });
-    let provided = manifest.provides.iter().map(|(name, interface, max_clients)| Provided {
-        name: name.clone(),
-        interface: interface.clone(),
+    let provided = manifest.provides.iter().map(|offer| Provided {
+        name: offer.name.clone(),
+        interface: offer.interface.clone(),
         sessions: Vec::new(),
-        max_clients: *max_clients,
+        max_clients: offer.max_clients,
+        max_open: offer.max_open,
     });
     let devices = manifest.devices.iter().filter_map(|need| {
         let device = book.device(&need.device)?;
@@ -241,7 +258,7 @@ fn check_names(found: &mut Found<'_>, manifest: &Manifest) {
     let limits = found.book.limits.clone();
     let lists: [Vec<&String>; 3] = [
         manifest.uses.iter().map(|used| &used.name).collect(),
-        manifest.provides.iter().map(|(name, ..)| name).collect(),
+        manifest.provides.iter().map(|offer| &offer.name).collect(),
         manifest.devices.iter().map(|need| &need.name).chain(manifest.dma.iter().map(|dma| &dma.name)).collect(),
     ];
     let names = lists.iter().flatten().copied().chain([&manifest.name]);
@@ -266,7 +283,7 @@ fn check_names(found: &mut Found<'_>, manifest: &Manifest) {
 fn check_needs(found: &mut Found<'_>, manifest: &Manifest) {
     let book = found.book;
     let interfaces = manifest.uses.iter().map(|used| &used.interface);
-    for interface in interfaces.chain(manifest.provides.iter().map(|(_, interface, _)| interface)) {
+    for interface in interfaces.chain(manifest.provides.iter().map(|offer| &offer.interface)) {
         match book.interfaces.get(interface) {
             None => {
                 let message = format!("there is no interface `{interface:.80}`");
@@ -279,8 +296,12 @@ fn check_needs(found: &mut Found<'_>, manifest: &Manifest) {
             Some(_) => {}
         }
     }
-    if manifest.provides.iter().any(|(_, _, clients)| !(1..=layout::CLIENTS_MAX).contains(clients)) {
-        found.at(&manifest.name, "bad-value", "max_clients is out of its range".into(), "1 to 62");
+    let is_possible = |offer: &Offer| {
+        (1..=layout::CLIENTS_MAX).contains(&offer.max_clients) && (1..=offer.max_clients).contains(&offer.max_open)
+    };
+    if !manifest.provides.iter().all(is_possible) {
+        let message = "max_clients or max_open is out of its range".into();
+        found.at(&manifest.name, "bad-value", message, "1 to 62, and max_open at most max_clients");
     }
     for need in &manifest.devices {
         match book.device(&need.device) {

@@ -19,6 +19,8 @@ pub enum What {
         rights: Rights,
         /// Of the capability.
         badge: u64,
+        /// Held from when the holder asks for it, until it lets go or it is revoked.
+        is_on_demand: bool,
     },
     /// A notification of the target.
     Bell {
@@ -28,6 +30,8 @@ pub enum What {
         rights: Rights,
         /// Bit that it sets.
         bit: u8,
+        /// As of the call of its session.
+        is_on_demand: bool,
     },
     /// Memory shared with the target.
     Region {
@@ -143,10 +147,13 @@ pub struct Grant {
 impl fmt::Display for What {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call { slot, rights, badge } => {
-                write!(out, "slot={slot} rights={rights} badge={:#x}", layout::declared_badge(*badge))
+            Self::Call { slot, rights, badge, is_on_demand } => {
+                let badge = layout::declared_badge(*badge);
+                write!(out, "slot={slot} rights={rights} badge={badge:#x}{}", on_demand(*is_on_demand))
             }
-            Self::Bell { slot, rights, bit } => write!(out, "slot={slot} rights={rights} bit={bit}"),
+            Self::Bell { slot, rights, bit, is_on_demand } => {
+                write!(out, "slot={slot} rights={rights} bit={bit}{}", on_demand(*is_on_demand))
+            }
             Self::Region { bytes, address, rights } => write!(out, "at={address:#x} rights={rights} bytes={bytes}"),
             Self::Endpoint { slot, rights } | Self::Reply { slot, rights } | Self::Notification { slot, rights } => {
                 write!(out, "slot={slot} rights={rights}")
@@ -193,6 +200,11 @@ impl What {
             Self::Fault { .. } => "fault",
         }
     }
+}
+
+/// The fact of a line that may be live or not.
+const fn on_demand(is_on_demand: bool) -> &'static str {
+    if is_on_demand { " held=on-demand" } else { "" }
 }
 
 impl fmt::Display for Grant {
@@ -283,18 +295,33 @@ impl Graph {
         }
     }
 
+    /// The line about the client's endpoint of `session`, whose server is in its life number `generation`.
+    #[must_use]
+    pub fn call_grant(&self, session: &Session, generation: u16) -> Grant {
+        let badge = layout::badge(session.client, session.provided, generation);
+        let slot = layout::call_slot(usize::from(session.client_use));
+        let is_on_demand = session.is_on_demand;
+        self.client_grant(session, What::Call { slot, rights: Rights::CALL, badge, is_on_demand })
+    }
+
+    /// The line about the bell with which the server of `session` rings its client, if it does.
+    #[must_use]
+    pub fn client_bell_grant(&self, session: &Session) -> Option<Grant> {
+        let (bit, port) = (session.client_port?, session.server_port?);
+        let (slot, is_on_demand) = (layout::session_slot(port), session.is_on_demand);
+        let what = What::Bell { slot, rights: Rights::WRITE, bit, is_on_demand };
+        session.rings_client.then(|| self.server_grant(session, what))
+    }
+
     fn client_grants(&self, index: usize, session: &Session) -> Vec<Grant> {
         let mut grants = Vec::new();
         if session.has_operations {
-            let badge = layout::badge(session.client, session.provided, 1);
-            grants.push(
-                self.client_grant(session, What::Call { slot: layout::call_slot(index), rights: Rights::CALL, badge }),
-            );
+            grants.push(self.call_grant(session, 1));
         }
         if let (true, Some(bit)) = (session.rings_server, session.server_port) {
-            grants.push(
-                self.client_grant(session, What::Bell { slot: layout::bell_slot(index), rights: Rights::WRITE, bit }),
-            );
+            let slot = layout::bell_slot(index);
+            let what = What::Bell { slot, rights: Rights::WRITE, bit, is_on_demand: false };
+            grants.push(self.client_grant(session, what));
         }
         if let (Some(bytes), Some(port)) = (session.region, session.client_port) {
             grants.push(self.client_grant(
@@ -306,12 +333,7 @@ impl Graph {
     }
 
     fn server_grants(&self, session: &Session) -> Vec<Grant> {
-        let mut grants = Vec::new();
-        if let (true, Some(bit), Some(port)) = (session.rings_client, session.client_port, session.server_port) {
-            grants.push(
-                self.server_grant(session, What::Bell { slot: layout::session_slot(port), rights: Rights::WRITE, bit }),
-            );
-        }
+        let mut grants: Vec<Grant> = self.client_bell_grant(session).into_iter().collect();
         if let (Some(bytes), Some(port)) = (session.region, session.server_port) {
             grants.push(self.server_grant(
                 session,

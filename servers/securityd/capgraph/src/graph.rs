@@ -190,6 +190,8 @@ pub struct Provided {
     pub sessions: Vec<u16>,
     /// So many routes may end here.
     pub max_clients: u8,
+    /// So many of its sessions on demand may be open at once.
+    pub max_open: u8,
 }
 
 /// One route: a client's use and a server's provided interface.
@@ -215,6 +217,8 @@ pub struct Session {
     pub client_port: Option<u8>,
     /// The server's port, likewise.
     pub server_port: Option<u8>,
+    /// It begins when the client asks for it, and not when both run; it has no region.
+    pub is_on_demand: bool,
 }
 
 /// One device.
@@ -384,6 +388,7 @@ impl Graph {
             && needs_ports == session.client_port.is_some()
             && needs_ports == session.server_port.is_some()
             && session.region.is_none_or(|bytes| bytes <= layout::REGION_STRIDE && bytes % 4096 == 0)
+            && !(session.is_on_demand && (session.region.is_some() || session.rings_server))
     }
 }
 
@@ -416,6 +421,7 @@ pub(crate) mod tests {
                 interface: "hybrid.security.Power".into(),
                 sessions: vec![0],
                 max_clients: 2,
+                max_open: 2,
             }],
             devices: vec![],
             dma: vec![],
@@ -445,6 +451,7 @@ pub(crate) mod tests {
             rings_client: false,
             client_port: None,
             server_port: None,
+            is_on_demand: false,
         };
         Graph {
             product: "p".into(),

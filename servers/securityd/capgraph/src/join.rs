@@ -20,6 +20,8 @@ pub(crate) struct Route<'a> {
     pub(crate) name: &'a str,
     /// Full name.
     pub(crate) interface: &'a str,
+    /// Whether the client asks for it when it needs it.
+    pub(crate) is_on_demand: bool,
 }
 
 /// Rule, message and help.
@@ -54,6 +56,10 @@ pub(crate) fn session(graph: &Graph, book: &Rulebook, route: &Route<'_>, target:
         return refuse("call-cycle", message, "a component calls its own code directly");
     }
     let facts = book.facts(route.interface);
+    if route.is_on_demand && (facts.has_rings || !facts.has_operations) {
+        let message = format!("`{used}` is on demand, but {} has rings", route.interface);
+        return refuse("on-demand-rings", message, "memory is shared for a whole life only: leave out on_demand");
+    }
     let too_many = |_| ("too-many-uses", format!("`{used}` is out of the range of its list"), "split the component");
     Ok(Session {
         client: route.client,
@@ -66,6 +72,7 @@ pub(crate) fn session(graph: &Graph, book: &Rulebook, route: &Route<'_>, target:
         rings_client: facts.has_rings || facts.has_events,
         client_port: None,
         server_port: None,
+        is_on_demand: route.is_on_demand,
     })
 }
 

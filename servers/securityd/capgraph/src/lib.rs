@@ -24,7 +24,7 @@ mod rules_table;
 mod trail;
 
 pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRule};
-pub use admit::{MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, admit};
+pub use admit::{MANIFEST_MAX, Manifest, Offer, RoutedDevice, RoutedUse, admit};
 pub use bundle::{Bundle, BundleError, write_bundle, write_bundle_with};
 pub use grant::{Grant, What, own_grant, peers_grant, text_of};
 pub use graph::{

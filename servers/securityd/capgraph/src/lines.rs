@@ -76,6 +76,12 @@ impl Line {
         Ok(Self { holder, verb, target, kind, facts, reason: reason.trim().to_owned() })
     }
 
+    /// Whether it is live only while its holder has asked for it.
+    #[must_use]
+    pub fn is_on_demand(&self) -> bool {
+        self.facts.get("held").is_some_and(|held| held == "on-demand")
+    }
+
     fn subject(&self) -> Subject<'_> {
         (&self.holder, &self.verb, &self.target, &self.kind)
     }
@@ -111,7 +117,7 @@ impl Line {
 }
 
 /// The order of facts in a line.
-const FACTS: [&str; 18] = [
+const FACTS: [&str; 19] = [
     "at",
     "slot",
     "rights",
@@ -130,6 +136,7 @@ const FACTS: [&str; 18] = [
     "registers",
     "class",
     "key",
+    "held",
 ];
 
 /// A whole text.
@@ -213,6 +220,8 @@ pub struct Comparison {
     pub equal: usize,
     /// Declared lines of kinds that the live listing cannot show.
     pub unseen: usize,
+    /// Declared lines of sessions on demand that are not open.
+    pub closed: usize,
 }
 
 impl Comparison {
@@ -247,6 +256,9 @@ impl Comparison {
             self.different.len(),
             self.unseen
         );
+        if self.closed > 0 {
+            let _ = writeln!(out, "{} on demand, and not open", self.closed);
+        }
         out
     }
 }
@@ -257,6 +269,7 @@ pub fn compare(declared: &Listing, live: &Listing) -> Comparison {
     let mut found = Comparison::default();
     for pair in paired(declared, live) {
         match pair {
+            (Some(declared), None) if declared.is_on_demand() => found.closed += 1,
             (Some(declared), None) if live.shown(&declared.verb) => found.missing.push(declared.clone()),
             (Some(_), None) => found.unseen += 1,
             (None, Some(live)) => found.extra.push(live.clone()),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hybrid_capgraph::{
-    Bundle, Date, Dma, Graph, InterfaceFacts, MANIFEST_MAX, Manifest, RoutedDevice, RoutedUse, Rulebook, admit, golden,
-    resolve_whole, rule, write_bundle_with,
+    Bundle, Date, Dma, Graph, InterfaceFacts, MANIFEST_MAX, Manifest, Offer, RoutedDevice, RoutedUse, Rulebook, admit,
+    golden, resolve_whole, rule, write_bundle_with,
 };
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
@@ -30,7 +30,17 @@ fn base() -> (Graph, Rulebook) {
 }
 
 fn routed(name: &str, interface: &str, route: &str) -> RoutedUse {
-    RoutedUse { name: name.into(), interface: interface.into(), reason: "a test".into(), route: route.into() }
+    RoutedUse {
+        name: name.into(),
+        interface: interface.into(),
+        reason: "a test".into(),
+        route: route.into(),
+        is_on_demand: false,
+    }
+}
+
+fn offer(name: &str, interface: &str, max_clients: u8) -> Offer {
+    Offer { name: name.into(), interface: interface.into(), max_clients, max_open: max_clients }
 }
 
 fn log() -> RoutedUse {
@@ -142,7 +152,7 @@ fn manifest_with_one_mistake_is_refused_by_its_rule() {
         ("bad-value", |new| new.uses[0].reason = "r".repeat(81)),
         ("unknown-interface", |new| new.uses[1].interface = "hybrid.test.None".into()),
         ("region-too-large", |new| new.uses[1].interface = "hybrid.test.Huge".into()),
-        ("bad-value", |new| new.provides.push(("x".into(), "hybrid.test.State".into(), 0))),
+        ("bad-value", |new| new.provides.push(offer("x", "hybrid.test.State", 0))),
         ("wildcard-route", |new| new.uses[1].route = "*.bytes".into()),
         ("bad-value", |new| new.uses[1].route = "console".into()),
         ("unknown-instance", |new| new.uses[1].route = "none.bytes".into()),
@@ -151,7 +161,7 @@ fn manifest_with_one_mistake_is_refused_by_its_rule() {
         ("missing-log", |new| drop(new.uses.remove(0))),
         ("guarded", |new| new.uses[1] = routed("secret", "hybrid.test.Secret", "securityd.secret")),
         ("guarded", |new| new.dma.push(Dma { name: "d".into(), bytes: 4096, reason: "r".into() })),
-        ("grant-without-policy", |new| new.provides.push(("f".into(), "hybrid.test.Files".into(), 1))),
+        ("grant-without-policy", |new| new.provides.push(offer("f", "hybrid.test.Files", 1))),
         ("device-shared", |new| new.devices.push(device("uart0", "test,line", false))),
         ("interrupt-shared", |new| new.devices.push(device("uart2", "test,line", true))),
     ];

@@ -193,6 +193,7 @@ fn uses(graph: &Graph, instance: &Instance) -> Vec<Use> {
             region: span(session.client_port, session.region),
             bell_out: session.rings_server.then(|| layout::bell_slot(index)),
             bell_bit: session.client_port.filter(|_| session.rings_client),
+            is_on_demand: session.is_on_demand,
         })
     };
     instance.uses.iter().enumerate().filter_map(tell).collect()
@@ -207,6 +208,7 @@ fn provides(graph: &Graph, instance: &Instance) -> Vec<Provided> {
             region: span(session.server_port, session.region),
             bell_out: session.server_port.filter(|_| session.rings_client).map(layout::session_slot),
             bell_bit: session.server_port.filter(|_| session.rings_server),
+            is_on_demand: session.is_on_demand,
         })
     };
     let provided = instance.provides.iter().zip(0_u8..);

@@ -1,5 +1,6 @@
 //! Makes what the graph says, with one piece of code for every component, and records each grant as it is made.
 
+pub(crate) mod demand;
 mod image;
 mod own;
 mod peers;
@@ -26,6 +27,8 @@ use crate::journal::{Journal, Level};
 use crate::kernel::Kernel;
 use crate::memory::{Chunk, Memory, MemoryError};
 use crate::space::{OWN_NODE, Space};
+
+use demand::Demand;
 
 pub use image::start_info;
 pub use restart::NotStarted;
@@ -176,6 +179,8 @@ pub struct World<K> {
     pub(crate) devices: Devices,
     /// Which meeting of its two sides each session is in.
     pub(crate) epochs: Vec<u32>,
+    /// How each session on demand is; the others count as closed and do not care.
+    pub(crate) demands: Vec<Demand>,
     /// The first frame of each session's region, once it was made.
     pub(crate) regions: Vec<Option<CPtr>>,
     /// The programs, for starting again.
@@ -207,6 +212,7 @@ impl<K: Kernel> World<K> {
         Ok(Self {
             kernel,
             epochs,
+            demands: alloc::vec![Demand::default(); graph.sessions.len()],
             regions: alloc::vec![None; graph.sessions.len()],
             bundle: None,
             exits: Exits::of(&graph),

@@ -119,6 +119,7 @@ impl<K: Kernel> World<K> {
     /// How `peer` is, in the session of that number.
     fn peer(&self, peer: u16, session: u16) -> Peer {
         let condition = match self.place(peer).and_then(|place| self.live.get(place)) {
+            _ if !self.is_open(usize::from(session)) => Condition::Closed,
             Some(live) => live.condition(),
             None => Condition::Up,
         };

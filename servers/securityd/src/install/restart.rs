@@ -139,4 +139,4 @@ impl<K: Kernel> World<K> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

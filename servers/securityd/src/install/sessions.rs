@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use hybrid_capgraph::{Rights, Session, What, layout};
 use hybrid_sys::{Attributes, CPtr, ObjectType, Slot};
 
+use super::demand::Demand;
 use super::{Cause, World, rights};
 use crate::account::slot_in;
 use crate::kernel::Kernel;
@@ -26,21 +27,23 @@ impl<K: Kernel> World<K> {
                 }
             }
         }
-        if self.live[client].account.is_none() || self.live[server].account.is_none() {
+        if self.live[client].account.is_none() || self.live[server].account.is_none() || !self.is_open(number) {
             return Ok(());
         }
         if session.has_operations {
-            self.give_call(session, client, server)?;
+            self.give_call(number, session, client, server)?;
         }
         if let (true, Some(bit)) = (session.rings_server, session.server_port) {
             let slot = layout::bell_slot(usize::from(session.client_use));
             self.give_bell(client, server, slot, bit)?;
-            self.record(client, graph.client_grant(session, What::Bell { slot, rights: Rights::WRITE, bit }));
+            let what = What::Bell { slot, rights: Rights::WRITE, bit, is_on_demand: false };
+            self.record(client, graph.client_grant(session, what));
         }
-        if let (true, Some(bit), Some(port)) = (session.rings_client, session.client_port, session.server_port) {
-            let slot = layout::session_slot(port);
+        if let Some(grant) = graph.client_bell_grant(session)
+            && let What::Bell { slot, bit, .. } = grant.what
+        {
             self.give_bell(server, client, slot, bit)?;
-            self.record(server, graph.server_grant(session, What::Bell { slot, rights: Rights::WRITE, bit }));
+            self.record(server, grant);
         }
         Ok(())
     }
@@ -82,14 +85,21 @@ impl<K: Kernel> World<K> {
         Ok(slot)
     }
 
-    fn give_call(&mut self, session: &Session, client: usize, server: usize) -> Result<(), Cause> {
+    /// On demand, the client's is a copy of one that securityd keeps: so it can be taken back, with all copies that the client made.
+    fn give_call(&mut self, number: usize, session: &Session, client: usize, server: usize) -> Result<(), Cause> {
         let Some(endpoint) = self.live[server].endpoint else { return Ok(()) };
         let slot = layout::call_slot(usize::from(session.client_use));
         let badge = layout::badge(session.client, session.provided, self.live[server].generation);
-        let target = self.emptied(client, slot);
-        self.kernel.mint(target, self.space.slot(endpoint), rights(Rights::CALL), badge)?;
-        let graph = Rc::clone(&self.graph);
-        self.record(client, graph.client_grant(session, What::Call { slot, rights: Rights::CALL, badge }));
+        let (target, original) = (self.emptied(client, slot), self.space.slot(endpoint));
+        if let Some(Demand::Open(kept)) = self.demands.get(number) {
+            let kept = self.space.slot(CPtr(*kept));
+            self.kernel.mint(kept, original, rights(Rights::CALL), badge)?;
+            self.kernel.copy(target, kept, rights(Rights::CALL))?;
+        } else {
+            self.kernel.mint(target, original, rights(Rights::CALL), badge)?;
+        }
+        let grant = self.graph.call_grant(session, self.live[server].generation);
+        self.record(client, grant);
         Ok(())
     }
 

@@ -40,6 +40,7 @@ impl<K: Kernel> World<K> {
         let is_expected = self.is_supervised(id, state);
         self.live[place].state = state;
         self.live[place].is_expected = is_expected;
+        self.end_sessions_of(id);
         // Before the capabilities vanish: whose call then fails finds in its page why.
         self.tell_peers();
         if let Some(reply) = self.live[place].reply.take() {

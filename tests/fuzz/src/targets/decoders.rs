@@ -2,7 +2,7 @@
 
 use crate::corpus::checkout;
 use hybrid_capgraph::{
-    Bundle, Graph, Listing, Manifest, RoutedUse, Rulebook, Trail, admit, compare, diff, trail_hash, trail_start,
+    Bundle, Graph, Listing, Manifest, Offer, RoutedUse, Rulebook, Trail, admit, compare, diff, trail_hash, trail_start,
 };
 use hybrid_interfaces::log::{Level, Record};
 use hybrid_interfaces::provider::{Chunk, CreditBody, Protocol, Request, RequestHead, Requester, Response, Verb};
@@ -214,8 +214,14 @@ pub(super) fn requests() -> [Request<'static>; 5] {
 
 pub(super) fn start_infos() -> Vec<Vec<u8>> {
     let span = Span { addr: 0x2000_0000, len: 0x3000 };
-    let session =
-        Session { client: 4, client_name: "shell".into(), region: Some(span), bell_out: Some(9), bell_bit: Some(3) };
+    let session = Session {
+        client: 4,
+        client_name: "shell".into(),
+        region: Some(span),
+        bell_out: Some(9),
+        bell_bit: Some(3),
+        is_on_demand: true,
+    };
     let used = |number: u32| Use { name: format!("use{number}"), slot: Some(number), ..Use::default() };
     let info = StartInfo {
         abi: hybrid_start::ABI,
@@ -250,6 +256,7 @@ pub(super) fn manifests() -> Vec<Vec<u8>> {
         interface: interface.into(),
         reason: "a test".into(),
         route: route.into(),
+        is_on_demand: false,
     };
     let log = used("log", "hybrid.log.Sink", "logd.sink");
     let manifest = Manifest {
@@ -270,7 +277,12 @@ pub(super) fn manifests() -> Vec<Vec<u8>> {
     let server = Manifest {
         class: "server".into(),
         uses: vec![used("log", "hybrid.log.Sink", "logd.sink"), used("alarm", "hybrid.time.Alarm", "timed.alarm")],
-        provides: vec![("state".into(), "hybrid.time.Alarm".into(), 2)],
+        provides: vec![Offer {
+            name: "state".into(),
+            interface: "hybrid.time.Alarm".into(),
+            max_clients: 2,
+            max_open: 1,
+        }],
         parameters: vec![("colour".into(), "blue".into())],
         ..manifest.clone()
     };

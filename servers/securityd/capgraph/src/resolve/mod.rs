@@ -239,6 +239,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         interface: provided.interface.get_ref().clone(),
         sessions: Vec::new(),
         max_clients: *provided.max_clients.get_ref(),
+        max_open: *provided.max_open.as_ref().unwrap_or(&provided.max_clients).get_ref(),
     });
     let dma = component.dma.iter().map(|dma| Dma {
         name: dma.name.get_ref().clone(),

@@ -32,6 +32,8 @@ pub(crate) struct UseText {
     pub(crate) name: Spanned<String>,
     pub(crate) interface: Spanned<String>,
     pub(crate) reason: Spanned<String>,
+    #[serde(default)]
+    pub(crate) on_demand: bool,
 }
 
 /// `[[provides]]`.
@@ -41,6 +43,7 @@ pub(crate) struct ProvideText {
     pub(crate) name: Spanned<String>,
     pub(crate) interface: Spanned<String>,
     pub(crate) max_clients: Spanned<u8>,
+    pub(crate) max_open: Option<Spanned<u8>>,
 }
 
 /// `[[devices]]`.

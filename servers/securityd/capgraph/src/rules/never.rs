@@ -211,6 +211,7 @@ mod tests {
             has_operations: true,
             region: Some(4096),
             rings_server: true,
+            is_on_demand: false,
             rings_client: true,
             client_port: None,
             server_port: None,

@@ -12,10 +12,10 @@ use super::super::{State, World};
 use crate::fake::{Cap, FakeKernel, Kind};
 
 /// xorshift64*: any sequence of choices, the same every time.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -25,7 +25,7 @@ impl Random {
 }
 
 /// Everything that restarts may not use up: free memory, nodes and slots of securityd.
-fn resources(world: &World<FakeKernel>) -> (u64, (u64, u64)) {
+pub(crate) fn resources(world: &World<FakeKernel>) -> (u64, (u64, u64)) {
     (world.memory().1, world.space.taken())
 }
 

@@ -181,6 +181,11 @@ fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &m
                 "give a number in that range",
             ));
         }
+        let most = *provided.max_clients.get_ref();
+        if let Some(open) = provided.max_open.as_ref().filter(|open| !(1..=most).contains(open.get_ref())) {
+            let message = format!("max_open = {} is outside of 1..={most}", open.get_ref());
+            problems.push(source.problem(open.span(), "bad-value", message, "at most max_clients"));
+        }
     }
 }
 

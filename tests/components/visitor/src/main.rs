@@ -1,0 +1,116 @@
+//! Opens and closes its session, leaves objects behind, copies what it is given, and tells what is refused afterwards.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use libhybrid::interfaces::log::{CursorClient, ReaderClient};
+use libhybrid::interfaces::security::{SessionError, SessionsClient};
+use libhybrid::ipc::CallError;
+use libhybrid::sys::{CNode, Endpoint, Rights};
+use libhybrid::{Condition, EndpointCaller, Env, PeerNews, log};
+
+libhybrid::component!(run);
+
+const ROUNDS: u32 = 300;
+/// What the interface allows each client.
+const CURSORS: usize = 4;
+/// A free slot far from those that the runtime uses first.
+const COPY: u32 = 250;
+
+type Cursors = Vec<CursorClient<EndpointCaller>>;
+
+struct Visitor {
+    env: Env,
+    sessions: SessionsClient<EndpointCaller>,
+}
+
+fn run(env: Env) -> ! {
+    let mut visitor = Visitor { env, sessions: SessionsClient::new(env.client("sessions")) };
+    let life = env.start().generation;
+    let kept = (0..ROUNDS).try_for_each(|_| visitor.round()).and_then(|()| visitor.stay());
+    match &kept {
+        Ok(_) => log::info!("life {life}: {ROUNDS} sessions came and went, and one stays"),
+        Err(text) => log::error!("life {life} WENT WRONG: {text}"),
+    }
+    let mut cursors = kept.unwrap_or_default();
+    loop {
+        let _bits = env.wait();
+        if env.peer_changes().any(|change| change.of_use("reader") == Some(PeerNews::Gone(Condition::Closed))) {
+            match visitor.shut_out(&mut cursors) {
+                Ok(()) => log::info!("revoked: the call, the object, the copy and asking again are refused"),
+                Err(text) => log::error!("revoked, and it WENT WRONG: {text}"),
+            }
+        }
+    }
+}
+
+impl Visitor {
+    /// A whole session: refused before and after, and its objects are nobody's burden.
+    fn round(&mut self) -> Result<(), String> {
+        let mut reader = ReaderClient::new(self.env.client("reader"));
+        refused("a call without a session", reader.open(1), CallError::Denied)?;
+        let mut cursors = self.arrive()?;
+        self.sessions.close("reader").map_err(|error| format!("closing: {error}"))?;
+        refused("a call after the session", reader.open(1), CallError::Denied)?;
+        for cursor in &mut cursors {
+            refused("an object after its session", cursor.next(), CallError::Denied)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the session, and as many objects as there may be.
+    fn arrive(&mut self) -> Result<Cursors, String> {
+        self.sessions.open("reader").map_err(|error| format!("opening: {error}"))?;
+        let mut reader = ReaderClient::new(self.env.opened("reader"));
+        let mut cursors = Vec::new();
+        for number in 0..CURSORS {
+            let mut cursor = reader.open(1).map_err(|error| format!("cursor {number}: {error}"))?;
+            cursor.next().map_err(|error| format!("entry {number}: {error}"))?;
+            cursors.push(cursor);
+        }
+        refused("one object too many", reader.open(1), CallError::Quota)?;
+        Ok(cursors)
+    }
+
+    /// Opens the session for good, with a copy of its capability in another slot.
+    fn stay(&mut self) -> Result<Cursors, String> {
+        let cursors = self.arrive()?;
+        let start = self.env.start();
+        let used = start.use_named("reader").and_then(|used| used.slot);
+        let (Some(own), Some(slot)) = (start.own_cnode, used) else { return Err("it has no CNode of its own".into()) };
+        let slot_of = |slot: u32| CNode::at(own.into()).own_slot(slot.into());
+        slot_of(COPY).copy_from(slot_of(slot), Rights::ALL).map_err(|error| format!("copying: {error:?}"))?;
+        let mut copy = ReaderClient::new(EndpointCaller::new(Endpoint::at(COPY.into())));
+        refused("one object too many by the copy", copy.open(1), CallError::Quota)?;
+        Ok(cursors)
+    }
+
+    /// The session was revoked: nothing of it works, a copy of its capability neither.
+    fn shut_out(&mut self, cursors: &mut Cursors) -> Result<(), String> {
+        refused("a call", ReaderClient::new(self.env.client("reader")).open(1), CallError::Denied)?;
+        for cursor in cursors {
+            refused("an object", cursor.next(), CallError::Denied)?;
+        }
+        let mut copy = ReaderClient::new(EndpointCaller::new(Endpoint::at(COPY.into())));
+        refused("the copy", copy.open(1), CallError::ServerDied)?;
+        refused("asking", self.sessions.open("reader"), CallError::Domain(SessionError::Revoked))
+    }
+}
+
+/// An error if `got` is not the refusal that is wanted.
+fn refused<T, E: Debug + PartialEq>(
+    what: &str,
+    got: Result<T, CallError<E>>,
+    wanted: CallError<E>,
+) -> Result<(), String> {
+    match got {
+        Err(error) if error == wanted => Ok(()),
+        Err(error) => Err(format!("{what} is refused by {error:?}, not by {wanted:?}")),
+        Ok(_) => Err(format!("{what} is not refused")),
+    }
+}
