@@ -59,7 +59,8 @@ fn guide(name: &str, sizes: &str) -> String {
          In QEMU:\n\n    \
          qemu-system-aarch64 -M virt -cpu cortex-a53 -m 512M -nodefaults -no-reboot -display none -serial stdio \\\n        \
          -global virtio-mmio.force-legacy=false -netdev user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80 \\\n        \
-         -device virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0 -kernel Image -initrd root.elf\n\n\
+         -device virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0 \\\n        \
+         -device virtio-rng-device,bus=virtio-mmio-bus.8 -kernel Image -initrd root.elf\n\n\
          With U-Boot:\n\n    \
          booti ${{kernel_addr_r}} ${{ramdisk_addr_r}}:${{filesize}} ${{fdt_addr_r}}\n\n\
          capgraph.golden lists every capability that the components of this image hold.\n"

@@ -1,6 +1,7 @@
 //! Moves frames between a device and the rings of the one client; knows nothing of virtio.
-use crate::nic::{Broken, MTU};
+use crate::nic::MTU;
 use alloc::vec::Vec;
+use hybrid_virtio::Broken;
 use libhybrid::interfaces::net::link::{FRAME_MAX, Link, LinkLinkChanged, LinkProperties, LinkServerRings};
 use libhybrid::ipc::ClientId;
 use libhybrid::log;

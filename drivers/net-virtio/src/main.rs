@@ -2,12 +2,13 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
+use hybrid_virtio::transport::mmio::MmioTransport;
+use hybrid_virtio::{find, install};
 use libhybrid::drv::Irq;
 use libhybrid::interfaces::net::link::{LinkRings, dispatch_link};
 use libhybrid::ipc::{Incoming, Outgoing};
 use libhybrid::{Bell, Component, Env, PeerChange, PeerNews, log};
-use net_virtio::{Driver, Nic, find, install};
-use virtio_drivers::transport::mmio::MmioTransport;
+use net_virtio::{DEVICE_ID, Driver, Nic};
 
 libhybrid::component!(run);
 
@@ -58,7 +59,7 @@ impl Component for NetVirtio {
 
 fn run(env: Env) -> ! {
     let _is_first = install(env.dma("buffers"));
-    let Some(transport) = find(&env.mmio("nic")) else {
+    let Some(transport) = find(&env.mmio("nic"), DEVICE_ID) else {
         log::error!("no modern virtio network device, or more than one, on the page");
         libhybrid::stop()
     };

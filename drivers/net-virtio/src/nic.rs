@@ -1,9 +1,15 @@
 //! The network device: negotiation, frames in, frames out; knows no rings of ours.
 use crate::driver::{Frames, Take};
-use crate::ring::{BUFFER, Direction, QUEUE_LEN, Ring};
+use hybrid_virtio::transport::{InterruptStatus, Transport};
+use hybrid_virtio::{Broken, Direction, Ring, StartError, VERSION_1, negotiate};
 use libhybrid::interfaces::net::link::FRAME_MAX;
-use virtio_drivers::transport::{DeviceStatus, InterruptStatus, Transport};
 
+/// Virtio 1.2 §5: the kind of device.
+pub const DEVICE_ID: u32 = 1;
+/// Descriptors of a queue, and buffers for it.
+const QUEUE_LEN: usize = 128;
+/// Bytes of a buffer: a header and the largest frame, rounded up so that no buffer crosses a page.
+const BUFFER: usize = 2048;
 /// Virtio 1.2 §5.1.2: the queues without multi-queue.
 const RECEIVE: u16 = 0;
 const TRANSMIT: u16 = 1;
@@ -14,48 +20,17 @@ const HEADER: [u8; 12] = [0; 12];
 const CONFIG_MAC: usize = 0;
 const CONFIG_STATUS: usize = 6;
 const LINK_UP: u16 = 1;
-/// So often the status is read while a device resets itself; each read leaves the processor and takes a while.
-const RESET_READS: u32 = 100_000;
+/// Virtio 1.2 §5.1.3: the device has a MAC address; it tells whether the link is up.
+const FEATURE_MAC: u64 = 1 << 5;
+const FEATURE_STATUS: u64 = 1 << 16;
 /// The largest payload of a frame. The device is not asked for another one (no VIRTIO_NET_F_MTU).
 pub(crate) const MTU: u16 = 1500;
-
-bitflags::bitflags! {
-    /// What this driver can make use of.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    struct Features: u64 {
-        /// The device has a MAC address.
-        const MAC = 1 << 5;
-        /// The device tells whether the link is up.
-        const STATUS = 1 << 16;
-        /// The device follows Virtio 1.0 or later.
-        const VERSION_1 = 1 << 32;
-    }
-}
-
-/// Why the device cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartError {
-    /// It does not follow Virtio 1.0, or has no MAC address.
-    Features,
-    /// It refused what was negotiated.
-    Refused,
-    /// It does not get through its reset.
-    Reset,
-    /// A queue is too short.
-    Queue,
-    /// The DMA memory does not suffice.
-    Memory,
-}
-
-/// The device did what no device does. It is not used any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Broken;
 
 /// A running device.
 pub struct Nic<T: Transport> {
     transport: T,
-    receive: Ring,
-    transmit: Ring,
+    receive: Ring<QUEUE_LEN>,
+    transmit: Ring<QUEUE_LEN>,
     mac: [u8; 6],
     has_status: bool,
 }
@@ -67,19 +42,13 @@ impl<T: Transport> Nic<T> {
     /// # Errors
     /// [`StartError`]; the device is reset again.
     pub fn start(mut transport: T) -> Result<Self, StartError> {
-        reset(&mut transport)?;
-        let features = transport.begin_init(Features::all());
-        if !features.contains(Features::VERSION_1 | Features::MAC) {
-            return Err(StartError::Features);
-        }
-        if !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
-            return Err(StartError::Refused);
-        }
+        let needed = VERSION_1 | FEATURE_MAC;
+        let features = negotiate(&mut transport, needed | FEATURE_STATUS, needed)?;
         let mac = transport.read_consistent(|| read_mac(&transport)).map_err(|_| StartError::Features)?;
-        let receive = Ring::new(&mut transport, RECEIVE, Direction::FromDevice)?;
-        let transmit = Ring::new(&mut transport, TRANSMIT, Direction::ToDevice)?;
+        let receive = Ring::new(&mut transport, RECEIVE, Direction::FromDevice, BUFFER)?;
+        let transmit = Ring::new(&mut transport, TRANSMIT, Direction::ToDevice, BUFFER)?;
         transport.finish_init();
-        let has_status = features.contains(Features::STATUS);
+        let has_status = features & FEATURE_STATUS != 0;
         let mut nic = Self { transport, receive, transmit, mac, has_status };
         nic.transmit.set_interrupts(false);
         for _ in 0..QUEUE_LEN {
@@ -90,14 +59,7 @@ impl<T: Transport> Nic<T> {
     }
 }
 
-/// Virtio 1.2 §2.4.1: a device is reset when its status reads 0, and does no DMA from then on.
-fn reset(transport: &mut impl Transport) -> Result<(), StartError> {
-    transport.set_status(DeviceStatus::empty());
-    let is_reset = (0..RESET_READS).any(|_| transport.get_status().is_empty());
-    if is_reset { Ok(()) } else { Err(StartError::Reset) }
-}
-
-fn read_mac(transport: &impl Transport) -> virtio_drivers::Result<[u8; 6]> {
+fn read_mac(transport: &impl Transport) -> hybrid_virtio::Result<[u8; 6]> {
     let mut mac = [0; 6];
     for (offset, byte) in mac.iter_mut().enumerate() {
         *byte = transport.read_config_space(CONFIG_MAC + offset)?;

@@ -4,6 +4,7 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use libhybrid::interfaces::entropy::RandomClient;
 use libhybrid::interfaces::net::link::{LinkClient, LinkRings};
 use libhybrid::interfaces::net::stack::{TcpRings, UdpRings};
 use libhybrid::interfaces::time::AlarmClient;
@@ -100,7 +101,7 @@ fn run(env: Env) -> ! {
     let mut netd = Netd::new(
         mac,
         parameters,
-        seed(&env, mac),
+        seed(&env),
         LinkPort::new(rings, session.bell),
         (tcp, udp, resolver),
         interfaces,
@@ -116,14 +117,14 @@ fn sessions<T>(env: &Env, name: &str, make: impl Fn(u16, &SessionHandle) -> T) -
     env.provided(name).iter().map(|session| make(client(session), session)).collect()
 }
 
-/// Differs from boot to boot by the counter, from device to device by the address. It can be guessed: this version of the system
-/// has no source of randomness (KNOWN-PROBLEMS.md).
-fn seed(env: &Env, mac: EthernetAddress) -> u64 {
-    let [a, b, c, d, e, f] = mac.0;
-    let address = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    // The finaliser of SplitMix64 (Steele, Lea, Flood 2014) spreads the few bits that differ.
-    let mut seed = now_ns() ^ env.start().boot_ns.rotate_left(32) ^ address.rotate_left(16);
-    seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    seed ^ (seed >> 31)
+/// Comes from entropyd, which answers once it is seeded: there is no network before. smoltcp's own generator makes the rest of it.
+fn seed(env: &Env) -> u64 {
+    let numbers = RandomClient::new(env.client("random")).fill(8);
+    match numbers.as_deref().ok().and_then(|numbers| numbers.first_chunk()) {
+        Some(numbers) => u64::from_le_bytes(*numbers),
+        None => {
+            log::error!("no random numbers, so no sequence number would be safe");
+            libhybrid::stop()
+        }
+    }
 }

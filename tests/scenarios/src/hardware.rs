@@ -113,6 +113,8 @@ impl Hardware {
             };
             add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
+            // The first of the next page. Its noise is the host's.
+            add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
         }
         if !self.command_line.is_empty() {
             arguments.extend(["-append".into(), self.command_line.clone().into()]);

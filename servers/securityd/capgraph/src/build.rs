@@ -6,6 +6,8 @@ use crate::program::{Program, ProgramError};
 use crate::rulebook::Rulebook;
 use hybrid_config::{Date, Problem};
 
+const TOO_LARGE: &str = "it takes more memory than `program` of [memory] in its component.toml says";
+
 /// Checks each component's program: its format, its addresses, and that nothing is writable and executable.
 ///
 /// # Errors
@@ -16,7 +18,11 @@ pub fn check_programs(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<(), V
         let name = instance.program();
         let failure = match programs.iter().find(|(found, _)| *found == name) {
             None => Some(("unknown-component", "there is no program for it")),
-            Some((_, file)) => Program::parse(file).err().map(|error| (rule_of(error), error.text())),
+            Some((_, file)) => match Program::parse(file) {
+                Ok(program) if program.pages() * 4096 > instance.program_max => Some(("bad-program", TOO_LARGE)),
+                Ok(_) => None,
+                Err(error) => Some((rule_of(error), error.text())),
+            },
         };
         if let Some((rule, text)) = failure {
             let file = format!("{}/component.toml", instance.component);

@@ -94,6 +94,8 @@ pub struct Instance {
     pub stack: u64,
     /// Bytes of heap.
     pub heap: u64,
+    /// The most that its program takes in memory, bytes.
+    pub program_max: u64,
     /// Slots of its CNode are 2^this.
     pub cnode_bits: u8,
     /// Whether it holds its own CNode.
@@ -412,6 +414,7 @@ pub(crate) mod tests {
             period_us: 0,
             stack: 0,
             heap: 0,
+            program_max: 0,
             cnode_bits: 7,
             own_cnode: false,
             endpoint: Some(Endpoint { mints: false }),

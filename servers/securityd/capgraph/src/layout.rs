@@ -60,11 +60,12 @@ pub const DMA_BASE: u64 = 0x3800_0000;
 pub const DMA_STRIDE: u64 = 16 << 20;
 
 /// Priorities by class.
-pub const CLASSES: [(&str, u8); 8] = [
+pub const CLASSES: [(&str, u8); 9] = [
     ("time", 210),
     ("supervisor", 208),
     ("driver", 200),
     ("log", 190),
+    ("base", 185),
     ("net", 180),
     ("server", 150),
     ("app", 100),

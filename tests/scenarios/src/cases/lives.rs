@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// From a kill until the page is there again, on a slow and busy host.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 /// All components of the gateway that can be killed, the drivers included.
-const VICTIMS: [&str; 9] = ["status", "httpd", "netd", "nic", "timed", "logd", "console", "shell", "procd"];
+const VICTIMS: [&str; 11] =
+    ["status", "httpd", "netd", "nic", "entropyd", "rng", "timed", "logd", "console", "shell", "procd"];
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {

@@ -23,6 +23,7 @@ struct ComponentHead {
 struct MemoryText {
     stack: Spanned<Size>,
     heap: Spanned<Size>,
+    program: Option<Spanned<Size>>,
 }
 
 /// `[[uses]]`.
@@ -128,6 +129,7 @@ pub(crate) struct ComponentText {
     pub(crate) priority_class: Spanned<String>,
     pub(crate) stack: Spanned<Size>,
     pub(crate) heap: Spanned<Size>,
+    pub(crate) program: Option<Spanned<Size>>,
     pub(crate) uses: Vec<UseText>,
     pub(crate) provides: Vec<ProvideText>,
     pub(crate) devices: Vec<DeviceText>,
@@ -181,6 +183,7 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
         priority_class: text.component.priority_class,
         stack: text.memory.stack,
         heap: text.memory.heap,
+        program: text.memory.program,
         uses: text.uses,
         provides: text.provides,
         devices: text.devices,

@@ -10,7 +10,6 @@ use hybrid_config::Size;
 use super::Found;
 use crate::graph::{Graph, Instance};
 use crate::layout;
-use crate::rulebook::Rulebook;
 
 pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
     check_calls(found, graph);
@@ -140,43 +139,42 @@ fn check_sharing(found: &mut Found<'_>, graph: &Graph) {
 }
 
 /// Private memory of an instance, with its program at its largest and its tables.
-fn memory_of(book: &Rulebook, instance: &Instance) -> u64 {
+fn memory_of(instance: &Instance) -> u64 {
     const TABLES: u64 = 256 << 10;
     if instance.id == layout::SECURITYD {
         return 0;
     }
     // Sizes that are too large are told elsewhere, and must not stop this rule.
     let dma = instance.dma.iter().map(|dma| dma.bytes);
-    let parts = [instance.stack, instance.heap, book.limits.image_max.0, TABLES];
+    let parts = [instance.stack, instance.heap, instance.program_max, TABLES];
     parts.into_iter().chain(dma).fold(0, u64::saturating_add)
 }
 
 fn check_memory(found: &mut Found<'_>, graph: &Graph) {
     let room = found.book.room;
     let regions = graph.sessions.iter().filter_map(|session| session.region);
-    let private = graph.instances.iter().map(|instance| memory_of(found.book, instance));
+    let private = graph.instances.iter().map(memory_of);
     let sum = regions.chain(private).fold(0, u64::saturating_add);
     if sum > room {
         let largest = graph
             .instances
             .iter()
-            .max_by_key(|instance| memory_of(found.book, instance))
+            .max_by_key(|instance| memory_of(instance))
             .map_or("", |instance| instance.name.as_str());
         let message = format!("all instances take {}, but the smallest board leaves {}", Size(sum), Size(room));
         found.at(
             largest,
             "memory-exceeded",
             message,
-            "this instance takes the most: make heaps smaller, or drop an instance",
+            "this instance takes the most: make its heap smaller, tell the size of its program, or drop an instance",
         );
     }
 }
 
 /// With programs at their largest: a graph that is accepted can be installed, whatever is compiled.
 fn check_slots(found: &mut Found<'_>, graph: &Graph) {
-    let largest = found.book.limits.image_max.0.div_ceil(4096);
     for instance in &graph.instances {
-        let program_pages = if instance.id == layout::SECURITYD { 0 } else { largest };
+        let program_pages = if instance.id == layout::SECURITYD { 0 } else { instance.program_max.div_ceil(4096) };
         let needed = graph.slots_for(instance, program_pages);
         if needed > layout::MADE_MAX {
             let message = format!(

@@ -3,40 +3,48 @@
 //! INV-RING-1: a buffer is either free (in `free`) or lent to the device (in `lent`, under its token), never both.
 #![expect(unsafe_code, reason = "buffers are lent to the device by address")]
 use crate::hal::{self, PoolHal};
-use crate::nic::{Broken, StartError};
+use crate::start::{Broken, StartError};
 use alloc::vec::Vec;
 use core::slice;
 use core::sync::atomic::{Ordering, fence};
-use libhybrid::drv::DmaRegion;
+use hybrid_drv::DmaRegion;
 use virtio_drivers::queue::VirtQueue;
 use virtio_drivers::transport::Transport;
 
-/// Descriptors of a queue, and buffers for it.
-pub(crate) const QUEUE_LEN: usize = 128;
-/// Bytes of a buffer: a header and the largest frame, rounded up so that no buffer crosses a page.
-pub(crate) const BUFFER: usize = 2048;
-
 /// Who writes the buffers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
+    /// The driver.
     ToDevice,
+    /// The device.
     FromDevice,
 }
 
-/// A queue and its buffers.
-pub(crate) struct Ring {
-    queue: VirtQueue<PoolHal, QUEUE_LEN>,
+/// A queue of `LEN` descriptors and as many buffers.
+pub struct Ring<const LEN: usize> {
+    queue: VirtQueue<PoolHal, LEN>,
     index: u16,
     direction: Direction,
     buffers: DmaRegion,
+    /// Bytes of a buffer.
+    size: usize,
     free: Vec<usize>,
     /// For each token, the buffer that it stands for and the length that the device was told.
     lent: Vec<Option<(usize, usize)>>,
     has_news: bool,
 }
 
-impl Ring {
-    pub(crate) fn new(transport: &mut impl Transport, index: u16, direction: Direction) -> Result<Self, StartError> {
+impl<const LEN: usize> Ring<LEN> {
+    /// Queue `index` of the device, with all its buffers of `size` bytes free. A `size` that divides a page keeps each buffer within one.
+    ///
+    /// # Errors
+    /// [`StartError::Queue`], [`StartError::Memory`].
+    pub fn new(
+        transport: &mut impl Transport,
+        index: u16,
+        direction: Direction,
+        size: usize,
+    ) -> Result<Self, StartError> {
         // Neither indirect descriptors (each needs an allocation) nor event indices (virtio-drivers compares them without
         // regard to their wrapping around, and then forgets to notify) are negotiated: decision 0060.
         let queue = VirtQueue::new(transport, index, false, false).map_err(|_| StartError::Queue)?;
@@ -44,22 +52,27 @@ impl Ring {
             queue,
             index,
             direction,
-            buffers: hal::allocate(QUEUE_LEN * BUFFER).ok_or(StartError::Memory)?,
-            free: (0..QUEUE_LEN).rev().collect(),
-            lent: alloc::vec![None; QUEUE_LEN],
+            buffers: hal::allocate(LEN * size).ok_or(StartError::Memory)?,
+            size,
+            free: (0..LEN).rev().collect(),
+            lent: alloc::vec![None; LEN],
             has_news: false,
         })
     }
 
     /// Whether a buffer is free.
-    pub(crate) fn has_free(&self) -> bool {
+    #[must_use]
+    pub fn has_free(&self) -> bool {
         !self.free.is_empty()
     }
 
     /// Lends a free buffer of `len` bytes, whose first bytes are `parts` one after the other. False: none is free.
-    pub(crate) fn lend(&mut self, len: usize, parts: &[&[u8]]) -> Result<bool, Broken> {
+    ///
+    /// # Errors
+    /// [`Broken`].
+    pub fn lend(&mut self, len: usize, parts: &[&[u8]]) -> Result<bool, Broken> {
         let Some(buffer) = self.free.pop() else { return Ok(false) };
-        let mut offset = buffer * BUFFER;
+        let mut offset = buffer * self.size;
         for part in parts {
             if !self.buffers.write(offset, part) {
                 return Err(Broken);
@@ -82,7 +95,11 @@ impl Ring {
     }
 
     /// Takes back the next buffer that the device has used, hands it and the length that the device claims to `read`, and frees it.
-    pub(crate) fn reclaim(&mut self, read: impl FnOnce(&DmaRegion, usize, usize)) -> Result<bool, Broken> {
+    /// `read` gets the memory of all buffers and where in it this one begins. False: the device has used none.
+    ///
+    /// # Errors
+    /// [`Broken`]: the device named a buffer that it does not have.
+    pub fn reclaim(&mut self, read: impl FnOnce(&DmaRegion, usize, usize)) -> Result<bool, Broken> {
         let Some(token) = self.queue.peek_used() else { return Ok(false) };
         // The device may name a token that is not lent, or lent no more.
         let entry = self.lent.get_mut(usize::from(token)).ok_or(Broken)?;
@@ -96,13 +113,13 @@ impl Ring {
             Direction::FromDevice => unsafe { self.queue.pop_used(token, &[], &mut [bytes]) },
         };
         let used = used.map_err(|_| Broken)?;
-        read(&self.buffers, buffer * BUFFER, usize::try_from(used).map_err(|_| Broken)?);
+        read(&self.buffers, buffer * self.size, usize::try_from(used).map_err(|_| Broken)?);
         self.free.push(buffer);
         Ok(true)
     }
 
     /// Tells the device of what was lent since, if it wants to know.
-    pub(crate) fn notify(&mut self, transport: &mut impl Transport) {
+    pub fn notify(&mut self, transport: &mut impl Transport) {
         if core::mem::take(&mut self.has_news) {
             // The new index is stored before the device's wish not to be notified is read, or both sides could miss each other
             // (Virtio 1.2 §2.7.13.4.1); virtio-drivers leaves out this barrier.
@@ -114,7 +131,7 @@ impl Ring {
     }
 
     /// Whether the device interrupts when it has used a buffer. After switching it on, look once more for used buffers.
-    pub(crate) fn set_interrupts(&mut self, is_on: bool) {
+    pub fn set_interrupts(&mut self, is_on: bool) {
         self.queue.set_dev_notify(is_on);
         fence(Ordering::SeqCst);
     }
@@ -124,8 +141,8 @@ impl Ring {
     /// # Safety
     /// 1. No other reference to the buffer's memory exists while this one does.
     unsafe fn bytes<'a>(&self, buffer: usize, len: usize) -> &'a mut [u8] {
-        let address = self.buffers.base().as_ptr().wrapping_add(buffer * BUFFER);
-        // SAFETY: there are QUEUE_LEN buffers of BUFFER bytes in the region, which stays mapped for the rest of the program; 1 by the caller.
-        unsafe { slice::from_raw_parts_mut(address, len.min(BUFFER)) }
+        let address = self.buffers.base().as_ptr().wrapping_add(buffer * self.size);
+        // SAFETY: there are LEN buffers of `size` bytes in the region, which stays mapped for the rest of the program; 1 by the caller.
+        unsafe { slice::from_raw_parts_mut(address, len.min(self.size)) }
     }
 }

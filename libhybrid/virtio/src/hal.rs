@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "`Hal` is an unsafe trait")]
 use alloc::vec::Vec;
 use core::ptr::NonNull;
-use libhybrid::drv::{DmaPool, DmaRegion, Mmio, PAGE};
+use hybrid_drv::{DmaPool, DmaRegion, Mmio, PAGE};
 use spinning_top::Spinlock;
 use virtio_drivers::transport::mmio::{MmioTransport, VirtIOHeader};
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
@@ -18,7 +18,6 @@ const VERSION: usize = 4;
 const DEVICE_ID: usize = 8;
 const MAGIC_VALUE: u32 = 0x7472_6976;
 const MODERN: u32 = 2;
-const NETWORK: u32 = 1;
 
 /// Gives the driver its DMA memory, once. False: it had some already, and keeps it.
 pub fn install(region: DmaRegion) -> bool {
@@ -30,8 +29,8 @@ pub fn install(region: DmaRegion) -> bool {
     is_first
 }
 
-/// Gives the driver other DMA memory, with nothing allocated. For fuzz targets: one process, many drivers, each after the last one is gone.
-#[cfg(feature = "fuzz")]
+/// Gives the driver other DMA memory, with nothing allocated. For tests: one process, many drivers, each after the last one is gone.
+#[cfg(feature = "fake")]
 pub fn install_again(region: DmaRegion) {
     *POOL.lock() = Some(DmaPool::new(region));
 }
@@ -45,15 +44,15 @@ pub(crate) fn allocate(bytes: usize) -> Option<DmaRegion> {
     pool.region().part(offset, bytes)
 }
 
-/// The transport of the modern network device among the slots of a register page, if there is exactly one.
+/// The transport of the modern device of kind `device_id` (Virtio 1.2 §5) among the slots of a register page, if there is exactly one.
 #[must_use]
-pub fn find(page: &Mmio) -> Option<MmioTransport<'static>> {
-    let is_network = |slot: &usize| {
+pub fn find(page: &Mmio, device_id: u32) -> Option<MmioTransport<'static>> {
+    let is_wanted = |slot: &usize| {
         page.read32(slot + MAGIC) == MAGIC_VALUE
             && page.read32(slot + VERSION) == MODERN
-            && page.read32(slot + DEVICE_ID) == NETWORK
+            && page.read32(slot + DEVICE_ID) == device_id
     };
-    let slots: Vec<usize> = (0..page.len() / SLOT).map(|slot| slot * SLOT).filter(is_network).collect();
+    let slots: Vec<usize> = (0..page.len() / SLOT).map(|slot| slot * SLOT).filter(is_wanted).collect();
     let [slot] = slots[..] else { return None };
     let registers = page.part(slot, SLOT)?.base().cast::<VirtIOHeader>();
     // SAFETY: the registers are mapped as device memory for the rest of the program (`Mmio`), SLOT bytes of them and 0x200-aligned,
