@@ -39,6 +39,8 @@ crate::constants! { u64:
     SCHED_CONTROL = 24,
     /// SGI signal.
     SGI_SIGNAL = 27,
+    /// HybridOS audit capability.
+    AUDIT = 28,
     /// HybridOS platform capability.
     PLATFORM = 30,
 }

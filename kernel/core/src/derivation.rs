@@ -1,4 +1,4 @@
-//! The derivation tree: which capability came from which, kept as flagged doubly linked lists.
+//! The derivation tree: which capability came from which, kept as one flagged doubly linked list.
 //!
 //! INV-CDT-1: `next` and `prev` of neighbours agree; an empty slot has no neighbours and no flags.
 //! INV-CDT-2: the children of a slot are the maximal run of slots directly after it that it parents.
@@ -42,11 +42,12 @@ impl<P: Platform> Kernel<P> {
         self.words(slot).is_null()
     }
 
-    /// Puts a capability without ancestors into an empty slot.
+    /// Puts a capability without ancestors into an empty slot, before all others: it is no parent of what follows.
     pub(crate) fn insert_root(&self, slot: SlotRef, cap: Cap) {
         self.set_cap(slot, cap);
         self.slot(slot).set_node(MdbNode { prev: None, revocable: true, first_badged: true });
-        self.slot(slot).set_next(None);
+        self.slot(slot).set_next(self.first_slot.get());
+        self.repair_neighbours(slot);
     }
 
     /// Puts a capability derived from the one in `source` into an empty slot, directly after it.
@@ -54,8 +55,9 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn insert_copy(&self, source: SlotRef, slot: SlotRef, words: Words) {
         let source_words = self.words(source);
         if source_words.tag() == tag::UNTYPED {
-            // A copied untyped can no longer be used: only its copy allocates (kernel-abi §2.6).
-            self.set_words(source, source_words.with_watermark(1u64.unbounded_shl(source_words.untyped().1)));
+            // A copied untyped can no longer be used: only its copy allocates (kernel-abi §2.6). What outlives the copy becomes its own: anew.
+            let full = source_words.with_watermark(1u64.unbounded_shl(source_words.untyped().1));
+            self.set_words(source, full.with_incarnation(self.new_incarnation()));
         }
         self.set_words(slot, words);
         self.link_after(source, slot, words.is_revocable_from(source_words));
@@ -95,11 +97,15 @@ impl<P: Platform> Kernel<P> {
         self.slot(b).set_next(replace(next_a, b, a));
         self.repair_neighbours(a);
         self.repair_neighbours(b);
+        let cursor = self.audit_next.get();
+        self.audit_next.set(if cursor == Some(a) { Some(b) } else { replace(cursor, b, a) });
     }
 
     fn repair_neighbours(&self, slot: SlotRef) {
-        if let Some(prev) = self.slot(slot).node().prev {
-            self.slot(prev).set_next(Some(slot));
+        match self.slot(slot).node().prev {
+            Some(prev) => self.slot(prev).set_next(Some(slot)),
+            None if self.is_empty(slot) => {}
+            None => self.first_slot.set(Some(slot)),
         }
         if let Some(next) = self.slot(slot).next() {
             self.slot(next).set_prev(Some(slot));
@@ -125,8 +131,12 @@ impl<P: Platform> Kernel<P> {
         }
         let node = self.slot(slot).node();
         let next = self.slot(slot).next();
-        if let Some(prev) = node.prev {
-            self.slot(prev).set_next(next);
+        match node.prev {
+            Some(prev) => self.slot(prev).set_next(next),
+            None => self.first_slot.set(next),
+        }
+        if self.audit_next.get() == Some(slot) {
+            self.audit_next.set(next);
         }
         if let Some(next) = next {
             self.slot(next).set_prev_and_first(node.prev, node.first_badged);

@@ -79,6 +79,8 @@ pub(crate) enum Answer {
     Word(u64),
     /// The first `count` registers of a thread.
     Registers { thread: TcbRef, count: usize },
+    /// The next entries of the list of all capabilities.
+    Listing,
     /// The answer was already written, or comes later.
     Later,
 }
@@ -237,6 +239,7 @@ impl<P: Platform> Kernel<P> {
             tag::ASID_CONTROL => self.invoke_asid_control(invocation),
             tag::ASID_POOL => words.pool().map_or(INVALID, |(at, index)| self.invoke_asid_pool(invocation, at, index)),
             tag::PLATFORM => self.invoke_platform(invocation),
+            tag::AUDIT => self.invoke_audit(invocation),
             // Nothing, what is being taken apart, and the objects that messages go through.
             _ => INVALID,
         }
@@ -251,6 +254,7 @@ impl<P: Platform> Kernel<P> {
                 tcb.set_message_register(0, word);
                 1
             }
+            Answer::Listing => self.write_message(thread, self.listing(thread)),
             Answer::Registers { thread: source, count } => {
                 let source = self.tcb(source);
                 self.write_message(thread, CONTEXT_ORDER.iter().take(count).map(|word| source.context_word(*word)))

@@ -61,6 +61,12 @@ pub struct Kernel<P: Platform> {
     pub(crate) to_wake: Cell<u8>,
     /// How often the priority of a waiting sender was changed.
     pub(crate) reorders: Cell<u64>,
+    /// The first of all capabilities.
+    pub(crate) first_slot: Cell<Option<SlotRef>>,
+    /// The capability that the Audit object tells of next (INV-LISTING-1).
+    pub(crate) audit_next: Cell<Option<SlotRef>>,
+    /// How often untyped memory began to be used anew.
+    pub(crate) incarnations: Cell<u64>,
     pub(crate) work_units: Cell<u32>,
     pub(crate) work_limit: Cell<u32>,
     pub(crate) min_budget: Cell<u64>,
@@ -86,6 +92,9 @@ impl<P: Platform> Kernel<P> {
             core_count: Cell::new(1),
             to_wake: Cell::new(0),
             reorders: Cell::new(0),
+            first_slot: Cell::new(None),
+            audit_next: Cell::new(None),
+            incarnations: Cell::new(0),
             work_units: Cell::new(0),
             work_limit: Cell::new(hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION),
             min_budget: Cell::new(0),

@@ -27,6 +27,7 @@ pub mod object;
 pub mod platform;
 pub mod vspace;
 
+mod audit;
 mod cnode;
 #[cfg(any(test, feature = "debug-calls"))]
 mod debug;

@@ -43,8 +43,10 @@ impl<P: Platform> Kernel<P> {
             ObjectType::Untyped | ObjectType::SmallPage | ObjectType::LargePage | ObjectType::HugePage
         );
         ensure(is_memory || !is_device, Error::InvalidArgument(1))?;
+        let mut words = words;
         if is_reset {
             self.reset_untyped(invocation.slot, words)?;
+            words = words.with_incarnation(self.new_incarnation());
         }
         let size = 1u64.unbounded_shl(request.bits);
         let first = start.wrapping_add(size.wrapping_sub(1)) & !size.wrapping_sub(1);
@@ -126,7 +128,7 @@ impl<P: Platform> Kernel<P> {
             let from = used.wrapping_sub(1) & !(RESET_BYTES.wrapping_sub(1));
             self.platform.zero(base.wrapping_add(from), used.wrapping_sub(from));
             used = from;
-            self.set_words(slot, words.with_watermark(used));
+            self.set_words(slot, Words(words.0, base.wrapping_add(used)));
             self.preemption_point(RESET_UNITS)?;
         }
         Ok(())
@@ -138,6 +140,13 @@ impl<P: Platform> Kernel<P> {
         let (base, bits, _) = words.untyped();
         let bytes = 1u64.unbounded_shl(bits);
         self.platform.zero(base, bytes);
-        self.set_words(slot, words.with_watermark(bytes));
+        self.set_words(slot, words.with_watermark(bytes).with_incarnation(self.new_incarnation()));
+    }
+
+    /// See INV-LISTING-2.
+    pub(crate) fn new_incarnation(&self) -> u64 {
+        let n = self.incarnations.get().wrapping_add(1);
+        self.incarnations.set(n);
+        n
     }
 }

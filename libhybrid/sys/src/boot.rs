@@ -45,8 +45,19 @@ impl Boot {
     /// The platform capability, if this kernel has it.
     #[must_use]
     pub fn platform(&self) -> Option<crate::Platform> {
-        let slot = self.block(BOOT_BLOCK_ID)?.first_chunk::<8>().copied()?;
-        Some(crate::Platform::at(u64::from_le_bytes(slot)))
+        self.extension(0).map(crate::Platform::at)
+    }
+
+    /// The audit capability, if this kernel has it.
+    #[must_use]
+    pub fn audit(&self) -> Option<crate::Audit> {
+        self.extension(1).map(crate::Audit::at)
+    }
+
+    /// Slot of the `n`-th capability that this kernel adds to the ABI.
+    fn extension(&self, n: usize) -> Option<u64> {
+        let slot = self.block(BOOT_BLOCK_ID)?.get(n * 8..)?.first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*slot))
     }
 }
 

@@ -74,4 +74,6 @@ kinds! {
     Domain,
     /// Power and timer access; an addition of HybridOS.
     Platform,
+    /// The list of all capabilities; an addition of HybridOS.
+    Audit,
 }

@@ -18,6 +18,7 @@
 //! on the host.
 #![cfg_attr(not(test), no_std)]
 
+mod audit;
 pub mod boot;
 pub mod buffer;
 mod cap;
@@ -33,9 +34,10 @@ mod tcb;
 mod untyped;
 mod vspace;
 
+pub use audit::AuditEntry;
 pub use cap::{
-    AsidControl, AsidPool, CNode, CPtr, Domain, Endpoint, Frame, IrqControl, IrqHandler, Notification, PageTable,
-    Platform, Reply, SchedContext, SchedControl, Tcb, Untyped, VSpace,
+    AsidControl, AsidPool, Audit, CNode, CPtr, Domain, Endpoint, Frame, IrqControl, IrqHandler, Notification,
+    PageTable, Platform, Reply, SchedContext, SchedControl, Tcb, Untyped, VSpace,
 };
 pub use cnode::Slot;
 pub use error::{Error, LookupFailure};

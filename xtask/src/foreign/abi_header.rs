@@ -195,7 +195,8 @@ fn bounds() -> Vec<(String, i64)> {
 }
 
 fn additions() -> Vec<(String, i64)> {
-    names!("", extension: BOOT_BLOCK_ID, PLATFORM_SYSTEM_OFF, PLATFORM_SYSTEM_RESET, PLATFORM_TIMER_ACCESS, PLATFORM_PUT_CHAR)
+    names!("", extension: BOOT_BLOCK_ID, PLATFORM_SYSTEM_OFF, PLATFORM_SYSTEM_RESET, PLATFORM_TIMER_ACCESS, PLATFORM_PUT_CHAR,
+        AUDIT_LIST, AUDIT_ENTRY_WORDS, AUDIT_ENTRIES)
 }
 
 /// `FailedLookup` as `FAILED_LOOKUP`; a run of capitals is one word.

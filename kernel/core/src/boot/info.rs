@@ -14,7 +14,7 @@ use crate::kernel::Kernel;
 use crate::platform::{PhysRange, Platform};
 
 const HEADER_BYTES: u64 = 16;
-const PLATFORM_BLOCK_BYTES: u64 = HEADER_BYTES + 8;
+const PLATFORM_BLOCK_BYTES: u64 = HEADER_BYTES + 16;
 
 /// A region of slots, first and first after, and where boot info has it.
 pub(super) type Region = (usize, (u64, u64));
@@ -79,15 +79,16 @@ impl<P: Platform> Kernel<P> {
         result
     }
 
-    /// Writes the extra blocks: the slot of the Platform capability, then the device tree (without padding behind it).
-    pub(super) fn write_extra(&self, frames: u64, parameters: &BootParameters<'_>, platform_slot: u64) {
+    /// Writes the extra blocks: the slots of the Platform and Audit capabilities, then the device tree (without padding behind it).
+    pub(super) fn write_extra(&self, frames: u64, parameters: &BootParameters<'_>, [platform, audit]: [u64; 2]) {
         let put = |offset: u64, value: u64| {
             let [word] = self.platform.words::<1>(frames.wrapping_add(offset));
             word.set(value);
         };
         put(0, BOOT_BLOCK_ID);
         put(8, PLATFORM_BLOCK_BYTES);
-        put(16, platform_slot);
+        put(16, platform);
+        put(24, audit);
         let Some((tree, bytes)) = parameters.device_tree else { return };
         put(PLATFORM_BLOCK_BYTES, EXTRA_DEVICE_TREE);
         put(PLATFORM_BLOCK_BYTES + 8, bytes.saturating_add(HEADER_BYTES));

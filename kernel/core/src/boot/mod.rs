@@ -144,9 +144,9 @@ impl Layout {
             return Err(BootError::BadImage);
         }
         let tables = space::table_count(parameters.image_vaddr, end);
-        // Besides frames and tables: the fixed slots, SchedControl, untyped memory, the Platform capability.
+        // Besides frames and tables: the fixed slots, SchedControl, untyped memory, the Platform and Audit capabilities.
         let slots =
-            [image_pages, extra_pages, tables, fixed::FIRST_DYNAMIC, CORES_MAX as u64, BOOT_UNTYPED_CAPS as u64, 1];
+            [image_pages, extra_pages, tables, fixed::FIRST_DYNAMIC, CORES_MAX as u64, BOOT_UNTYPED_CAPS as u64, 2];
         let slots = slots.into_iter().fold(SPARE_SLOTS, u64::saturating_add);
         let cnode_bits = parameters.root_cnode_bits.max(ROOT_CNODE_BITS).max(bits_for(slots));
         if cnode_bits > ROOT_CNODE_BITS_MAX {
@@ -217,6 +217,8 @@ impl<P: Platform> Kernel<P> {
         let untyped = slots.region();
         let platform_slot = slots.next;
         self.insert_root(slots.take()?, Cap::Platform);
+        let audit_slot = slots.next;
+        self.insert_root(slots.take()?, Cap::Audit { irq_table: self.irq_table.get() });
         let regions = [
             (word::EMPTY, (slots.next, layout.slots())),
             (word::USER_IMAGE_FRAMES, image_frames),
@@ -226,7 +228,7 @@ impl<P: Platform> Kernel<P> {
             (word::UNTYPED, untyped),
         ];
         self.write_boot_info(objects.boot_info, &layout, &regions);
-        self.write_extra(objects.extra, parameters, platform_slot);
+        self.write_extra(objects.extra, parameters, [platform_slot, audit_slot]);
         // What was written since the block was zeroed and user space's uncached views see: everything but the CNode, which
         // comes first.
         let visible = block.start.saturating_add(layout.cnode_bytes());

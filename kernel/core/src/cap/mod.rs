@@ -1,7 +1,8 @@
 //! Capabilities: the typed form, its two-word encoding, and what two of them have in common.
 //!
 //! Encoding of word 0: bits 0–4 tag, bits 5–19 small fields, bits 20–63 = address bits 4–47 (objects are
-//! 16-byte aligned below 2^48). Untyped memory keeps its watermark there and its base in word 1. Two capabilities are kept in
+//! 16-byte aligned below 2^48). Untyped memory keeps its incarnation from bit 13 on, and in word 1 its base plus its watermark (of full memory: its last
+//! 16 bytes, and bit 0). Two capabilities are kept in
 //! the form that every message wants them in: a CNode that resolves whole addresses (`words::WHOLE`), and an address space.
 
 mod relation;
@@ -265,6 +266,11 @@ pub enum Cap {
     },
     /// HybridOS platform capability: power, reset, timer access.
     Platform,
+    /// HybridOS audit capability: lists all capabilities.
+    Audit {
+        /// Physical base of the interrupt table.
+        irq_table: u64,
+    },
 }
 
 const VADDR_MASK: u64 = (1 << 48) - 1;
@@ -302,9 +308,9 @@ impl Cap {
             Cap::CNode { at, radix, guard_size, guard } => CNode { at, radix, guard_size, guard }.words(),
             Cap::Tcb { at } => of(tag::TCB, 0, at.paddr(), 0),
             Cap::SchedContext { at, bits } => of(tag::SCHED_CONTEXT, u64::from(bits), at.paddr(), 0),
-            Cap::SchedControl { core } => Words(tag::SCHED_CONTROL, core),
+            Cap::SchedControl { core } => Words(tag::SCHED_CONTROL | (core & 0x3f) << 5, core),
             Cap::IrqControl => Words(tag::IRQ_CONTROL, 0),
-            Cap::IrqHandler { irq } => Words(tag::IRQ_HANDLER, u64::from(irq)),
+            Cap::IrqHandler { irq } => Words(tag::IRQ_HANDLER | relation::irq_bits(u64::from(irq)), u64::from(irq)),
             Cap::SgiSignal { sgi, target } => Words(tag::SGI_SIGNAL, u64::from(sgi) | (u64::from(target) << 32)),
             Cap::Domain => Words(tag::DOMAIN, 0),
             Cap::Frame { base, size, is_device, rights, mapping } => {
@@ -317,6 +323,7 @@ impl Cap {
             Cap::AsidPool { at, index } => of(tag::ASID_POOL, 0, at.paddr(), u64::from(index)),
             Cap::Zombie { kind, base, remaining } => of(tag::ZOMBIE, kind.to_field(), base, remaining),
             Cap::Platform => Words(tag::PLATFORM, 0),
+            Cap::Audit { irq_table } => Words(tag::AUDIT, irq_table),
         }
     }
 
@@ -360,6 +367,7 @@ impl Cap {
             tag::ASID_POOL => words.pool().map(|(at, index)| Cap::AsidPool { at, index })?,
             tag::ZOMBIE => Cap::Zombie { kind: words.zombie_kind(), base: at(word0), remaining: word1 },
             tag::PLATFORM => Cap::Platform,
+            tag::AUDIT => Cap::Audit { irq_table: word1 },
             _ => return None,
         })
     }

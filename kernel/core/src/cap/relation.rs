@@ -23,9 +23,17 @@ const fn same_object_bits(tag: u64) -> u64 {
         tag::CNODE | tag::SCHED_CONTEXT => TAG | ADDRESS | SIX_BITS,
         // Size and device, not the rights.
         tag::FRAME => TAG | ADDRESS | (3 << 5) | (1 << 9),
-        tag::IRQ_HANDLER | tag::DOMAIN | tag::SCHED_CONTROL | tag::ASID_CONTROL | tag::PLATFORM => TAG,
+        // The number.
+        tag::SCHED_CONTROL => TAG | SIX_BITS,
+        tag::IRQ_HANDLER => TAG | irq_bits(u64::MAX),
+        tag::DOMAIN | tag::ASID_CONTROL | tag::PLATFORM | tag::AUDIT => TAG,
         _ => 0,
     }
+}
+
+/// Where word 0 of an interrupt handler has its number a second time (bit 12 stays clear).
+pub(super) const fn irq_bits(irq: u64) -> u64 {
+    (irq & 0x7f) << 5 | (irq >> 7 & 7) << 13
 }
 
 /// The same for each tag, since a load is shorter than the match: Revoke asks for every capability that it deletes.
@@ -51,7 +59,7 @@ impl Words {
     #[inline]
     pub(crate) fn is_same_object(self, other: Words) -> bool {
         let mask = SAME_OBJECT.get(usize::from(self.0.to_le_bytes()[0] & 0x1f)).copied().unwrap_or(0);
-        mask != 0 && (self.0 ^ other.0) & mask == 0 && (self.tag() != tag::IRQ_HANDLER || self.1 == other.1)
+        mask != 0 && (self.0 ^ other.0) & mask == 0
     }
 
     /// `other` is in the region that this capability is the root of (kernel-abi §2.6, rule 2).
@@ -69,10 +77,11 @@ impl Words {
     /// The memory that it designates lies inside of 2^`bits` bytes at `base`. Memory of objects is naturally aligned, so that of
     /// two overlapping pieces the larger one contains the other; the address of what designates none is 0.
     #[inline]
-    fn lies_in(self, base: u64, bits: u64) -> bool {
+    fn lies_in(self, place: u64, bits: u64) -> bool {
         // Each piece is of 16 bytes at least: what else is in the low bits of a CNode's address does not matter.
-        let own = if self.tag() == tag::UNTYPED { self.1 } else { at(self.0) };
-        if own == base { self.is_within(bits) } else { (own ^ base) & (u64::MAX << (bits & 63)) == 0 }
+        let own = if self.tag() == tag::UNTYPED { self.1 & self.untyped_mask() } else { at(self.0) };
+        let mask = u64::MAX << (bits & 63);
+        (own ^ place) & mask == 0 && (own & !mask & !15 != 0 || self.is_within(bits))
     }
 
     /// The memory that it designates has at most 2^`bits` bytes.
@@ -177,6 +186,7 @@ fn frame_bits(word0: u64) -> u64 {
     12u64.wrapping_add(field(word0, 5, 2).wrapping_mul(9))
 }
 
+const _: () = assert!(crate::kernel::IRQS <= 1 << 10 && crate::core_state::CORES_MAX <= 1 << 6);
 const _: () = assert!(hybrid_abi::object::LARGE_PAGE_BITS == 21 && hybrid_abi::object::HUGE_PAGE_BITS == 30);
 
 #[cfg(test)]
@@ -188,8 +198,10 @@ mod tests {
     /// Capabilities of every type in a few variants, on two overlapping places.
     fn all() -> Vec<Cap> {
         let mut caps = vec![Cap::Null, Cap::IrqControl, Cap::Domain, Cap::AsidControl, Cap::Platform];
+        caps.push(Cap::Audit { irq_table: 0x8000_0000 });
         for n in 0..2u64 {
             caps.push(Cap::SchedControl { core: n });
+            caps.push(Cap::IrqHandler { irq: 158 + 64 * u32::from(n == 1) });
             caps.push(Cap::IrqHandler { irq: 30 + u32::from(n == 1) });
             caps.push(Cap::SgiSignal { sgi: 1, target: u32::from(n == 1) });
             let base = 0x8000_0000 + n * 0x20_0000;
@@ -296,6 +308,10 @@ mod tests {
         assert_eq!((untyped.untyped(), untyped.watermark()), ((at, 30, false), 0x1230));
         let full = words(Cap::Untyped { base: at, bits: 30, is_device: false, watermark: 1 << 30 });
         assert_eq!(untyped.with_watermark(1 << 30), full);
+        let second = untyped.with_incarnation((1 << 51) - 1);
+        assert_eq!((second.untyped(), second.watermark()), (untyped.untyped(), untyped.watermark()));
+        assert_eq!((second.0 >> 13, second.with_incarnation(0)), ((1 << 51) - 1, untyped));
+        assert_eq!(second.whole_cnode_slot(0), None);
     }
 
     #[test]

@@ -47,8 +47,9 @@ fn boot_info_describes_the_slots() {
     assert_eq!(control, (21, 22));
     assert_eq!(frames, (22, 24));
     assert_eq!(untyped.0, 24);
-    assert_eq!(empty, (untyped.1 + 1, 4096));
+    assert_eq!(empty, (untyped.1 + 2, 4096));
     assert_eq!(w.cap(untyped.1), Cap::Platform);
+    assert_eq!(w.cap(untyped.1 + 1), Cap::Audit { irq_table: w.k.irq_table.get() });
     for slot in paging.0..paging.1 {
         assert!(matches!(w.cap(slot), Cap::PageTable { mapping: Some(_), .. }));
     }
@@ -84,19 +85,20 @@ fn untyped_list_covers_free_memory_without_overlap() {
 #[test]
 fn extra_boot_info_has_both_blocks() {
     let w = World::new(4 << 20);
-    assert_eq!(w.info(word::EXTRA_LEN), 24 + 16 + 0x1fa3);
+    assert_eq!(w.info(word::EXTRA_LEN), 32 + 16 + 0x1fa3);
     let Cap::Frame { base, mapping: Some(mapping), .. } = w.cap(19) else { panic!("no extra frame") };
     assert_eq!(mapping.vaddr, IMAGE_VADDR + 0x4000);
     let words = w.k.platform.words::<512>(base);
-    assert_eq!([words[0].get(), words[1].get()], [BOOT_BLOCK_ID, 24]);
+    assert_eq!([words[0].get(), words[1].get()], [BOOT_BLOCK_ID, 32]);
     assert_eq!(w.cap(words[2].get()), Cap::Platform);
-    assert_eq!([words[3].get(), words[4].get()], [6, 0x1fb3]);
+    assert!(matches!(w.cap(words[3].get()), Cap::Audit { .. }));
+    assert_eq!([words[4].get(), words[5].get()], [6, 0x1fb3]);
     // The frames were allocated together, so that the whole tree can be compared through the first one.
     let tree = RAM_START + 0x8000;
-    let head = w.k.platform.words::<1>(base + 40)[0].get();
+    let head = w.k.platform.words::<1>(base + 48)[0].get();
     assert_eq!(head >> 32, u64::from(0x1fa3u32.swap_bytes()), "the copy says its own size");
     for n in 1..0x1fa3 / 8 {
-        let copy = w.k.platform.words::<1>(base + 40 + n * 8);
+        let copy = w.k.platform.words::<1>(base + 48 + n * 8);
         assert_eq!(copy[0].get(), w.k.platform.words::<1>(tree + n * 8)[0].get());
     }
 }

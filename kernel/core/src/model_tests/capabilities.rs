@@ -18,13 +18,13 @@ const WINDOW: u64 = 14;
 
 /// Where a command points: a root slot, or slot `inner` of the CNode in it.
 #[derive(Clone, Copy, Debug)]
-struct At {
-    outer: u64,
+pub(super) struct At {
+    pub(super) outer: u64,
     inner: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
-enum Command {
+pub(super) enum Command {
     Retype { untyped: u64, kind: ObjectType, size: u64, target: At, count: u64 },
     Copy { source: At, target: At, rights: u64 },
     Mint { source: At, target: At, rights: u64, data: u64 },
@@ -54,7 +54,7 @@ fn kind() -> impl Strategy<Value = (ObjectType, u64)> {
     ]
 }
 
-fn command() -> impl Strategy<Value = Command> {
+pub(super) fn command() -> impl Strategy<Value = Command> {
     let data = prop_oneof![Just(0u64), 1..4u64, (0..64u64).prop_map(|size| size | (5 << 6))];
     prop_oneof![
         5 => (0..WINDOW, kind(), at(), 0..4u64)
@@ -72,9 +72,9 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 /// Kernel and model side by side.
-struct Pair {
-    w: World,
-    model: Model,
+pub(super) struct Pair {
+    pub(super) w: World,
+    pub(super) model: Model,
     root: u64,
     first: u64,
 }
@@ -83,7 +83,7 @@ struct Pair {
 type Address = (u64, u64, u64);
 
 impl Pair {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut w = World::new(1 << 20);
         let first = w.free_slot();
         for _ in 1..WINDOW {
@@ -114,7 +114,7 @@ impl Pair {
     }
 
     /// What kernel and model answer; `None` for commands that point nowhere.
-    fn run(&mut self, command: &Command) -> Option<(Answer, Answer)> {
+    pub(super) fn run(&mut self, command: &Command) -> Option<(Answer, Answer)> {
         Some(match command {
             Command::Retype { untyped, kind, size, target, count } => {
                 let (place, (cnode, index, _)) = self.locate(*target)?;
@@ -201,17 +201,21 @@ impl Pair {
         }
     }
 
-    /// Every place holds what the model says, and every capability has the descendants that the model says.
-    fn compare(&self) {
-        check(&self.w.k);
+    /// Where the kernel keeps each capability of the model.
+    pub(super) fn slots(&self) -> BTreeMap<Node, SlotRef> {
         let threads: BTreeSet<u64> = self
             .model
             .entries
             .values()
             .filter_map(|entry| if let Cap::Tcb { at } = entry.cap { Some(at.paddr()) } else { None })
             .collect();
-        let slots: BTreeMap<Node, SlotRef> =
-            self.model.entries.iter().map(|(node, entry)| (*node, Self::slot(entry.place, &threads))).collect();
+        self.model.entries.iter().map(|(node, entry)| (*node, Self::slot(entry.place, &threads))).collect()
+    }
+
+    /// Every place holds what the model says, and every capability has the descendants that the model says.
+    fn compare(&self) {
+        check(&self.w.k);
+        let slots = self.slots();
         let nodes: BTreeMap<SlotRef, Node> = slots.iter().map(|(node, slot)| (*slot, *node)).collect();
         for (node, slot) in &slots {
             assert_eq!(self.w.k.cap(*slot), self.model.entries[node].cap, "content of {:?}", self.model.entries[node]);

@@ -78,7 +78,7 @@ fn dead_context_ends_the_yield_to_it() {
 #[test]
 fn timer_access_of_the_caller_is_applied_at_once() {
     let w = low_root();
-    let platform = w.info(word::EMPTY) - 1;
+    let platform = w.info(word::EMPTY) - 2;
     check(&w.k);
     w.ok(platform, extension::PLATFORM_TIMER_ACCESS, &[1], &[1]);
     check(&w.k);

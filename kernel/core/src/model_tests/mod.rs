@@ -1,6 +1,8 @@
 //! Host tests of the logic on a fake machine; compiled for tests and (the storm) for fuzzing only.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod boot;
 #[cfg(test)]
 mod cancel;

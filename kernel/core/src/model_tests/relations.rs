@@ -29,7 +29,8 @@ impl Cap {
             | Cap::SgiSignal { .. }
             | Cap::Domain
             | Cap::AsidControl
-            | Cap::Platform => return None,
+            | Cap::Platform
+            | Cap::Audit { .. } => return None,
         })
     }
 }
@@ -55,9 +56,10 @@ impl Cap {
             (Cap::IrqHandler { irq: a }, Cap::IrqHandler { irq: b }) => a == b,
             (Cap::SgiSignal { sgi: a, target: t }, Cap::SgiSignal { sgi: b, target: u }) => a == b && t == u,
             (Cap::Domain, Cap::Domain)
-            | (Cap::SchedControl { .. }, Cap::SchedControl { .. })
             | (Cap::AsidControl, Cap::AsidControl)
-            | (Cap::Platform, Cap::Platform) => true,
+            | (Cap::Platform, Cap::Platform)
+            | (Cap::Audit { .. }, Cap::Audit { .. }) => true,
+            (Cap::SchedControl { core: a }, Cap::SchedControl { core: b }) => a == b,
             _ => false,
         }
     }

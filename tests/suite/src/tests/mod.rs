@@ -1,4 +1,5 @@
 //! All tests, grouped as the conformance list is.
+mod audit;
 mod boot;
 mod chain;
 mod cspace;
@@ -34,6 +35,7 @@ pub(crate) const ALL: &[&[Test]] = &[
     vectors_threads::TESTS,
     untyped::TESTS,
     cspace::TESTS,
+    audit::TESTS,
     syscall::TESTS,
     message::TESTS,
     endpoint::TESTS,

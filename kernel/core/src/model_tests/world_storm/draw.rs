@@ -39,7 +39,7 @@ fn draft(dest: u64, label: u64, words: &[u64], caps: &[u64]) -> Draft {
 }
 
 /// Labels and how often each is drawn.
-const LABELS: [(u64, u64); 59] = [
+const LABELS: [(u64, u64); 60] = [
     (12, l::UNTYPED_RETYPE),
     (1, l::TCB_READ_REGISTERS),
     (1, l::TCB_WRITE_REGISTERS),
@@ -97,6 +97,7 @@ const LABELS: [(u64, u64); 59] = [
     (1, l::IRQ_ISSUE_SGI_SIGNAL),
     (1, x::PLATFORM_TIMER_ACCESS),
     (1, x::PLATFORM_PUT_CHAR),
+    (1, x::AUDIT_LIST),
     (1, 0),
     (1, 43),
 ];
@@ -248,7 +249,7 @@ fn spoil<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, draft: &mu
             let n = dice.index(draft.caps.len());
             draft.caps[n] = if dice.percent(80) { census.any(dice) } else { dice.word() };
         }
-        5 => draft.dest = dice.word(),
+        5 => draft.dest = hostile(dice),
         _ if !draft.words.is_empty() => {
             let n = dice.index(draft.words.len());
             draft.words[n] = hostile(dice);
@@ -510,6 +511,10 @@ fn other<const N: usize>(census: &Census<'_, N>, dice: &mut Dice<'_>, label: u64
         l::DOMAIN_SCHEDULE_CONFIGURE => draft(domain, label, &[dice.below(2), dice.below(2), dice.below(3)], &[]),
         l::DOMAIN_SCHEDULE_SET_START => draft(domain, label, &[dice.below(3)], &[]),
         x::PLATFORM_TIMER_ACCESS => draft(platform, label, &[dice.below(3)], &[thread]),
+        x::AUDIT_LIST => {
+            let audit = census.find(dice, |cap| matches!(cap, Cap::Audit { .. }));
+            draft(audit, label, &[dice.below(3)], &[])
+        }
         x::PLATFORM_PUT_CHAR => draft(platform, label, &[65], &[]),
         _ => {
             let sgi = census.find(dice, |cap| matches!(cap, Cap::SgiSignal { .. }));

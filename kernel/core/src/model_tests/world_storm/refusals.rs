@@ -98,6 +98,8 @@ const TABLE: &[Row] = &[
     ("platform", OTHER, &[ILLEGAL]),
     ("platform", &[extension::PLATFORM_TIMER_ACCESS], &[TRUNCATED, &["range", "capability 1"]]),
     ("platform", &[extension::PLATFORM_PUT_CHAR], &[TRUNCATED]),
+    ("audit", OTHER, &[ILLEGAL]),
+    ("audit", &[extension::AUDIT_LIST], &[TRUNCATED, &["range"]]),
 ];
 const RANGE: &[&str] = &["dead", "argument 0", "argument 1", "capability 0"];
 const SPACE_RANGE: &[&str] = &["dead", "argument 1", "capability 0", "range page"];
@@ -161,6 +163,7 @@ fn object(cap: Cap) -> (&'static str, std::ops::RangeInclusive<u64>) {
         Cap::VSpace { .. } => ("space", l::VSPACE_CLEAN_DATA..=l::VSPACE_UNIFY_INSTRUCTION),
         Cap::AsidControl => ("pools", 53..=53),
         Cap::AsidPool { .. } => ("pool", 54..=54),
+        Cap::Audit { .. } => ("audit", extension::AUDIT_LIST..=extension::AUDIT_LIST),
         Cap::Platform => ("platform", extension::PLATFORM_SYSTEM_OFF..=extension::PLATFORM_PUT_CHAR),
     }
 }

@@ -30,6 +30,7 @@ impl<const N: usize> Ask<'_, N> {
             Cap::SgiSignal { .. } => Ok(DONE),
             Cap::Domain => self.domain(),
             Cap::Platform => self.platform(),
+            Cap::Audit { .. } => self.audit(),
             Cap::Frame { .. } => self.frame(),
             Cap::PageTable { at, mapping } => self.page_table(at, mapping),
             Cap::VSpace { at, asid } => self.vspace(at, asid),
@@ -491,6 +492,20 @@ impl<const N: usize> Ask<'_, N> {
             }
             _ => Err(illegal()),
         }
+    }
+
+    fn audit(&self) -> Ruling {
+        if self.label != extension::AUDIT_LIST {
+            return Err(illegal());
+        }
+        self.need(1, 0)?;
+        let from = match self.word(0) {
+            0 => self.k.first_slot.get(),
+            1 => self.k.audit_next.get(),
+            _ => return Err(range(0, 1)),
+        };
+        let room = if self.has_writable_buffer() { 40 } else { 1 };
+        Ok(Done::Count(3 * std::iter::successors(from, |slot| self.k.slot(*slot).next()).take(room).count()))
     }
 }
 

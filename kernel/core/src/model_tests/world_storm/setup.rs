@@ -225,8 +225,9 @@ impl<const N: usize> Setup<N> {
         for (slot, to) in shared {
             fill.share(w, slot, to, 15, None);
         }
-        let platform = w.info(word::EMPTY) - 1;
+        let (platform, audit) = (w.info(word::EMPTY) - 2, w.info(word::EMPTY) - 1);
         fill.share(w, platform, NARROW, 15, None);
+        fill.share(w, audit, NARROW, 15, None);
         fill.give(w, 4, 0);
     }
 }
