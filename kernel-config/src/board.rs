@@ -182,7 +182,7 @@ mod tests {
     const HEAD: &str = "[board]\nname = \"b\"\nsummary = \"x\"\n[memory]\nbase = 0\nsmallest = \"128 MiB\"\nlargest = \"8 GiB\"\nreserved = \"16 MiB\"\n";
 
     fn rule_of(devices: &str) -> (&'static str, usize) {
-        let source = Source { file: "kernel-config/boards/b.toml".into(), text: format!("{HEAD}{devices}") };
+        let source = Source::new("kernel-config/boards/b.toml", format!("{HEAD}{devices}"));
         Board::parse(source).map_or_else(|problems| (problems[0].rule, problems[0].line), |_| ("", 0))
     }
 

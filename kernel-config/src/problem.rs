@@ -43,17 +43,35 @@ pub struct Source {
     pub file: String,
     /// The whole text.
     pub text: String,
+    /// Another file whose text makes up the first so many bytes of it.
+    base: Option<(String, usize)>,
 }
 
 #[cfg(feature = "std")]
 impl Source {
+    /// A text that need not stand in a file.
+    #[must_use]
+    pub fn new(file: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { file: file.into(), text: text.into(), base: None }
+    }
+
+    /// `base`'s text followed by this one; a place in either is told by its own file and line.
+    #[must_use]
+    pub fn on(self, base: Self) -> Self {
+        let mut text = base.text;
+        text.push('\n');
+        let base = Some((base.file, text.len()));
+        text.push_str(&self.text);
+        Self { file: self.file, text, base }
+    }
+
     /// Reads `root`/`file`.
     ///
     /// # Errors
     /// `missing-file` when it cannot be read.
     pub fn read(root: &Path, file: &str) -> Result<Self, Problem> {
         match std::fs::read_to_string(root.join(file)) {
-            Ok(text) => Ok(Self { file: file.into(), text }),
+            Ok(text) => Ok(Self::new(file, text)),
             Err(error) => Err(Problem {
                 file: file.into(),
                 line: 0,
@@ -64,11 +82,22 @@ impl Source {
         }
     }
 
-    /// The line of a byte offset, counted from 1.
+    /// The file and the line, counted from 1, of a byte offset.
     #[must_use]
-    pub fn line(&self, offset: usize) -> usize {
+    pub fn place(&self, offset: usize) -> (&str, usize) {
+        let (file, start) = match &self.base {
+            Some((file, len)) if offset < *len => (file, 0),
+            Some((_, len)) => (&self.file, *len),
+            None => (&self.file, 0),
+        };
         let end = offset.min(self.text.len());
-        self.text.as_bytes()[..end].iter().filter(|byte| **byte == b'\n').count() + 1
+        let newlines = self.text.as_bytes()[start.min(end)..end].iter().filter(|byte| **byte == b'\n');
+        (file, newlines.count() + 1)
+    }
+
+    /// The files that it comes from.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.base.iter().map(|(file, _)| file.as_str()).chain([self.file.as_str()])
     }
 
     /// A problem at the place of `span`.
@@ -80,13 +109,8 @@ impl Source {
         message: impl Into<String>,
         help: impl Into<String>,
     ) -> Problem {
-        Problem {
-            file: self.file.clone(),
-            line: self.line(span.start),
-            rule,
-            message: message.into(),
-            help: help.into(),
-        }
+        let (file, line) = self.place(span.start);
+        Problem { file: file.into(), line, rule, message: message.into(), help: help.into() }
     }
 
     /// The text as a `T`.

@@ -16,8 +16,14 @@ pub(crate) struct Product {
 /// The part of system.toml that a build must know; the capability graph's crate reads and checks the whole text.
 #[derive(Deserialize)]
 struct System {
+    product: Head,
     #[serde(default, rename = "instance")]
     instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    base: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -41,15 +47,20 @@ impl Product {
     /// # Errors
     /// There is no such product (the text lists those there are), or its text is broken.
     pub(crate) fn load(name: &str) -> Result<Self> {
-        let path = folders::checkout().join("images").join(name).join("system.toml");
-        if !path.exists() {
-            bail!("there is no product {name:?}; this checkout has: {}", names()?.join(", "));
-        }
-        let system: System = read_toml(&path)?;
-        let components: BTreeSet<PathBuf> =
-            system.instances.into_iter().map(|instance| instance.component.into()).collect();
+        let system = system(name)?;
+        let base = system.product.base.as_deref().map(self::system).transpose()?;
+        let instances = system.instances.into_iter().chain(base.into_iter().flat_map(|base| base.instances));
+        let components: BTreeSet<PathBuf> = instances.map(|instance| instance.component.into()).collect();
         Ok(Self { name: name.into(), components: components.into_iter().collect() })
     }
+}
+
+fn system(name: &str) -> Result<System> {
+    let path = folders::checkout().join("images").join(name).join("system.toml");
+    if !path.exists() {
+        bail!("there is no product {name:?}; this checkout has: {}", names()?.join(", "));
+    }
+    read_toml(&path)
 }
 
 /// The names of all products.

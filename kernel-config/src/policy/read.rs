@@ -73,6 +73,18 @@ struct ExceptText {
     expires: Date,
 }
 
+/// What is allowed in one product is allowed in another, to the instances of the same names.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SameText {
+    product: String,
+    #[serde(rename = "as")]
+    like: Spanned<String>,
+    owner: Spanned<String>,
+    reason: Spanned<String>,
+    expires: Date,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -84,6 +96,8 @@ struct Text {
     never: Vec<NeverText>,
     #[serde(default)]
     except: Vec<ExceptText>,
+    #[serde(default)]
+    same: Vec<SameText>,
 }
 
 impl Policy {
@@ -99,26 +113,56 @@ impl Policy {
         names.retain(|name| name.ends_with(".toml"));
         names.sort();
         let (mut policy, mut problems) = (Self::default(), Vec::new());
+        let mut same = Vec::new();
         for name in names {
             match Source::read(root, &format!("{folder}/{name}")) {
-                Ok(source) => policy.add(&source, &mut problems),
+                Ok(source) => same.extend(policy.add(&source, &mut problems)),
                 Err(problem) => problems.push(problem),
             }
         }
+        // After all allow lines, in whatever file those stand.
+        same.into_iter().for_each(|line| policy.repeat(line, &mut problems));
         if problems.is_empty() { Ok(policy) } else { Err(problems) }
     }
 
-    /// Adds one text; what is wrong with it goes to `problems`.
-    pub fn add(&mut self, source: &Source, problems: &mut Vec<Problem>) {
+    /// Adds one text; what is wrong with it goes to `problems`. Gives its [`Same`] lines, which come after all texts.
+    #[must_use]
+    pub fn add(&mut self, source: &Source, problems: &mut Vec<Problem>) -> Vec<Same> {
         match source.parse::<Text>() {
             Ok(text) => {
                 text.guard.into_iter().for_each(|guard| self.add_guard(source, guard, problems));
                 text.allow.into_iter().for_each(|allow| self.add_allow(source, allow, problems));
                 text.never.into_iter().for_each(|never| self.add_never(source, never, problems));
                 text.except.into_iter().for_each(|except| self.add_except(source, except, problems));
+                text.same.into_iter().map(|same| read_same(source, same, problems)).collect()
             }
-            Err(problem) => problems.push(problem),
+            Err(problem) => {
+                problems.push(problem);
+                Vec::new()
+            }
         }
+    }
+
+    /// What is allowed and excepted in one product holds for another; never longer than the line that says so.
+    pub fn repeat(&mut self, same: Same, problems: &mut Vec<Problem>) {
+        let allows: Vec<Allow> = self.allows.iter().filter(|allow| allow.product == same.like).cloned().collect();
+        let excepts: Vec<Except> = self.excepts.iter().filter(|except| except.product == same.like).cloned().collect();
+        if allows.is_empty() || same.like == same.product {
+            let message = format!("nothing is allowed in a product `{}` that would hold for another", same.like);
+            let help = "`as` names a product with [[allow]] lines of its own".into();
+            problems.push(Problem { file: same.file, line: same.line, rule: "bad-value", message, help });
+            return;
+        }
+        self.allows.extend(allows.into_iter().map(|allow| Allow {
+            product: same.product.clone(),
+            expires: allow.expires.min(same.expires),
+            ..allow
+        }));
+        self.excepts.extend(excepts.into_iter().map(|except| Except {
+            product: same.product.clone(),
+            expires: except.expires.min(same.expires),
+            ..except
+        }));
     }
 
     fn add_guard(&mut self, source: &Source, text: GuardText, problems: &mut Vec<Problem>) {
@@ -154,6 +198,7 @@ impl Policy {
             problems.push(source.problem(span, "bad-value", "an allow line is about exactly one thing", SUBJECTS));
             return;
         };
+        let (file, line) = source.place(span.start);
         self.allows.push(Allow {
             product: text.product,
             instance: text.instance.into_inner(),
@@ -161,8 +206,8 @@ impl Policy {
             owner: text.owner.into_inner(),
             reason: text.reason.into_inner(),
             expires: text.expires,
-            file: source.file.clone(),
-            line: source.line(span.start),
+            file: file.into(),
+            line,
         });
     }
 
@@ -174,8 +219,8 @@ impl Policy {
         if self.nevers.iter().any(|other| other.id == id) {
             problems.push(source.problem(span, "duplicate-id", format!("the id {id} is taken"), "take a new one"));
         } else if let Some(forbidden) = forbidden(&text) {
-            let (file, line) = (source.file.clone(), source.line(span.start));
-            self.nevers.push(Never { id, forbidden, reason: text.reason.into_inner(), file, line });
+            let (file, line) = source.place(span.start);
+            self.nevers.push(Never { id, forbidden, reason: text.reason.into_inner(), file: file.into(), line });
         } else {
             problems.push(source.problem(span, "bad-value", "a never rule says exactly one thing", NEVERS));
         }
@@ -184,7 +229,7 @@ impl Policy {
     fn add_except(&mut self, source: &Source, text: ExceptText, problems: &mut Vec<Problem>) {
         check_reason(source, &text.reason, problems);
         check_reason(source, &text.owner, problems);
-        let line = source.line(text.never.span().start);
+        let (file, line) = source.place(text.never.span().start);
         self.excepts.push(Except {
             never: text.never.into_inner(),
             product: text.product,
@@ -192,10 +237,27 @@ impl Policy {
             owner: text.owner.into_inner(),
             reason: text.reason.into_inner(),
             expires: text.expires,
-            file: source.file.clone(),
+            file: file.into(),
             line,
         });
     }
+}
+
+/// What is allowed in the product `like` is allowed in `product` too, to the instances of the same names.
+#[derive(Debug, Clone)]
+pub struct Same {
+    product: String,
+    like: String,
+    expires: Date,
+    file: String,
+    line: usize,
+}
+
+fn read_same(source: &Source, text: SameText, problems: &mut Vec<Problem>) -> Same {
+    check_reason(source, &text.reason, problems);
+    check_reason(source, &text.owner, problems);
+    let (file, line) = source.place(text.like.span().start);
+    Same { product: text.product, like: text.like.into_inner(), expires: text.expires, file: file.into(), line }
 }
 
 const NEVERS: &str = "give `holds_both = [A, B]`, or `holder = A` with one of shares_page_with, reaches_device and is_granted_by; A is \
@@ -240,7 +302,8 @@ mod tests {
 
     fn read(text: &str) -> (Policy, Vec<&'static str>) {
         let (mut policy, mut problems) = (Policy::default(), Vec::new());
-        policy.add(&Source { file: "p.toml".into(), text: text.into() }, &mut problems);
+        let same = policy.add(&Source::new("p.toml", text), &mut problems);
+        same.into_iter().for_each(|line| policy.repeat(line, &mut problems));
         (policy, problems.into_iter().map(|problem| problem.rule).collect())
     }
 
@@ -255,6 +318,28 @@ mod tests {
         let both = Forbidden::Both(Holder::Key("a".into()), Holder::Class("app".into()));
         assert_eq!((&policy.nevers[0].forbidden, policy.nevers[0].line), (&both, 12));
         assert_eq!(policy.excepts[0].never, "N1");
+    }
+
+    #[test]
+    fn product_is_allowed_what_another_is_and_no_longer() {
+        let allow = "[[allow]]\nproduct = \"p\"\ninstance = \"i\"\ndma = \"b\"\nowner = \"o\"\nreason = \"r\"\nexpires = \"2030-01-01\"\n";
+        let same = |product: &str, like: &str, day: &str| {
+            format!(
+                "[[same]]\nproduct = \"{product}\"\nas = \"{like}\"\nowner = \"o\"\nreason = \"r\"\nexpires = \"{day}\"\n"
+            )
+        };
+        for (day, until) in [("2029-01-01", "2029-01-01"), ("2031-01-01", "2030-01-01")] {
+            // Before or behind the lines that it is about.
+            for text in [format!("{}{allow}", same("q", "p", day)), format!("{allow}{}", same("q", "p", day))] {
+                let (policy, problems) = read(&text);
+                assert_eq!(problems, Vec::<&str>::new());
+                let lines: Vec<(&str, String)> =
+                    policy.allows.iter().map(|allow| (&*allow.product, allow.expires.to_string())).collect();
+                assert_eq!(lines, [("p", "2030-01-01".into()), ("q", until.into())]);
+            }
+        }
+        assert_eq!(read(&format!("{allow}{}", same("p", "p", "2031-01-01"))).1, ["bad-value"], "of itself");
+        assert_eq!(read(&format!("{allow}{}", same("q", "r", "2031-01-01"))).1, ["bad-value"], "of nobody");
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Inputs<'_> {
     fn place(&self, instance: &str) -> (String, usize) {
         let source = &self.system.source;
         let place = self.system.instances.iter().find(|text| text.name.get_ref() == instance);
-        (source.file.clone(), source.line(place.map_or(0, |text| text.name.span().start)))
+        let (file, line) = source.place(place.map_or(usize::MAX, |text| text.name.span().start));
+        (file.into(), if place.is_some() { line } else { 1 })
     }
 
     /// Instances with their components; those whose component is unknown are left out (and reported elsewhere).
@@ -126,6 +127,9 @@ pub fn resolve_whole(
     if problems.is_empty() { Ok((graph, book)) } else { Err(sorted(problems)) }
 }
 
+/// A file and a line in it.
+type Place<'a> = (&'a str, usize);
+
 /// What follows from a mistake in a text is noise beside it: of the findings behind the first `in_texts`, only those stay that are
 /// about instances of which no text has a mistake.
 fn drop_noise(inputs: &Inputs<'_>, in_texts: usize, problems: &mut Vec<Problem>) {
@@ -134,17 +138,21 @@ fn drop_noise(inputs: &Inputs<'_>, in_texts: usize, problems: &mut Vec<Problem>)
     }
     let later = problems.split_off(in_texts);
     let system = &inputs.system.source;
-    // Instances by the lines at which they begin; a mistake belongs to the last one that begins before it.
-    let mut begins: Vec<(usize, &str)> = Vec::new();
+    // Instances by the places at which they begin; a mistake belongs to the last one that begins before it.
+    let mut begins: Vec<(Place<'_>, &str)> = Vec::new();
     for instance in &inputs.system.instances {
-        begins.push((system.line(instance.name.span().start), instance.component.get_ref()));
+        begins.push((system.place(instance.name.span().start), instance.component.get_ref()));
     }
     begins.sort_unstable();
-    let owner = |line: usize| begins.iter().rev().find(|(begin, _)| *begin <= line + 1).map(|(begin, _)| *begin);
-    let mut spoiled: Vec<usize> = Vec::new();
+    let owner = |problem: &Problem| {
+        let is_before = |((file, line), _): &&(Place<'_>, &str)| *file == problem.file && *line <= problem.line + 1;
+        begins.iter().rev().find(is_before).map(|(begin, _)| *begin)
+    };
+    let is_system = |problem: &Problem| system.files().any(|file| file == problem.file);
+    let mut spoiled: Vec<Place<'_>> = Vec::new();
     for problem in &*problems {
-        if problem.file == system.file {
-            spoiled.extend(owner(problem.line));
+        if is_system(problem) {
+            spoiled.extend(owner(problem));
         } else {
             let of_it = begins.iter().filter(|(_, folder)| problem.file == format!("{folder}/component.toml"));
             spoiled.extend(of_it.map(|(begin, _)| *begin));
@@ -152,7 +160,7 @@ fn drop_noise(inputs: &Inputs<'_>, in_texts: usize, problems: &mut Vec<Problem>)
     }
     let stands = |problem: &Problem| {
         let is_sum = ["memory-exceeded", "unknown-instance", "call-cycle"].contains(&problem.rule);
-        problem.file == system.file && !is_sum && owner(problem.line).is_none_or(|begin| !spoiled.contains(&begin))
+        is_system(problem) && !is_sum && owner(problem).is_none_or(|begin| !spoiled.contains(&begin))
     };
     problems.extend(later.into_iter().filter(stands));
 }

@@ -269,6 +269,9 @@ struct ProductText {
     name: Spanned<String>,
     summary: String,
     boards: Vec<String>,
+    /// Read before, by [`read_system`].
+    #[serde(default, rename = "base")]
+    _base: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -344,9 +347,9 @@ pub(crate) struct SystemText {
 const PROTOCOLS: [&str; 7] = ["any", "Http", "WebSocket", "Coap", "Mqtt", "Rtmp", "Bus"];
 
 impl SystemText {
-    /// Reads `images/<product>/system.toml` below `root`.
+    /// Reads `images/<product>/system.toml` below `root`, behind that of its base if it names one.
     pub(crate) fn read(root: &Path, product: &str) -> Result<Self, Vec<Problem>> {
-        let source = Source::read(root, &format!("images/{product}/system.toml")).map_err(|problem| vec![problem])?;
+        let source = read_system(root, product).map_err(|problem| vec![problem])?;
         let file: SystemFile = source.parse().map_err(|problem| vec![problem])?;
         let mut problems = Vec::new();
         if file.product.name.get_ref() != product || file.product.summary.trim().is_empty() {
@@ -379,6 +382,44 @@ impl SystemText {
             Err(problems)
         }
     }
+}
+
+/// The part of a text that says on which other product it builds.
+#[derive(Deserialize)]
+struct BaseFile {
+    product: BaseText,
+}
+
+#[derive(Deserialize)]
+struct BaseText {
+    base: Option<Spanned<String>>,
+}
+
+/// The text of a product, behind that of its base: all instances, keys and tables of the base are its own.
+fn read_system(root: &Path, product: &str) -> Result<Source, Problem> {
+    let file_of = |product: &str| format!("images/{product}/system.toml");
+    let source = Source::read(root, &file_of(product))?;
+    let Some(name) = source.parse::<BaseFile>()?.product.base else { return Ok(source) };
+    let refuse = |message: String| source.problem(name.span(), "bad-value", message, "name a product that has no base");
+    let base = Source::read(root, &file_of(name.get_ref()))
+        .map_err(|_missing| refuse(format!("there is no product `{}`", name.get_ref())))?;
+    if base.parse::<BaseFile>()?.product.base.is_some() {
+        return Err(refuse(format!("the base `{}` has a base itself", name.get_ref())));
+    }
+    let base = Source::new(file_of(name.get_ref()), without_product(&base.text));
+    Ok(source.on(base))
+}
+
+/// The text with its table `[product]` blanked, so that all places in it stay.
+fn without_product(text: &str) -> String {
+    let mut is_product = false;
+    let blank = |line: &str| {
+        if line.starts_with('[') {
+            is_product = line.trim_end() == "[product]";
+        }
+        if is_product { " ".repeat(line.trim_end_matches('\n').len()) + "\n" } else { line.into() }
+    };
+    text.split_inclusive('\n').map(blank).collect()
 }
 
 /// securityd as an instance like the others; its time and memory are the kernel's gift.
