@@ -12,6 +12,7 @@ mod foreign;
 mod idl;
 mod image;
 mod kernel_table;
+mod policy;
 mod product;
 mod progress;
 mod run;
@@ -50,6 +51,8 @@ enum Task {
     Caps(caps::Caps),
     /// Read the audit trail of a running image and check that no record was changed
     Audit(audit::AuditTask),
+    /// Check, compile and question an access policy
+    Policy(policy::PolicyTask),
     /// Write the files that go onto a board
     Image(image::MakeImage),
     /// Measure; writes docs/performance.md
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Task::Idl(task) => task.run(),
         Task::Caps(task) => task.run(),
         Task::Audit(task) => task.run(),
+        Task::Policy(task) => task.run(),
         Task::Image(task) => task.run(),
         Task::Bench(task) => task.run(),
     };

@@ -1,4 +1,5 @@
 //! What can be typed, as types; executes nothing.
+use crate::policy;
 use alloc::string::{String, ToString};
 
 /// One command with its checked arguments.
@@ -32,6 +33,8 @@ pub enum Command {
     Grants,
     /// The audit trail.
     Audit,
+    /// Show or replace the access policy.
+    Policy(policy::Order),
     /// Time since boot.
     Uptime,
     /// Switch the device off.
@@ -61,7 +64,7 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 15] = [
+pub const HELP: [(&str, &str); 16] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
@@ -74,6 +77,7 @@ pub const HELP: [(&str, &str); 15] = [
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
     ("audit", "the audit trail, for `cargo xtask audit`"),
+    (policy::USAGE, "the access policy; `cargo xtask policy compile FILE` prints what to type"),
     ("uptime", "time since power-on"),
     ("off", "switch the device off"),
     ("restart", "restart the device"),
@@ -89,6 +93,9 @@ const LOG_MAX: u16 = 1000;
 pub fn parse(line: &str) -> Result<Command, Mistake> {
     let mut words = line.split_ascii_whitespace();
     let Some(verb) = words.next() else { return Ok(Command::Nothing) };
+    if verb == "policy" {
+        return policy::parse(words).map(Command::Policy).ok_or_else(|| usage_of(verb));
+    }
     let argument = words.next();
     if verb == "svc" {
         return service(argument, words.next(), words.next().is_none());
@@ -157,6 +164,7 @@ mod tests {
                 .replace("NAME", "httpd")
                 .replace("[N]", "5")
                 .replace("status|ends|start|stop|restart", "stop")
+                .replace("show|data OFFSET BASE64|check|try SECONDS|confirm|rollback", "try 60")
                 .replace("[httpd]", "httpd");
             assert!(parse(&line).is_ok(), "{line}");
         }
@@ -174,6 +182,8 @@ mod tests {
             ("svc stop a b", "svc status|ends|start|stop|restart [NAME]"),
             ("svc ends httpd", "svc status|ends|start|stop|restart [NAME]"),
             ("svc burn httpd", "svc status|ends|start|stop|restart [NAME]"),
+            ("policy", crate::policy::USAGE),
+            ("policy burn", crate::policy::USAGE),
             ("caps a b", "caps NAME"),
         ] {
             assert_eq!(parse(line), Err(Mistake::Usage(usage)), "{line}");

@@ -1,7 +1,7 @@
 //! What commands do: calls on the shell's capabilities, one line of output a step.
 use crate::command::{Command, HELP};
 use crate::quote::quoted;
-use crate::services;
+use crate::{policy, services};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -10,7 +10,8 @@ use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
 use hybrid_interfaces::process::ServicesClient;
 use hybrid_interfaces::security::{
-    AuditClient, AuditRecord, Chain, ControlClient, InspectClient, Instance, PowerClient, RecordKind, State,
+    AuditClient, AuditRecord, Chain, ControlClient, InspectClient, Instance, PolicyClient, PowerClient, RecordKind,
+    State,
 };
 use hybrid_ipc::{CallError, Caller};
 
@@ -22,6 +23,8 @@ pub trait Wires {
     type Audit: Caller;
     /// To `hybrid.security.Control`.
     type Control: Caller;
+    /// To `hybrid.security.Policy`.
+    type Policy: Caller;
     /// To `hybrid.security.Power`.
     type Power: Caller;
     /// To `hybrid.log.Reader`.
@@ -40,6 +43,8 @@ pub struct Clients<W: Wires> {
     pub audit: AuditClient<W::Audit>,
     /// Stops components.
     pub control: ControlClient<W::Control>,
+    /// Replaces the access policy.
+    pub policy: PolicyClient<W::Policy>,
     /// Switches the device off.
     pub power: PowerClient<W::Power>,
     /// Reads the log.
@@ -328,6 +333,7 @@ fn once<W: Wires>(clients: &mut Clients<W>, command: &Command, times: Times, out
             line(out, &format!("{} {change} its session {}", quoted(name), quoted(used)));
         }
         Command::Service(order, name) => services::tell(clients, *order, name, out)?,
+        Command::Policy(order) => policy::tell(clients, order, times, out)?,
         Command::Network => network(clients, out)?,
         Command::Uptime => line(out, &seconds(times.now_ns.saturating_sub(times.boot_ns))),
         Command::Off => {

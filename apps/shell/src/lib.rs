@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod command;
 pub mod editor;
 pub mod job;
+pub mod policy;
 pub mod quote;
 pub mod screen;
 pub mod services;

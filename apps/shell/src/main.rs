@@ -6,7 +6,7 @@ use libhybrid::interfaces::console::TerminalRings;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
 use libhybrid::interfaces::process::ServicesClient;
-use libhybrid::interfaces::security::{AuditClient, ControlClient, InspectClient, PowerClient};
+use libhybrid::interfaces::security::{AuditClient, ControlClient, InspectClient, PolicyClient, PowerClient};
 use libhybrid::{EndpointCaller, Env, PeerNews, log, now_ns, stop};
 use shell::job::{Clients, Times, Wires};
 use shell::screen::Screen;
@@ -20,6 +20,7 @@ impl Wires for Endpoints {
     type Inspect = EndpointCaller;
     type Audit = EndpointCaller;
     type Control = EndpointCaller;
+    type Policy = EndpointCaller;
     type Power = EndpointCaller;
     type Reader = EndpointCaller;
     type Network = EndpointCaller;
@@ -31,6 +32,7 @@ fn run(env: Env) -> ! {
         inspect: InspectClient::new(env.client("inspect")),
         audit: AuditClient::new(env.client("audit")),
         control: ControlClient::new(env.client("control")),
+        policy: PolicyClient::new(env.client("policy")),
         power: PowerClient::new(env.client("power")),
         reader: ReaderClient::new(env.client("reader")),
         network: NetworkClient::new(env.client("network")),

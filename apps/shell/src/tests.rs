@@ -14,7 +14,8 @@ use hybrid_interfaces::process::{
 use hybrid_interfaces::security::{
     Audit, AuditClient, AuditLoopback, AuditRecord, AuditServer, AuditSpan, Chain, Control, ControlClient,
     ControlLoopback, ControlServer, Error, Inspect, InspectClient, InspectGrant, InspectLoopback, InspectServer,
-    InspectSummary, Instance, Power, PowerClient, PowerLoopback, PowerServer, RecordKind, State,
+    InspectSummary, Instance, Policy, PolicyCheck, PolicyClient, PolicyError, PolicyLoopback, PolicyServer,
+    PolicyState, Power, PowerClient, PowerLoopback, PowerServer, RecordKind, State,
 };
 use hybrid_ipc::{ClientId, LoopbackCaller, Region};
 
@@ -95,6 +96,49 @@ impl Control for FakeControl {
 
     fn dump_grants(&mut self, _: ClientId) -> u32 {
         6
+    }
+}
+
+/// What was submitted, and the seconds of the trial.
+#[derive(Default)]
+struct FakePolicy(Vec<u8>, u16);
+
+impl Policy for FakePolicy {
+    fn submit(&mut self, _: ClientId, offset: u16, data: &[u8]) -> Result<(), PolicyError> {
+        assert_eq!(usize::from(offset), self.0.len());
+        self.0.extend(data);
+        Ok(())
+    }
+
+    fn check(&mut self, _: ClientId) -> PolicyCheck<'_> {
+        PolicyCheck { fault: Some(PolicyError::LockedOut), index: 1, text: "it would deny\n".into() }
+    }
+
+    fn try_for(&mut self, _: ClientId, seconds: u16) -> Result<u64, PolicyError> {
+        self.1 = seconds;
+        Ok(2)
+    }
+
+    fn confirm(&mut self, _: ClientId) -> Result<(), PolicyError> {
+        Err(PolicyError::NotProven)
+    }
+
+    fn roll_back(&mut self, _: ClientId) -> Result<(), PolicyError> {
+        Ok(())
+    }
+
+    fn current(&mut self, _: ClientId) -> PolicyState<'_> {
+        let (name, pending) = ("office".into(), self.0.len() as u16);
+        PolicyState {
+            epoch: 2,
+            name,
+            digest: 0xabc,
+            rules: 3,
+            is_trial: true,
+            deadline_ns: 61_000_000_000,
+            is_proven: false,
+            pending,
+        }
     }
 }
 
@@ -210,6 +254,7 @@ impl Wires for Loops {
     type Inspect = LoopbackCaller<InspectServer<FakeInspect>>;
     type Audit = LoopbackCaller<AuditServer<FakeAudit>>;
     type Control = LoopbackCaller<ControlServer<FakeControl>>;
+    type Policy = LoopbackCaller<PolicyServer<FakePolicy>>;
     type Power = LoopbackCaller<PowerServer<FakePower>>;
     type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
     type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
@@ -221,6 +266,7 @@ struct Desk {
     shell: Shell<Loops>,
     terminal: TerminalServerRings,
     control: ControlLoopback<FakeControl>,
+    policy: PolicyLoopback<FakePolicy>,
     power: PowerLoopback<FakePower>,
     reader: ReaderLoopback<FakeLog>,
     services: ServicesLoopback<FakeServices>,
@@ -232,6 +278,7 @@ impl Desk {
         let region = Region::on_heap(terminal::REGION_BYTES);
         let rings = TerminalRings::client(&region).expect("the region has the interface's size");
         let control = ControlLoopback::new(ControlServer::new(FakeControl::default()));
+        let policy = PolicyLoopback::new(PolicyServer::new(FakePolicy::default()));
         let power = PowerLoopback::new(PowerServer::new(FakePower::default()));
         let reader = ReaderLoopback::new(ReaderServer::new(FakeLog));
         let services = ServicesLoopback::new(ServicesServer::new(FakeServices::default()));
@@ -239,6 +286,7 @@ impl Desk {
             inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
             audit: AuditClient::new(AuditLoopback::new(AuditServer::new(FakeAudit)).connect(9)),
             control: ControlClient::new(control.connect(9)),
+            policy: PolicyClient::new(policy.connect(9)),
             power: PowerClient::new(power.connect(9)),
             reader: ReaderClient::new(reader.connect(9)),
             network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
@@ -246,7 +294,7 @@ impl Desk {
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
-        Self { shell, terminal, control, power, reader, services, region }
+        Self { shell, terminal, control, policy, power, reader, services, region }
     }
 
     fn advance(&mut self) {
@@ -379,6 +427,25 @@ fn net_prints_addresses_as_people_write_them() {
     for part in ["02:00:00:00:00:01", "10.0.2.15/24", "10.0.2.2", "DHCP", "5 connections"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn policy_is_handed_over_in_pieces_and_its_state_told() {
+    let mut desk = Desk::new();
+    assert!(desk.type_line("policy data 0 Zm9v").contains("3 bytes at 0\r\n"));
+    assert!(desk.type_line("policy data 3 YmFy").contains("3 bytes at 3\r\n"));
+    assert!(desk.type_line("policy check").contains("could not be tried: LockedOut: it would deny\\x0a\r\n"));
+    assert!(desk.type_line("policy try 60").contains("on trial for 60 s, as epoch 2"));
+    assert!(desk.type_line("policy confirm").contains("the policy: NotProven\r\n"));
+    assert!(desk.type_line("policy rollback").contains("in force again\r\n"));
+    let shown = desk.type_line("policy show");
+    for part in
+        ["office, 3 rules, sha256 0000000000000abc…, epoch 2", "ends in 48.655 s", "has not yet passed", "6 bytes"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let policy = desk.policy.server();
+    assert_eq!((policy.server.0.as_slice(), policy.server.1), (&b"foobar"[..], 60));
 }
 
 #[test]

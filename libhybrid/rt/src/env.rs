@@ -208,6 +208,12 @@ impl Env {
         clients.map(|(_, index, session)| self.handle_of_client(index, session)).collect()
     }
 
+    /// The epoch of the access policy in force, as securityd's page says it now: what was decided in another one is void. 0 without a page.
+    #[must_use]
+    pub fn policy_epoch(&self) -> u64 {
+        self.peers.policy_epoch()
+    }
+
     /// What happened to peers and was not told yet: for components that have a loop of their own, after each wait and before they look at
     /// anything else. Others get it by [`Component::on_peer`].
     pub fn peer_changes(&self) -> impl Iterator<Item = PeerChange> {

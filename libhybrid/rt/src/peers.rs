@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use core::cell::Cell;
 use core::sync::atomic::{Ordering, fence};
 use hybrid_ipc::ClientId;
-use hybrid_start::peers::{CHANGES, Condition, PING, Peer, WORDS, client_word, use_word};
+use hybrid_start::peers::{CHANGES, Condition, PING, POLICY, Peer, WORDS, client_word, use_word};
 
 use crate::SessionHandle;
 
@@ -193,6 +193,11 @@ impl Peers {
         self.stashed.take()
     }
 
+    /// The epoch of the access policy in force; 0 without a page.
+    pub(crate) fn policy_epoch(&self) -> u64 {
+        self.page.map_or(0, |page| page.word(POLICY))
+    }
+
     /// Answers the newest ping. To be called between two events only: that a component gets there is what the answer means.
     pub(crate) fn answer_ping(&self) {
         if let Some(page) = self.page {
@@ -346,6 +351,15 @@ pub(crate) mod tests {
         // A server that is started again while the session is open hears of its client.
         let later = Peers::new(Some(desk.page()), 1, 1, |_| true);
         assert_eq!(all(&later), [(1, PeerNews::Back)]);
+    }
+
+    #[test]
+    fn epoch_of_the_policy_is_that_of_the_page_now() {
+        let desk = Desk::new(&[]);
+        let peers = Peers::new(Some(desk.page()), 0, 0, |_| false);
+        assert_eq!((peers.policy_epoch(), Peers::new(None, 0, 0, |_| false).policy_epoch()), (0, 0));
+        desk.words[POLICY].store(7, Ordering::Release);
+        assert_eq!(peers.policy_epoch(), 7);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! |---:|---|
 //! | 0 | changes: grows by one after each change of other words |
 //! | 1 | ping: the number that the component shall write into [`ANSWER_OFFSET`](crate::ANSWER_OFFSET) |
+//! | 2 | epoch of the access policy in force, from 1 (`hybrid.security.Access`) |
 //! | 8 + i | use i, in the order of [`StartInfo::uses`](crate::StartInfo::uses) |
 //! | 40 + k | client k of all sessions of all provided interfaces, in the order of [`StartInfo::provides`](crate::StartInfo::provides) |
 //!
@@ -14,6 +15,7 @@
 //!
 //! * INV-PEERS-1: securityd writes a peer's word before that peer's new instance runs, and rings the supervision bit afterwards: a
 //!   component that looks before it handles an event never takes the new instance's event for one of the old.
+//! * INV-PEERS-3: securityd writes the new epoch of the access policy before the new policy answers anything.
 //! * INV-PEERS-2: a session's epoch grows whenever either side is started anew, and both sides see the same.
 
 /// Words of the page.
@@ -22,6 +24,8 @@ pub const WORDS: usize = 512;
 pub const CHANGES: usize = 0;
 /// Word with the newest ping.
 pub const PING: usize = 1;
+/// Word with the epoch of the access policy.
+pub const POLICY: usize = 2;
 /// Word of use 0.
 pub const USES: usize = 8;
 /// Word of the first client.

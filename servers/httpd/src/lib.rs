@@ -17,6 +17,6 @@ mod slots;
 mod status;
 mod verbs;
 
-pub use outside::{Asked, Outside, Refusal, Verdict};
+pub use outside::{Asked, Outside, Reason, Refusal, Verb, Verdict};
 pub use server::{Counts, Server};
 pub use status::Status;

@@ -4,12 +4,13 @@
 
 extern crate alloc;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use httpd::limits::TICK_NS;
-use httpd::{Asked, Outside, Refusal, Server, Verdict};
-use libhybrid::interfaces::net::stack::{TcpClient, TcpClientRings, TcpCommand, TcpRings};
+use httpd::{Asked, Outside, Reason, Refusal, Server, Verb, Verdict};
+use hybrid_access::{Access, Peer, Protocol, Question, Transport};
+use libhybrid::interfaces::net::stack::{Address, TcpClient, TcpClientRings, TcpCommand, TcpRings};
 use libhybrid::interfaces::provider::{self, Error, Host, HostRings, HostServerRings, Request, dispatch_host};
-use libhybrid::interfaces::security::{AccessClient, Decision, Protocol, Transport};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, ClientId, Incoming, Outgoing};
 use libhybrid::ring::{Producer, RingError};
@@ -24,7 +25,7 @@ const BACKLOG: u16 = 128;
 
 fn run(env: Env) -> ! {
     let port = env.parameter("port").and_then(|port| port.parse().ok()).unwrap_or(PORT);
-    let mut httpd = Httpd::new(&env, port);
+    let mut httpd = Httpd::new(env, port);
     httpd.listen();
     httpd.work();
     env.serve(&mut httpd)
@@ -34,7 +35,7 @@ fn run(env: Env) -> ! {
 struct World {
     stack: TcpClientRings,
     providers: Vec<HostServerRings>,
-    access: AccessClient<EndpointCaller>,
+    access: Access<EndpointCaller, Box<dyn Fn() -> u64>>,
     /// Access decisions that could not be had.
     undecided: u32,
 }
@@ -56,7 +57,7 @@ struct Httpd {
 }
 
 impl Httpd {
-    fn new(env: &Env, port: u16) -> Self {
+    fn new(env: Env, port: u16) -> Self {
         let (stack, sessions) = (env.session("tcp"), env.provided("providers"));
         let rings = |session: &SessionHandle| HostRings::server(session.region());
         let providers: Result<Vec<_>, RingError> = sessions.iter().map(rings).collect();
@@ -68,7 +69,7 @@ impl Httpd {
             world: World {
                 stack: stack_rings,
                 providers,
-                access: AccessClient::new(env.client("access")),
+                access: Access::new(env.client("access"), Box::new(move || env.policy_epoch())),
                 undecided: 0,
             },
             tcp: TcpClient::new(env.client("tcp")),
@@ -283,27 +284,31 @@ impl Outside for World {
         ring.room().is_ok_and(|room| room == ring.record_max())
     }
 
-    fn decide_connection(&mut self, peer: &str) -> Verdict {
-        let decided = self.access.connection(Protocol::Http, Transport::Plain, peer);
-        self.judge(decided.map(|answer| verdict(answer.decision, answer.limit)))
+    fn decide_connection(&mut self, peer: &Address) -> Verdict {
+        self.ask(peer, Verb::Connect, "")
     }
 
     fn decide_request(&mut self, asked: &Asked<'_>) -> Verdict {
-        let Asked { peer, endpoint, operation, path } = *asked;
-        let decided = self.access.request(Protocol::Http, Transport::Plain, peer, None, endpoint, operation, path);
-        self.judge(decided.map(|answer| verdict(answer.decision, answer.limit)))
+        self.ask(asked.peer, asked.verb, asked.path)
     }
 }
 
 impl World {
     /// Who cannot be asked allows nothing; the log says so at the first failure, the second, the fourth, …
-    fn judge<E: core::fmt::Debug>(&mut self, decided: Result<Verdict, E>) -> Verdict {
+    fn ask(&mut self, peer: &Address, verb: Verb, endpoint: &str) -> Verdict {
+        let peer = match *peer {
+            Address::V4(bytes) => Peer::V4(bytes),
+            Address::V6(bytes) => Peer::V6(bytes),
+        };
+        // Nobody can log in, and nothing is encrypted.
+        let (protocol, transport, identity) = (Protocol::Http, Transport::Plain, None);
+        let decided = self.access.ask(&Question { protocol, transport, verb, peer, identity, endpoint });
         decided.unwrap_or_else(|error| {
             self.undecided = self.undecided.saturating_add(1);
             if self.undecided.is_power_of_two() {
                 log::error!("no access decision, so denied: {error:?} ({} times)", self.undecided);
             }
-            Verdict::Deny
+            Verdict::Deny(Reason::NoRule)
         })
     }
 }
@@ -318,13 +323,5 @@ fn refusal(error: RingError) -> Refusal {
         RingError::Full => Refusal::Full,
         // A record of ours never is too long for its ring: its parts were bounded before.
         RingError::TooLong | RingError::Corrupt | RingError::Layout => Refusal::Corrupt,
-    }
-}
-
-fn verdict(decision: Decision, limit: u32) -> Verdict {
-    match decision {
-        Decision::Allow => Verdict::Allow,
-        Decision::Deny => Verdict::Deny,
-        Decision::Limit => Verdict::Limit(limit),
     }
 }

@@ -1,6 +1,7 @@
 //! What httpd needs of the world, as one trait; no implementation.
 
-use hybrid_interfaces::net::stack::TcpCommand;
+pub use hybrid_access::{Reason, Verb, Verdict};
+use hybrid_interfaces::net::stack::{Address, TcpCommand};
 use hybrid_interfaces::provider::Request;
 
 /// Why something was not said.
@@ -12,27 +13,14 @@ pub enum Refusal {
     Corrupt,
 }
 
-/// An access decision.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// Go on.
-    Allow,
-    /// Not this one. Also when the decision could not be had.
-    Deny,
-    /// Go on while the peer has fewer than so many requests open.
-    Limit(u32),
-}
-
 /// A request as the access decision sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Asked<'a> {
-    /// The peer's address, without port.
-    pub peer: &'a str,
-    /// The endpoint that a provider registered.
-    pub endpoint: &'a str,
+    /// The peer's address.
+    pub peer: &'a Address,
     /// The HTTP method.
-    pub operation: &'a str,
-    /// The path below the endpoint.
+    pub verb: Verb,
+    /// The whole path, decoded and normalised, whoever serves it.
     pub path: &'a str,
 }
 
@@ -53,8 +41,8 @@ pub trait Outside {
     /// Whether the provider has taken everything that was said to it.
     fn is_all_taken(&mut self, session: usize) -> bool;
 
-    /// May this peer connect?
-    fn decide_connection(&mut self, peer: &str) -> Verdict;
+    /// May this peer connect? Who cannot be asked allows nothing.
+    fn decide_connection(&mut self, peer: &Address) -> Verdict;
 
     /// May this request be made?
     fn decide_request(&mut self, asked: &Asked<'_>) -> Verdict;

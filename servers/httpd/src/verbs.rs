@@ -1,4 +1,4 @@
-//! HTTP's words as those of the provider interface, and back; pure tables.
+//! HTTP's words as those of the provider interface and of the access policy, and back; pure tables.
 
 use crate::http1::Method;
 use crate::status::Status;
@@ -6,6 +6,7 @@ use alloc::string::{String, ToString};
 use core::net::{Ipv4Addr, Ipv6Addr};
 use hybrid_interfaces::net::stack::Address;
 use hybrid_interfaces::provider::{Outcome, Verb};
+use hybrid_interfaces::security;
 
 /// The verb of a method; `None` for OPTIONS, which httpd answers itself.
 pub(crate) fn verb(method: Method) -> Option<Verb> {
@@ -18,6 +19,24 @@ pub(crate) fn verb(method: Method) -> Option<Verb> {
         Method::Delete => Verb::Delete,
         Method::Options => return None,
     })
+}
+
+/// The verb of a method in the access policy.
+pub(crate) fn access_verb(method: Method) -> security::Verb {
+    match method {
+        Method::Get => security::Verb::Get,
+        Method::Head => security::Verb::Head,
+        Method::Post => security::Verb::Post,
+        Method::Put => security::Verb::Put,
+        Method::Patch => security::Verb::Patch,
+        Method::Delete => security::Verb::Delete,
+        Method::Options => security::Verb::Options,
+    }
+}
+
+/// The status of a denial: nobody can log in, so "who are you" would be no answer.
+pub(crate) fn denial(reason: security::Reason) -> Status {
+    if reason == security::Reason::Rate { Status::TooManyRequests } else { Status::Forbidden }
 }
 
 /// The status of an outcome.

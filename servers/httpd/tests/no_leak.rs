@@ -38,7 +38,7 @@ impl Outside for World {
         true
     }
 
-    fn decide_connection(&mut self, _peer: &str) -> Verdict {
+    fn decide_connection(&mut self, _peer: &Address) -> Verdict {
         Verdict::Allow
     }
 

@@ -5,17 +5,17 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
-use hybrid_capgraph::{Decision, RequestFacts, layout, text_of};
+use hybrid_capgraph::{layout, text_of};
 use hybrid_interfaces::security::RecordKind;
 use hybrid_interfaces::{process, security as idl};
 use hybrid_ipc::{ClientId, Incoming, Outgoing};
 
 use crate::audit::cut;
-use crate::denials::Denials;
 use crate::fault::Fault;
 use crate::install::{State, World};
 use crate::journal::Level;
 use crate::kernel::Kernel;
+use crate::policy::Decisions;
 
 const NAME_MAX: usize = idl::NAME_MAX;
 const TEXT_MAX: usize = idl::TEXT_MAX;
@@ -49,51 +49,20 @@ impl Event {
 pub struct Server<K> {
     /// The machine.
     pub world: World<K>,
-    allowed: u64,
-    denied: u64,
-    connections: Denials,
-    requests: Denials,
-    sessions: Denials,
-}
-
-/// Of what there can be too much to record one by one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Connections that were denied.
-    Connection,
-    /// Requests that were denied.
-    Request,
-    /// Sessions that clients opened and closed.
-    Session,
+    pub(crate) access: Decisions,
 }
 
 impl<K: Kernel> Server<K> {
     /// After the installation.
     #[must_use]
-    pub const fn new(world: World<K>) -> Self {
-        Self {
-            world,
-            allowed: 0,
-            denied: 0,
-            connections: Denials::new(),
-            requests: Denials::new(),
-            sessions: Denials::new(),
-        }
-    }
-
-    /// How many connections and requests were allowed and denied.
-    #[must_use]
-    pub const fn decisions(&self) -> (u64, u64) {
-        (self.allowed, self.denied)
+    pub fn new(world: World<K>) -> Self {
+        Self { access: Decisions::of(&world.graph), world }
     }
 
     /// Sees to the supervisor, whom nobody else watches, and sends what was logged meanwhile.
     pub fn after_event(&mut self) {
         self.world.see_to_supervisor();
-        let now = self.world.kernel.now_ns();
-        self.tell_untold(Kind::Connection, now);
-        self.tell_untold(Kind::Request, now);
-        self.tell_untold(Kind::Session, now);
+        self.see_to_policy();
         self.world.flush_journal();
     }
 
@@ -112,6 +81,7 @@ impl<K: Kernel> Server<K> {
             .and_then(|own| own.provides.get(usize::from(incoming.badge().interface())));
         match provided.map(|provided| provided.interface.as_str()) {
             Some(idl::access::INTERFACE) => idl::dispatch_access(self, incoming, outgoing),
+            Some(idl::policy::INTERFACE) => idl::dispatch_policy(self, incoming, outgoing),
             Some(idl::inspect::INTERFACE) => idl::dispatch_inspect(self, incoming, outgoing),
             Some(idl::audit::INTERFACE) => idl::dispatch_audit(self, incoming, outgoing),
             Some(idl::control::INTERFACE) => idl::dispatch_control(self, incoming, outgoing),
@@ -121,54 +91,6 @@ impl<K: Kernel> Server<K> {
             // Untouched, the answer says that there is no such operation.
             _ => {}
         }
-    }
-
-    pub(crate) const fn denials(&mut self, kind: Kind) -> &mut Denials {
-        match kind {
-            Kind::Session => &mut self.sessions,
-            Kind::Connection => &mut self.connections,
-            Kind::Request => &mut self.requests,
-        }
-    }
-
-    /// Tells how many denials were not told by themselves, when their window is over.
-    pub(crate) fn tell_untold(&mut self, kind: Kind, now: u64) {
-        if let Some(untold) = self.denials(kind).untold(now) {
-            let what = match kind {
-                Kind::Connection => format!("denied {untold} more connections"),
-                Kind::Request => format!("denied {untold} more requests"),
-                Kind::Session => format!("{untold} more sessions were opened or closed"),
-            };
-            let line = format!("{what}, which are not kept one by one");
-            self.world.journal.write(Level::Warn, now, line.clone());
-            self.world.audit.record(now, RecordKind::Gap, line);
-        }
-    }
-
-    /// Counts a decision; denials stand in the audit trail and in the log: one by one, unless there are too many.
-    fn decide(
-        &mut self,
-        client: ClientId,
-        decision: Decision,
-        kind: Kind,
-        what: impl FnOnce() -> String,
-    ) -> (idl::Decision, u32) {
-        if decision != Decision::Deny {
-            self.allowed += 1;
-            return match decision {
-                Decision::Limit(limit) => (idl::Decision::Limit, limit),
-                _ => (idl::Decision::Allow, 0),
-            };
-        }
-        self.denied += 1;
-        let at = self.world.kernel.now_ns();
-        self.tell_untold(kind, at);
-        if self.denials(kind).count(at) {
-            let line = format!("denied {} (asked by {})", what(), self.name_of(client));
-            self.world.journal.write(Level::Warn, at, line.clone());
-            self.world.audit.record(at, RecordKind::Denied, line);
-        }
-        (idl::Decision::Deny, 0)
     }
 
     pub(crate) fn name_of(&self, client: ClientId) -> String {
@@ -185,59 +107,6 @@ impl<K: Kernel> Server<K> {
     fn grant_count(&self) -> usize {
         self.world.live.iter().map(|live| live.grants.len()).sum()
     }
-}
-
-impl<K: Kernel> idl::Access for Server<K> {
-    fn connection(
-        &mut self,
-        client: ClientId,
-        protocol: idl::Protocol,
-        transport: idl::Transport,
-        peer: &str,
-    ) -> idl::AccessConnection {
-        let (protocol, transport) = (protocol.name(), transport.name());
-        let decision = self.world.graph.access.connection(protocol, transport, peer);
-        let (decision, limit) =
-            self.decide(client, decision, Kind::Connection, || format!("{protocol} connection of {}", quoted(peer)));
-        idl::AccessConnection { decision, limit }
-    }
-
-    fn request(
-        &mut self,
-        client: ClientId,
-        protocol: idl::Protocol,
-        transport: idl::Transport,
-        peer: &str,
-        identity: Option<&str>,
-        endpoint: &str,
-        operation: &str,
-        path: &str,
-    ) -> idl::AccessRequest {
-        let facts = RequestFacts { protocol: protocol.name(), transport: transport.name(), endpoint, operation, path };
-        let decision = self.world.graph.access.request(&facts);
-        let (decision, limit) = self.decide(client, decision, Kind::Request, || {
-            let who =
-                identity.map_or_else(|| quoted(peer), |identity| format!("{} as {}", quoted(peer), quoted(identity)));
-            format!(
-                "{} {} {} of endpoint {} to {who}",
-                facts.protocol,
-                quoted(operation),
-                quoted(path),
-                quoted(endpoint)
-            )
-        });
-        idl::AccessRequest { decision, limit }
-    }
-}
-
-/// What a peer sent, so that it can neither end a line nor be taken for another part of it.
-fn quoted(text: &str) -> String {
-    let mut quoted = format!("{text:?}");
-    if quoted.len() > 96 {
-        cut(&mut quoted, 92);
-        quoted.push_str("…\"");
-    }
-    quoted
 }
 
 impl<K: Kernel> idl::Inspect for Server<K> {
@@ -291,7 +160,7 @@ impl<K: Kernel> idl::Audit for Server<K> {
     fn span(&mut self, _: ClientId, chain: idl::Chain) -> idl::AuditSpan {
         let waiting = match chain {
             idl::Chain::Events => 0,
-            idl::Chain::Denials => self.connections.waiting().saturating_add(self.requests.waiting()),
+            idl::Chain::Denials => self.access.waiting(),
         };
         self.world.audit.span(chain, waiting)
     }
@@ -337,10 +206,11 @@ impl<K: Kernel> idl::Control for Server<K> {
             self.world.journal.write(Level::Info, at, line);
         }
         let count = u32::try_from(grants.len()).unwrap_or(u32::MAX);
+        let (allowed, denied) = self.decisions();
         self.world.journal.write(
             Level::Info,
             at,
-            format!("{count} grants in all; {} connections and requests allowed, {} denied", self.allowed, self.denied),
+            format!("{count} grants in all; {allowed} connections and requests allowed, {denied} denied"),
         );
         count
     }

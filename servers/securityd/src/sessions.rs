@@ -9,7 +9,8 @@ use hybrid_ipc::ClientId;
 
 use crate::install::demand::{Demand, NotOpened};
 use crate::kernel::Kernel;
-use crate::server::{Kind, Server};
+use crate::policy::Kind;
+use crate::server::Server;
 
 impl From<NotOpened> for idl::SessionError {
     fn from(why: NotOpened) -> Self {

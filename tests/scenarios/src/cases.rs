@@ -8,6 +8,7 @@ mod foreign;
 mod guests;
 mod lives;
 mod load;
+mod policy;
 mod requests;
 mod storm;
 mod stress;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<Scenario> {
         boot::all(),
         console::all(),
         audit::all(),
+        policy::all(),
         requests::all(),
         cable::all(),
         faults::all(),

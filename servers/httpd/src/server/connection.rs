@@ -68,8 +68,9 @@ pub(super) fn origin(address: &Address) -> Address {
 pub(super) struct Connection<E> {
     /// The stack's number.
     pub(super) number: u32,
-    /// The peer's address.
+    /// The peer's address, as text and as it is.
     pub(super) peer: String,
+    pub(super) address: Address,
     /// What counts as one peer when connections are counted.
     pub(super) origin: Address,
     /// How many requests the peer may have open.
@@ -106,6 +107,7 @@ impl<E: ProtocolEngine> Connection<E> {
         Connection {
             number: accepted.connection,
             peer: address_text(&accepted.peer.address),
+            address: accepted.peer.address,
             origin: origin(&accepted.peer.address),
             limit: None,
             engine: E::default(),

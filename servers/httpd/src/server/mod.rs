@@ -171,10 +171,10 @@ impl<E: ProtocolEngine> Server<E> {
 
     fn on_accepted(&mut self, accepted: &AcceptedBody, now: u64, outside: &mut impl Outside) {
         let mut connection = Connection::new(accepted, now);
-        let limit = match outside.decide_connection(&connection.peer) {
+        let limit = match outside.decide_connection(&connection.address) {
             Verdict::Allow => None,
             Verdict::Limit(limit) if limit > 0 => Some(limit),
-            Verdict::Limit(_) | Verdict::Deny => return self.refuse(accepted.connection, outside),
+            Verdict::Limit(_) | Verdict::Deny(_) => return self.refuse(accepted.connection, outside),
         };
         connection.limit = limit;
         if !self.make_room(connection.origin, outside) {

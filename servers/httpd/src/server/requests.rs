@@ -9,7 +9,7 @@ use crate::limits::{FORWARDED_MAX, OUTPUT_PAUSE};
 use crate::outside::{Asked, Outside, Refusal, Verdict};
 use crate::slots::Key;
 use crate::status::Status;
-use crate::verbs::verb;
+use crate::verbs::{access_verb, denial, verb};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use hybrid_interfaces::provider::{
@@ -110,13 +110,13 @@ impl<E: ProtocolEngine> Server<E> {
     ) -> Result<Begun, Status> {
         let head = &self.head;
         let path = if head.is_server_wide { "/" } else { head.path.as_str() };
-        let (index, endpoint, below) = self.routes.find(path).ok_or(Status::NotFound)?;
+        let (index, _, below) = self.routes.find(path).ok_or(Status::NotFound)?;
         if !connection.is_allowed {
-            let asked = Asked { peer: &connection.peer, endpoint, operation: head.method.name(), path: below };
+            let asked = Asked { peer: &connection.address, verb: access_verb(head.method), path };
             let limit = match outside.decide_request(&asked) {
                 Verdict::Allow => connection.limit,
                 Verdict::Limit(limit) => Some(connection.limit.map_or(limit, |other| other.min(limit))),
-                Verdict::Deny => return Err(Status::Forbidden),
+                Verdict::Deny(reason) => return Err(denial(reason)),
             };
             let is_beyond = |limit: u32| {
                 self.exchanges.len() >= limit as usize && self.open_requests(&connection.peer) >= limit as usize

@@ -86,12 +86,12 @@ impl Outside for World {
         self.inboxes[session].is_empty()
     }
 
-    fn decide_connection(&mut self, _peer: &str) -> Verdict {
+    fn decide_connection(&mut self, _peer: &Address) -> Verdict {
         self.connection_verdict
     }
 
     fn decide_request(&mut self, asked: &Asked<'_>) -> Verdict {
-        self.asked.push(format!("{} {} {} {}", asked.peer, asked.endpoint, asked.operation, asked.path));
+        self.asked.push(format!("{:?} {:?} {}", asked.peer, asked.verb, asked.path));
         if self.asked.len() > 1000 {
             self.asked.clear();
         }

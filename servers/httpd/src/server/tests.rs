@@ -2,7 +2,7 @@
 
 use super::simulation::{EchoProvider, Simulation};
 use crate::limits::{BODY_CREDIT, IN_FLIGHT_MAX};
-use crate::outside::Verdict;
+use crate::outside::{Reason, Verdict};
 use crate::server::Counts;
 use hybrid_interfaces::provider::{
     Chunk, CreditBody, Error, Field, Outcome, Protocol, Request, Response, ResponseHead, Verb,
@@ -27,7 +27,7 @@ fn request_reaches_its_provider_and_the_answer_its_client() {
     );
     sim.respond_text(1, head.request, "done");
     assert!(sim.got(client).ends_with("Content-Length: 4\r\n\r\ndone"));
-    assert_eq!(sim.world.asked, ["10.0.2.2 /lamp PUT /on"]);
+    assert_eq!(sim.world.asked, ["V4([10, 0, 2, 2]) Put /lamp/on"]);
     sim.get(client, "/lamp");
     assert_eq!(&*sim.take_head(1).path, "/");
     sim.close(client);
@@ -42,11 +42,13 @@ fn own_answers_need_no_provider() {
     sim.server.unregister(0, "/");
     sim.get(client, "/x");
     sim.send(client, "OPTIONS /lamp HTTP/1.1\r\nHost: h\r\n\r\n");
-    sim.world.verdict = Verdict::Deny;
+    sim.world.verdict = Verdict::Deny(Reason::NoRule);
     sim.get(client, "/lamp");
     sim.send(client, "DELETE /lamp HTTP/1.1\r\nHost: h\r\n\r\n");
+    sim.world.verdict = Verdict::Deny(Reason::Rate);
+    sim.get(client, "/lamp");
     sim.send(client, "BREW /lamp HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_eq!(sim.statuses(client), ["404", "204", "403", "403", "501"]);
+    assert_eq!(sim.statuses(client), ["404", "204", "403", "403", "429", "501"]);
     assert!(sim.got(client).contains("Allow: GET, HEAD"));
     assert!(sim.world.clients[&client].is_finished);
     assert!(sim.take(0).is_none() && sim.take(1).is_none());
@@ -55,7 +57,7 @@ fn own_answers_need_no_provider() {
 #[test]
 fn connection_that_is_denied_is_reset() {
     let mut sim = Simulation::new();
-    for verdict in [Verdict::Deny, Verdict::Limit(0)] {
+    for verdict in [Verdict::Deny(Reason::NoRule), Verdict::Deny(Reason::Rate), Verdict::Limit(0)] {
         sim.world.connection_verdict = verdict;
         let client = sim.connect();
         assert!(sim.world.clients[&client].is_aborted);

@@ -6,7 +6,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::AccessPolicy;
+use crate::access;
 use crate::layout;
 
 /// Rights of a capability, with the kernel's bits.
@@ -71,8 +71,8 @@ pub struct Graph {
     pub sessions: Vec<Session>,
     /// Instance ids, servers before their clients.
     pub start_order: Vec<u16>,
-    /// What securityd answers to protocol servers.
-    pub access: AccessPolicy,
+    /// What securityd answers to protocol servers: an [`access::Policy`](crate::access::Policy) as bytes.
+    pub access: Vec<u8>,
 }
 
 /// One running component.
@@ -348,6 +348,7 @@ impl Graph {
         ids_ascend
             && has_root
             && order_is_known
+            && access::Policy::try_new(&self.access).is_ok()
             && self.instances.iter().all(|instance| self.fits(instance))
             && self.sessions.iter().all(|session| self.joins(session))
     }
@@ -401,7 +402,6 @@ pub struct BadGraph;
 #[cfg(test)]
 pub(crate) mod tests {
     use super::{Endpoint, Graph, Instance, Provided, Restart, Session, Use};
-    use crate::AccessPolicy;
 
     /// securityd and one client of it.
     pub(crate) fn sample() -> Graph {
@@ -463,7 +463,7 @@ pub(crate) mod tests {
             instances: vec![root, client],
             sessions: vec![session],
             start_order: vec![1, 2],
-            access: AccessPolicy::default(),
+            access: crate::access::Policy::default().to_bytes(),
         }
     }
 

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
-mod access;
+pub mod access;
 mod admit;
 mod bundle;
 mod grant;
@@ -23,7 +23,6 @@ mod rules;
 mod rules_table;
 mod trail;
 
-pub use access::{AccessPolicy, ConnectionRule, Decision, RequestFacts, RequestRule};
 pub use admit::{MANIFEST_MAX, Manifest, Offer, RoutedDevice, RoutedUse, admit};
 pub use bundle::{Bundle, BundleError, write_bundle, write_bundle_with};
 pub use grant::{Grant, What, own_grant, peers_grant, text_of};
@@ -49,9 +48,9 @@ mod resolve;
 pub use build::{bundle_for, check_programs};
 #[cfg(feature = "std")]
 pub use draw::{html, svg};
-#[cfg(feature = "std")]
-pub use hybrid_config::Date;
 pub use hybrid_config::Problem;
+#[cfg(feature = "std")]
+pub use hybrid_config::{Date, Source};
 #[cfg(feature = "std")]
 pub use lines::{Comparison, Difference, Line, Listing, compare, diff};
 #[cfg(feature = "std")]

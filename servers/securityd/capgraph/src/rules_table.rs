@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 48] = [
+pub const RULES: [Rule; 53] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -62,6 +62,11 @@ pub const RULES: [Rule; 48] = [
     is("CAP-R045", "idl"),
     is("CAP-R046", "internal"),
     is("CAP-R047", "bad-restart"),
+    is("CAP-R048", "access-unknown-role"),
+    is("CAP-R049", "access-bad-rate"),
+    is("CAP-R050", "access-shadowed"),
+    is("CAP-R051", "access-locked-out"),
+    is("CAP-R052", "access-too-large"),
     is("CAP-R053", "on-demand-rings"),
 ];
 

@@ -188,6 +188,8 @@ pub struct World<K> {
     /// Who ended, and who is to be told.
     pub exits: Exits,
     pub(crate) image_bytes: u64,
+    /// Of the access policy in force, as pages of peers tell it.
+    pub(crate) policy_epoch: u64,
 }
 
 impl<K: Kernel> World<K> {
@@ -225,6 +227,7 @@ impl<K: Kernel> World<K> {
             memory,
             devices,
             image_bytes: boot.image_bytes,
+            policy_epoch: 1,
         })
     }
 

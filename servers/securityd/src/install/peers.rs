@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use hybrid_capgraph::{Instance, Rights, layout, peers_grant};
-use hybrid_start::peers::{CHANGES, Condition, PING, Peer, USES, WORDS, client_word, use_word};
+use hybrid_start::peers::{CHANGES, Condition, PING, POLICY, Peer, USES, WORDS, client_word, use_word};
 use hybrid_sys::{Attributes, ObjectType};
 
 use super::{Cause, State, World, rights};
@@ -78,6 +78,20 @@ impl<K: Kernel> World<K> {
         }
     }
 
+    /// Tells all that run that another access policy is in force, before it answers anything (INV-PEERS-3). Who cannot be told is ended:
+    /// it would go on with what the old one said.
+    pub(crate) fn tell_policy(&mut self, epoch: u64) {
+        self.policy_epoch = epoch;
+        for place in 0..self.live.len() {
+            let Some(live) = self.live.get_mut(place).filter(|live| live.is_watched()) else { continue };
+            live.words[POLICY] = epoch;
+            let (id, page) = (live.id, live.peers);
+            if self.kernel.write_word(page, POLICY * WORD, epoch).is_err() {
+                self.stop(id, State::Faulted, "it could not be told of the new access policy".into());
+            }
+        }
+    }
+
     /// Asks an instance for a sign of life: it writes `number` back when it has done with what it is at. False if it does not run.
     pub fn ping(&mut self, place: usize, number: u64) -> bool {
         let Some(live) = self.live.get(place).filter(|live| live.is_watched()) else { return false };
@@ -99,6 +113,7 @@ impl<K: Kernel> World<K> {
     pub(super) fn peers_of(&self, instance: &Instance) -> Vec<u64> {
         let graph = Rc::clone(&self.graph);
         let mut words = alloc::vec![0; WORDS];
+        words[POLICY] = self.policy_epoch;
         let mut set = |at: Option<usize>, peer: Peer| {
             if let Some(word) = at.and_then(|at| words.get_mut(at)) {
                 *word = peer.word();

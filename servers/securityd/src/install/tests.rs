@@ -239,6 +239,7 @@ fn page_of_peers_begins_with_every_use_and_every_client_up_in_its_first_meeting(
         let words = peers_page(&world, instance.id);
         let clients: usize = instance.provides.iter().map(|provided| provided.sessions.len()).sum();
         let mut expected = vec![0; peers::WORDS];
+        expected[peers::POLICY] = 1;
         expected[peers::USES..peers::USES + instance.uses.len()].fill(Peer::FIRST.word());
         expected[peers::CLIENTS..peers::CLIENTS + clients].fill(Peer::FIRST.word());
         assert_eq!(words, expected, "{}", instance.name);

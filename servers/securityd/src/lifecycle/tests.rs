@@ -43,7 +43,7 @@ fn supervisor_sees_every_instance_with_its_policy_and_what_it_calls() {
     assert_eq!((httpd.restart.policy, httpd.restart.threshold, httpd.budget_us), (idl::Policy::Always, 5, 10_000));
     assert_eq!(httpd.needs, [5, 0, 3], "netd, securityd, timed");
     assert_eq!((httpd.consumed_us, life(&mut server, 6).consumed_us, life(&mut server, 0).consumed_us), (14, 21, 0));
-    assert_eq!(procd!(server).life(10).map(|_| ()), Err(CallError::Domain(idl::Error::NoSuchInstance)));
+    assert_eq!(procd!(server).life(99).map(|_| ()), Err(CallError::Domain(idl::Error::NoSuchInstance)));
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn supervisor_reaches_neither_securityd_nor_itself() {
         assert_eq!(client.ping(index, 1), refused);
         assert_eq!(client.answer(index), Err(CallError::Domain(idl::Error::NotAllowed)));
     }
-    assert_eq!(client.stop(10, "x", false), Err(CallError::Domain(idl::Error::NoSuchInstance)));
+    assert_eq!(client.stop(99, "x", false), Err(CallError::Domain(idl::Error::NoSuchInstance)));
 }
 
 #[test]

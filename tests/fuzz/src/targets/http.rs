@@ -4,7 +4,7 @@ use crate::input::Input;
 use httpd::engine::{Answer, ProtocolEngine, Step};
 use httpd::http1::{Head, Http1};
 use httpd::limits::RECEIVE_CREDIT;
-use httpd::{Asked, Outside, Refusal, Server, Status, Verdict};
+use httpd::{Asked, Outside, Reason, Refusal, Server, Status, Verdict};
 use hybrid_interfaces::net::stack::{
     AcceptedBody, Address, CHUNK_MAX, CloseReason, ClosedBody, CreditBody as TcpCredit, DataBody, Peer, TcpCommand,
     TcpEvent,
@@ -176,12 +176,13 @@ impl Outside for World {
         self.provider_room > 0
     }
 
-    fn decide_connection(&mut self, _peer: &str) -> Verdict {
-        if self.verdict == 1 { Verdict::Deny } else { Verdict::Limit(20) }
+    fn decide_connection(&mut self, _peer: &Address) -> Verdict {
+        if self.verdict == 1 { Verdict::Deny(Reason::NoRule) } else { Verdict::Limit(20) }
     }
 
     fn decide_request(&mut self, _asked: &Asked<'_>) -> Verdict {
-        [Verdict::Allow, Verdict::Allow, Verdict::Deny, Verdict::Limit(2)][usize::from(self.verdict % 4)]
+        [Verdict::Allow, Verdict::Deny(Reason::Rate), Verdict::Deny(Reason::Rule), Verdict::Limit(2)]
+            [usize::from(self.verdict % 4)]
     }
 }
 

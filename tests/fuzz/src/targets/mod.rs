@@ -1,5 +1,6 @@
 //! The targets: what takes bytes from outside, and good bytes to begin with.
 
+mod access;
 mod decoders;
 mod http;
 mod images;
@@ -13,6 +14,7 @@ mod storm;
 mod terminal;
 mod texts;
 
+pub use access::{target_access_policy, target_access_text};
 pub use decoders::{
     target_bundle, target_graph, target_idl_decode, target_idl_values, target_listing, target_manifest,
     target_start_info, target_trail,
@@ -61,7 +63,7 @@ const fn target(
 }
 
 /// All targets.
-pub static ALL: [Target; 25] = [
+pub static ALL: [Target; 27] = [
     target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
     target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),
     target("idl-text", "texts for the IDL compiler", target_idl_text, texts::idl_texts, None),
@@ -106,6 +108,20 @@ pub static ALL: [Target; 25] = [
         target_trail,
         decoders::trails,
         Some(decoders::is_whole_trail),
+    ),
+    target(
+        "access-policy",
+        "a compiled access policy, as securityd takes it",
+        target_access_policy,
+        access::policies,
+        Some(access::is_policy),
+    ),
+    target(
+        "access-text",
+        "an access policy's text, against what it compiles to",
+        target_access_text,
+        access::texts,
+        Some(access::is_sound),
     ),
     target(
         "program",

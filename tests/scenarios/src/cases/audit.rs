@@ -55,7 +55,7 @@ fn trail(stage: &mut Stage) -> Result<()> {
 }
 
 /// What the console's `audit` prints, read and verified.
-fn read(stage: &mut Stage) -> Result<Trail> {
+pub(super) fn read(stage: &mut Stage) -> Result<Trail> {
     let text = stage.command("audit", "# end of the trail")?;
     let trail = Trail::parse(&text).map_err(|why| anyhow!("{why}:\n{text}"))?;
     trail.first_break().map_or(Ok(trail), |found| Err(anyhow!("the trail is broken at {found}:\n{text}")))

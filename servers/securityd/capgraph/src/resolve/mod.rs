@@ -9,7 +9,6 @@ use std::path::Path;
 
 use hybrid_config::{Board, Date, Limits, Policy, Problem};
 
-use crate::AccessPolicy;
 use crate::graph::{Device, Dma, Endpoint, Graph, Instance, Key, Provided, Trigger, Use};
 use crate::layout;
 use crate::ports;
@@ -212,8 +211,6 @@ fn build(inputs: &Inputs<'_>, book: &Rulebook, version: String, problems: &mut V
         inputs.placed().map(|(placed, component)| instance(inputs, placed, component)).collect();
     instances.sort_by_key(|instance| instance.id);
     instances.dedup_by_key(|instance| instance.id);
-    let access =
-        AccessPolicy { connections: inputs.system.connections.clone(), requests: inputs.system.requests.clone() };
     let mut graph = Graph {
         product: inputs.system.product.clone(),
         version,
@@ -221,7 +218,7 @@ fn build(inputs: &Inputs<'_>, book: &Rulebook, version: String, problems: &mut V
         instances,
         sessions: Vec::new(),
         start_order: Vec::new(),
-        access,
+        access: inputs.system.access.clone(),
     };
     sessions::join_all(inputs, book, &mut graph, problems);
     ports::assign(&mut Found { book, place: &|instance| inputs.place(instance), problems }, &mut graph);

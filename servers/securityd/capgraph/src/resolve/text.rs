@@ -7,7 +7,7 @@ use hybrid_config::{Problem, Size, Source};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::access::{ConnectionRule, Decision, RequestRule};
+use crate::access::{AccessText, compile};
 use crate::graph::{Policy, Restart};
 
 #[derive(Deserialize)]
@@ -281,46 +281,6 @@ struct SecuritydText {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum DecisionText {
-    Allow,
-    Deny,
-    Limit,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConnectionText {
-    protocol: Spanned<String>,
-    transport: Option<String>,
-    peer: Option<String>,
-    decision: DecisionText,
-    limit: Option<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RequestText {
-    protocol: Spanned<String>,
-    transport: Option<String>,
-    endpoint: Option<String>,
-    #[serde(default)]
-    operations: Vec<String>,
-    path: Option<String>,
-    decision: DecisionText,
-    limit: Option<u32>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccessText {
-    #[serde(default)]
-    connection: Vec<ConnectionText>,
-    #[serde(default)]
-    request: Vec<RequestText>,
-}
-
-#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SystemFile {
     product: ProductText,
@@ -340,11 +300,9 @@ pub(crate) struct SystemText {
     pub(crate) boards: Vec<String>,
     pub(crate) instances: Vec<InstanceText>,
     pub(crate) keys: Vec<ProductKeyText>,
-    pub(crate) connections: Vec<ConnectionRule>,
-    pub(crate) requests: Vec<RequestRule>,
+    /// Compiled.
+    pub(crate) access: Vec<u8>,
 }
-
-const PROTOCOLS: [&str; 7] = ["any", "Http", "WebSocket", "Coap", "Mqtt", "Rtmp", "Bus"];
 
 impl SystemText {
     /// Reads `images/<product>/system.toml` below `root`, behind that of its base if it names one.
@@ -362,24 +320,19 @@ impl SystemText {
                 format!("its folder asks for `{product}`"),
             ));
         }
-        let connections =
-            file.access.connection.into_iter().filter_map(|rule| connection(&source, rule, &mut problems)).collect();
-        let requests =
-            file.access.request.into_iter().filter_map(|rule| request(&source, rule, &mut problems)).collect();
+        let access = compile(&source, &file.access, product).map_err(|found| problems.extend(found));
         let mut instances = file.instance;
         instances.insert(0, securityd(file.securityd));
-        if problems.is_empty() {
-            Ok(Self {
+        match access {
+            Ok(access) if problems.is_empty() => Ok(Self {
                 source,
                 product: product.to_owned(),
                 boards: file.product.boards,
                 instances,
                 keys: file.key,
-                connections,
-                requests,
-            })
-        } else {
-            Err(problems)
+                access: access.policy.to_bytes(),
+            }),
+            _ => Err(problems),
         }
     }
 }
@@ -435,50 +388,5 @@ fn securityd(text: SecuritydText) -> InstanceText {
         devices: BTreeMap::new(),
         keys: BTreeMap::new(),
         parameters: BTreeMap::new(),
-    }
-}
-
-fn connection(source: &Source, text: ConnectionText, problems: &mut Vec<Problem>) -> Option<ConnectionRule> {
-    let protocol = protocol(source, &text.protocol, problems)?;
-    let decision = decision(source, &text.protocol, text.decision, text.limit, problems)?;
-    Some(ConnectionRule { protocol, transport: any(text.transport), peer: any(text.peer), decision })
-}
-
-fn request(source: &Source, text: RequestText, problems: &mut Vec<Problem>) -> Option<RequestRule> {
-    let protocol = protocol(source, &text.protocol, problems)?;
-    let decision = decision(source, &text.protocol, text.decision, text.limit, problems)?;
-    let (transport, endpoint, path) = (any(text.transport), any(text.endpoint), any(text.path));
-    Some(RequestRule { protocol, transport, endpoint, operations: text.operations, path, decision })
-}
-
-fn any(text: Option<String>) -> Option<String> {
-    text.filter(|text| text != "any")
-}
-
-fn protocol(source: &Source, text: &Spanned<String>, problems: &mut Vec<Problem>) -> Option<Option<String>> {
-    if PROTOCOLS.contains(&text.get_ref().as_str()) {
-        return Some(any(Some(text.get_ref().clone())));
-    }
-    let message = format!("there is no protocol `{}`", text.get_ref());
-    problems.push(source.problem(text.span(), "bad-value", message, format!("one of {}", PROTOCOLS.join(", "))));
-    None
-}
-
-fn decision(
-    source: &Source,
-    at: &Spanned<String>,
-    text: DecisionText,
-    limit: Option<u32>,
-    problems: &mut Vec<Problem>,
-) -> Option<Decision> {
-    match (text, limit) {
-        (DecisionText::Allow, None) => Some(Decision::Allow),
-        (DecisionText::Deny, None) => Some(Decision::Deny),
-        (DecisionText::Limit, Some(limit)) if limit > 0 => Some(Decision::Limit(limit)),
-        _ => {
-            let message = "`limit` goes with the decision \"limit\" and with no other";
-            problems.push(source.problem(at.span(), "bad-value", message, "write decision = \"limit\", limit = 32"));
-            None
-        }
     }
 }
