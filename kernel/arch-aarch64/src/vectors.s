@@ -93,8 +93,9 @@ user_synchronous:
     cmn     x7, #2
     b.eq    handle_reply_recv
     adr     x30, enter_user_or_stay
-    cmn     x7, #5
-    b.eq    handle_send
+    add     x9, x7, #6                  // Send: -5, NBSend: -6
+    cmp     x9, #1
+    b.ls    handle_send
     b       handle_other_call
 1:  stp     x10, x12, [sp, #272]        // restart address: the instruction
     kernel_stack

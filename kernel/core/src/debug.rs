@@ -1,6 +1,4 @@
 //! Debug system calls of kernels built for tests; never in a product (kernel-abi §1.9).
-//!
-//! INV-DEBUG-1: every thread that exists is in the list that starts at `Kernel::debug_threads`, once.
 
 use core::fmt::{self, Write};
 
@@ -116,30 +114,11 @@ impl<P: Platform> Kernel<P> {
         Name(self.tcb(thread))
     }
 
-    /// A thread comes into being: it joins the list and is named after its creator.
+    /// A thread comes into being: it is named after its creator.
     pub(crate) fn debug_created(&self, thread: TcbRef) {
-        let first = self.debug_threads.get();
-        self.tcb(thread).set_debug_next(first);
-        self.tcb(thread).set_debug_prev(None);
-        if let Some(first) = first {
-            self.tcb(first).set_debug_prev(Some(thread));
-        }
-        self.debug_threads.set(Some(thread));
         let creator = self.this_core().current.get().map(|creator| self.name(creator));
         let creator = creator.iter().flat_map(Name::bytes).take(NAME_BYTES.wrapping_sub(16));
         self.name(thread).set(b"child of: '".iter().copied().chain(creator).chain([b'\'']));
-    }
-
-    /// A thread ceases to be.
-    pub(crate) fn debug_destroyed(&self, thread: TcbRef) {
-        let (prev, next) = (self.tcb(thread).debug_prev(), self.tcb(thread).debug_next());
-        match prev {
-            Some(prev) => self.tcb(prev).set_debug_next(next),
-            None => self.debug_threads.set(next),
-        }
-        if let Some(next) = next {
-            self.tcb(next).set_debug_prev(prev);
-        }
     }
 
     /// A thread without fault handler stops: says which, why, where, and with what registers.
@@ -170,8 +149,12 @@ impl<P: Platform> Kernel<P> {
         self.print(format_args!("\nInterrupt {irq} on core {}: {why}\n", self.platform.core()));
     }
 
+    /// Every thread, out of the list of all capabilities (INV-LISTING-1), in which those to one object stand together.
     fn threads(&self) -> impl Iterator<Item = TcbRef> {
-        core::iter::successors(self.debug_threads.get(), |thread| self.tcb(*thread).debug_next())
+        let slots = core::iter::successors(self.first_slot.get(), |slot| self.slot(*slot).next());
+        let mut last = None;
+        let threads = slots.filter_map(|slot| self.words(slot).tcb());
+        threads.filter(move |thread| last.replace(*thread) != Some(*thread))
     }
 
     fn dump_threads(&self) {

@@ -5,7 +5,7 @@ use hybrid_abi::rights::Rights;
 
 use crate::invocation::{Extras, Stop};
 use crate::kernel::Kernel;
-use crate::object::{EndpointRef, EndpointState, NotificationState, ReplyRef, TcbRef, ThreadState};
+use crate::object::{EndpointRef, EndpointState, ReplyRef, TcbRef, ThreadState};
 use crate::platform::Platform;
 use crate::queue::Queue;
 
@@ -33,7 +33,8 @@ impl<P: Platform> Kernel<P> {
         view.set_queue(state, queue.head, queue.tail);
     }
 
-    fn enqueue(&self, endpoint: EndpointRef, state: EndpointState, thread: TcbRef) {
+    /// Queues a thread at an endpoint or notification.
+    pub(crate) fn enqueue(&self, endpoint: EndpointRef, state: EndpointState, thread: TcbRef) {
         self.tcb(thread).set_blocked_on(endpoint.paddr());
         let view = self.endpoint(endpoint);
         let queue = self.queue_insert(Queue { head: view.head(), tail: view.tail() }, thread);
@@ -42,8 +43,9 @@ impl<P: Platform> Kernel<P> {
 
     /// Sends a thread's message or stored fault. `caps`: its extra capabilities, if they were looked up.
     pub(crate) fn send(&self, thread: TcbRef, to: Sender, caps: Option<&Extras>, is_blocking: bool, may_donate: bool) {
-        if let Some(receiver) = self.endpoint(to.endpoint).receiver() {
-            self.dequeue(to.endpoint, receiver);
+        let endpoint = self.endpoint(to.endpoint);
+        if let Some(receiver) = endpoint.receiver() {
+            self.take_first(endpoint, self.tcb(receiver));
             self.send_to(thread, receiver, to, caps, may_donate);
         } else if is_blocking {
             let tcb = self.tcb(thread);
@@ -100,7 +102,7 @@ impl<P: Platform> Kernel<P> {
             self.cancel_ipc(user);
         }
         if let Some(bound) = self.tcb(thread).bound_notification() {
-            if self.notification(bound).state() == NotificationState::Active {
+            if self.notification(bound).is_active() {
                 self.take_signal(thread, bound);
                 return;
             }
@@ -149,7 +151,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
-    /// Takes a blocked thread out of its endpoint's queue (its state is for the caller to set).
+    /// Takes a blocked thread out of its queue (its state is for the caller to set).
     pub(crate) fn leave_endpoint(&self, thread: TcbRef) {
         let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
         self.pass_cursor(thread);
@@ -157,7 +159,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The thread's priority changed while it waits.
-    pub(crate) fn reorder_in_endpoint(&self, thread: TcbRef) {
+    pub(crate) fn reorder(&self, thread: TcbRef) {
         let Some(endpoint) = EndpointRef::new(self.tcb(thread).blocked_on()) else { return };
         let state = self.endpoint(endpoint).state();
         // It may overtake the place where a preempted CancelBadgedSends goes on: those start again.
@@ -167,7 +169,7 @@ impl<P: Platform> Kernel<P> {
         self.enqueue(endpoint, state, thread);
     }
 
-    /// The endpoint is destroyed: waiting threads restart, faulted ones stop. Preemptible: what is left is found again.
+    /// The endpoint or notification is destroyed: waiting threads restart, faulted ones stop. Preemptible: what is left is found again.
     pub(crate) fn cancel_endpoint(&self, endpoint: EndpointRef) -> Result<(), Stop> {
         while let Some(thread) = self.endpoint(endpoint).head() {
             self.pass_cursor(thread);

@@ -67,6 +67,8 @@ pub struct Kernel<P: Platform> {
     pub(crate) audit_next: Cell<Option<SlotRef>>,
     /// How often untyped memory began to be used anew.
     pub(crate) incarnations: Cell<u64>,
+    /// How often a thread came to a release queue.
+    pub(crate) release_count: Cell<u64>,
     pub(crate) work_units: Cell<u32>,
     pub(crate) work_limit: Cell<u32>,
     pub(crate) min_budget: Cell<u64>,
@@ -74,12 +76,19 @@ pub struct Kernel<P: Platform> {
     pub(crate) irq_table: Cell<u64>,
     pub(crate) asid_pools: [Cell<Option<PoolRef>>; ASID_POOLS],
     pub(crate) lost_memory: Cell<u64>,
-    /// The first of all threads.
-    #[cfg(any(test, feature = "debug-calls"))]
-    pub(crate) debug_threads: Cell<Option<TcbRef>>,
     /// What the model tests watch and change.
     #[cfg(any(test, feature = "model"))]
     pub(crate) model: crate::model_tests::Watch,
+}
+
+/// Methods that see the words at an address as an object; the last ones where the address is known to be one.
+macro_rules! views {
+    ($( $name:ident($($arg:ident: $ty:ty),+) at $address:expr => $view:ident; )*) => { $(
+        #[inline(always)]
+        pub(crate) fn $name(&self, $($arg: $ty),+) -> $view<'_> {
+            $view::new(self.platform.words($address))
+        }
+    )* };
 }
 
 impl<P: Platform> Kernel<P> {
@@ -95,14 +104,13 @@ impl<P: Platform> Kernel<P> {
             first_slot: Cell::new(None),
             audit_next: Cell::new(None),
             incarnations: Cell::new(0),
+            release_count: Cell::new(0),
             work_units: Cell::new(0),
-            work_limit: Cell::new(hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION),
+            work_limit: Cell::new(crate::preempt::LOOK_AFTER),
             min_budget: Cell::new(0),
             irq_uses: [const { Cell::new(IrqUse::Inactive) }; IRQS],
             irq_table: Cell::new(0),
             asid_pools: [const { Cell::new(None) }; ASID_POOLS],
-            #[cfg(any(test, feature = "debug-calls"))]
-            debug_threads: Cell::new(None),
             #[cfg(any(test, feature = "model"))]
             model: crate::model_tests::Watch::new(),
             lost_memory: Cell::new(0),
@@ -263,38 +271,16 @@ impl<P: Platform> Kernel<P> {
         current
     }
 
-    #[inline]
-    pub(crate) fn tcb(&self, thread: TcbRef) -> Tcb<'_> {
-        Tcb::new(self.platform.words(thread.paddr()))
-    }
-
-    #[inline]
-    pub(crate) fn slot(&self, slot: SlotRef) -> Slot<'_> {
-        Slot::new(self.platform.words(slot.paddr()))
-    }
-
-    #[inline]
-    pub(crate) fn endpoint(&self, endpoint: EndpointRef) -> Endpoint<'_> {
-        Endpoint::new(self.platform.words(endpoint.paddr()))
-    }
-
-    #[inline]
-    pub(crate) fn notification(&self, notification: NotificationRef) -> Notification<'_> {
-        Notification::new(self.platform.words(notification.paddr()))
-    }
-
-    #[inline]
-    pub(crate) fn reply(&self, reply: ReplyRef) -> Reply<'_> {
-        Reply::new(self.platform.words(reply.paddr()))
-    }
-
-    #[inline]
-    pub(crate) fn context(&self, context: SchedContextRef) -> SchedContext<'_> {
-        SchedContext::new(self.platform.words(context.paddr()))
-    }
-
-    #[inline]
-    pub(crate) fn refill(&self, context: SchedContextRef, index: u64) -> Refill<'_> {
-        Refill::new(self.platform.words(context.refill_paddr(index)))
+    views! {
+        tcb(thread: TcbRef) at thread.paddr() => Tcb;
+        slot(slot: SlotRef) at slot.paddr() => Slot;
+        endpoint(endpoint: EndpointRef) at endpoint.paddr() => Endpoint;
+        notification(notification: NotificationRef) at notification.paddr() => Notification;
+        reply(reply: ReplyRef) at reply.paddr() => Reply;
+        context(context: SchedContextRef) at context.paddr() => SchedContext;
+        refill(context: SchedContextRef, index: u64) at context.refill_paddr(index) => Refill;
+        endpoint_at(paddr: u64) at paddr => Endpoint;
+        notification_at(paddr: u64) at paddr => Notification;
+        reply_at(paddr: u64) at paddr => Reply;
     }
 }

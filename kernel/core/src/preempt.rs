@@ -4,6 +4,10 @@ use crate::invocation::Stop;
 use crate::kernel::Kernel;
 use crate::platform::Platform;
 
+/// Units of work after which a preemption point looks. A unit is 150 instructions at most, so 6,000 (INV-LATENCY-1): with what can
+/// follow before the kernel is left (charging the time, a timeout, giving budget back, a switch) less than 20,000.
+pub(crate) const LOOK_AFTER: u32 = 40;
+
 impl<P: Platform> Kernel<P> {
     /// `units` of work were done. Fails if it is time to let an interrupt or another thread in.
     pub(crate) fn preemption_point(&self, units: u32) -> Result<(), Stop> {

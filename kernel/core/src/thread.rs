@@ -18,17 +18,13 @@ impl<P: Platform> Kernel<P> {
         let tcb = self.tcb(thread);
         tcb.set_fault_kind(0);
         match tcb.state() {
-            // Who sends has no reply object.
-            ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive => {
+            // Only who receives has a reply object.
+            ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive | ThreadState::BlockedOnNotification => {
                 self.leave_endpoint(thread);
                 match tcb.reply() {
                     Some(reply) => self.unlink_reply(reply, thread),
                     None => self.set_state(thread, ThreadState::Inactive),
                 }
-            }
-            ThreadState::BlockedOnNotification => {
-                self.leave_notification(thread);
-                self.set_state(thread, ThreadState::Inactive);
             }
             ThreadState::BlockedOnReply => self.cancel_reply(thread),
             ThreadState::Inactive | ThreadState::Running | ThreadState::Restart => {}
@@ -78,8 +74,9 @@ impl<P: Platform> Kernel<P> {
                 self.ready_push_head(thread);
                 self.reschedule();
             }
-            ThreadState::BlockedOnReceive | ThreadState::BlockedOnSend => self.reorder_in_endpoint(thread),
-            ThreadState::BlockedOnNotification => self.reorder_in_notification(thread),
+            ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive | ThreadState::BlockedOnNotification => {
+                self.reorder(thread);
+            }
             _ => {}
         }
     }
@@ -94,8 +91,6 @@ impl<P: Platform> Kernel<P> {
         }
         self.suspend(thread);
         self.forget_cursor(thread);
-        #[cfg(any(test, feature = "debug-calls"))]
-        self.debug_destroyed(thread);
         self.platform.release_fp(thread);
     }
 }

@@ -1,7 +1,7 @@
 //! Untyped memory: Retype, resetting, and the fresh objects (kernel-abi §2.10, §3.4).
 
 use hybrid_abi::label;
-use hybrid_abi::limits::{RESET_CHUNK_BITS, RETYPE_FAN_OUT};
+use hybrid_abi::limits::RETYPE_FAN_OUT;
 use hybrid_abi::object::{ObjectType, SCHED_CONTEXT_MIN_BITS, UNTYPED_MAX_BITS, UNTYPED_MIN_BITS};
 use hybrid_abi::register::SPSR_USER_BITS;
 
@@ -12,10 +12,10 @@ use crate::kernel::Kernel;
 use crate::object::{CNodeRef, SlotRef, TcbRef, context};
 use crate::platform::Platform;
 
-/// Bytes zeroed between two preemption points, a multiple of the ABI's chunk.
-const RESET_BYTES: u64 = 1 << RESET_BITS;
-const RESET_BITS: u32 = 14;
-const RESET_UNITS: u32 = 1 << (RESET_BITS - RESET_CHUNK_BITS);
+/// Bytes zeroed between two preemption points, a multiple of the ABI's chunk, and the work of that: 1400 instructions, but each DC ZVA
+/// among them may take longer than others.
+const RESET_BYTES: u64 = 16 << 10;
+const RESET_UNITS: u32 = 20;
 
 /// What Retype makes: checked arguments.
 struct Request {

@@ -16,7 +16,8 @@ static ACK_ENDS: Mark = Mark::new();
 /// How often the driver ran.
 static WAKES: AtomicU64 = AtomicU64::new(0);
 
-extern "C" fn wait_for_ever(notification: u64, _: u64) -> ! {
+/// Waits for each signal anew.
+pub(crate) extern "C" fn wait_for_ever(notification: u64, _: u64) -> ! {
     loop {
         core::hint::black_box(Notification::at(notification).wait());
         WOKEN.set();

@@ -78,7 +78,8 @@ impl World {
         Ok(world)
     }
 
-    fn control(&self) -> SchedControl {
+    /// What gives budgets.
+    pub(crate) fn control(&self) -> SchedControl {
         SchedControl::at(self.boot.info.sched_control.start)
     }
 

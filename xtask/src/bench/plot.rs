@@ -1,4 +1,4 @@
-//! Cost against the number of threads, capabilities and address spaces: a table and a drawing; measures nothing.
+//! Cost against the number of threads, waiting ones, capabilities, spaces: table and drawing; measures nothing.
 use super::kernel::grouped;
 use crate::folders;
 use anyhow::{Context, Result};
@@ -9,13 +9,20 @@ use std::fmt::Write as _;
 type Point = (String, u64, String, u64);
 
 const FILE: &str = "performance-scaling.svg";
-const KINDS: [(&str, &str); 3] =
-    [("threads", "threads"), ("capabilities", "capabilities"), ("spaces", "address spaces")];
-const OPERATIONS: [(&str, &str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
+    ("threads", "ready threads"),
+    ("capabilities", "capabilities"),
+    ("spaces", "address spaces"),
+    ("waiting", "waiting threads"),
+    ("sleeping", "threads without budget"),
+];
+const OPERATIONS: [(&str, &str, &str); 6] = [
     ("call", "Call + ReplyRecv, 0 words", "#1b6ca8"),
     ("signal", "Signal that wakes", "#b5541c"),
     ("map", "Page_Map", "#2f7d32"),
     ("revoke", "Revoke of one child", "#7a3b8f"),
+    ("reorder", "SetPriority of a waiting thread", "#a8861b"),
+    ("postpone", "Suspend + Resume of who gets budget last", "#555555"),
 ];
 
 /// The section of the page; writes the drawing beside it.
@@ -26,7 +33,7 @@ pub(crate) fn section(points: &[Point]) -> Result<String> {
     let path = folders::checkout().join("docs").join(FILE);
     std::fs::write(&path, drawing(points)).with_context(|| format!("cannot write {}", path.display()))?;
     let mut text = String::from(
-        "\n### Cost does not grow\n\nKernel instructions of four operations beside so many ready threads, copies of the capabilities used, or address spaces:\n\n",
+        "\n### Cost does not grow\n\nKernel instructions of operations beside so many ready threads, copies of the capabilities used, address spaces, threads that wait for one signal (at 10 priorities, all lower than that of the thread that is taken out of their queue and put in again), or threads that wait for budget (the one that gets it last is taken out and put in again; it is a heap, so that grows with the logarithm):\n\n",
     );
     text.push_str(&table(points));
     let _ = write!(text, "\n![the same as a drawing]({FILE})\n");
@@ -50,6 +57,9 @@ fn table(points: &[Point]) -> String {
     text.push('\n');
     for (operation, meaning, _) in OPERATIONS {
         for (kind, name) in KINDS {
+            if !points.iter().any(|point| point.0 == kind && point.2 == operation) {
+                continue;
+            }
             let _ = write!(text, "| {meaning} | {name} |");
             for count in &counts {
                 let figure = value(points, kind, *count, operation).map_or_else(|| "–".into(), grouped);
@@ -61,15 +71,15 @@ fn table(points: &[Point]) -> String {
     text
 }
 
-/// Size of one of the three panels, and the space around it.
-const WIDTH: f64 = 260.0;
+/// Size of one of the panels, and the space around it.
+const WIDTH: f64 = 230.0;
 const HEIGHT: f64 = 200.0;
 const MARGIN: f64 = 48.0;
 
-/// Three panels side by side, the number of things on a logarithmic axis, instructions on a linear one from 0.
+/// The panels side by side, the number of things on a logarithmic axis, instructions on a linear one from 0.
 fn drawing(points: &[Point]) -> String {
     let largest = points.iter().map(|point| point.3).max().unwrap_or(1).max(1) as f64 * 1.1;
-    let whole = (MARGIN + 3.0 * (WIDTH + MARGIN), HEIGHT + 3.0 * MARGIN);
+    let whole = (MARGIN + KINDS.len() as f64 * (WIDTH + MARGIN), HEIGHT + 3.0 * MARGIN);
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n",
@@ -80,7 +90,7 @@ fn drawing(points: &[Point]) -> String {
         panel(&mut text, points, kind, name, left, largest);
     }
     for (index, (_, meaning, colour)) in OPERATIONS.iter().enumerate() {
-        let x = MARGIN + index as f64 * 210.0;
+        let x = MARGIN + index as f64 * 230.0;
         let y = HEIGHT + 2.5 * MARGIN;
         let _ = writeln!(
             text,
@@ -148,8 +158,10 @@ mod tests {
     #[test]
     fn table_has_a_column_for_each_count_and_says_what_is_missing() {
         let text = table(&points());
-        assert!(text.contains("| 10 | 10,000 |") && text.contains("| threads | 300 | 300 |"), "{text}");
-        assert!(text.contains("| address spaces | – | – |"), "{text}");
+        assert!(text.contains("| 10 | 10,000 |") && text.contains("| ready threads | 300 | 300 |"), "{text}");
+        assert!(!text.contains("address spaces"), "{text}");
+        let more = [points(), vec![("spaces".to_string(), 10, "map".to_string(), 1)]].concat();
+        assert!(table(&more).contains("| address spaces | 1 | – |"), "{text}");
     }
 
     #[test]

@@ -4,9 +4,7 @@ use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 
 use super::{Entry, Way, only_if};
 use crate::kernel::Kernel;
-use crate::object::{
-    Endpoint, EndpointState, NotificationState, Reply, ReplyRef, SchedContextRef, Tcb, TcbRef, ThreadState, status,
-};
+use crate::object::{Endpoint, EndpointState, Reply, ReplyRef, SchedContextRef, Tcb, TcbRef, ThreadState, status};
 use crate::platform::Platform;
 
 /// A Call that can be made.
@@ -182,14 +180,14 @@ impl<P: Platform> Kernel<P> {
             None => true,
             Some(bound) => {
                 let bound = self.notification(bound);
-                bound.state() != NotificationState::Active && bound.sched_context().is_none()
+                !bound.is_active() && bound.sched_context().is_none()
             }
         }
     }
 
     /// Takes the first thread out of a queue of receivers.
     #[inline(always)]
-    pub(super) fn take_first(&self, endpoint: Endpoint<'_>, first: Tcb<'_>) {
+    pub(crate) fn take_first(&self, endpoint: Endpoint<'_>, first: Tcb<'_>) {
         match self.unlink_first(first) {
             None => endpoint.set_queue(EndpointState::Idle, None, None),
             next => endpoint.set_queue(EndpointState::Receive, next, endpoint.tail()),
@@ -202,6 +200,10 @@ impl<P: Platform> Kernel<P> {
         let next = first.queue_next()?;
         first.set_queue_next(None);
         self.tcb(next).set_queue_prev(None);
+        if let Some(end) = first.run_end() {
+            first.set_run_end(None);
+            self.set_run(next, end);
+        }
         Some(next)
     }
 
@@ -218,9 +220,8 @@ impl<P: Platform> Kernel<P> {
         tcb.set_blocked_on(at);
         if endpoint.is_idle() {
             endpoint.set_queue(EndpointState::Receive, Some(thread), Some(thread));
-        } else if let tail @ Some(last) = endpoint.tail() {
-            self.tcb(last).set_queue_next(Some(thread));
-            tcb.set_queue_prev(tail);
+        } else if let Some(last) = endpoint.tail() {
+            self.queue_append(last, thread);
             endpoint.set_tail(Some(thread));
         }
     }

@@ -15,7 +15,7 @@
 //! * INV-ENTRY-2: the current thread is `Running`, has no stored fault and no pending YieldTo.
 //! * INV-BLOCKED-1: a blocked thread is in no ready or release queue; without a stored fault it has no pending YieldTo.
 //! * INV-REPLY-3: a reply object with a receiver has no neighbours in a chain and no scheduling context.
-//! * INV-QUEUE-2: a thread that is in no queue of an endpoint or notification has no neighbours there; the first has no predecessor.
+//! * INV-QUEUE-2: a thread is in one queue at most; in none it has no neighbours; the first of a queue has no predecessor.
 //! * INV-NOTIFICATION-1: the badge of a notification that is not active is 0.
 //! * INV-SPACE-1 (`vspace`).
 //!
@@ -32,7 +32,7 @@ use hybrid_abi::message::{MessageInfo, REGISTER_WORDS};
 
 use crate::cap::Words;
 use crate::kernel::Kernel;
-use crate::object::{Endpoint, Notification, Reply, SchedContextRef, Tcb, TcbRef, TcbSlot};
+use crate::object::{SchedContextRef, Tcb, TcbRef, TcbSlot};
 use crate::platform::Platform;
 
 /// What x0 to x7 held when the current thread entered: copies of words of its TCB that are at hand in registers.
@@ -87,7 +87,8 @@ impl<P: Platform> Kernel<P> {
         let Some(context) = self.tcb(thread).sched_context() else { return false };
         self.update_time();
         let core = self.this_core();
-        let is_release_due = core.release_head.get().is_some_and(|first| self.release_time(first) <= core.now.get());
+        let is_release_due =
+            core.release_head.get().is_some_and(|first| self.tcb(first).release_time() <= core.now.get());
         self.can_afford(context, core.consumed.get()) && !is_release_due
     }
 
@@ -115,20 +116,5 @@ impl<P: Platform> Kernel<P> {
         let slot = tcb.cap(TcbSlot::CSpace).whole_cnode_slot(cptr)?;
         let [word0, word1] = self.platform.words(slot);
         Some(Words(word0.get(), word1.get()))
-    }
-
-    #[inline(always)]
-    pub(super) fn notification_at(&self, paddr: u64) -> Notification<'_> {
-        Notification::new(self.platform.words(paddr))
-    }
-
-    #[inline(always)]
-    pub(super) fn endpoint_at(&self, paddr: u64) -> Endpoint<'_> {
-        Endpoint::new(self.platform.words(paddr))
-    }
-
-    #[inline(always)]
-    pub(super) fn reply_at(&self, paddr: u64) -> Reply<'_> {
-        Reply::new(self.platform.words(paddr))
     }
 }

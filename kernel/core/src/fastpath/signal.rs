@@ -13,7 +13,7 @@ enum Source<'k> {
     /// A signal that is there.
     Signal(Notification<'k>),
     /// A signal that is not there yet.
-    NoSignal(u64, Notification<'k>),
+    NoSignal(u64),
     /// A message that is not there yet: endpoint and reply object.
     NoMessage(u64, u64),
 }
@@ -25,13 +25,14 @@ impl<P: Platform> Kernel<P> {
         let thread = self.this_core().current.get()?;
         only_if(!entry.has_caps())?;
         let words = self.named(self.tcb(thread), entry.cptr)?;
-        if let Some((at, badge)) = words.writable_notification()
-            && self.hearer(self.notification_at(at)).is_none()
-        {
-            keep(self.notification_at(at), badge);
-            return Some(Way::Stays(thread));
+        let Some((at, badge)) = words.writable_notification() else {
+            return words.writable_endpoint().map(|_| Way::Timed);
+        };
+        if self.hearer(self.notification_at(at)).is_some() {
+            return Some(Way::Timed);
         }
-        Some(Way::Timed)
+        keep(self.notification_at(at), badge);
+        Some(Way::Stays(thread))
     }
 
     /// Send or NBSend of a signal or message to a thread that waits for it and has its own time.
@@ -41,7 +42,7 @@ impl<P: Platform> Kernel<P> {
         only_if(!entry.has_caps())?;
         let words = self.named(self.tcb(thread), entry.cptr)?;
         if let Some((at, badge)) = words.writable_notification() {
-            return self.timed_signal(thread, self.notification_at(at), badge);
+            return self.timed_signal(thread, at, badge);
         }
         let (at, badge) = words.writable_endpoint()?;
         let endpoint = self.endpoint_at(at);
@@ -66,19 +67,19 @@ impl<P: Platform> Kernel<P> {
         let place = self.irq_place_here(irq);
         only_if(self.irq_use(place) == IrqUse::Handler)?;
         let (at, badge) = self.words(self.irq_slot(place)?).writable_notification()?;
-        let way = self.timed_signal(thread, self.notification_at(at), badge)?;
+        let way = self.timed_signal(thread, at, badge)?;
         self.platform.hold_irq(irq);
         Some(way)
     }
 
     /// Signals; the current thread or who hears it goes on.
     #[inline(always)]
-    fn timed_signal(&self, thread: TcbRef, notification: Notification<'_>, badge: u64) -> Option<Way> {
-        let hearer = self.hearer(notification);
+    fn timed_signal(&self, thread: TcbRef, at: u64, badge: u64) -> Option<Way> {
+        let hearer = self.hearer(self.notification_at(at));
         only_if(self.start_timed(thread) && self.may_hear(hearer))?;
 
         // No way back from here.
-        let woken = self.signal_to(hearer, notification, badge);
+        let woken = self.signal_to(hearer, at, badge);
         Some(self.offer_woken(thread, woken))
     }
 
@@ -88,7 +89,7 @@ impl<P: Platform> Kernel<P> {
         match entry.number {
             syscall::NB_WAIT | syscall::NB_RECV => self.fast_wait(entry, false),
             syscall::WAIT | syscall::RECV => self.fast_wait(entry, true),
-            syscall::NB_SEND_WAIT | syscall::NB_SEND_RECV | syscall::NB_SEND | syscall::YIELD => Some(Way::Timed),
+            syscall::NB_SEND_WAIT | syscall::NB_SEND_RECV | syscall::YIELD => Some(Way::Timed),
             _ => None,
         }
     }
@@ -99,10 +100,6 @@ impl<P: Platform> Kernel<P> {
             syscall::WAIT | syscall::RECV => self.timed_wait(entry),
             syscall::NB_SEND_WAIT => self.timed_send_wait(entry, false),
             syscall::NB_SEND_RECV => self.timed_send_wait(entry, true),
-            syscall::NB_SEND => match self.fast_send(entry) {
-                Some(Way::Timed) => self.timed_send(entry),
-                way => way,
-            },
             syscall::YIELD => self.timed_yield(),
             _ => None,
         }
@@ -115,7 +112,7 @@ impl<P: Platform> Kernel<P> {
         let tcb = self.tcb(thread);
         let notification = self.notification_at(self.named(tcb, entry.cptr)?.readable_notification()?);
         only_if(notification.bound_thread().is_none_or(|bound| bound == thread))?;
-        if notification.state() == NotificationState::Active {
+        if notification.is_active() {
             take(notification, tcb);
         } else if is_blocking {
             return Some(Way::Timed);
@@ -161,8 +158,7 @@ impl<P: Platform> Kernel<P> {
             _ => return None,
         };
         only_if(tcb.bound_notification().is_none_or(|bound| bound.paddr() != dest))?;
-        let notification = self.notification_at(dest);
-        let hearer = self.hearer(notification);
+        let hearer = self.hearer(self.notification_at(dest));
         let blocks = !matches!(source, Source::Signal(_));
         // Who runs if this thread does not: the woken one, if it is important enough, or the first that is ready.
         let is_woken_next = match hearer.map(|woken| self.tcb(woken).priority()) {
@@ -173,7 +169,7 @@ impl<P: Platform> Kernel<P> {
         only_if(self.start_timed(thread) && self.may_hear(hearer))?;
 
         // No way back from here.
-        let woken = self.signal_to(hearer, notification, badge);
+        let woken = self.signal_to(hearer, dest, badge);
         if !self.begins_to_wait(thread, source) {
             return Some(self.offer_woken(thread, woken));
         }
@@ -189,13 +185,11 @@ impl<P: Platform> Kernel<P> {
     /// message. `None`: the notification keeps it.
     #[inline(always)]
     pub(crate) fn hearer(&self, notification: Notification<'_>) -> Option<TcbRef> {
-        match notification.state() {
-            NotificationState::Active => None,
-            NotificationState::Waiting => notification.head(),
-            NotificationState::Idle => {
-                notification.bound_thread().filter(|bound| self.tcb(*bound).state() == ThreadState::BlockedOnReceive)
-            }
+        if notification.is_active() {
+            return None;
         }
+        let may_hear = |bound: &TcbRef| self.tcb(*bound).state() == ThreadState::BlockedOnReceive;
+        notification.head().or_else(|| notification.bound_thread().filter(may_hear))
     }
 
     #[inline(always)]
@@ -222,35 +216,21 @@ impl<P: Platform> Kernel<P> {
 
     /// Gives a signal to its hearer, which it names and which is then in no queue; or keeps it.
     #[inline(always)]
-    pub(crate) fn signal_to(
-        &self,
-        hearer: Option<TcbRef>,
-        notification: Notification<'_>,
-        badge: u64,
-    ) -> Option<TcbRef> {
+    pub(crate) fn signal_to(&self, hearer: Option<TcbRef>, at: u64, badge: u64) -> Option<TcbRef> {
+        let notification = self.notification_at(at);
         let Some(woken) = hearer else {
             keep(notification, badge);
             return None;
         };
         let tcb = self.tcb(woken);
         if notification.state() == NotificationState::Waiting {
-            self.take_first_waiter(notification, tcb);
+            self.take_first(self.endpoint_at(at), tcb);
         } else {
             self.cancel_ipc(woken);
         }
         tcb.set_status(status(ThreadState::Running));
         tcb.set_x::<0>(badge);
         Some(woken)
-    }
-
-    #[inline(always)]
-    fn take_first_waiter(&self, notification: Notification<'_>, first: Tcb<'_>) {
-        let next = self.unlink_first(first);
-        notification.set_head(next);
-        if next.is_none() {
-            notification.set_state(NotificationState::Idle);
-            notification.set_tail(None);
-        }
     }
 
     /// A woken thread runs at once if it is more important than the current one; else it waits for its turn.
@@ -282,12 +262,11 @@ impl<P: Platform> Kernel<P> {
     fn signal_source(&self, thread: TcbRef, at: u64) -> Option<Source<'_>> {
         let notification = self.notification_at(at);
         only_if(notification.bound_thread().is_none_or(|bound| bound == thread))?;
-        if notification.state() == NotificationState::Active {
+        if notification.is_active() {
             return Some(Source::Signal(notification));
         }
-        let tail = notification.tail();
-        let is_last = tail.is_none_or(|tail| self.tcb(tail).priority() >= self.tcb(thread).priority());
-        (is_last && notification.sched_context().is_none()).then_some(Source::NoSignal(at, notification))
+        let is_last = self.is_last_in_line(self.endpoint_at(at), self.tcb(thread));
+        (is_last && notification.sched_context().is_none()).then_some(Source::NoSignal(at))
     }
 
     /// What waiting for a message with this reply object means.
@@ -307,20 +286,9 @@ impl<P: Platform> Kernel<P> {
                 take(notification, tcb);
                 return false;
             }
-            Source::NoSignal(at, notification) => {
+            Source::NoSignal(at) => {
                 tcb.set_status(status(ThreadState::BlockedOnNotification));
-                tcb.set_blocked_on(at);
-                match notification.tail() {
-                    None => {
-                        notification.set_state(NotificationState::Waiting);
-                        notification.set_head(Some(thread));
-                    }
-                    tail @ Some(last) => {
-                        self.tcb(last).set_queue_next(Some(thread));
-                        tcb.set_queue_prev(tail);
-                    }
-                }
-                notification.set_tail(Some(thread));
+                self.wait_in_line(self.endpoint_at(at), at, tcb, thread);
             }
             Source::NoMessage(at, reply) => {
                 tcb.set_status(status(ThreadState::BlockedOnReceive));

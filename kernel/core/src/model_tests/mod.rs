@@ -26,6 +26,8 @@ mod ipc_model;
 mod machine;
 #[cfg(test)]
 mod messages;
+#[cfg(test)]
+mod queues;
 mod relations;
 #[cfg(test)]
 mod scheduling;

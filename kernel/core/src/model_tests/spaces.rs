@@ -214,7 +214,7 @@ fn a_preempted_cache_call_that_fails_leaves_its_message() {
     let mut s = Space::in_memory(16 << 20);
     let large = s.w.make(T::LargePage, 0);
     s.map(large, AT + (2 << 20), 3);
-    let Cap::Frame { base, size, mapping: Some(mapping), .. } = s.w.cap(large) else { panic!() };
+    let words = s.w.k.words(s.w.slot(large));
     s.w.put_message(MessageInfo::new(l::PAGE_CLEAN_DATA, 0, 0, 2), &[64, 1 << 20], &[]);
     let tcb = s.w.k.tcb(s.w.current());
     tcb.set_x::<0>(large);
@@ -223,7 +223,7 @@ fn a_preempted_cache_call_that_fails_leaves_its_message() {
     s.w.k.platform.countdown.set(Some(0));
     s.w.k.handle_syscall();
     assert!(tcb.x::<2>() > 64, "it was preempted after a piece");
-    s.w.k.unmap_frame(base, size, mapping);
+    s.w.k.unmap_frame(words.frame().unwrap(), words.mapping().unwrap());
     s.w.k.handle_syscall();
     assert_eq!((tcb.x::<2>(), tcb.maintained_from()), (64, 0));
     check(&s.w.k);

@@ -1,6 +1,6 @@
-//! Endpoint, notification and reply object: layouts only.
+//! Endpoint, notification and reply object: layouts only. A notification begins like an endpoint.
 
-use super::{NotificationRef, ReplyRef, SchedContextRef, TcbRef, Word, numbered, view};
+use super::{EndpointRef, NotificationRef, ReplyRef, SchedContextRef, TcbRef, Word, numbered, view};
 
 view! {
     /// An endpoint: queue head with the state in its low bits, queue tail.
@@ -24,7 +24,7 @@ numbered! {
     }
 }
 
-/// Bits of the head's word that hold the state.
+/// Bits of the head's word that hold the state, of an endpoint and of a notification.
 const STATE: u64 = 3;
 
 impl Endpoint<'_> {
@@ -68,20 +68,18 @@ impl Endpoint<'_> {
 }
 
 view! {
-    /// A notification of 64 bytes; words 6 and 7 are unused.
+    /// A notification of 64 bytes; words 5 to 7 are unused.
     Notification[8] {
-        /// What it is doing.
-        0 => state, set_state: NotificationState;
-        /// Accumulated badges while active.
-        1 => badge, set_badge: u64;
-        /// First waiting thread.
-        2 => head, set_head: Option<TcbRef>;
+        /// Head of the queue and state; see [`Notification::state`].
+        0 => head_word, set_head_word: u64;
         /// Last waiting thread.
-        3 => tail, set_tail: Option<TcbRef>;
+        1 => tail, set_tail: Option<TcbRef>;
+        /// Accumulated badges while active.
+        2 => badge, set_badge: u64;
         /// The thread that is bound to it.
-        4 => bound_thread, set_bound_thread: Option<TcbRef>;
+        3 => bound_thread, set_bound_thread: Option<TcbRef>;
         /// The scheduling context that it lends.
-        5 => sched_context, set_sched_context: Option<SchedContextRef>;
+        4 => sched_context, set_sched_context: Option<SchedContextRef>;
     }
 }
 
@@ -90,10 +88,46 @@ numbered! {
     NotificationState else Active {
         /// Nothing.
         Idle = 0,
-        /// Threads wait.
-        Waiting = 1,
-        /// Signalled, not yet taken.
-        Active = 2,
+        /// Threads wait: receivers, as at an endpoint.
+        Waiting = 2,
+        /// Signalled, not yet taken; the only one with bit 0.
+        Active = 3,
+    }
+}
+const _: () = assert!(NotificationState::Waiting as u64 == EndpointState::Receive as u64);
+
+impl Notification<'_> {
+    /// What it is doing.
+    #[inline]
+    pub fn state(self) -> NotificationState {
+        NotificationState::from_word(self.head_word() & STATE)
+    }
+
+    /// True if it was signalled.
+    #[inline]
+    pub fn is_active(self) -> bool {
+        self.head_word() & 1 != 0
+    }
+
+    /// Sets what it is doing; nobody waits.
+    #[inline]
+    pub fn set_state(self, state: NotificationState) {
+        self.set_head_word(state.to_word());
+    }
+
+    /// First waiting thread.
+    #[inline]
+    pub fn head(self) -> Option<TcbRef> {
+        TcbRef::new(self.head_word() & !STATE)
+    }
+}
+
+impl NotificationRef {
+    /// Its queue.
+    #[inline]
+    #[must_use]
+    pub const fn queue(self) -> EndpointRef {
+        EndpointRef(self.0)
     }
 }
 

@@ -6,9 +6,9 @@
 //! | 40–55 | 320–447 | hot fields: state, priority, IPC, scheduling; in the order in which messages touch them |
 //! | 56–71 | 448–575 | cold fields: fault, flags |
 //! | 72–91 | 576–735 | five capability slots |
-//! | 92–95 | 736–767 | words of the arch crate |
+//! | 92–95 | 736–767 | links of the release queue |
 //! | 96–161 | 768–1295 | FP area: V0–V31, FPSR, FPCR (528 bytes, 16-byte aligned) |
-//! | 162–179 | 1296–1439 | name and list of all threads (debug kernels) |
+//! | 162–177 | 1296–1423 | name (debug kernels) |
 
 use core::cell::Cell;
 
@@ -69,7 +69,7 @@ view! {
         43 => blocked_on, set_blocked_on: u64;
         /// Priority.
         44 => priority, set_priority: u8;
-        /// Next thread of the endpoint or notification queue.
+        /// Next thread of the ready queue, or of that of an endpoint or notification.
         45 => queue_next, set_queue_next: Option<TcbRef>;
         /// Previous thread of that queue.
         46 => queue_prev, set_queue_prev: Option<TcbRef>;
@@ -79,14 +79,14 @@ view! {
         48 => sender_badge, set_sender_badge: u64;
         /// Rights of the capability it sends through, and in bit 4 whether it sends a call.
         49 => sender_flags, set_sender_flags: u64;
-        /// Next thread of the ready or release queue.
-        50 => sched_next, set_sched_next: Option<TcbRef>;
-        /// Previous thread of that queue.
-        51 => sched_prev, set_sched_prev: Option<TcbRef>;
+        /// The other end of the run of equals of which it is one (INV-QUEUE-3).
+        50 => run_end, set_run_end: Option<TcbRef>;
+        /// Its rank in the release queue; 0 outside it.
+        51 => release_rank, set_release_rank: u64;
         /// In a ready queue.
         52 => is_ready_queued, set_ready_queued: bool;
-        /// In the release queue.
-        53 => is_release_queued, set_release_queued: bool;
+        /// When it leaves the release queue, if it is in it.
+        53 => release_time, set_release_time: u64;
         /// Where in the frame of its buffer slot the IPC buffer begins (INV-BUFFER-1: inside it, and aligned like a buffer).
         54 => buffer_offset, set_buffer_offset: u64;
         /// What the arch crate applies when it switches: bit 0 FP disabled, bit 1 may program the EL1 physical timer at EL0.
@@ -111,8 +111,8 @@ view! {
         64 => yield_to, set_yield_to: Option<SchedContextRef>;
         /// That YieldTo was a Call and wants its result.
         65 => wants_yield_result, set_wants_yield_result: bool;
-        /// Domain.
-        67 => domain, set_domain: u64;
+        /// How many came to the release queue before it: the order among equal times.
+        67 => release_order, set_release_order: u64;
         /// Core.
         68 => core, set_core: u64;
         /// The sender where this thread's preempted CancelBadgedSends goes on.
@@ -121,10 +121,12 @@ view! {
         70 => cancel_watcher, set_cancel_watcher: Option<TcbRef>;
         /// [`Kernel::reorders`](crate::kernel::Kernel) when that call was preempted.
         71 => cancel_epoch, set_cancel_epoch: u64;
-        /// The next of all threads (debug kernels).
-        178 => debug_next, set_debug_next: Option<TcbRef>;
-        /// The previous of all threads (debug kernels).
-        179 => debug_prev, set_debug_prev: Option<TcbRef>;
+        /// The heap on its left in the release queue.
+        92 => release_left, set_release_left: Option<TcbRef>;
+        /// The heap on its right.
+        93 => release_right, set_release_right: Option<TcbRef>;
+        /// The thread that it hangs below.
+        94 => release_parent, set_release_parent: Option<TcbRef>;
     }
 }
 
@@ -217,6 +219,12 @@ impl<'m> Tcb<'m> {
     #[inline(always)]
     fn word(self, word: usize) -> u64 {
         self.0.get(word).map_or(0, Cell::get)
+    }
+
+    /// In the release queue.
+    #[inline]
+    pub fn is_release_queued(self) -> bool {
+        self.release_rank() != 0
     }
 
     /// What the thread is doing.

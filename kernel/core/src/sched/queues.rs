@@ -1,18 +1,15 @@
-//! Ready queues (one per priority, two-level bitmap) and the release queue (by time).
+//! Ready queues: one per priority, with a two-level bitmap of those that are not empty.
 
 use core::cell::Cell;
 
 use hybrid_abi::limits::PRIORITIES;
 
 use crate::kernel::Kernel;
-use crate::object::{SchedContextRef, TcbRef};
+use crate::object::TcbRef;
 use crate::platform::Platform;
 use crate::queue::Queue;
 
 const GROUPS: usize = PRIORITIES / 64;
-
-/// The threads before and after one in its queue.
-type Neighbours = (Option<TcbRef>, Option<TcbRef>);
 
 /// The ready queues, and which are not empty.
 #[repr(C)]
@@ -77,24 +74,23 @@ impl ReadyQueues {
 impl<P: Platform> Kernel<P> {
     /// Puts a thread at the head of its ready queue; nothing if it is queued already.
     pub(crate) fn ready_push_head(&self, thread: TcbRef) {
-        let queue = self.home(thread).ready.queue(self.tcb(thread).priority());
-        self.ready_push(thread, (None, queue.head), Queue { head: Some(thread), tail: queue.tail.or(Some(thread)) });
+        self.ready_push(thread, |_| None);
     }
 
     /// Puts a thread at the tail of its ready queue; nothing if it is queued already.
     pub(crate) fn ready_push_tail(&self, thread: TcbRef) {
-        let queue = self.home(thread).ready.queue(self.tcb(thread).priority());
-        self.ready_push(thread, (queue.tail, None), Queue { head: queue.head.or(Some(thread)), tail: Some(thread) });
+        self.ready_push(thread, |queue| queue.tail);
     }
 
     #[inline(always)]
-    fn ready_push(&self, thread: TcbRef, neighbours: Neighbours, queue: Queue) {
+    fn ready_push(&self, thread: TcbRef, behind: impl Fn(Queue) -> Option<TcbRef>) {
         let tcb = self.tcb(thread);
         if tcb.is_ready_queued() {
             return;
         }
-        self.link(thread, neighbours);
-        self.home(thread).ready.set(tcb.priority(), queue);
+        let (ready, priority) = (&self.home(thread).ready, tcb.priority());
+        let queue = ready.queue(priority);
+        ready.set(priority, self.link(queue, behind(queue), thread));
         tcb.set_ready_queued(true);
         self.tell_home(thread);
     }
@@ -104,12 +100,12 @@ impl<P: Platform> Kernel<P> {
     pub(crate) fn ready_exchange(&self, first: TcbRef, last: TcbRef) {
         let (from, to) = (self.tcb(first), self.tcb(last));
         let (priority, ready) = (from.priority(), &self.this_core().ready);
-        let (second, before) = (from.sched_next(), ready.queue(priority).tail);
+        let (second, before) = (from.queue_next(), ready.queue(priority).tail);
         if let (Some(second), Some(before)) = (second, before) {
-            self.tcb(second).set_sched_prev(None);
-            from.set_sched_next(None);
-            self.tcb(before).set_sched_next(Some(last));
-            to.set_sched_prev(Some(before));
+            self.tcb(second).set_queue_prev(None);
+            from.set_queue_next(None);
+            self.tcb(before).set_queue_next(Some(last));
+            to.set_queue_prev(Some(before));
         }
         ready.set(priority, Queue { head: second.or(Some(last)), tail: Some(last) });
         from.set_ready_queued(false);
@@ -125,96 +121,8 @@ impl<P: Platform> Kernel<P> {
     }
 
     fn ready_unlink(&self, thread: TcbRef) {
-        let tcb = self.tcb(thread);
-        let (prev, next) = self.unlink(thread);
-        let ready = &self.home(thread).ready;
-        let Queue { head, tail } = ready.queue(tcb.priority());
-        let (head, tail) = (if prev.is_none() { next } else { head }, if next.is_none() { prev } else { tail });
-        ready.set(tcb.priority(), Queue { head, tail });
+        let (tcb, ready) = (self.tcb(thread), &self.home(thread).ready);
+        ready.set(tcb.priority(), self.unlink(ready.queue(tcb.priority()), tcb));
         tcb.set_ready_queued(false);
-    }
-
-    /// Puts a thread that is in no queue between two of a ready or release queue.
-    #[inline(always)]
-    fn link(&self, thread: TcbRef, (prev, next): Neighbours) {
-        self.tcb(thread).set_sched_prev(prev);
-        self.tcb(thread).set_sched_next(next);
-        if let Some(prev) = prev {
-            self.tcb(prev).set_sched_next(Some(thread));
-        }
-        if let Some(next) = next {
-            self.tcb(next).set_sched_prev(Some(thread));
-        }
-    }
-
-    /// Takes it out; gives those that it was between.
-    #[inline(always)]
-    fn unlink(&self, thread: TcbRef) -> Neighbours {
-        let tcb = self.tcb(thread);
-        let (prev, next) = (tcb.sched_prev(), tcb.sched_next());
-        if let Some(prev) = prev {
-            self.tcb(prev).set_sched_next(next);
-        }
-        if let Some(next) = next {
-            self.tcb(next).set_sched_prev(prev);
-        }
-        tcb.set_sched_prev(None);
-        tcb.set_sched_next(None);
-        (prev, next)
-    }
-
-    /// When a thread of the release queue gets budget.
-    pub(crate) fn release_time(&self, thread: TcbRef) -> u64 {
-        self.tcb(thread).sched_context().map_or(0, |context| self.head_refill(context).start())
-    }
-
-    /// Moves the thread of a scheduling context to the release queue.
-    pub(crate) fn postpone(&self, context: SchedContextRef) {
-        let Some(thread) = self.context(context).thread() else { return };
-        self.ready_remove(thread);
-        self.release_insert(thread);
-        self.home(thread).reprogram.set(true);
-        self.wake_home(thread);
-    }
-
-    fn release_insert(&self, thread: TcbRef) {
-        let tcb = self.tcb(thread);
-        if tcb.is_release_queued() {
-            return;
-        }
-        let time = self.release_time(thread);
-        let mut before = None;
-        let mut after = self.home(thread).release_head.get();
-        while let Some(other) = after
-            && self.release_time(other) <= time
-        {
-            before = Some(other);
-            after = self.tcb(other).sched_next();
-        }
-        self.link(thread, (before, after));
-        if before.is_none() {
-            self.home(thread).release_head.set(Some(thread));
-        }
-        tcb.set_release_queued(true);
-        if self.this_core().current.get() == Some(thread) {
-            self.leave_cpu();
-        }
-    }
-
-    /// Takes a thread out of the release queue, if it is in it.
-    pub(crate) fn release_remove(&self, thread: TcbRef) {
-        let tcb = self.tcb(thread);
-        if !tcb.is_release_queued() {
-            return;
-        }
-        let (prev, next) = self.unlink(thread);
-        if prev.is_none() {
-            self.home(thread).release_head.set(next);
-            // The timer of another core comes too early then; its interrupt sets it right.
-            if self.is_local(thread) {
-                self.this_core().reprogram.set(true);
-            }
-        }
-        tcb.set_release_queued(false);
     }
 }

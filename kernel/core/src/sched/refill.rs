@@ -7,9 +7,9 @@ use crate::kernel::Kernel;
 use crate::object::{Refill, SchedContextRef, TcbRef};
 use crate::platform::Platform;
 
-/// Refills that a context really uses, however large it is: bounds the loops here at some 10,000 instructions. All of a context
-/// of 4 KiB (250) count. More would not change what a thread gets, only when exactly.
-const MAX_REFILLS: u64 = 256;
+/// Refills that a context really uses, however large it is: bounds the loops here at some 2,500 instructions. All of a context
+/// of 1 KiB (58) count. More would not change what a thread gets, only when exactly.
+const MAX_REFILLS: u64 = 64;
 
 impl<P: Platform> Kernel<P> {
     fn queue(&self, context: SchedContextRef) -> (u64, u64) {
@@ -23,7 +23,8 @@ impl<P: Platform> Kernel<P> {
 
     /// Index of refill number `n` from the head.
     fn index_of(&self, context: SchedContextRef, n: u64) -> u64 {
-        self.queue(context).0.wrapping_add(n).checked_rem(self.context(context).max_refills()).unwrap_or(0)
+        let (at, end) = (self.queue(context).0.wrapping_add(n), self.context(context).max_refills());
+        if at < end { at } else { at.wrapping_sub(end) }
     }
 
     /// Refill number `n` from the head.
@@ -57,19 +58,17 @@ impl<P: Platform> Kernel<P> {
         view.set_period(period);
         view.set_max_refills(max_refills.min(MAX_REFILLS));
         self.set_queue(context, 0, 1);
-        let head = self.refill(context, 0);
-        head.set_start(self.this_core().now.get());
-        head.set_amount(budget);
-        let second = self.refill(context, 1);
-        second.set_start(self.this_core().now.get());
-        second.set_amount(0);
+        for (index, amount) in [(0, budget), (1, 0)] {
+            let refill = self.refill(context, index);
+            refill.set_start(self.this_core().now.get());
+            refill.set_amount(amount);
+        }
     }
 
     /// New parameters for a context whose thread runs: only the head refill is kept.
     pub(crate) fn update_refills(&self, context: SchedContextRef, budget: u64, period: u64, max_refills: u64) {
         let head = self.head_refill(context);
-        let (start, amount) = (head.start(), head.amount());
-        let start = if start <= self.this_core().now.get() { self.this_core().now.get() } else { start };
+        let (start, amount) = (head.start().max(self.this_core().now.get()), head.amount());
         self.start_refills(context, budget, period, max_refills);
         let head = self.refill(context, 0);
         head.set_start(start);
@@ -165,12 +164,11 @@ impl<P: Platform> Kernel<P> {
         {
             return;
         }
-        self.head_refill(context).set_start(self.this_core().now.get());
+        let start = self.this_core().now.get();
+        self.head_refill(context).set_start(start);
         self.this_core().reprogram.set(true);
         while self.queue(context).1 > 1 {
-            let head = self.head_refill(context);
-            let (start, amount) = (head.start(), head.amount());
-            let next = self.refill_at(context, 1);
+            let (amount, next) = (self.head_refill(context).amount(), self.refill_at(context, 1));
             if next.start() > start.saturating_add(amount) {
                 break;
             }

@@ -1,10 +1,9 @@
 //! Cache-maintenance invocations on frames and address spaces (kernel-abi §6.7).
 
 use hybrid_abi::label;
-use hybrid_abi::limits::WORK_UNITS_PER_PREEMPTION;
 use hybrid_abi::vm::USER_TOP;
 
-use crate::cap::{FrameSize, Mapping, VmRights};
+use crate::cap::{Frame, Mapping, VmRights};
 use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
 use crate::object::{TableRef, TcbRef};
@@ -15,7 +14,7 @@ use crate::vspace::descriptor::Entry;
 /// Bytes between two preemption points: at 64 bytes a line and up to 18 instructions a line, 10,000 instructions.
 const PIECE: u64 = 32 << 10;
 /// Every piece ends at a look for interrupts.
-const PIECE_UNITS: u32 = WORK_UNITS_PER_PREEMPTION;
+const PIECE_UNITS: u32 = crate::preempt::LOOK_AFTER;
 
 fn operation_of(label: u64) -> Option<CacheOperation> {
     Some(match label {
@@ -28,22 +27,16 @@ fn operation_of(label: u64) -> Option<CacheOperation> {
 }
 
 impl<P: Platform> Kernel<P> {
-    pub(super) fn maintain_frame(
-        &self,
-        invocation: &Invocation<'_>,
-        base: u64,
-        size: FrameSize,
-        mapping: Option<Mapping>,
-    ) -> Outcome {
+    pub(super) fn maintain_frame(&self, invocation: &Invocation<'_>, frame: Frame, old: Option<Mapping>) -> Outcome {
         let operation = operation_of(invocation.label).ok_or(Error::IllegalOperation)?;
         invocation.require(2, 0)?;
-        let mapping = mapping.ok_or(Error::IllegalOperation)?;
+        let mapping = old.ok_or(Error::IllegalOperation)?;
         let root = self.space_of_asid(mapping.asid).ok_or(INVALID_ASID)?;
         let (start, end) = (invocation.word(0), invocation.word(1));
         ensure(start < end, Error::InvalidArgument(1))?;
-        ensure(end <= size.bytes(), Error::InvalidArgument(0))?;
-        let (_, rights) = self.mapped_frame(root, mapping.vaddr, base, size).ok_or(Error::InvalidCapability(0))?;
-        self.maintain(invocation.thread, operation, rights, (base.wrapping_add(start), end.wrapping_sub(start)))
+        ensure(end <= frame.size.bytes(), Error::InvalidArgument(0))?;
+        let (_, rights) = self.mapped_frame(root, mapping.vaddr, frame).ok_or(Error::InvalidCapability(0))?;
+        self.maintain(invocation.thread, operation, rights, (frame.base.wrapping_add(start), end.wrapping_sub(start)))
     }
 
     pub(crate) fn invoke_vspace(&self, invocation: &Invocation<'_>, root: TableRef, asid: u16) -> Outcome {

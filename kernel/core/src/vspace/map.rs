@@ -4,7 +4,7 @@ use hybrid_abi::label;
 use hybrid_abi::rights::Rights;
 use hybrid_abi::vm::USER_TOP;
 
-use crate::cap::{Cap, Frame, FrameSize, Mapping, VmRights, Words, mapping_word};
+use crate::cap::{Cap, Frame, Mapping, Words, mapping_word};
 use crate::cspace::LookupFailure;
 use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
@@ -63,39 +63,28 @@ impl<P: Platform> Kernel<P> {
     }
 
     pub(crate) fn invoke_frame(&self, invocation: &Invocation<'_>, words: Words) -> Outcome {
-        let Some(Frame { base, size, rights, .. }) = words.frame() else {
-            return Err(Error::InvalidCapability(0).into());
-        };
-        let mapping = words.mapping();
+        let (frame, mapping) = (words.frame().ok_or(Error::InvalidCapability(0))?, words.mapping());
         match invocation.label {
             label::PAGE_MAP => {
-                let mapping = self.map_frame(invocation, base, size, rights, mapping)?;
+                let mapping = self.map_frame(invocation, frame, mapping)?;
                 self.slot(invocation.slot).set_word1(mapping_word(Some(mapping)));
                 Ok(Answer::Empty)
             }
             label::PAGE_UNMAP => {
                 if let Some(mapping) = mapping {
-                    self.unmap_frame(base, size, mapping);
+                    self.unmap_frame(frame, mapping);
                     self.slot(invocation.slot).set_word1(mapping_word(None));
                 }
                 Ok(Answer::Empty)
             }
-            label::PAGE_CLEAN_DATA..=label::PAGE_UNIFY_INSTRUCTION => {
-                self.maintain_frame(invocation, base, size, mapping)
-            }
-            label::PAGE_GET_ADDRESS => Ok(Answer::Word(base)),
+            label::PAGE_CLEAN_DATA..=label::PAGE_UNIFY_INSTRUCTION => self.maintain_frame(invocation, frame, mapping),
+            label::PAGE_GET_ADDRESS => Ok(Answer::Word(frame.base)),
             _ => Err(Error::IllegalOperation.into()),
         }
     }
 
-    fn map_frame(
-        &self,
-        invocation: &Invocation<'_>,
-        base: u64,
-        size: FrameSize,
-        rights: VmRights,
-        old: Option<Mapping>,
-    ) -> Result<Mapping, Error> {
+    fn map_frame(&self, invocation: &Invocation<'_>, frame: Frame, old: Option<Mapping>) -> Result<Mapping, Error> {
+        let Frame { base, size, rights, .. } = frame;
         invocation.require(3, 1)?;
         let (root, asid) = self.live_space(invocation.cap_slot(1)?)?;
         let vaddr = invocation.word(0);
@@ -133,9 +122,9 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Removes the mapping that a frame capability recorded, if the page table still has it.
-    pub(crate) fn unmap_frame(&self, base: u64, size: FrameSize, mapping: Mapping) {
+    pub(crate) fn unmap_frame(&self, frame: Frame, mapping: Mapping) {
         if let Some(root) = self.space_of_asid(mapping.asid)
-            && let Some((stop, _)) = self.mapped_frame(root, mapping.vaddr, base, size)
+            && let Some((stop, _)) = self.mapped_frame(root, mapping.vaddr, frame)
         {
             self.platform.write_table_entry(stop.at, 0);
             self.platform.invalidate_page(mapping.asid, mapping.vaddr);

@@ -1,6 +1,6 @@
 //! Walking the page tables of one address space.
 
-use crate::cap::{FrameSize, VmRights};
+use crate::cap::{Frame, VmRights};
 use crate::kernel::Kernel;
 use crate::object::TableRef;
 use crate::platform::Platform;
@@ -48,19 +48,9 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The entry that maps exactly this frame at `vaddr`, if it is still there, and its rights.
-    pub(super) fn mapped_frame(
-        &self,
-        root: TableRef,
-        vaddr: u64,
-        base: u64,
-        size: FrameSize,
-    ) -> Option<(Stop, VmRights)> {
+    pub(super) fn mapped_frame(&self, root: TableRef, vaddr: u64, frame: Frame) -> Option<(Stop, VmRights)> {
         let stop = self.walk(root, vaddr);
-        match stop.entry {
-            Entry::Leaf { base: mapped, rights } if mapped == base && stop.bits_left() == size.bits() => {
-                Some((stop, rights))
-            }
-            _ => None,
-        }
+        let Entry::Leaf { base, rights } = stop.entry else { return None };
+        (base == frame.base && stop.bits_left() == frame.size.bits()).then_some((stop, rights))
     }
 }

@@ -12,6 +12,9 @@ use crate::model_tests::machine::Machine;
 use crate::object::{EndpointRef, NotificationRef, PoolRef, ReplyRef, SchedContextRef, SlotRef, TableRef, TcbRef};
 use crate::platform::Platform;
 
+#[cfg(test)]
+pub(crate) use objects::{release_heap, wait_queue};
+
 /// All slots that exist, by walking from the interrupt table and the root CNode along derivation lists.
 struct Reach<'k, const N: usize> {
     k: &'k Kernel<Machine<N>>,

@@ -7,6 +7,7 @@ use crate::kernel::Kernel;
 use crate::model_tests::invariants::Objects;
 use crate::model_tests::machine::Machine;
 use crate::object::{EndpointState, NotificationState, TcbRef, TcbSlot, ThreadState};
+use crate::queue::Queue;
 use crate::sched::Switch;
 
 pub(super) fn threads<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
@@ -145,20 +146,63 @@ fn chain<const N: usize>(
     threads
 }
 
-/// INV-QUEUE-1.
+/// INV-QUEUE-1 and 3. Gives the threads from head to tail.
+pub(crate) fn wait_queue<const N: usize>(k: &Kernel<Machine<N>>, queue: Queue) -> Vec<TcbRef> {
+    let threads = linked(k, queue);
+    assert!(threads.windows(2).all(|t| k.tcb(t[0]).priority() >= k.tcb(t[1]).priority()));
+    for run in threads.chunk_by(|a, b| k.tcb(*a).priority() == k.tcb(*b).priority()) {
+        let last = run.len() - 1;
+        for (n, thread) in run.iter().enumerate() {
+            let end = if last > 0 && (n == 0 || n == last) { Some(run[last - n]) } else { None };
+            assert_eq!(k.tcb(*thread).run_end(), end, "thread {n} of a run of {}", run.len());
+        }
+    }
+    threads
+}
+
+/// The threads of a queue, whose links agree both ways.
+fn linked<const N: usize>(k: &Kernel<Machine<N>>, queue: Queue) -> Vec<TcbRef> {
+    let threads = chain(k, queue.head, |thread| k.tcb(thread).queue_next());
+    assert_eq!(threads.last().copied(), queue.tail);
+    for (n, thread) in threads.iter().enumerate() {
+        assert_eq!(k.tcb(*thread).queue_prev(), n.checked_sub(1).map(|n| threads[n]));
+    }
+    threads
+}
+
+/// INV-RELEASE-1. Gives the threads in the order in which they are due.
+pub(crate) fn release_heap<const N: usize>(k: &Kernel<Machine<N>>, root: Option<TcbRef>) -> Vec<TcbRef> {
+    let rank = |heap: Option<TcbRef>| heap.map_or(0, |root| k.tcb(root).release_rank());
+    let key = |thread: TcbRef| (k.tcb(thread).release_time(), k.tcb(thread).release_order());
+    assert!(root.is_none_or(|root| k.tcb(root).release_parent().is_none()));
+    let mut threads = Vec::new();
+    let mut pending = Vec::from_iter(root);
+    while let Some(thread) = pending.pop() {
+        threads.push(thread);
+        assert!(threads.len() < 10_000, "heap without end");
+        let (left, right) = (k.tcb(thread).release_left(), k.tcb(thread).release_right());
+        assert!(rank(right) <= rank(left), "not leftist");
+        assert_eq!(k.tcb(thread).release_rank(), rank(right) + 1);
+        for child in left.into_iter().chain(right) {
+            assert_eq!(k.tcb(child).release_parent(), Some(thread));
+            assert!(key(thread) < key(child), "due after who is below it");
+            pending.push(child);
+        }
+    }
+    threads.sort_by_key(|thread| key(*thread));
+    threads
+}
+
+/// Who waits where; INV-QUEUE-2.
 pub(super) fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) {
     let mut waiting = BTreeSet::new();
     let mut check = |head: Option<TcbRef>, tail: Option<TcbRef>, on: u64, is_allowed: &dyn Fn(ThreadState) -> bool| {
-        let threads = chain(k, head, |thread| k.tcb(thread).queue_next());
-        assert_eq!(threads.last().copied(), tail);
-        for (n, thread) in threads.iter().enumerate() {
-            assert!(objects.threads.contains(thread), "dead thread in a queue");
-            assert!(is_allowed(k.tcb(*thread).state()));
-            assert_eq!(k.tcb(*thread).blocked_on(), on);
-            assert_eq!(k.tcb(*thread).queue_prev(), n.checked_sub(1).map(|n| threads[n]));
-            assert!(waiting.insert(*thread), "thread in two queues");
+        for thread in wait_queue(k, Queue { head, tail }) {
+            assert!(objects.threads.contains(&thread), "dead thread in a queue");
+            assert!(is_allowed(k.tcb(thread).state()));
+            assert_eq!(k.tcb(thread).blocked_on(), on);
+            assert!(waiting.insert(thread), "thread in two queues");
         }
-        assert!(threads.windows(2).all(|t| k.tcb(t[0]).priority() >= k.tcb(t[1]).priority()));
     };
     for endpoint in &objects.endpoints {
         let view = k.endpoint(*endpoint);
@@ -183,9 +227,17 @@ pub(super) fn queues<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects) 
             ThreadState::BlockedOnSend | ThreadState::BlockedOnReceive | ThreadState::BlockedOnNotification
         );
         assert_eq!(is_queued, waiting.contains(thread));
-        // INV-QUEUE-2.
-        let neighbours = (k.tcb(*thread).queue_prev(), k.tcb(*thread).queue_next());
-        assert!(is_queued || neighbours == (None, None), "neighbours of a thread in no queue");
+        let tcb = k.tcb(*thread);
+        let neighbours = (tcb.queue_prev(), tcb.queue_next());
+        assert!(is_queued || tcb.is_ready_queued() || neighbours == (None, None), "neighbours of a thread in no queue");
+        assert!(is_queued || tcb.run_end().is_none(), "a run of a thread that does not wait");
+        let heap = (tcb.release_left(), tcb.release_right(), tcb.release_parent());
+        assert!(
+            tcb.is_release_queued() || heap == (None, None, None),
+            "a heap of a thread that is not in the release queue"
+        );
+        let count = [is_queued, tcb.is_ready_queued(), tcb.is_release_queued()].iter().filter(|is_in| **is_in).count();
+        assert!(count <= 1, "a thread in several queues");
     }
 }
 
@@ -203,7 +255,7 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
     let mut ready = BTreeSet::new();
     let mut highest = None;
     for priority in 0..=255u8 {
-        for thread in chain(k, state.ready.queue(priority).head, |thread| k.tcb(thread).sched_next()) {
+        for thread in linked(k, state.ready.queue(priority)) {
             assert!(k.is_schedulable(thread), "unschedulable thread in a ready queue");
             assert!(k.tcb(thread).is_ready_queued());
             assert_eq!(k.tcb(thread).priority(), priority);
@@ -213,13 +265,13 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
         }
     }
     assert_eq!(state.ready.highest().map(|thread| k.tcb(thread).priority()), highest);
-    let release = chain(k, state.release_head.get(), |thread| k.tcb(thread).sched_next());
-    assert!(release.windows(2).all(|t| k.release_time(t[0]) <= k.release_time(t[1])));
+    let release = release_heap(k, state.release_head.get());
     for thread in &release {
         assert!(k.tcb(*thread).is_release_queued() && k.tcb(*thread).state().is_runnable());
         assert!(is_at_home(*thread), "in another core's release queue");
-        let context = k.tcb(*thread).sched_context();
-        assert!(context.is_some_and(|context| k.context(context).is_active()), "in the release queue without time");
+        let context = k.tcb(*thread).sched_context().filter(|context| k.context(*context).is_active());
+        let start = context.map(|context| k.head_refill(context).start());
+        assert_eq!(start, Some(k.tcb(*thread).release_time()), "in the release queue without a refill for that time");
     }
     let current = state.current.get();
     for thread in objects.threads.iter().filter(|thread| is_at_home(**thread)) {
@@ -235,7 +287,10 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
     if !is_told {
         assert_eq!((state.switch.get(), state.reprogram.get()), (Switch::Stay, false));
         assert!(!state.space_changed.get());
-        assert!(release.first().is_none_or(|first| k.release_time(*first) > state.now.get()), "released too late");
+        assert!(
+            release.first().is_none_or(|first| k.tcb(*first).release_time() > state.now.get()),
+            "released too late"
+        );
         if let Some(context) = state.current_context.get() {
             let left = k.head_refill(context).amount().checked_sub(state.consumed.get());
             assert!(left.is_some_and(|left| left >= k.min_budget.get()), "no budget left: {left:?}");
