@@ -1,4 +1,5 @@
 //! Measures, prints, and writes docs/performance.md; changes no code.
+mod access;
 pub(crate) mod kernel;
 mod latency;
 mod page;
@@ -10,6 +11,7 @@ use crate::folders;
 use crate::product::Product;
 use crate::progress::Step;
 use crate::setup;
+use access::AccessBench;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
@@ -40,6 +42,8 @@ pub(crate) struct Bench {
 enum What {
     /// Count the kernel's instructions, compare with the targets and with the committed figures
     Kernel(KernelBench),
+    /// Count the instructions of access decisions, in a whole image
+    Access(AccessBench),
     /// Find the longest stretches with interrupts masked, by cause
     Latency(LatencyBench),
 }
@@ -72,6 +76,9 @@ impl Bench {
         if let Some(What::Kernel(bench)) = self.what {
             return bench.run();
         }
+        if let Some(What::Access(bench)) = self.what {
+            return bench.run();
+        }
         if let Some(What::Latency(bench)) = self.what {
             return bench.run();
         }
@@ -82,6 +89,9 @@ impl Bench {
             if kernel::has_smp()? {
                 kernel::write_page(Build::SeveralCores, &kernel::measure(Build::SeveralCores)?, &before)?;
             }
+        }
+        if self.parts.is_empty() {
+            page::write_part("access", &access::measure()?.0)?;
         }
         let wants = |part: Part| self.parts.is_empty() || self.parts.contains(&part);
         let mut text = String::new();

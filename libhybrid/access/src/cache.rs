@@ -1,4 +1,4 @@
-//! Answers that may be taken again, in a bounded table; only for a question that is the same in everything, and for one epoch.
+//! Answers that may be taken again, in a bounded table: for the same question in the same epoch.
 
 use alloc::string::String;
 use alloc::vec::Vec;

@@ -3,7 +3,7 @@ use crate::folders;
 use anyhow::{Context, Result, bail};
 
 /// The parts in their order, each with its heading and how its figures came about.
-const PARTS: [(&str, &str, &str); 4] = [
+const PARTS: [(&str, &str, &str); 5] = [
     (
         "one core",
         "The kernel, built for one core",
@@ -21,6 +21,13 @@ const PARTS: [(&str, &str, &str); 4] = [
         "latency",
         "The longest stretches with interrupts masked",
         "Written by `cargo xtask bench latency`, a kernel with the feature `latency` under the test suite and the storm (`tests/storm-root`, which makes 256 of everything that an operation can meet, and 300 million instructions of random system calls). A stretch begins at an entry, or at a preemption point that found no interrupt pending, and ends at the next such point or at the exit; so it is what an interrupt waits at most. Counted like the figures above, plus 75 instructions that vectors.s executes before and after. If the point stops the operation, the stretch goes on to the exit, and the column *after one that stopped it* has that part: what an interrupt waits that came at the beginning. A preemption point looks after 40 units of work; the weights in the kernel's code are for 150 instructions a unit at most.",
+    ),
+    (
+        "access",
+        "Access decisions",
+        "Written by `cargo xtask bench access`. The gateway with a component that asks as a protocol server does (`tests/components/asker`), under `-icount shift=0,sleep=off`: one instruction is one nanosecond of the virtual counter (16 ns a \
+         tick). All instructions count: the component's, the kernel's, securityd's. A figure is a batch of 128 decisions, divided; the middle one of 65 batches. *Most* has batches into which interrupts and other components' work fell. The \
+         goal is for a decision that is remembered, a call to securityd included if it takes one.",
     ),
     ("product", "The gateway product", "Written by `cargo xtask bench`."),
 ];

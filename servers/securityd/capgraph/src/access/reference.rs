@@ -1,4 +1,4 @@
-//! The meaning of a policy's text, as plainly as it can be said; slow, on the host, for holding the compiled form against it.
+//! What a policy's text means, as plainly as it can be said; slow, for holding the compiled form against it.
 
 use super::policy::Reason;
 use super::text::{AccessText, DecisionText, RuleText};
