@@ -1,6 +1,6 @@
 //! Tests: what is remembered is what securityd would say now, whatever was asked and replaced in between.
 
-use crate::cache::PLACES;
+use crate::cache::{Cache, PLACES};
 use crate::{Access, Peer, Protocol, Question, Reason, Transport, Verb, Verdict};
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -122,7 +122,7 @@ fn answer_is_taken_again_only_when_it_may_be_and_not_without_a_page() {
         let epoch = Rc::new(Cell::new(1));
         let server = AccessLoopback::new(AccessServer { server: Policy { epoch, asked: 0, told_hits: 0 } });
         let mut access = Access::new(server.connect(7), || page);
-        let paths: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
+        let paths: Vec<String> = (0..12).map(|number| format!("/{number}")).collect();
         for path in &paths {
             let (verdict, may_keep) = right(&text(&question(path)), 1);
             let before = server.server().server.asked;
@@ -131,6 +131,8 @@ fn answer_is_taken_again_only_when_it_may_be_and_not_without_a_page() {
             let calls = if may_keep && page == 1 { 1 } else { 2 };
             assert_eq!(server.server().server.asked - before, calls, "{path}");
         }
+        let keepable = paths.iter().filter(|path| right(&text(&question(path)), 1).1).count();
+        assert_eq!(access.cache.len(), keepable, "what may not be remembered takes nobody's place");
     }
 }
 
@@ -140,4 +142,24 @@ fn question_beyond_the_bounds_is_an_error_and_not_remembered() {
     let mut access = Access::new(server.connect(7), || 1);
     assert!(access.ask(&question(&format!("/{}", "x".repeat(256)))).is_err());
     assert_eq!((server.server().server.asked, access.cache.len()), (0, 0));
+}
+
+#[test]
+fn same_hash_is_not_the_same_question() {
+    let own = Question { identity: Some("alice"), ..question("/a") };
+    let mut cache = Cache::new();
+    cache.keep(&own, 7, 1, Verdict::Allow);
+    assert_eq!(cache.find(&own, 7, 1), Some(Verdict::Allow));
+    for other in [
+        Question { protocol: Protocol::Coap, ..own.clone() },
+        Question { transport: Transport::Tls, ..own.clone() },
+        Question { verb: Verb::Put, ..own.clone() },
+        Question { peer: Peer::V4([2; 4]), ..own.clone() },
+        Question { identity: Some("bob"), ..own.clone() },
+        Question { identity: None, ..own.clone() },
+        Question { endpoint: "/b", ..own.clone() },
+    ] {
+        assert_eq!(cache.find(&other, 7, 1), None, "{other:?}");
+    }
+    assert_eq!((cache.find(&own, 8, 1), cache.find(&own, 7, 2)), (None, None));
 }

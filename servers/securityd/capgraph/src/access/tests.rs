@@ -84,6 +84,23 @@ fn first_rule_that_matches_decides_and_a_denial_says_why() {
 }
 
 #[test]
+fn example_of_the_page_is_a_policy() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/access.md")).unwrap();
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let policy = policy(example);
+    assert_eq!((policy.rules.len(), policy.keeps.len()), (4, 1));
+    // Every verb of every protocol stands in the page's table.
+    for protocol in Protocol::ALL {
+        let row = page.lines().find(|line| line.starts_with(&format!("| {} |", protocol.text()))).unwrap();
+        for verb in Verb::ALL.iter().filter(|verb| **verb != Verb::Connect) {
+            let has_verb = protocol.verbs() & verb.bit() != 0;
+            let words = row.split(|letter: char| !letter.is_ascii_uppercase());
+            assert_eq!(words.into_iter().any(|word| word == verb.text()), has_verb, "{row} {}", verb.text());
+        }
+    }
+}
+
+#[test]
 fn pattern_is_matched_by_whole_segments() {
     let below = |base: &str| Endpoint::Below(base.into());
     for (pattern, endpoint, is_match) in [
@@ -141,6 +158,50 @@ fn bytes_cut_off_or_continued_are_no_policy() {
     assert_eq!(Policy::try_new(&[&bytes[..], &[0]].concat()), Err(Fault::Trailing));
     assert_eq!(Policy::try_new(&[0; 5000]), Err(Fault::TooLong));
     assert_eq!(Policy::try_new(b"HYACCES2"), Err(Fault::Magic));
+}
+
+#[test]
+fn bytes_beyond_the_bounds_are_no_policy() {
+    let one = policy("rule = [{ who = [\"peer:10.0.2.2\"], endpoint = \"/a\", decision = \"deny\" }]");
+    let with = |change: fn(&mut Policy)| {
+        let mut changed = one.clone();
+        change(&mut changed);
+        Policy::try_new(&changed.to_bytes())
+    };
+    let many = |policy: &mut Policy, count: usize| {
+        let rule = policy.rules[0].clone();
+        policy.rules = vec![rule; count];
+    };
+    assert!(with(|_| ()).is_ok());
+    let mut rules = one.clone();
+    many(&mut rules, 64);
+    assert!(Policy::try_new(&rules.to_bytes()).is_ok());
+    many(&mut rules, 65);
+    assert_eq!(Policy::try_new(&rules.to_bytes()), Err(Fault::Rule(u8::MAX)));
+    // 128 principals of all rules together, not of each.
+    let mut who = one.clone();
+    who.rules[0].who = vec![who.rules[0].who[0].clone(); 64];
+    many(&mut who, 2);
+    assert!(Policy::try_new(&who.to_bytes()).is_ok());
+    who.rules.push(one.rules[0].clone());
+    assert_eq!(Policy::try_new(&who.to_bytes()), Err(Fault::Rule(2)));
+    // Only what is allowed has a transport; sets have no unknown members; rates let something through.
+    assert_eq!(with(|policy| policy.rules[0].transport = Transport::Tls), Err(Fault::Rule(0)));
+    assert_eq!(with(|policy| policy.rules[0].protocols = 1), Err(Fault::Rule(0)));
+    assert_eq!(with(|policy| policy.rules[0].verbs = 1 << 14), Err(Fault::Rule(0)));
+    assert_eq!(with(|policy| policy.rules[0].endpoint = Endpoint::Below("/a/".into())), Err(Fault::Rule(0)));
+    assert_eq!(with(|policy| policy.rules[0].endpoint = Endpoint::Exact("a".into())), Err(Fault::Rule(0)));
+    let nothing = Rate { count: 0, seconds: 1, burst: 1 };
+    let allows = super::Limits { open: None, rate: Some(nothing) };
+    let mut idle = one.clone();
+    idle.rules[0].allows = Some(allows);
+    assert_eq!(Policy::try_new(&idle.to_bytes()), Err(Fault::Rule(0)));
+    let mut kept = policy(HOME);
+    kept.keeps = vec![kept.keeps[0].clone(); 9];
+    assert_eq!(Policy::try_new(&kept.to_bytes()), Err(Fault::Keep(u8::MAX)));
+    kept.keeps.truncate(1);
+    kept.keeps[0].verb = Verb::Play;
+    assert_eq!(Policy::try_new(&kept.to_bytes()), Err(Fault::Keep(0)));
 }
 
 const PATHS: [&str; 7] = ["/", "/a", "/a/", "/a/b", "/a/b/c", "/ab", "/b"];
@@ -342,6 +403,21 @@ fn trial_is_confirmed_after_what_must_stay_allowed_has_passed() {
     assert_eq!(force.expire(u64::MAX), None);
     assert_eq!(answer(&mut force, admin, 200), (None, 2), "what was confirmed may be remembered");
     assert_eq!(force.policy(), &next);
+}
+
+#[test]
+fn connection_alone_proves_nothing_and_without_keeps_time_decides() {
+    let keeps = r#"keep = [{ protocol = "Http", verb = "CONNECT", peer = "10.0.2.2" }, { protocol = "Http", verb = "GET", peer = "10.0.2.2", endpoint = "/" }]"#;
+    let all = "rule = [{ decision = \"allow\" }]";
+    let mut force = InForce::new(policy(&format!("{keeps}\n{all}")));
+    force.try_until(policy(all), 100).unwrap();
+    assert_eq!(answer(&mut force, Question { verb: Verb::Connect, endpoint: "", ..ASKED }, 5).0, None);
+    assert_eq!(force.confirm(), Err(Refused::NotProven));
+    assert_eq!(answer(&mut force, Question { endpoint: "/", ..ASKED }, 5).0, None);
+    assert_eq!(force.confirm(), Ok(()));
+    let mut force = InForce::new(policy(all));
+    force.try_until(Policy::default(), 100).unwrap();
+    assert_eq!(force.confirm(), Ok(()));
 }
 
 #[test]
