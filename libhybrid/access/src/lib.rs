@@ -84,7 +84,7 @@ impl<C: Caller, E: Fn() -> u64> Access<C, E> {
             Decision::Limit => Verdict::Limit(answer.limit),
             Decision::Deny => return Ok(Verdict::Deny(answer.reason)),
         };
-        if answer.epoch != 0 {
+        if epoch != 0 && answer.epoch != 0 {
             self.cache.keep(question, hash, answer.epoch, verdict);
         }
         Ok(verdict)
