@@ -185,6 +185,7 @@ fn process(instance: &Instance<'_>) -> String {
         State::Faulted => "faulted",
         State::Killed => "killed",
         State::Failed => "failed",
+        State::Empty => "empty",
     };
     let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
     let (memory, heap, caps) = (instance.memory_bytes / 1024, instance.heap_bytes / 1024, instance.capabilities);

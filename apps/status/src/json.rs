@@ -107,6 +107,7 @@ pub(crate) fn state(state: State) -> &'static str {
         State::Faulted => "faulted",
         State::Killed => "killed",
         State::Failed => "failed",
+        State::Empty => "empty",
     }
 }
 

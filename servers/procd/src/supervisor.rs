@@ -52,6 +52,8 @@ pub(crate) struct Entry {
     needs: Vec<u16>,
     /// The life whose end was seen to.
     ended: Option<u16>,
+    /// It is a place in which nothing is installed.
+    is_vacant: bool,
 }
 
 /// The supervisor.
@@ -75,6 +77,7 @@ impl<P: Power> Supervisor<P> {
             is_foreign: life.index == 0 || life.name == own,
             needs: life.needs.clone(),
             ended: None,
+            is_vacant: false,
         };
         let entries = lives.iter().map(entry).collect();
         let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0 };
@@ -83,12 +86,16 @@ impl<P: Power> Supervisor<P> {
             supervisor.keep(exit);
             supervisor.next_exit = next;
         }
+        for (index, _) in lives.iter().enumerate().filter(|(_, life)| life.state == State::Empty) {
+            supervisor.vacate(index);
+        }
         supervisor.look_at_all();
         supervisor
     }
 
     /// Sees to all ends since the last time, to what is due, and to the alarm. Call it whenever a bell rang.
     pub fn turn(&mut self) {
+        self.look_at_places();
         self.see_ends();
         let now = self.power.now_ns();
         for index in 0..self.entries.len() {
@@ -115,9 +122,30 @@ impl<P: Power> Supervisor<P> {
     fn look_at_all(&mut self) {
         for index in 0..self.entries.len() {
             let Some(life) = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok()) else { continue };
-            let is_down = !matches!(life.state, State::Running | State::Starting);
+            let is_down = !matches!(life.state, State::Running | State::Starting | State::Empty);
             if is_down && self.entries[index].record.phase() == Phase::Running {
                 self.end(index, life.generation, life.state);
+            }
+        }
+    }
+
+    /// Nothing is installed there (any more): nothing to watch, nothing to start.
+    fn vacate(&mut self, index: usize) {
+        if let Some(entry) = self.entries.get_mut(index) {
+            entry.is_vacant = true;
+            entry.record.stopped();
+        }
+    }
+
+    /// What was installed in a place runs already: it is watched from now on, and its ends count anew.
+    fn look_at_places(&mut self) {
+        let now = self.power.now_ns();
+        for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_vacant) {
+            let life = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok());
+            if life.is_some_and(|life| life.state != State::Empty) {
+                entry.is_vacant = false;
+                entry.record.forgive();
+                entry.record.started(now);
             }
         }
     }
@@ -136,6 +164,13 @@ impl<P: Power> Supervisor<P> {
             State::Failed => Cause::CannotStart,
             _ => Cause::Killed,
         };
+        // Something else may be in its place already, or nothing.
+        let life = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok());
+        match life.map(|life| (life.state, life.generation)) {
+            Some((State::Empty, _)) => return self.vacate(index),
+            Some((State::Running, other)) if other != generation => return,
+            _ => {}
+        }
         let is_new = self.entries.get(index).is_some_and(|entry| !entry.is_foreign && entry.ended != Some(generation));
         if is_new {
             self.entries[index].ended = Some(generation);

@@ -270,3 +270,32 @@ fn commands_stop_start_and_restart_by_name_and_dependencies() {
     assert_eq!((end.name.as_ref(), end.exit.generation), ("httpd", 2));
     assert_eq!(client.end(4).map(|_| ()), Err(CallError::Domain(Error::NoSuchInstance)));
 }
+
+#[test]
+fn place_is_watched_while_something_is_installed_there_and_left_alone_while_it_is_empty() {
+    let mut fake = Fake::new();
+    fake.states[3] = State::Empty;
+    let mut supervisor = Supervisor::new(fake, "procd");
+    supervisor.turn();
+    let phase = |supervisor: &Supervisor<Fake>| supervisor.entries[3].record.phase();
+    assert_eq!((phase(&supervisor), supervisor.power.done.len()), (Phase::Stopped, 0), "nothing to start");
+    // Three moved in and out between two looks; the fourth is there.
+    for _ in 0..3 {
+        supervisor.power.end(3, State::Killed);
+        supervisor.power.generations[3] += 1;
+    }
+    supervisor.power.states[3] = State::Running;
+    supervisor.turn();
+    assert_eq!((phase(&supervisor), supervisor.power.done.len()), (Phase::Running, 0));
+    assert_eq!(supervisor.entries[3].record.counts(), (0, 0), "their ends were not its own");
+    supervisor.power.end(3, State::Faulted);
+    supervisor.turn();
+    assert_eq!(
+        (phase(&supervisor), supervisor.power.done.as_slice()),
+        (Phase::Running, &["start httpd".to_string()][..])
+    );
+    supervisor.power.end(3, State::Killed);
+    supervisor.power.states[3] = State::Empty;
+    supervisor.turn();
+    assert_eq!((phase(&supervisor), supervisor.power.done.len()), (Phase::Stopped, 1), "taken out, not started");
+}

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod kernel;
 pub mod lifecycle;
 pub mod memory;
+pub mod places;
 pub mod policy;
 pub mod server;
 pub mod sessions;

@@ -20,6 +20,7 @@ const fn told(state: State) -> idl::State {
         State::Faulted => idl::State::Faulted,
         State::Killed => idl::State::Killed,
         State::Failed => idl::State::Failed,
+        State::Empty => idl::State::Empty,
     }
 }
 
@@ -80,7 +81,7 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
         let place = self.subject(client, index)?;
         self.world.start_again(place).map_err(|error| match error {
             NotStarted::Runs => idl::Error::Runs,
-            NotStarted::Failed => idl::Error::CannotStart,
+            NotStarted::Failed | NotStarted::Empty => idl::Error::CannotStart,
         })
     }
 

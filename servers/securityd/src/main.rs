@@ -12,7 +12,7 @@ struct PageAligned<T: ?Sized>(T);
 /// What the build embedded; empty without a bundle.
 static BUNDLE: &PageAligned<[u8]> = &PageAligned(*include_bytes!(concat!(env!("OUT_DIR"), "/bundle.bin")));
 
-hybrid_rt::root_task!(run, stack = 64 << 10, heap = 2 << 20);
+hybrid_rt::root_task!(run, stack = 64 << 10, heap = 3 << 20);
 
 fn run(boot: Boot) -> ! {
     securityd::target::run(boot, &BUNDLE.0)

@@ -31,7 +31,7 @@ pub struct Decisions {
     allowed: u64,
     denied: u64,
     /// By [`Kind`].
-    denials: [Denials; 3],
+    denials: [Denials; 4],
 }
 
 /// Of what there can be too much to record one by one.
@@ -43,19 +43,21 @@ pub(crate) enum Kind {
     Request,
     /// Sessions that clients opened and closed.
     Session,
+    /// What installers may not install.
+    Install,
 }
 
 impl Decisions {
     /// By the image's policy, which a coherent graph has; else everything is denied.
     pub(crate) fn of(graph: &Graph) -> Self {
         let policy = Policy::try_new(&graph.access).unwrap_or_default();
-        let denials = [const { Denials::new() }; 3];
+        let denials = [const { Denials::new() }; 4];
         Self { force: InForce::new(policy), pending: Vec::new(), allowed: 0, denied: 0, denials }
     }
 
     /// Denials that have no record yet.
     pub(crate) const fn waiting(&self) -> u32 {
-        let [connections, requests, _] = &self.denials;
+        let [connections, requests, ..] = &self.denials;
         connections.waiting().saturating_add(requests.waiting())
     }
 
@@ -91,7 +93,7 @@ impl<K: Kernel> Server<K> {
     pub(crate) fn see_to_policy(&mut self) {
         let now = self.world.kernel.now_ns();
         self.end_late_trial(now);
-        for kind in [Kind::Connection, Kind::Request, Kind::Session] {
+        for kind in [Kind::Connection, Kind::Request, Kind::Session, Kind::Install] {
             self.tell_untold(kind, now);
         }
     }
@@ -117,11 +119,12 @@ impl<K: Kernel> Server<K> {
     }
 
     pub(crate) const fn denials(&mut self, kind: Kind) -> &mut Denials {
-        let [connections, requests, sessions] = &mut self.access.denials;
+        let [connections, requests, sessions, installs] = &mut self.access.denials;
         match kind {
             Kind::Connection => connections,
             Kind::Request => requests,
             Kind::Session => sessions,
+            Kind::Install => installs,
         }
     }
 
@@ -132,6 +135,7 @@ impl<K: Kernel> Server<K> {
                 Kind::Connection => format!("denied {untold} more connections"),
                 Kind::Request => format!("denied {untold} more requests"),
                 Kind::Session => format!("{untold} more sessions were opened or closed"),
+                Kind::Install => format!("refused {untold} more installations"),
             };
             let line = format!("{what}, which are not kept one by one");
             self.world.journal.write(Level::Warn, now, line.clone());

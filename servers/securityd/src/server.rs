@@ -86,6 +86,7 @@ impl<K: Kernel> Server<K> {
             Some(idl::audit::INTERFACE) => idl::dispatch_audit(self, incoming, outgoing),
             Some(idl::control::INTERFACE) => idl::dispatch_control(self, incoming, outgoing),
             Some(idl::sessions::INTERFACE) => idl::dispatch_sessions(self, incoming, outgoing),
+            Some(idl::install::INTERFACE) => idl::dispatch_install(self, incoming, outgoing),
             Some(idl::power::INTERFACE) => idl::dispatch_power(self, incoming, outgoing),
             Some(process::lifecycle::INTERFACE) => process::dispatch_lifecycle(self, incoming, outgoing),
             // Untouched, the answer says that there is no such operation.
@@ -137,6 +138,7 @@ impl<K: Kernel> idl::Inspect for Server<K> {
                 State::Faulted => idl::State::Faulted,
                 State::Killed => idl::State::Killed,
                 State::Failed => idl::State::Failed,
+                State::Empty => idl::State::Empty,
             },
             generation: live.generation,
             priority: instance.priority,

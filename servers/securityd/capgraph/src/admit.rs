@@ -64,7 +64,7 @@ pub struct RoutedDevice {
 /// component.toml and the integrator's lines about one instance, in the compact form that a device reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Above every id in use: so no badge, port or bit of others moves.
+    /// Nobody's yet.
     pub id: u16,
     /// The instance's name.
     pub name: String,
@@ -126,7 +126,8 @@ pub fn admit(live: &Graph, manifest: &Manifest, book: &Rulebook) -> Result<Graph
         return Err(problems);
     }
     let mut graph = live.clone();
-    graph.instances.push(instance(manifest, book));
+    let at = graph.instances.partition_point(|other| other.id < manifest.id);
+    graph.instances.insert(at, instance(manifest, book));
     let mut found = Found { book, place: &place, problems: &mut problems };
     for (index, used) in manifest.uses.iter().enumerate() {
         let (client, is_on_demand) = (manifest.id, used.is_on_demand);
@@ -154,7 +155,8 @@ fn keeps(live: &Graph, graph: &Graph) -> bool {
     let same = |old: &Instance, new: &Instance| {
         (old.id, old.cnode_bits, old.own_cnode, old.endpoint) == (new.id, new.cnode_bits, new.own_cnode, new.endpoint)
     };
-    sessions && live.instances.iter().zip(&graph.instances).all(|(old, new)| same(old, new))
+    let stays = |old: &Instance| graph.instance(old.id).is_some_and(|new| same(old, new));
+    sessions && live.instances.iter().all(stays)
 }
 
 fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
@@ -210,6 +212,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         keys: Vec::new(),
         parameters: manifest.parameters.clone(),
         restart: Restart::DEFAULT,
+        place: None,
     }
 }
 
@@ -226,8 +229,7 @@ fn check_shape(found: &mut Found<'_>, live: &Graph, manifest: &Manifest) {
             );
         }
     };
-    let highest = live.instances.last().map_or(layout::SECURITYD, |last| last.id);
-    tell(manifest.id <= highest, "duplicate-id", "its id is not above every id in use");
+    tell(live.instance(manifest.id).is_some(), "duplicate-id", "its id is in use");
     tell(manifest.id > layout::INSTANCE_ID_MAX, "bad-value", "its id is too large");
     tell(live.named(&manifest.name).is_some(), "duplicate-name", "its name is taken");
     let is_ordinary = manifest.class != "security" && layout::priority(&manifest.class) != 0;

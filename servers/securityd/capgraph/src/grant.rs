@@ -19,8 +19,6 @@ pub enum What {
         rights: Rights,
         /// Of the capability.
         badge: u64,
-        /// Held from when the holder asks for it, until it lets go or it is revoked.
-        is_on_demand: bool,
     },
     /// A notification of the target.
     Bell {
@@ -30,8 +28,6 @@ pub enum What {
         rights: Rights,
         /// Bit that it sets.
         bit: u8,
-        /// As of the call of its session.
-        is_on_demand: bool,
     },
     /// Memory shared with the target.
     Region {
@@ -142,18 +138,17 @@ pub struct Grant {
     pub kind: String,
     /// Why; may be empty for what every component has.
     pub reason: String,
+    /// When it is live.
+    pub held: Held,
 }
 
 impl fmt::Display for What {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call { slot, rights, badge, is_on_demand } => {
-                let badge = layout::declared_badge(*badge);
-                write!(out, "slot={slot} rights={rights} badge={badge:#x}{}", on_demand(*is_on_demand))
+            Self::Call { slot, rights, badge } => {
+                write!(out, "slot={slot} rights={rights} badge={:#x}", layout::declared_badge(*badge))
             }
-            Self::Bell { slot, rights, bit, is_on_demand } => {
-                write!(out, "slot={slot} rights={rights} bit={bit}{}", on_demand(*is_on_demand))
-            }
+            Self::Bell { slot, rights, bit } => write!(out, "slot={slot} rights={rights} bit={bit}"),
             Self::Region { bytes, address, rights } => write!(out, "at={address:#x} rights={rights} bytes={bytes}"),
             Self::Endpoint { slot, rights } | Self::Reply { slot, rights } | Self::Notification { slot, rights } => {
                 write!(out, "slot={slot} rights={rights}")
@@ -202,9 +197,26 @@ impl What {
     }
 }
 
-/// The fact of a line that may be live or not.
-const fn on_demand(is_on_demand: bool) -> &'static str {
-    if is_on_demand { " held=on-demand" } else { "" }
+/// When a grant is live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Held {
+    /// As long as its holder, and its target, run.
+    #[default]
+    Always,
+    /// From when its client asks for the session, until it lets go or it is revoked.
+    OnDemand,
+    /// While a component is installed in the place.
+    IfInstalled,
+}
+
+impl Held {
+    const fn fact(self) -> &'static str {
+        match self {
+            Self::Always => "",
+            Self::OnDemand => " held=on-demand",
+            Self::IfInstalled => " held=if-installed",
+        }
+    }
 }
 
 impl fmt::Display for Grant {
@@ -212,7 +224,7 @@ impl fmt::Display for Grant {
         let facts = self.what.to_string();
         let head =
             format!("{:<10} {:<12} {:<18} {:<24} {facts}", self.holder, self.what.verb(), self.target, self.kind);
-        write!(out, "{}", head.trim_end())?;
+        write!(out, "{}{}", head.trim_end(), self.held.fact())?;
         if self.reason.is_empty() { Ok(()) } else { write!(out, "  # {}", self.reason) }
     }
 }
@@ -278,6 +290,7 @@ impl Graph {
             target: self.server_name(session),
             kind: used.map(|used| used.interface.clone()).unwrap_or_default(),
             reason: used.map(|used| used.reason.clone()).unwrap_or_default(),
+            held: self.held(session),
         }
     }
 
@@ -288,10 +301,12 @@ impl Graph {
         let provided = server.and_then(|server| server.provides.get(usize::from(session.provided)));
         Grant {
             holder: server.map(|server| server.name.clone()).unwrap_or_default(),
-            what,
             target: self.client_name(session),
             kind: provided.map(|provided| provided.interface.clone()).unwrap_or_default(),
             reason: "its client's side".into(),
+            // Memory is shared from the start: it is not taken out of one that runs.
+            held: if matches!(what, What::Region { .. }) { Held::Always } else { self.held(session) },
+            what,
         }
     }
 
@@ -300,16 +315,22 @@ impl Graph {
     pub fn call_grant(&self, session: &Session, generation: u16) -> Grant {
         let badge = layout::badge(session.client, session.provided, generation);
         let slot = layout::call_slot(usize::from(session.client_use));
-        let is_on_demand = session.is_on_demand;
-        self.client_grant(session, What::Call { slot, rights: Rights::CALL, badge, is_on_demand })
+        self.client_grant(session, What::Call { slot, rights: Rights::CALL, badge })
+    }
+
+    /// When what a session gives is live.
+    fn held(&self, session: &Session) -> Held {
+        if session.is_on_demand {
+            return Held::OnDemand;
+        }
+        self.instance(session.client).map_or(Held::Always, Instance::held)
     }
 
     /// The line about the bell with which the server of `session` rings its client, if it does.
     #[must_use]
     pub fn client_bell_grant(&self, session: &Session) -> Option<Grant> {
         let (bit, port) = (session.client_port?, session.server_port?);
-        let (slot, is_on_demand) = (layout::session_slot(port), session.is_on_demand);
-        let what = What::Bell { slot, rights: Rights::WRITE, bit, is_on_demand };
+        let what = What::Bell { slot: layout::session_slot(port), rights: Rights::WRITE, bit };
         session.rings_client.then(|| self.server_grant(session, what))
     }
 
@@ -320,7 +341,7 @@ impl Graph {
         }
         if let (true, Some(bit)) = (session.rings_server, session.server_port) {
             let slot = layout::bell_slot(index);
-            let what = What::Bell { slot, rights: Rights::WRITE, bit, is_on_demand: false };
+            let what = What::Bell { slot, rights: Rights::WRITE, bit };
             grants.push(self.client_grant(session, what));
         }
         if let (Some(bytes), Some(port)) = (session.region, session.client_port) {
@@ -352,6 +373,7 @@ pub fn own_grant(instance: &Instance, what: What) -> Grant {
         target: instance.name.clone(),
         kind: String::new(),
         reason: String::new(),
+        held: instance.held(),
         what,
     }
 }
@@ -396,7 +418,7 @@ fn device_grants(instance: &Instance) -> Vec<Grant> {
     for (index, device) in instance.devices.iter().enumerate() {
         let mut push = |what| {
             let (target, kind) = (device.device.clone(), device.compatible.clone());
-            grants.push(Grant { holder: instance.name.clone(), what, target, kind, reason: device.reason.clone() });
+            grants.push(Grant { target, kind, reason: device.reason.clone(), ..own_grant(instance, what) });
         };
         if let Some(page) = device.page {
             push(What::Device { page, address: layout::device_address(index), rights: Rights::READ_WRITE });
@@ -411,7 +433,7 @@ fn device_grants(instance: &Instance) -> Vec<Grant> {
     }
     for key in &instance.keys {
         let (target, kind, reason) = (key.key.clone(), key.class.clone(), key.reason.clone());
-        grants.push(Grant { holder: instance.name.clone(), what: What::Key, target, kind, reason });
+        grants.push(Grant { target, kind, reason, ..own_grant(instance, What::Key) });
     }
     for (index, dma) in instance.dma.iter().enumerate() {
         let what = What::Dma { bytes: dma.bytes, address: layout::dma_address(index) };

@@ -7,6 +7,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::access;
+use crate::grant::Held;
 use crate::layout;
 
 /// Rights of a capability, with the kernel's bits.
@@ -116,6 +117,15 @@ pub struct Instance {
     pub parameters: Vec<(String, String)>,
     /// What happens when it ends.
     pub restart: Restart,
+    /// It is a place: another puts the component there while the system runs.
+    pub place: Option<Place>,
+}
+
+/// Room for a component that is installed at run time: what it may have at most is the instance's, as the build's rules allowed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Instance id of who fills it.
+    pub installer: u16,
 }
 
 /// When an instance is started again.
@@ -269,6 +279,12 @@ pub struct Key {
 }
 
 impl Instance {
+    /// When what it holds for itself is live.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        if self.place.is_some() { Held::IfInstalled } else { Held::Always }
+    }
+
     /// The name of its program: the last part of its folder.
     #[must_use]
     pub fn program(&self) -> &str {
@@ -290,6 +306,31 @@ impl Graph {
     #[must_use]
     pub fn named(&self, name: &str) -> Option<&Instance> {
         self.instances.iter().find(|instance| instance.name == name)
+    }
+
+    /// The graph as it would be without an instance that provides nothing.
+    #[must_use]
+    pub fn without(&self, id: u16) -> Self {
+        let mut graph = self.clone();
+        graph.instances.retain(|instance| instance.id != id);
+        graph.start_order.retain(|other| *other != id);
+        graph.sessions.clear();
+        let mut numbers = Vec::new();
+        for session in &self.sessions {
+            let stays = session.client != id && session.server != id;
+            numbers.push(u16::try_from(graph.sessions.len()).ok().filter(|_| stays));
+            graph.sessions.extend(stays.then(|| session.clone()));
+        }
+        let renumbered = |number: u16| numbers.get(usize::from(number)).copied().flatten();
+        for instance in &mut graph.instances {
+            for used in &mut instance.uses {
+                used.session = renumbered(used.session).unwrap_or(u16::MAX);
+            }
+            for provided in &mut instance.provides {
+                provided.sessions = provided.sessions.iter().filter_map(|number| renumbered(*number)).collect();
+            }
+        }
+        graph
     }
 
     /// The session of a use.
@@ -431,6 +472,7 @@ pub(crate) mod tests {
             keys: vec![],
             parameters: vec![],
             restart: Restart::DEFAULT,
+            place: None,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

@@ -39,6 +39,9 @@ pub const SECURITYD: u16 = 1;
 /// Slots that securityd has for what it makes for one instance: pages, page tables and the rest.
 pub const MADE_MAX: u64 = 4096;
 
+/// Bytes of all programs that securityd keeps for places.
+pub const PROGRAMS_MAX: u64 = 1 << 20;
+
 /// Bits of a CNode with no room for received capabilities.
 pub const CNODE_BITS_SMALL: u8 = 7;
 /// Bits of a CNode with the free slots.

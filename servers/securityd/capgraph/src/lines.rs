@@ -76,10 +76,10 @@ impl Line {
         Ok(Self { holder, verb, target, kind, facts, reason: reason.trim().to_owned() })
     }
 
-    /// Whether it is live only while its holder has asked for it.
+    /// Whether it may be live or not: a session on demand, or what a place has while a component is installed there.
     #[must_use]
-    pub fn is_on_demand(&self) -> bool {
-        self.facts.get("held").is_some_and(|held| held == "on-demand")
+    pub fn is_optional(&self) -> bool {
+        self.facts.contains_key("held")
     }
 
     fn subject(&self) -> Subject<'_> {
@@ -220,7 +220,7 @@ pub struct Comparison {
     pub equal: usize,
     /// Declared lines of kinds that the live listing cannot show.
     pub unseen: usize,
-    /// Declared lines of sessions on demand that are not open.
+    /// Declared lines of sessions on demand that are not open, and of places in which nothing is installed.
     pub closed: usize,
 }
 
@@ -257,7 +257,7 @@ impl Comparison {
             self.unseen
         );
         if self.closed > 0 {
-            let _ = writeln!(out, "{} on demand, and not open", self.closed);
+            let _ = writeln!(out, "{} of sessions that are not open, or of empty places", self.closed);
         }
         out
     }
@@ -269,7 +269,7 @@ pub fn compare(declared: &Listing, live: &Listing) -> Comparison {
     let mut found = Comparison::default();
     for pair in paired(declared, live) {
         match pair {
-            (Some(declared), None) if declared.is_on_demand() => found.closed += 1,
+            (Some(declared), None) if declared.is_optional() => found.closed += 1,
             (Some(declared), None) if live.shown(&declared.verb) => found.missing.push(declared.clone()),
             (Some(_), None) => found.unseen += 1,
             (None, Some(live)) => found.extra.push(live.clone()),

@@ -20,7 +20,7 @@ pub struct Edge {
     pub from: String,
     /// Instance name, or a device's.
     pub to: String,
-    /// `calls`, `answers`, `shares memory with`, `rings`, `drives`.
+    /// `calls`, `answers`, `shares memory with`, `rings`, `drives`, `installs`.
     pub how: &'static str,
     /// `netd.tcp (hybrid.net.stack.Tcp)`.
     pub over: String,
@@ -109,6 +109,13 @@ impl Graph {
     pub fn edges(&self) -> Vec<Edge> {
         let mut edges: Vec<Edge> = self.sessions.iter().flat_map(|session| self.edges_of(session)).collect();
         for instance in &self.instances {
+            edges.extend(instance.place.map(|place| Edge {
+                from: self.name(place.installer),
+                to: instance.name.clone(),
+                how: "installs",
+                over: "its program".into(),
+                reason: "whoever fills a place decides what runs there".into(),
+            }));
             edges.extend(instance.devices.iter().map(|device| Edge {
                 from: instance.name.clone(),
                 to: device.device.clone(),

@@ -1,4 +1,4 @@
-//! Gives each session its port at both ends, ordered by the peer's id so that new instances move nothing.
+//! Gives each session its port at both ends, ordered by the peer's id so that new instances move nothing; who has one keeps it.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -26,13 +26,22 @@ pub(crate) fn assign(found: &mut Found<'_>, graph: &mut Graph) {
             report_full(found, graph, id, ends.len(), room);
             continue;
         }
-        for (port, (_, end, _, _, index)) in ends.into_iter().enumerate() {
-            let port = u8::try_from(port).ok();
-            match end {
-                End::Client => graph.sessions[index].client_port = port,
-                End::Server => graph.sessions[index].server_port = port,
-            }
+        // Who has a port keeps it: at run time only the new sessions get one. At build time nobody has one yet.
+        let taken: Vec<Option<u8>> = ends.iter().map(|(_, end, .., index)| *port(graph, *end, *index)).collect();
+        let mut free = (0..layout::PORTS).filter(|port| !taken.contains(&Some(*port)));
+        for (_, end, _, _, index) in ends {
+            let port = port(graph, end, index);
+            *port = port.or_else(|| free.next());
         }
+    }
+}
+
+/// The place of an end's port.
+fn port(graph: &mut Graph, end: End, index: usize) -> &mut Option<u8> {
+    let session = &mut graph.sessions[index];
+    match end {
+        End::Client => &mut session.client_port,
+        End::Server => &mut session.server_port,
     }
 }
 

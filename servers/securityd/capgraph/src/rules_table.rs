@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 53] = [
+pub const RULES: [Rule; 55] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -68,6 +68,8 @@ pub const RULES: [Rule; 53] = [
     is("CAP-R051", "access-locked-out"),
     is("CAP-R052", "access-too-large"),
     is("CAP-R053", "on-demand-rings"),
+    is("CAP-R054", "bad-place"),
+    is("CAP-R055", "beyond-place"),
 ];
 
 /// The rule of that name.

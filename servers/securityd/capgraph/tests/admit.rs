@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hybrid_capgraph::{
-    Bundle, Date, Dma, Graph, InterfaceFacts, MANIFEST_MAX, Manifest, Offer, RoutedDevice, RoutedUse, Rulebook, admit,
-    golden, resolve_whole, rule, write_bundle_with,
+    Bundle, Date, Dma, Graph, Instance, InterfaceFacts, MANIFEST_MAX, Manifest, Offer, Place, RoutedDevice, RoutedUse,
+    Rulebook, admit, fill, golden, has_use, resolve_whole, rule, write_bundle_with,
 };
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
@@ -188,6 +188,64 @@ fn device(board: &str, compatible: &str, interrupt: bool) -> RoutedDevice {
         device: board.into(),
         registers: true,
         interrupt,
+    }
+}
+
+/// The base with `two` as a place.
+fn with_place() -> (Graph, Instance, Rulebook) {
+    let (mut graph, book) = base();
+    let two = graph.instances.iter_mut().find(|instance| instance.name == "two").unwrap();
+    two.place = Some(Place { installer: 5 });
+    let contract = two.clone();
+    (graph, contract, book)
+}
+
+/// Everything that the place has.
+fn filling() -> Manifest {
+    let state = routed("state", "hybrid.test.State", "console.state");
+    let uses = vec![log(), routed("bytes", "hybrid.test.Bytes", "console.bytes"), state];
+    Manifest { id: 0, name: "two".into(), component: "apps/other".into(), uses, ..manifest() }
+}
+
+#[test]
+fn place_is_filled_by_what_asks_for_no_more_and_keeps_its_slots() {
+    let (graph, contract, book) = with_place();
+    let whole = fill(&graph, &contract, &filling(), &book).unwrap();
+    assert_eq!(whole, Instance { component: "apps/other".into(), ..contract.clone() });
+    let less = Manifest { uses: vec![log()], heap: 4096, stack: 4096, ..filling() };
+    assert_eq!(fill(&graph, &contract, &less, &book).unwrap(), whole);
+    let given: Vec<bool> = contract.uses.iter().map(|used| has_use(&less, used)).collect();
+    assert_eq!(given, [true, false, false]);
+    let without = graph.without(contract.id);
+    assert!(without.is_coherent() && without.instance(contract.id).is_none());
+    assert_eq!(without.sessions.len() + 3, graph.sessions.len());
+}
+
+#[test]
+fn manifest_beyond_its_place_is_refused_by_the_rules_of_the_build_and_by_the_place() {
+    type Change = fn(&mut Manifest);
+    let cases: [(&[&str], Change); 11] = [
+        (&["beyond-place"], |new| new.heap = 2 << 20),
+        (&["beyond-place"], |new| new.stack = 128 << 10),
+        (&["beyond-place"], |new| (new.budget_us, new.period_us) = (2000, 2000)),
+        (&["beyond-place", "downhill-call"], |new| new.class = "time".into()),
+        (&["beyond-place"], |new| new.uses[2].name = "condition".into()),
+        (&["beyond-place"], |new| new.uses[2].is_on_demand = true),
+        (&["beyond-place", "device-shared"], |new| new.devices.push(device("uart0", "test,line", false))),
+        (&["beyond-place", "guarded"], |new| new.dma.push(Dma { name: "d".into(), bytes: 4096, reason: "r".into() })),
+        (&["beyond-place", "guarded", "never-both"], |new| {
+            new.uses.push(routed("secret", "hybrid.test.Secret", "securityd.secret"));
+        }),
+        (&["beyond-place"], |new| new.provides.push(offer("x", "hybrid.test.State", 1))),
+        (&["missing-log"], |new| drop(new.uses.remove(0))),
+    ];
+    let (graph, contract, book) = with_place();
+    for (names, change) in cases {
+        let mut new = filling();
+        change(&mut new);
+        let problems = fill(&graph, &contract, &new, &book).err().unwrap_or_default();
+        let found: BTreeSet<&str> = problems.iter().map(|problem| problem.rule).collect();
+        assert_eq!(found, names.iter().copied().collect(), "{new:?}");
     }
 }
 

@@ -21,6 +21,7 @@ fn interfaces() -> BTreeMap<String, InterfaceFacts> {
         ("hybrid.test.Secret", calls),
         ("hybrid.test.State", InterfaceFacts { has_events: true, ..calls }),
         ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls }),
+        ("hybrid.security.Install", calls),
     ]
     .map(|(name, facts)| (name.to_owned(), facts))
     .into()
@@ -115,9 +116,9 @@ fn every_rule_of_the_book_has_a_case() {
     }
 }
 
-/// Rules whose tests cannot be trees of texts: programs (src/program.rs), the golden file and the IDL (xtask, ipc-idl), and the
-/// resolver's check of itself (src/graph.rs).
-const ELSEWHERE: [&str; 5] = ["write-xor-execute", "bad-program", "golden-stale", "idl", "internal"];
+/// Rules whose tests cannot be trees of texts: programs (src/program.rs), the golden file and the IDL (xtask, ipc-idl), the resolver's
+/// check of itself (src/graph.rs), and manifests that come at run time (admit.rs).
+const ELSEWHERE: [&str; 6] = ["write-xor-execute", "bad-program", "golden-stale", "idl", "internal", "beyond-place"];
 
 /// A tree with a few edits.
 #[derive(serde::Deserialize)]

@@ -43,14 +43,15 @@ impl<K: Kernel> World<K> {
     /// [`NotOpened::NotListed`].
     pub fn on_demand(&self, client: u16, name: &str) -> Result<usize, NotOpened> {
         let used = self.graph.instance(client).and_then(|client| client.uses.iter().find(|used| used.name == name));
-        let used = used.filter(|used| self.graph.session_of(used).is_some_and(|session| session.is_on_demand));
+        let is_it = |session: &Session| session.is_on_demand && self.is_used(session);
+        let used = used.filter(|used| self.graph.session_of(used).is_some_and(is_it));
         used.map(|used| usize::from(used.session)).ok_or(NotOpened::NotListed)
     }
 
     /// Whether both sides have the session, as far as they run.
     pub(super) fn is_open(&self, number: usize) -> bool {
-        let is_on_demand = self.graph.sessions.get(number).is_some_and(|session| session.is_on_demand);
-        !is_on_demand || matches!(self.demands.get(number), Some(Demand::Open(_)))
+        let Some(session) = self.graph.sessions.get(number) else { return false };
+        self.is_used(session) && (!session.is_on_demand || matches!(self.demands.get(number), Some(Demand::Open(_))))
     }
 
     /// Gives the client the endpoint, and tells the server of it before its first call. One that is open stays as it is. Whether it is new.

@@ -28,17 +28,38 @@ const _: () = assert!(
         && layout::SLOT_NOTIFICATION == hybrid_start::SLOT_NOTIFICATION
 );
 
-/// The checked program of an instance.
-pub(super) fn program_of<'a>(instance: &Instance, bundle: &Bundle<'a>) -> Result<Program<'a>, Cause> {
-    let file = bundle.program(instance.program()).ok_or(Cause::NoProgram)?;
-    Program::parse(file).map_err(Cause::Program)
+/// Where a program's bytes are.
+pub(super) enum File<'a> {
+    /// In the bundle.
+    Shipped(&'a [u8]),
+    /// Where an installer sent them.
+    Installed(Rc<Vec<u8>>),
+}
+
+/// The checked program in a file.
+pub(super) fn parsed<'a>(file: &'a File<'_>) -> Result<Program<'a>, Cause> {
+    let bytes: &[u8] = match file {
+        File::Shipped(bytes) => bytes,
+        File::Installed(bytes) => bytes,
+    };
+    Program::parse(bytes).map_err(Cause::Program)
 }
 
 impl<K: Kernel> World<K> {
+    /// The file of an instance's program.
+    pub(super) fn file_of<'a>(&self, instance: &Instance, bundle: &Bundle<'a>) -> Result<File<'a>, Cause> {
+        if instance.place.is_some() {
+            let installed = self.installed.get(&instance.id).ok_or(Cause::NoProgram)?;
+            return Ok(File::Installed(Rc::clone(&installed.program)));
+        }
+        bundle.program(instance.program()).map(File::Shipped).ok_or(Cause::NoProgram)
+    }
+
     /// Makes and maps an instance's memory.
     pub(super) fn load(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
         let place = self.expect(instance.id)?;
-        let program = program_of(instance, bundle)?;
+        let file = self.file_of(instance, bundle)?;
+        let program = parsed(&file)?;
         for segment in &program.segments {
             self.load_segment(place, segment)?;
         }
@@ -202,13 +223,14 @@ fn uses(graph: &Graph, instance: &Instance) -> Vec<Use> {
 fn provides(graph: &Graph, instance: &Instance) -> Vec<Provided> {
     let tell = |session: &u16| {
         let session = graph.sessions.get(usize::from(*session))?;
+        let client = graph.instance(session.client)?;
         Some(Session {
             client: session.client,
-            client_name: graph.instance(session.client)?.name.clone(),
+            client_name: client.name.clone(),
             region: span(session.server_port, session.region),
             bell_out: session.server_port.filter(|_| session.rings_client).map(layout::session_slot),
             bell_bit: session.server_port.filter(|_| session.rings_server),
-            is_on_demand: session.is_on_demand,
+            is_on_demand: session.is_on_demand || client.place.is_some(),
         })
     };
     let provided = instance.provides.iter().zip(0_u8..);

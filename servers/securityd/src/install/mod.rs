@@ -4,11 +4,12 @@ pub(crate) mod demand;
 mod image;
 mod own;
 mod peers;
-mod restart;
+pub(crate) mod restart;
 mod sessions;
 mod stop;
 mod thread;
 
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -26,6 +27,7 @@ use crate::exits::Exits;
 use crate::journal::{Journal, Level};
 use crate::kernel::Kernel;
 use crate::memory::{Chunk, Memory, MemoryError};
+use crate::places::{Installed, Stage};
 use crate::space::{OWN_NODE, Space};
 
 use demand::Demand;
@@ -46,6 +48,8 @@ pub enum State {
     Killed,
     /// It could not be started again.
     Failed,
+    /// It is a place, and nothing is installed there.
+    Empty,
 }
 
 /// One instance and the capabilities that securityd keeps to it.
@@ -102,7 +106,7 @@ impl Live {
         match self.state {
             State::Starting | State::Running => Condition::Up,
             _ if self.is_expected => Condition::Restarting,
-            State::Faulted | State::Killed | State::Failed => Condition::Down,
+            State::Faulted | State::Killed | State::Failed | State::Empty => Condition::Down,
         }
     }
 }
@@ -164,8 +168,14 @@ pub struct BootFacts {
 pub struct World<K> {
     /// The kernel.
     pub kernel: K,
-    /// What is to be.
+    /// What is to be, with what is installed.
     pub graph: Rc<Graph>,
+    /// What the image declares: places as they were built.
+    pub(crate) declared: Rc<Graph>,
+    /// What is installed in places, by their ids.
+    pub(crate) installed: BTreeMap<u16, Installed>,
+    /// What installers are sending, by their ids.
+    pub(crate) stages: BTreeMap<u16, Stage>,
     /// What is, in the order of the graph's instances.
     pub live: Vec<Live>,
     /// What happened.
@@ -211,6 +221,7 @@ impl<K: Kernel> World<K> {
         established.map_err(|error| fail("make the capability space", error.into()))?;
         let boot_ns = kernel.now_ns();
         let epochs = alloc::vec![Peer::FIRST.epoch; graph.sessions.len()];
+        let graph = Rc::new(graph);
         Ok(Self {
             kernel,
             epochs,
@@ -218,7 +229,10 @@ impl<K: Kernel> World<K> {
             regions: alloc::vec![None; graph.sessions.len()],
             bundle: None,
             exits: Exits::of(&graph),
-            graph: Rc::new(graph),
+            declared: Rc::clone(&graph),
+            installed: BTreeMap::new(),
+            stages: BTreeMap::new(),
+            graph,
             live: Vec::new(),
             audit: Audit::default(),
             journal: Journal::default(),
@@ -250,16 +264,15 @@ impl<K: Kernel> World<K> {
                 self.step(client, "join it with its servers", |world| world.join(number, None))?;
             }
         }
-        for instance in graph.instances.iter().filter(|instance| instance.id != layout::SECURITYD) {
+        let is_built_in = |instance: &&Instance| instance.id != layout::SECURITYD && instance.place.is_none();
+        for instance in graph.instances.iter().filter(is_built_in) {
             self.step(instance, "give it its devices", |world| world.give_devices(instance))?;
             self.step(instance, "load its program", |world| world.load(instance, bundle))?;
             self.step(instance, "prepare its thread", |world| world.prepare(instance, bundle))?;
         }
         self.report_grants();
-        for instance in graph.start_order.iter().filter_map(|id| graph.instance(*id)) {
-            if instance.id != layout::SECURITYD {
-                self.step(instance, "start it", |world| world.start(instance))?;
-            }
+        for instance in graph.start_order.iter().filter_map(|id| graph.instance(*id)).filter(is_built_in) {
+            self.step(instance, "start it", |world| world.start(instance))?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use hybrid_capgraph::{Bundle, Instance, Rights, What, layout, own_grant};
 use hybrid_sys::{CNodeData, CPtr, ObjectType};
 
-use super::image::program_of;
+use super::image::parsed;
 use super::{Cause, Live, State, World, rights};
 use crate::account::{Account, slot_in};
 use crate::kernel::{Kernel, boot};
@@ -14,6 +14,10 @@ use crate::space::{OWN_NODE, Space};
 impl<K: Kernel> World<K> {
     /// Makes an instance's own objects; nothing of others yet.
     pub(super) fn make_objects(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
+        if instance.place.is_some() && self.place(instance.id).is_none() {
+            self.live.push(blank(instance, State::Empty, None));
+            return Ok(());
+        }
         let is_own = instance.id == layout::SECURITYD;
         if is_own {
             // Node 1 is kept for securityd's own slots, so its account gets the next one.
@@ -23,7 +27,7 @@ impl<K: Kernel> World<K> {
         let caps = if is_own {
             layout::MADE_MAX
         } else {
-            self.graph.slots_for(instance, program_of(instance, bundle)?.pages())
+            self.graph.slots_for(instance, parsed(&self.file_of(instance, bundle)?)?.pages())
         };
         let account = Account::open(&mut self.kernel, &mut self.space, &mut self.memory, caps)?;
         let place = match self.place(instance.id) {
@@ -32,7 +36,7 @@ impl<K: Kernel> World<K> {
                 place
             }
             None => {
-                self.live.push(blank(instance, account));
+                self.live.push(blank(instance, State::Starting, Some(account)));
                 self.live.len() - 1
             }
         };
@@ -120,17 +124,18 @@ pub(super) fn component_guard(bits: u8) -> CNodeData {
     CNodeData::new(0, 64 - u32::from(bits))
 }
 
-fn blank(instance: &Instance, account: Account) -> Live {
+fn blank(instance: &Instance, state: State, account: Option<Account>) -> Live {
     Live {
         id: instance.id,
-        generation: 1,
-        state: State::Starting,
+        // The first life of a place begins when something is installed there.
+        generation: u16::from(account.is_some()),
+        state,
         is_expected: false,
         detail: alloc::string::String::new(),
         grants: Vec::new(),
         region_bytes: 0,
         consumed_us: 0,
-        account: Some(account),
+        account,
         cnode: CPtr::NULL,
         cnode_bits: instance.cnode_bits,
         endpoint: None,

@@ -48,7 +48,7 @@ impl<K: Kernel> World<K> {
     }
 
     /// Brings the pages of all that run up to date, and rings those whose page changed.
-    pub(super) fn tell_peers(&mut self) {
+    pub(crate) fn tell_peers(&mut self) {
         let graph = Rc::clone(&self.graph);
         for instance in graph.instances.iter().filter(|instance| instance.id != layout::SECURITYD) {
             if let Some(place) = self.place(instance.id).filter(|place| self.live[*place].state == State::Running) {

@@ -18,6 +18,8 @@ pub enum NotStarted {
     Runs,
     /// It could not be made; its detail says why, and everything is freed.
     Failed,
+    /// It is a place, and nothing is installed there.
+    Empty,
 }
 
 impl<K: Kernel> World<K> {
@@ -30,6 +32,9 @@ impl<K: Kernel> World<K> {
         let graph = Rc::clone(&self.graph);
         let live = self.live.get(place).filter(|live| live.account.is_none());
         let instance = live.and_then(|live| graph.instance(live.id)).ok_or(NotStarted::Runs)?;
+        if instance.place.is_some() && !self.installed.contains_key(&instance.id) {
+            return Err(NotStarted::Empty);
+        }
         let bundle = self.bundle.ok_or(NotStarted::Failed)?;
         let generation = self.live[place].generation;
         self.meet_anew(instance.id);
@@ -139,4 +144,4 @@ impl<K: Kernel> World<K> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

@@ -22,7 +22,8 @@ impl<K: Kernel> World<K> {
         if let Some(bytes) = session.region {
             let first = self.region(number, client, bytes)?;
             for (id, is_client) in [(session.client, true), (session.server, false)] {
-                if anew.is_none_or(|anew| anew == id) {
+                let has_space = if is_client { client } else { server };
+                if anew.is_none_or(|anew| anew == id) && self.live[has_space].account.is_some() {
                     self.map_region(session, first, bytes, is_client)?;
                 }
             }
@@ -36,7 +37,7 @@ impl<K: Kernel> World<K> {
         if let (true, Some(bit)) = (session.rings_server, session.server_port) {
             let slot = layout::bell_slot(usize::from(session.client_use));
             self.give_bell(client, server, slot, bit)?;
-            let what = What::Bell { slot, rights: Rights::WRITE, bit, is_on_demand: false };
+            let what = What::Bell { slot, rights: Rights::WRITE, bit };
             self.record(client, graph.client_grant(session, what));
         }
         if let Some(grant) = graph.client_bell_grant(session)
@@ -50,7 +51,7 @@ impl<K: Kernel> World<K> {
 
     /// The frames of a session's region; the first of them. They belong to securityd, so that the death of one side takes nothing
     /// from the other, and are mapped by nobody: a frame capability remembers one mapping, so each side maps copies of its own.
-    fn region(&mut self, number: usize, client: usize, bytes: u64) -> Result<CPtr, Cause> {
+    pub(crate) fn region(&mut self, number: usize, client: usize, bytes: u64) -> Result<CPtr, Cause> {
         if let Some(first) = self.regions.get(number).copied().flatten() {
             return Ok(first);
         }

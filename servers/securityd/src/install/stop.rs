@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use core::fmt::Write as _;
 
-use hybrid_capgraph::{Grant, Policy, What, layout};
+use hybrid_capgraph::{Grant, Instance, Policy, What, layout};
 use hybrid_interfaces::security::RecordKind;
 
 use super::{State, World};
@@ -41,6 +41,7 @@ impl<K: Kernel> World<K> {
         self.live[place].state = state;
         self.live[place].is_expected = is_expected;
         self.end_sessions_of(id);
+        self.stages.remove(&id);
         // Before the capabilities vanish: whose call then fails finds in its page why.
         self.tell_peers();
         if let Some(reply) = self.live[place].reply.take() {
@@ -82,7 +83,9 @@ impl<K: Kernel> World<K> {
 
     /// Whether somebody is about to start an instance again that ended so.
     fn is_supervised(&self, id: u16, state: State) -> bool {
-        let policy = self.graph.instance(id).map_or(Policy::Never, |instance| instance.restart.policy);
+        let is_there = |instance: &&Instance| instance.place.is_none() || self.installed.contains_key(&id);
+        let instance = self.graph.instance(id).filter(is_there);
+        let policy = instance.map_or(Policy::Never, |instance| instance.restart.policy);
         let is_covered = match policy {
             Policy::Always => state != State::Failed,
             Policy::OnFault => state == State::Faulted,

@@ -5,7 +5,7 @@ use hybrid_interfaces::security::RecordKind;
 use hybrid_sys::abi::register::Register;
 use hybrid_sys::{Attributes, CNode, CPtr, ObjectType, Registers, SchedParameters};
 
-use super::image::program_of;
+use super::image::parsed;
 use super::own::component_guard;
 use super::{Cause, State, World, rights};
 use crate::account::slot_in;
@@ -78,7 +78,7 @@ impl<K: Kernel> World<K> {
     /// Gives the thread its spaces, time, fault handler and registers.
     pub(super) fn prepare(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
         let place = self.expect(instance.id)?;
-        let entry = program_of(instance, bundle)?.entry;
+        let entry = parsed(&self.file_of(instance, bundle)?)?.entry;
         let length = self.make_start_info(place, instance)?;
         let buffer = self.make(place, ObjectType::SmallPage, 12, 1)?;
         self.map(place, buffer, hybrid_start::IPC_BUFFER_ADDRESS, rights(Rights::READ_WRITE), Attributes::DATA)?;

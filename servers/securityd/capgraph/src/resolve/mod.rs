@@ -279,7 +279,15 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         keys: keys.collect(),
         parameters: placed.parameters.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
         restart: component.restart,
+        place: place(inputs, placed),
     }
+}
+
+/// An installer that does not exist is 0: the rules about places find it.
+fn place(inputs: &Inputs<'_>, placed: &InstanceText) -> Option<crate::graph::Place> {
+    let name = placed.installer.as_ref()?;
+    let installer = inputs.system.instances.iter().find(|other| other.name.get_ref() == name);
+    Some(crate::graph::Place { installer: installer.map_or(0, |found| *found.id.get_ref()) })
 }
 
 fn devices(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentText) -> Vec<Device> {

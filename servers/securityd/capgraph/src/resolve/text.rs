@@ -261,6 +261,8 @@ pub(crate) struct InstanceText {
     pub(crate) keys: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
     pub(crate) parameters: BTreeMap<String, Spanned<String>>,
+    /// Who fills it while the system runs: then it is a place.
+    pub(crate) installer: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -388,5 +390,6 @@ fn securityd(text: SecuritydText) -> InstanceText {
         devices: BTreeMap::new(),
         keys: BTreeMap::new(),
         parameters: BTreeMap::new(),
+        installer: None,
     }
 }

@@ -19,7 +19,33 @@ pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
     check_sharing(found, graph);
     check_memory(found, graph);
     check_slots(found, graph);
+    check_places(found, graph);
 }
+
+/// A place has somebody who fills it, and nothing that could not be taken back from what is installed there.
+fn check_places(found: &mut Found<'_>, graph: &Graph) {
+    let mut programs = 0_u64;
+    for instance in &graph.instances {
+        let Some(place) = instance.place else { continue };
+        let mut tell = |is_wrong: bool, message: String, help: &str| {
+            if is_wrong {
+                found.at(&instance.name, "bad-place", message, help);
+            }
+        };
+        let installs = |other: &Instance| other.uses.iter().any(|used| used.interface == INSTALL);
+        let message = format!("nobody who uses {INSTALL} fills the place `{}`", instance.name);
+        tell(!graph.instance(place.installer).is_some_and(installs), message, "name its installer");
+        let devices = instance.devices.len() + instance.dma.len() + instance.keys.len() + instance.provides.len();
+        let message = format!("the place `{}` has devices, keys or interfaces of its own", instance.name);
+        tell(devices > 0, message, "what drives a device or serves others is built in");
+        programs = programs.saturating_add(instance.program_max);
+        let message = format!("the programs of places take {}, with `{}`", Size(programs), instance.name);
+        tell(programs > layout::PROGRAMS_MAX, message, "`[memory] program` says how large one may be; 1 MiB for all");
+    }
+}
+
+/// Who uses it fills places.
+const INSTALL: &str = "hybrid.security.Install";
 
 fn check_calls(found: &mut Found<'_>, graph: &Graph) {
     for session in graph.sessions.iter().filter(|session| session.has_operations) {
