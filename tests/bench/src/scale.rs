@@ -69,7 +69,13 @@ pub(crate) fn measure_all(world: &mut World, space: VSpace, out: &mut Output) ->
             let mut all: Vec<_> = measured.measure(space)?.into();
             match kind {
                 Kind::Waiting => all.push(("reorder", measured.reorder()?)),
-                Kind::Sleeping => all.push(("postpone", postpone(sleeper.tcb)?)),
+                Kind::Sleeping => {
+                    all.push(("postpone", postpone(sleeper.tcb)?));
+                    // Of ten there are fewer than rounds.
+                    if count > 10 {
+                        all.push(("leave", leave_in_turn(crowd.first)?));
+                    }
+                }
                 _ => {}
             }
             for (operation, figures) in all {
@@ -168,6 +174,20 @@ fn postpone(sleeper: Tcb) -> Result<Figures, Error> {
         sleeper.resume()?;
         Ok(read().since(before))
     })
+}
+
+/// One after the other, who would get budget first stops; each one's slots follow those of the one before. Then they wait for it again.
+fn leave_in_turn(first: u64) -> Result<Figures, Error> {
+    let mut next = first;
+    let figures = rounds(|| {
+        let sleeper = Tcb::at(next);
+        next += 2;
+        let before = read();
+        sleeper.suspend()?;
+        Ok(read().since(before))
+    })?;
+    (first..next).step_by(2).try_for_each(|slot| Tcb::at(slot).resume())?;
+    Ok(figures)
 }
 
 /// What threads of a crowd do if they ever get the processor.

@@ -16,13 +16,14 @@ const KINDS: [(&str, &str); 5] = [
     ("waiting", "waiting threads"),
     ("sleeping", "threads without budget"),
 ];
-const OPERATIONS: [(&str, &str, &str); 6] = [
+const OPERATIONS: [(&str, &str, &str); 7] = [
     ("call", "Call + ReplyRecv, 0 words", "#1b6ca8"),
     ("signal", "Signal that wakes", "#b5541c"),
     ("map", "Page_Map", "#2f7d32"),
     ("revoke", "Revoke of one child", "#7a3b8f"),
     ("reorder", "SetPriority of a waiting thread", "#a8861b"),
     ("postpone", "Suspend + Resume of who gets budget last", "#555555"),
+    ("leave", "Suspend of who gets budget first", "#c0392b"),
 ];
 
 /// The section of the page; writes the drawing beside it.
@@ -33,7 +34,7 @@ pub(crate) fn section(points: &[Point]) -> Result<String> {
     let path = folders::checkout().join("docs").join(FILE);
     std::fs::write(&path, drawing(points)).with_context(|| format!("cannot write {}", path.display()))?;
     let mut text = String::from(
-        "\n### Cost does not grow\n\nKernel instructions of operations beside so many ready threads, copies of the capabilities used, address spaces, threads that wait for one signal (at 10 priorities, all lower than that of the thread that is taken out of their queue and put in again), or threads that wait for budget (the one that gets it last is taken out and put in again; it is a heap, so that grows with the logarithm):\n\n",
+        "\n### Cost does not grow\n\nKernel instructions of operations beside so many ready threads, copies of the capabilities used, address spaces, threads that wait for one signal (at 10 priorities, all lower than that of the thread that is taken out of their queue and put in again), or threads that wait for budget (the one that gets it last is taken out and put in again, or the first ones are taken out in turn; it is a heap, so that grows with the logarithm):\n\n",
     );
     text.push_str(&table(points));
     let _ = write!(text, "\n![the same as a drawing]({FILE})\n");
@@ -90,8 +91,8 @@ fn drawing(points: &[Point]) -> String {
         panel(&mut text, points, kind, name, left, largest);
     }
     for (index, (_, meaning, colour)) in OPERATIONS.iter().enumerate() {
-        let x = MARGIN + index as f64 * 230.0;
-        let y = HEIGHT + 2.5 * MARGIN;
+        let x = MARGIN + (index % 4) as f64 * 340.0;
+        let y = HEIGHT + 2.4 * MARGIN + (index / 4) as f64 * 18.0;
         let _ = writeln!(
             text,
             "<line x1=\"{x}\" y1=\"{y}\" x2=\"{}\" y2=\"{y}\" stroke=\"{colour}\" stroke-width=\"2\"/><text x=\"{}\" y=\"{}\">{meaning}</text>",
@@ -113,7 +114,7 @@ fn panel(text: &mut String, points: &[Point], kind: &str, name: &str, left: f64,
     let _ = writeln!(
         text,
         "<rect x=\"{left}\" y=\"{MARGIN}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"none\" stroke=\"#888\"/>\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"middle\">instructions beside so many {name}</text>",
+         <text x=\"{}\" y=\"{}\" text-anchor=\"middle\">instructions beside {name}</text>",
         left + WIDTH / 2.0,
         MARGIN - 10.0
     );

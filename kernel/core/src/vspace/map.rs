@@ -83,6 +83,7 @@ impl<P: Platform> Kernel<P> {
         }
     }
 
+    #[inline(always)]
     fn map_frame(&self, invocation: &Invocation<'_>, frame: Frame, old: Option<Mapping>) -> Result<Mapping, Error> {
         let Frame { base, size, rights, .. } = frame;
         invocation.require(3, 1)?;
@@ -122,6 +123,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// Removes the mapping that a frame capability recorded, if the page table still has it.
+    #[inline(always)]
     pub(crate) fn unmap_frame(&self, frame: Frame, mapping: Mapping) {
         if let Some(root) = self.space_of_asid(mapping.asid)
             && let Some((stop, _)) = self.mapped_frame(root, mapping.vaddr, frame)

@@ -48,6 +48,7 @@ impl<P: Platform> Kernel<P> {
     }
 
     /// The entry that maps exactly this frame at `vaddr`, if it is still there, and its rights.
+    #[inline(always)]
     pub(super) fn mapped_frame(&self, root: TableRef, vaddr: u64, frame: Frame) -> Option<(Stop, VmRights)> {
         let stop = self.walk(root, vaddr);
         let Entry::Leaf { base, rights } = stop.entry else { return None };
