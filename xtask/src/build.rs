@@ -2,11 +2,13 @@
 use crate::caps;
 use crate::cargo::{self, Dependencies, Toolchain};
 use crate::folders;
-use crate::product::{self, Product};
+use crate::product::{self, Component, Product};
 use crate::progress::Step;
 use crate::setup;
+use crate::std_tier::{self, PERSONALITY};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use hybrid_capgraph::Runtime;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -130,10 +132,19 @@ pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
     let programs = Programs::of_workspace()?;
     match &recipe.root {
         Root::Product(product) => {
-            let packages =
-                product.components.iter().map(|folder| product::package(folder)).collect::<Result<Vec<_>>>()?;
-            compile(&toolchain, recipe, &with_kernel(&packages), None)?;
-            let bundle = bundle(product, &recipe.board, &packages, &programs, &folder)?;
+            let (plain, hosted): (Vec<&Component>, Vec<&Component>) =
+                product.components.iter().partition(|component| component.runtime == Runtime::Core);
+            let plain =
+                plain.into_iter().map(|component| product::package(&component.folder)).collect::<Result<Vec<_>>>()?;
+            let personality = hosted.first().map(|_| PERSONALITY.to_string());
+            compile(&toolchain, recipe, &with_kernel(&[plain.as_slice(), personality.as_slice()].concat()), None)?;
+            let built = std_tier::build(&toolchain, &recipe.folder, &hosted)?;
+            let mut files = plain
+                .iter()
+                .map(|package| Ok((package.clone(), programs.path(package)?)))
+                .collect::<Result<Vec<_>>>()?;
+            files.extend(hosted.iter().map(|component| component.name.clone()).zip(built));
+            let bundle = bundle(product, &recipe.board, &files, &folder)?;
             let root = product::package(Path::new(ROOT))?;
             compile(&toolchain, recipe, std::slice::from_ref(&root), Some(&bundle))?;
             strip(&programs.path(&root)?, &folder.join("root.elf"))?;
@@ -247,14 +258,14 @@ fn is_newer(this: &Path, than: &Path) -> bool {
 }
 
 /// Writes the bundle (resolved graph and the programs of its components) for securityd.
-fn bundle(product: &Product, board: &str, packages: &[String], programs: &Programs, folder: &Path) -> Result<PathBuf> {
+fn bundle(product: &Product, board: &str, programs: &[(String, PathBuf)], folder: &Path) -> Result<PathBuf> {
     let (graph, book) = caps::resolve(&product.name, board)?;
     let stripped = folders::created(folder.join("components"))?;
     let mut files = Vec::new();
-    for package in packages {
-        let path = stripped.join(format!("{package}.elf"));
-        strip(&programs.path(package)?, &path)?;
-        files.push((package, std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
+    for (name, program) in programs {
+        let path = stripped.join(format!("{name}.elf"));
+        strip(program, &path)?;
+        files.push((name, std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?));
     }
     let files: Vec<(&str, &[u8])> = files.iter().map(|(name, file)| (name.as_str(), file.as_slice())).collect();
     let bundle = hybrid_capgraph::bundle_for(&graph, &book, &files).map_err(|problems| {

@@ -21,6 +21,18 @@ const FLAGS: [&str; 7] = [
     "-Ctarget-feature=-strict-align",
 ];
 
+/// What programs with `std` are built for (docs/std.md).
+const STD_TARGET: &str = "aarch64-unknown-linux-musl";
+
+/// rustc's flags for programs with `std`, the standard library included; what is linked with them is said for each program.
+const STD_FLAGS: [&str; 4] = [
+    "-Clinker=ld.lld",
+    "-Clink-self-contained=no",
+    "-Crelocation-model=static",
+    // rustix makes system calls by an instruction of its own unless told.
+    "--cfg=rustix_use_libc",
+];
+
 /// A Rust toolchain whose standard library can be built from source for the device.
 pub(crate) struct Toolchain {
     rustc: PathBuf,
@@ -70,7 +82,21 @@ impl Toolchain {
 
     /// `cargo build` for the device; packages are still to be named.
     pub(crate) fn build(&self) -> Command {
-        self.command("build")
+        self.device("build")
+    }
+
+    /// `cargo rustc` for a program with `std`; its package and its own flags are still to be named.
+    pub(crate) fn std_program(&self) -> Command {
+        let mut command = self.command("rustc", STD_TARGET, &STD_FLAGS);
+        // No features: panics abort, and backtraces tell nothing that the log does not.
+        command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
+        command
+    }
+
+    fn device(&self, verb: &str) -> Command {
+        let mut command = self.command(verb, TARGET, &FLAGS);
+        command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
+        command
     }
 
     /// `cargo clippy` for the device; packages are still to be named.
@@ -79,7 +105,7 @@ impl Toolchain {
         let folder = self.cargo.parent().map(Path::to_path_buf);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = folder.into_iter().chain(std::env::split_paths(&path));
-        let mut command = self.command("clippy");
+        let mut command = self.device("clippy");
         command.env("PATH", std::env::join_paths(folders).unwrap_or(path));
         command
     }
@@ -89,7 +115,7 @@ impl Toolchain {
         !self.cargo.starts_with("/usr/bin") || self.cargo.with_file_name("cargo-clippy").exists()
     }
 
-    fn command(&self, verb: &str) -> Command {
+    fn command(&self, verb: &str, target: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.cargo);
         for variable in
             ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTDOC", "LD_LIBRARY_PATH"]
@@ -110,19 +136,28 @@ impl Toolchain {
             .env("CARGO", &self.cargo)
             .env("RUSTC", &self.rustc)
             .env("RUSTC_BOOTSTRAP", "1")
-            .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
             .env("CARGO_TARGET_DIR", folders::target())
             .env("CARGO_TERM_PROGRESS_WHEN", "always")
             .env("CARGO_TERM_PROGRESS_WIDTH", "60")
-            .args([verb, "--release", "--target", TARGET])
-            .args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
+            .args([verb, "--release", "--target", target]);
         command
     }
 }
 
 /// Where cargo puts the program `name` of the device.
 pub(crate) fn program(name: &str) -> PathBuf {
+    device_file(name)
+}
+
+/// Where cargo puts what it builds for the device.
+pub(crate) fn device_file(name: &str) -> PathBuf {
     folders::target().join(TARGET).join("release").join(name)
+}
+
+/// Where cargo puts the program `name` with `std`.
+pub(crate) fn std_program(name: &str) -> PathBuf {
+    folders::target().join(STD_TARGET).join("release").join(name)
 }
 
 /// The workspace as `cargo metadata` describes it; with the registry's crates only for `Dependencies::With`.

@@ -15,6 +15,7 @@ use crate::progress::Step;
 use crate::{caps, idl, product};
 use anyhow::{Result, bail};
 use clap::Args;
+use hybrid_capgraph::Runtime;
 use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 
@@ -115,14 +116,15 @@ fn device_clippy() -> Result<Vec<String>> {
 /// The kernel, securityd, the components of all products, and the root tasks of tests.
 fn device_packages() -> Result<BTreeSet<String>> {
     let mut packages: BTreeSet<String> =
-        ["hybrid-kernel", "hybrid-kernel-arch", "hybrid-sys", "hybrid-rt", "hybrid-ring", "hybrid-drv"]
+        ["hybrid-kernel", "hybrid-kernel-arch", "hybrid-sys", "hybrid-rt", "hybrid-ring", "hybrid-drv", "hybrid-posix"]
             .into_iter()
             .chain(["hybrid-suite", "hybrid-bench", "securityd"])
             .map(String::from)
             .collect();
     for name in product::names()? {
-        for folder in product::Product::load(&name)?.components {
-            packages.insert(product::package(&folder)?);
+        let components = product::Product::load(&name)?.components;
+        for component in components.iter().filter(|component| component.runtime == Runtime::Core) {
+            packages.insert(product::package(&component.folder)?);
         }
     }
     Ok(packages)

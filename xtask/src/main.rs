@@ -12,12 +12,15 @@ mod foreign;
 mod idl;
 mod image;
 mod kernel_table;
+mod musl;
 mod policy;
 mod product;
 mod progress;
 mod run;
 mod setup;
+mod std_tier;
 mod test;
+mod traps;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -1,6 +1,7 @@
 //! What an image consists of, as its system.toml lists it; no authority.
 use crate::folders;
 use anyhow::{Context, Result, bail};
+use hybrid_capgraph::Runtime;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,39 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Product {
     /// The folder below `images`.
     pub(crate) name: String,
-    /// The folders of its components, each once, relative to the checkout.
-    pub(crate) components: Vec<PathBuf>,
+    /// Its components, each once.
+    pub(crate) components: Vec<Component>,
+}
+
+/// A component as a build must know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Component {
+    /// Relative to the checkout.
+    pub(crate) folder: PathBuf,
+    /// The folder's, and the Cargo package's if it has one.
+    pub(crate) name: String,
+    /// What its program runs on.
+    pub(crate) runtime: Runtime,
+}
+
+/// The part of component.toml that a build must know.
+#[derive(Deserialize)]
+struct ComponentText {
+    component: ComponentHead,
+}
+
+#[derive(Deserialize)]
+struct ComponentHead {
+    name: String,
+    #[serde(default)]
+    runtime: Runtime,
+}
+
+impl Component {
+    fn read(folder: PathBuf) -> Result<Self> {
+        let text: ComponentText = read_toml(&folders::checkout().join(&folder).join("component.toml"))?;
+        Ok(Self { folder, name: text.component.name, runtime: text.component.runtime })
+    }
 }
 
 /// The part of system.toml that a build must know; the capability graph's crate reads and checks the whole text.
@@ -51,7 +83,8 @@ impl Product {
         let base = system.product.base.as_deref().map(self::system).transpose()?;
         let instances = system.instances.into_iter().chain(base.into_iter().flat_map(|base| base.instances));
         let components: BTreeSet<PathBuf> = instances.map(|instance| instance.component.into()).collect();
-        Ok(Self { name: name.into(), components: components.into_iter().collect() })
+        let components = components.into_iter().map(Component::read).collect::<Result<_>>()?;
+        Ok(Self { name: name.into(), components })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Installs what this machine lacks; touches nothing that is there.
 use crate::cargo::Toolchain;
+use crate::musl;
 use crate::progress::Step;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -22,6 +23,7 @@ impl Setup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let mut missing = missing(&TOOLS);
         missing.extend(self::missing(&C_COMPILER));
+        missing.extend(self::missing(&STD_TIER));
         if self.dry_run {
             for tool in &missing {
                 println!("missing: {} (Debian package {})", tool.what, tool.packages.join(" "));
@@ -29,6 +31,7 @@ impl Setup {
             return Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         install(&missing)?;
+        musl::sysroot()?;
         println!("all that building, booting and testing need is there");
         note_linters();
         Ok(ExitCode::SUCCESS)
@@ -61,6 +64,15 @@ pub(crate) fn ensure() -> Result<()> {
 /// As [`Setup::run`].
 pub(crate) fn ensure_c_compiler() -> Result<()> {
     install(&missing(&C_COMPILER))
+}
+
+/// Makes sure that musl can be compiled, which only components on `std` or C need.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_std_tier() -> Result<()> {
+    let missing: Vec<&Tool> = [missing(&C_COMPILER), missing(&STD_TIER)].concat();
+    install(&missing)
 }
 
 struct Tool {
@@ -104,6 +116,12 @@ const C_COMPILER: [Tool; 1] = [Tool {
     is_there: || on_path("aarch64-linux-gnu-gcc"),
     packages: &["gcc-aarch64-linux-gnu"],
 }];
+
+const STD_TIER: [Tool; 3] = [
+    Tool { what: "the program make", is_there: || on_path("make"), packages: &["make"] },
+    Tool { what: "the program patch", is_there: || on_path("patch"), packages: &["patch"] },
+    Tool { what: "the unpacker xz", is_there: || on_path("xz"), packages: &["xz-utils"] },
+];
 
 fn missing(tools: &'static [Tool]) -> Vec<&'static Tool> {
     tools.iter().filter(|tool| !(tool.is_there)()).collect()

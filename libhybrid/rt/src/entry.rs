@@ -125,7 +125,7 @@ mod target {
     use super::RootMemory;
     use crate::{Env, env, gauge, heap, logger, panic, slots};
     use alloc::boxed::Box;
-    use hybrid_start::{ANSWER_OFFSET, HEAP_GAUGE_OFFSET, StartError, StartInfo};
+    use hybrid_start::{ANSWER_OFFSET, HEAP_GAUGE_OFFSET, Span, StartError, StartInfo};
     use hybrid_sys::boot::Boot;
     use hybrid_sys::{breakpoint, buffer};
 
@@ -137,6 +137,18 @@ mod target {
     /// 3. The spans in the start information are mapped as it says. 4. It is called once.
     #[doc(hidden)]
     pub unsafe fn component_entry(start: usize, len: usize, ipc_buffer: usize, main: fn(Env) -> !) -> ! {
+        // SAFETY: 1–4: as this function asks.
+        let (env, _nothing) = unsafe { program_entry(start, len, ipc_buffer, usize::MAX) };
+        main(env)
+    }
+
+    /// What runs before a program with a runtime of its own: as [`component_entry`], but only the first `share` bytes of the heap become this
+    /// runtime's, and the rest is told.
+    ///
+    /// # Safety
+    /// As [`component_entry`].
+    #[doc(hidden)]
+    pub unsafe fn program_entry(start: usize, len: usize, ipc_buffer: usize, share: usize) -> (Env, Span) {
         // SAFETY: 2.
         unsafe { buffer::set_address(ipc_buffer) };
         // SAFETY: 2; the word lies in that page, above the buffer, and only the gauge knows it.
@@ -144,25 +156,28 @@ mod target {
         let bytes = core::ptr::with_exposed_provenance::<u8>(start);
         // SAFETY: 1.
         let bytes = unsafe { core::slice::from_raw_parts(bytes, len) };
-        let Ok(info) = decode(bytes) else { breakpoint() };
+        let Ok((info, rest)) = decode(bytes, share) else { breakpoint() };
         let info: &'static StartInfo = Box::leak(Box::new(info));
         slots::set_up(info.own_cnode, info.endpoint, info.free_slots);
         // SAFETY: 3 and 4; the word for answers lies in the buffer's page, above it, and only `Env` knows it (2).
         let env = unsafe { Env::new(info, ipc_buffer + ANSWER_OFFSET) };
         logger::set_up(&env);
-        main(env)
+        (env, rest)
     }
 
     /// Decodes the start information. It needs a heap, whose span it tells: that part is decoded first, by a bounded
-    /// heap of its own.
-    fn decode(bytes: &[u8]) -> Result<StartInfo, StartError> {
+    /// heap of its own. What of the span is beyond `share` is not added.
+    fn decode(bytes: &[u8], share: usize) -> Result<(StartInfo, Span), StartError> {
         heap::set_up_first();
         let info = StartInfo::decode(bytes)?;
+        let mut rest = Span::default();
         if let Some((base, len)) = env::mapped(info.heap) {
+            let own = len.min(share);
+            rest = Span { addr: info.heap.addr + own as u64, len: (len - own) as u64 };
             // SAFETY: 3 of `component_entry`: the span is mapped, zeroed memory that nothing else uses.
-            unsafe { heap::add(base, len) };
+            unsafe { heap::add(base, own) };
         }
-        Ok(info)
+        Ok((info, rest))
     }
 
     /// What runs before a root task's `main`.
@@ -191,4 +206,4 @@ mod target {
 }
 
 #[cfg(target_os = "none")]
-pub use target::{component_entry, root_entry};
+pub use target::{component_entry, program_entry, root_entry};

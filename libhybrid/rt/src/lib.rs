@@ -41,7 +41,7 @@ pub use entry::host_main;
 pub use entry::{RootMemory, stop};
 #[cfg(target_os = "none")]
 #[doc(hidden)]
-pub use entry::{component_entry, root_entry};
+pub use entry::{component_entry, program_entry, root_entry};
 pub use env::{Env, SessionHandle};
 pub use gauge::heap_in_use;
 pub use hybrid_start::peers::Condition;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub mod peers;
 
 /// The version of this structure that this crate writes and accepts.
-pub const ABI: u16 = 3;
+pub const ABI: u16 = 4;
 
 /// Where components are linked (the image base of every component).
 pub const IMAGE_BASE: u64 = 0x40_0000;
@@ -105,6 +105,8 @@ pub struct StartInfo {
     pub dma: Vec<Dma>,
     /// The parameters that the integrator set for this instance.
     pub parameters: Vec<(String, String)>,
+    /// The stack of the first thread.
+    pub stack: Span,
 }
 
 /// One interface that the instance uses.

@@ -36,6 +36,7 @@ fn example() -> StartInfo {
         devices: vec![Device { name: "nic".into(), irq_slot: Some(9), irq_number: Some(48), ..Device::default() }],
         dma: vec![Dma { name: "buffers".into(), span: Span { addr: DMA_BASE, len: 1 << 20 }, paddr: 0x5000_0000 }],
         parameters: vec![("address".into(), "10.0.2.15/24".into())],
+        stack: Span { addr: STACK_TOP - 0x1_0000, len: 0x1_0000 },
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Frame {
     pub(crate) x8: u64,
 }
 
-pub use target::{breakpoint, count_per_second, count_virtual};
+pub use target::{breakpoint, count_per_second, count_virtual, end};
 pub(crate) use target::{svc, thread_buffer};
 
 /// Gives the rest of the current time slice to threads of the same priority.
@@ -85,6 +85,12 @@ mod target {
         unsafe { asm!("brk #0x4879", options(noreturn, nostack, nomem)) }
     }
 
+    /// As [`breakpoint`], with an immediate that says: the program came to its end.
+    pub fn end() -> ! {
+        // SAFETY: as in `breakpoint`.
+        unsafe { asm!("brk #0x487a", options(noreturn, nostack, nomem)) }
+    }
+
     /// The thread's own IPC buffer address if its creator set one in TPIDRRO_EL0, else 0.
     #[inline]
     pub(crate) fn thread_buffer() -> usize {
@@ -131,6 +137,11 @@ mod target {
     /// Panics: there is no fault handler on a host.
     pub fn breakpoint() -> ! {
         panic!("a component stopped itself");
+    }
+
+    /// Panics: as `breakpoint`.
+    pub fn end() -> ! {
+        panic!("a component came to its end");
     }
 
     pub(crate) fn thread_buffer() -> usize {

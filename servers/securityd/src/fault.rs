@@ -16,6 +16,8 @@ pub struct Fault {
 
 /// The immediate of the `brk` with which a component's runtime stops it (libhybrid/sys).
 const PANIC: u64 = 0xf200_4879;
+/// The same of a program that came to its end.
+const END: u64 = 0xf200_487a;
 
 impl Fault {
     /// Takes a message apart; words that did not come are 0.
@@ -48,6 +50,7 @@ impl fmt::Display for Fault {
             Some(FaultType::UserException) if w[3] == PANIC => {
                 write!(out, "panicked and stopped itself at pc {:#x}", w[0])
             }
+            Some(FaultType::UserException) if w[3] == END => out.write_str("came to its end"),
             Some(FaultType::UserException) => {
                 write!(out, "{} (syndrome {:#x}) at pc {:#x}", exception(w[3]), w[3], w[0])
             }
@@ -111,6 +114,7 @@ mod tests {
                 .starts_with("made the unknown system call -99")
         );
         assert!(text(3, &[0x40_0010, 0, 0, 0xf200_4879, 0]).starts_with("panicked"));
+        assert_eq!(text(3, &[0x40_0010, 0, 0, 0xf200_487a, 0]), "came to its end");
         assert!(text(3, &[0x40_0010, 0, 0, 0x1fe0_0000, 0]).starts_with("used a floating-point register"));
         assert!(text(3, &[0x40_0010, 0, 0, 0x6232_f801, 0]).starts_with("accessed a system register"));
         assert_eq!(text(77, &[]), "unknown fault 77");

@@ -23,6 +23,8 @@ pub struct ThreadParts {
     pub fault: CPtr,
     /// Bound to it.
     pub notification: CPtr,
+    /// Whether it may use floating-point registers.
+    pub has_floats: bool,
 }
 
 /// Kernel operations. All errors are the kernel's.

@@ -82,7 +82,7 @@ impl<K: Kernel> World<K> {
         // Without the rules nothing can be judged.
         let book = book.ok_or_else(|| NotFilled::NotStarted("the image has no rules for it".into()))?;
         let filled = fill(&self.graph, contract, &manifest, &book).map_err(NotFilled::Refused)?;
-        let parsed = Program::parse(&program).map_err(|error| NotFilled::BadProgram(error.text()))?;
+        let parsed = Program::of(contract.runtime, &program).map_err(|error| NotFilled::BadProgram(error.text()))?;
         if parsed.pages().saturating_mul(4096) > contract.program_max {
             return Err(NotFilled::BadProgram("it is larger than its place"));
         }

@@ -129,7 +129,9 @@ impl Kernel for SysKernel {
             buffer: Some((address, Frame(frame))),
         };
         thread.configure(&space)?;
-        thread.disable_fpu()?;
+        if !parts.has_floats {
+            thread.disable_fpu()?;
+        }
         thread.bind_notification(Notification(parts.notification))?;
         thread.set_sched_params(Tcb::at(boot::THREAD), 0, parts.priority, parts.context, parts.fault)
     }

@@ -10,6 +10,7 @@ mod lives;
 mod load;
 mod policy;
 mod requests;
+mod std;
 mod storm;
 mod stress;
 pub mod suite;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Scenario> {
         policy::all(),
         requests::all(),
         cable::all(),
+        std::all(),
         faults::all(),
         guests::all(),
         lives::all(),

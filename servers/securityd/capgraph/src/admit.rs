@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use hybrid_config::Problem;
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Provided, Restart, Use};
+use crate::graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Provided, Restart, Runtime, Use};
 use crate::layout;
 use crate::rulebook::Rulebook;
 use crate::rules::{Found, check_graph, is_name, is_reason};
@@ -213,6 +213,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         parameters: manifest.parameters.clone(),
         restart: Restart::DEFAULT,
         place: None,
+        runtime: Runtime::Core,
     }
 }
 

@@ -18,7 +18,7 @@ pub fn check_programs(graph: &Graph, programs: &[(&str, &[u8])]) -> Result<(), V
         let name = instance.program();
         let failure = match programs.iter().find(|(found, _)| *found == name) {
             None => Some(("unknown-component", "there is no program for it")),
-            Some((_, file)) => match Program::parse(file) {
+            Some((_, file)) => match Program::of(instance.runtime, file) {
                 Ok(program) if program.pages() * 4096 > instance.program_max => Some(("bad-program", TOO_LARGE)),
                 Ok(_) => None,
                 Err(error) => Some((rule_of(error), error.text())),

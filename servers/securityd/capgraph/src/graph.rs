@@ -119,6 +119,8 @@ pub struct Instance {
     pub restart: Restart,
     /// It is a place: another puts the component there while the system runs.
     pub place: Option<Place>,
+    /// What its program runs on.
+    pub runtime: Runtime,
 }
 
 /// Room for a component that is installed at run time: what it may have at most is the instance's, as the build's rules allowed it.
@@ -126,6 +128,27 @@ pub struct Instance {
 pub struct Place {
     /// Instance id of who fills it.
     pub installer: u16,
+}
+
+/// What a component's program is built on; docs/std.md tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    /// Rust without `std`, on libhybrid.
+    #[default]
+    Core,
+    /// Rust with `std`, on musl and the personality.
+    Std,
+    /// C, on musl and the personality.
+    C,
+}
+
+impl Runtime {
+    /// Whether its threads use floating-point registers.
+    #[must_use]
+    pub const fn has_floats(self) -> bool {
+        !matches!(self, Self::Core)
+    }
 }
 
 /// When an instance is started again.
@@ -442,7 +465,7 @@ pub struct BadGraph;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Endpoint, Graph, Instance, Provided, Restart, Session, Use};
+    use super::{Endpoint, Graph, Instance, Provided, Restart, Runtime, Session, Use};
 
     /// securityd and one client of it.
     pub(crate) fn sample() -> Graph {
@@ -473,6 +496,7 @@ pub(crate) mod tests {
             parameters: vec![],
             restart: Restart::DEFAULT,
             place: None,
+            runtime: Runtime::Core,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

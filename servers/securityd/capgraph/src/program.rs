@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use crate::graph::Rights;
+use crate::graph::{Rights, Runtime};
 use crate::layout;
 
 const PAGE: u64 = 4096;
@@ -27,7 +27,7 @@ pub enum ProgramError {
     WriteXorExecute,
     /// The entry is not in an executable segment.
     Entry,
-    /// It needs dynamic linking or thread-local storage.
+    /// It needs dynamic linking, or thread-local storage without a runtime that has it.
     Unsupported,
 }
 
@@ -41,7 +41,7 @@ impl ProgramError {
             Self::Address => "a segment lies outside of a program's addresses or shares a page with another",
             Self::WriteXorExecute => "a segment is both writable and executable",
             Self::Entry => "its entry is not in an executable segment",
-            Self::Unsupported => "it needs dynamic linking or thread-local storage",
+            Self::Unsupported => "it needs dynamic linking, or thread-local storage without a runtime that has it",
         }
     }
 }
@@ -84,10 +84,21 @@ pub struct Program<'a> {
     pub entry: u64,
     /// Its loadable segments.
     pub segments: Vec<Segment<'a>>,
+    has_tls: bool,
 }
 
 impl<'a> Program<'a> {
-    /// Checks a file.
+    /// Checks the file of a component on `runtime`. Thread-local storage is set up by musl, and by nobody else.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn of(runtime: Runtime, file: &'a [u8]) -> Result<Self, ProgramError> {
+        let program = Self::parse(file)?;
+        let is_fine = !program.has_tls || !matches!(runtime, Runtime::Core);
+        is_fine.then_some(program).ok_or(ProgramError::Unsupported)
+    }
+
+    /// Checks a file, but for what depends on its runtime.
     ///
     /// # Errors
     /// What is wrong.
@@ -97,12 +108,13 @@ impl<'a> Program<'a> {
             return Err(ProgramError::Format);
         }
         let (headers, count) = (word(file, 32)?, usize::from(half(file, 56)?));
-        let mut segments: Vec<Segment<'a>> = Vec::new();
+        let (mut segments, mut has_tls) = (Vec::<Segment<'a>>::new(), false);
         for index in 0..count {
             let header = part(file, headers, (index as u64).checked_mul(56).ok_or(ProgramError::Bounds)?, 56)?;
             match u32::from(half(header, 0)?) | u32::from(half(header, 2)?) << 16 {
                 1 => segments.extend(segment(file, header)?),
-                2 | 3 | 7 => return Err(ProgramError::Unsupported),
+                2 | 3 => return Err(ProgramError::Unsupported),
+                7 => has_tls = true,
                 _ => {}
             }
         }
@@ -116,7 +128,7 @@ impl<'a> Program<'a> {
             segment.is_executable && (segment.address..segment.address + segment.bytes).contains(&entry)
         };
         if segments.iter().any(holds_entry) && entry % 4 == 0 {
-            Ok(Self { entry, segments })
+            Ok(Self { entry, segments, has_tls })
         } else {
             Err(ProgramError::Entry)
         }
@@ -169,7 +181,7 @@ const _: () = assert!(HIGHEST < layout::REGION_BASE);
 
 #[cfg(test)]
 mod tests {
-    use super::{Program, ProgramError};
+    use super::{Program, ProgramError, Runtime};
 
     /// One segment: type, flags, offset, address, file bytes, memory bytes.
     type Header = (u32, u32, u64, u64, u64, u64);
@@ -222,6 +234,9 @@ mod tests {
         for (entry, headers, error) in cases {
             assert_eq!(Program::parse(&elf(entry, &headers)), Err(error), "{headers:x?}");
         }
+        let with_tls = elf(0x40_0010, &[TEXT, (7, 4, 0x1000, 0x40_0000, 0x10, 0x20)]);
+        assert_eq!(Program::of(Runtime::Core, &with_tls), Err(ProgramError::Unsupported));
+        assert!(Program::of(Runtime::Std, &with_tls).is_ok() && Program::of(Runtime::C, &with_tls).is_ok());
         assert_eq!(Program::parse(b"\x7fELF"), Err(ProgramError::Format));
         assert_eq!(Program::parse(&[0; 100]), Err(ProgramError::Format));
     }

@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use hybrid_capgraph::{Bundle, Grant, Graph, Instance, Program, Rights, Segment, What, layout, own_grant};
+use hybrid_capgraph::{Bundle, Grant, Graph, Instance, Program, Rights, Runtime, Segment, What, layout, own_grant};
 use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
 use hybrid_sys::{Attributes, CPtr, ObjectType};
 
@@ -36,13 +36,13 @@ pub(super) enum File<'a> {
     Installed(Rc<Vec<u8>>),
 }
 
-/// The checked program in a file.
-pub(super) fn parsed<'a>(file: &'a File<'_>) -> Result<Program<'a>, Cause> {
+/// The checked program in a file, for a component on `runtime`.
+pub(super) fn parsed<'a>(runtime: Runtime, file: &'a File<'_>) -> Result<Program<'a>, Cause> {
     let bytes: &[u8] = match file {
         File::Shipped(bytes) => bytes,
         File::Installed(bytes) => bytes,
     };
-    Program::parse(bytes).map_err(Cause::Program)
+    Program::of(runtime, bytes).map_err(Cause::Program)
 }
 
 impl<K: Kernel> World<K> {
@@ -59,7 +59,7 @@ impl<K: Kernel> World<K> {
     pub(super) fn load(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
         let place = self.expect(instance.id)?;
         let file = self.file_of(instance, bundle)?;
-        let program = parsed(&file)?;
+        let program = parsed(instance.runtime, &file)?;
         for segment in &program.segments {
             self.load_segment(place, segment)?;
         }
@@ -197,6 +197,7 @@ pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u6
         devices: devices.collect(),
         dma: dma.collect(),
         parameters: instance.parameters.clone(),
+        stack: Span { addr: hybrid_start::STACK_TOP - instance.stack, len: instance.stack },
     }
 }
 

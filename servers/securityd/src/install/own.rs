@@ -27,7 +27,7 @@ impl<K: Kernel> World<K> {
         let caps = if is_own {
             layout::MADE_MAX
         } else {
-            self.graph.slots_for(instance, parsed(&self.file_of(instance, bundle)?)?.pages())
+            self.graph.slots_for(instance, parsed(instance.runtime, &self.file_of(instance, bundle)?)?.pages())
         };
         let account = Account::open(&mut self.kernel, &mut self.space, &mut self.memory, caps)?;
         let place = match self.place(instance.id) {

@@ -78,7 +78,7 @@ impl<K: Kernel> World<K> {
     /// Gives the thread its spaces, time, fault handler and registers.
     pub(super) fn prepare(&mut self, instance: &Instance, bundle: &Bundle<'_>) -> Result<(), Cause> {
         let place = self.expect(instance.id)?;
-        let entry = parsed(&self.file_of(instance, bundle)?)?.entry;
+        let entry = parsed(instance.runtime, &self.file_of(instance, bundle)?)?.entry;
         let length = self.make_start_info(place, instance)?;
         let buffer = self.make(place, ObjectType::SmallPage, 12, 1)?;
         self.map(place, buffer, hybrid_start::IPC_BUFFER_ADDRESS, rights(Rights::READ_WRITE), Attributes::DATA)?;
@@ -99,6 +99,7 @@ impl<K: Kernel> World<K> {
             context,
             fault,
             notification: live.notification,
+            has_floats: instance.runtime.has_floats(),
         };
         let thread = live.thread;
         self.kernel.configure_thread(thread, &parts)?;

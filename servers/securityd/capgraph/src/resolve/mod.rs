@@ -280,6 +280,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         parameters: placed.parameters.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
         restart: component.restart,
         place: place(inputs, placed),
+        runtime: component.runtime,
     }
 }
 

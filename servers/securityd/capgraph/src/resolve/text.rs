@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::access::{AccessText, compile};
-use crate::graph::{Policy, Restart};
+use crate::graph::{Policy, Restart, Runtime};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +16,8 @@ struct ComponentHead {
     name: Spanned<String>,
     summary: String,
     priority_class: Spanned<String>,
+    #[serde(default)]
+    runtime: Runtime,
 }
 
 #[derive(Deserialize)]
@@ -136,6 +138,7 @@ pub(crate) struct ComponentText {
     pub(crate) dma: Vec<DmaText>,
     pub(crate) keys: Vec<KeyText>,
     pub(crate) restart: Restart,
+    pub(crate) runtime: Runtime,
 }
 
 /// Every component.toml of the tree, and those of the folders that `system` names elsewhere, by folder.
@@ -190,6 +193,7 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
         dma: text.dma,
         keys: text.keys,
         restart,
+        runtime: text.component.runtime,
     })
 }
 

@@ -1,0 +1,197 @@
+//! Numbers of system calls and errors, as musl for AArch64 has them; no behaviour.
+//!
+//! Source: Linux, include/uapi/asm-generic/{unistd,errno-base,errno}.h, which AArch64 uses unchanged.
+
+/// A system call that the personality knows by name, whether it serves it or not.
+macro_rules! calls {
+    ($($name:ident = $number:literal,)*) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "`")]
+            pub const $name: u64 = $number;
+        )*
+
+        /// The name of a call, for messages.
+        pub(crate) fn name(number: u64) -> Option<&'static str> {
+            match number {
+                $($number => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+calls! {
+    GETCWD = 17,
+    EVENTFD2 = 19,
+    EPOLL_CREATE1 = 20,
+    EPOLL_CTL = 21,
+    EPOLL_PWAIT = 22,
+    DUP = 23,
+    DUP3 = 24,
+    FCNTL = 25,
+    IOCTL = 29,
+    MKDIRAT = 34,
+    UNLINKAT = 35,
+    SYMLINKAT = 36,
+    LINKAT = 37,
+    RENAMEAT = 38,
+    STATFS = 43,
+    FTRUNCATE = 46,
+    FACCESSAT = 48,
+    CHDIR = 49,
+    FCHMOD = 52,
+    FCHMODAT = 53,
+    OPENAT = 56,
+    CLOSE = 57,
+    PIPE2 = 59,
+    GETDENTS64 = 61,
+    LSEEK = 62,
+    READ = 63,
+    WRITE = 64,
+    READV = 65,
+    WRITEV = 66,
+    PREAD64 = 67,
+    PWRITE64 = 68,
+    SENDFILE = 71,
+    PSELECT6 = 72,
+    PPOLL = 73,
+    READLINKAT = 78,
+    NEWFSTATAT = 79,
+    FSTAT = 80,
+    FSYNC = 82,
+    UTIMENSAT = 88,
+    EXIT = 93,
+    EXIT_GROUP = 94,
+    SET_TID_ADDRESS = 96,
+    FUTEX = 98,
+    SET_ROBUST_LIST = 99,
+    NANOSLEEP = 101,
+    SETITIMER = 103,
+    CLOCK_GETTIME = 113,
+    CLOCK_GETRES = 114,
+    CLOCK_NANOSLEEP = 115,
+    PTRACE = 117,
+    SCHED_SETAFFINITY = 122,
+    SCHED_GETAFFINITY = 123,
+    SCHED_YIELD = 124,
+    KILL = 129,
+    TKILL = 130,
+    TGKILL = 131,
+    SIGALTSTACK = 132,
+    RT_SIGACTION = 134,
+    RT_SIGPROCMASK = 135,
+    UNAME = 160,
+    UMASK = 166,
+    PRCTL = 167,
+    GETPID = 172,
+    GETPPID = 173,
+    GETUID = 174,
+    GETEUID = 175,
+    GETGID = 176,
+    GETEGID = 177,
+    GETTID = 178,
+    SYSINFO = 179,
+    SOCKET = 198,
+    SOCKETPAIR = 199,
+    BIND = 200,
+    LISTEN = 201,
+    CONNECT = 203,
+    BRK = 214,
+    MUNMAP = 215,
+    MREMAP = 216,
+    CLONE = 220,
+    EXECVE = 221,
+    MMAP = 222,
+    MPROTECT = 226,
+    MSYNC = 227,
+    MLOCK = 228,
+    MADVISE = 233,
+    WAIT4 = 260,
+    PRLIMIT64 = 261,
+    RENAMEAT2 = 276,
+    GETRANDOM = 278,
+    MEMFD_CREATE = 279,
+    MEMBARRIER = 283,
+    STATX = 291,
+    RSEQ = 293,
+    CLONE3 = 435,
+    FACCESSAT2 = 439,
+}
+
+/// Why a call failed; the program sees it as `errno`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Errno(u16);
+
+macro_rules! errors {
+    ($($name:ident = $number:literal,)*) => {
+        impl Errno {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                pub const $name: Self = Self($number);
+            )*
+        }
+    };
+}
+
+errors! {
+    EPERM = 1,
+    ENOENT = 2,
+    ESRCH = 3,
+    EIO = 5,
+    EBADF = 9,
+    ECHILD = 10,
+    EAGAIN = 11,
+    ENOMEM = 12,
+    EACCES = 13,
+    EFAULT = 14,
+    EEXIST = 17,
+    ENODEV = 19,
+    EINVAL = 22,
+    ENOTTY = 25,
+    ESPIPE = 29,
+    ERANGE = 34,
+    ENOSYS = 38,
+    ETIMEDOUT = 110,
+}
+
+impl Errno {
+    /// What the call returns.
+    #[must_use]
+    pub const fn negated(self) -> i64 {
+        -(self.0 as i64)
+    }
+}
+
+/// Result of a call that ended.
+pub type Answer = Result<u64, Errno>;
+
+/// The low half of an argument: what C passes as `int`.
+pub(crate) const fn int(argument: u64) -> i32 {
+    low(argument).cast_signed()
+}
+
+/// The low half of an argument: what C passes as `unsigned`.
+pub(crate) const fn low(argument: u64) -> u32 {
+    let [a, b, c, d, ..] = argument.to_le_bytes();
+    u32::from_le_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_of_a_known_call_has_its_name() {
+        assert_eq!((name(FUTEX), name(RSEQ), name(9999)), (Some("FUTEX"), Some("RSEQ"), None));
+    }
+
+    #[test]
+    fn int_is_the_low_half_with_its_sign() {
+        assert_eq!((int(u64::from(u32::MAX)), int(1 << 32 | 7), low(u64::MAX)), (-1, 7, u32::MAX));
+    }
+
+    #[test]
+    fn error_is_returned_negated() {
+        assert_eq!(Errno::ENOSYS.negated(), -38);
+    }
+}

@@ -1,0 +1,203 @@
+//! One program's state and its system calls, one at a time; it never waits, and reaches the outside only through its [`World`].
+//!
+//! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
+mod files;
+mod identity;
+mod memory;
+mod signals;
+mod sync;
+mod threads;
+mod time;
+
+use crate::areas::Areas;
+use crate::futex::{self, THREADS_MAX, Thread, Threads};
+use crate::number::{self, Answer, Errno};
+use crate::output::Line;
+use crate::world::World;
+
+pub use files::poll;
+pub use signals::{Delivery, signal};
+use threads::Slot;
+
+/// How a call went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is over; this is what it returns.
+    Done(i64),
+    /// Its thread waits until [`Process::take_result`] has something for it.
+    Park,
+    /// Its thread lets others run, then returns 0.
+    Yield,
+    /// A signal is handled: call the handler, then [`Process::handled`].
+    Deliver(Delivery),
+    /// The thread has ended.
+    ThreadEnded,
+    /// The program has ended.
+    Ended(Ending),
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this status.
+    Exit(u8),
+    /// By a signal, as `abort` does.
+    Signal(u8),
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Done(answer.map_or_else(Errno::negated, u64::cast_signed))
+    }
+}
+
+impl From<Errno> for Outcome {
+    fn from(errno: Errno) -> Self {
+        Self::Done(errno.negated())
+    }
+}
+
+/// Who the program is, and where it lives.
+#[derive(Debug, Clone, Copy)]
+pub struct Identity {
+    /// Id of the instance: also its process, user and group number.
+    pub instance: u16,
+    /// Name of the instance.
+    pub name: &'static str,
+    /// Version of the product.
+    pub version: &'static str,
+    /// First address of the main thread's stack, and one past the last.
+    pub stack: (u64, u64),
+    /// How many threads it may have, the first included; at least 1, at most [`THREADS_MAX`].
+    pub threads: u8,
+}
+
+/// Whose memory the table of pages is in.
+pub trait Pages: AsRef<[u8]> + AsMut<[u8]> {}
+impl<T: AsRef<[u8]> + AsMut<[u8]>> Pages for T {}
+
+/// The state.
+#[derive(Debug)]
+pub struct Process<S> {
+    identity: Identity,
+    areas: Areas<S>,
+    lines: [Line; 2],
+    /// Whether descriptors 0 to 2 are open.
+    is_open: [bool; 3],
+    table: futex::Table,
+    slots: [Slot; THREADS_MAX],
+    /// Threads whose result came and that were not told yet.
+    woken: Threads,
+    actions: [signals::Action; signals::SIGNALS],
+    /// Numbers of calls whose refusal was told.
+    told: [u64; TOLD_WORDS],
+}
+
+/// Call numbers below 64 times this are told once each; greater ones as one.
+const TOLD_WORDS: usize = 8;
+
+impl<S: Pages> Process<S> {
+    /// A program whose first thread runs, and whose heap `areas` tells.
+    pub fn new(identity: Identity, areas: Areas<S>) -> Self {
+        let mut slots = [Slot::FREE; THREADS_MAX];
+        if let Some(first) = slots.first_mut() {
+            *first = Slot::RUNNING;
+        }
+        Self {
+            identity,
+            areas,
+            lines: [Line::new(), Line::new()],
+            is_open: [true; 3],
+            table: futex::Table::new(),
+            slots,
+            woken: 0,
+            actions: [signals::Action::DEFAULT; signals::SIGNALS],
+            told: [0; TOLD_WORDS],
+        }
+    }
+
+    /// System call `number` of `thread`.
+    pub fn call(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
+        let outcome = self.dispatch(world, thread, number, args);
+        if outcome == Outcome::from(Errno::ENOSYS) && !is_quiet(number) {
+            self.tell(world, number, "the personality does not have it");
+        }
+        outcome
+    }
+
+    fn dispatch(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
+        match number {
+            number::FUTEX => self.futex(world, thread, args),
+            number::CLOCK_GETTIME | number::CLOCK_GETRES => self.clock(world, number, args).into(),
+            number::NANOSLEEP | number::CLOCK_NANOSLEEP => self.sleep(world, thread, number, args),
+            number::SCHED_YIELD => Outcome::Yield,
+            number::MMAP => self.mmap(world, args).into(),
+            number::MUNMAP => self.munmap(args).into(),
+            number::MPROTECT => self.mprotect(world, args).into(),
+            number::MREMAP => self.mremap(world, args).into(),
+            number::MADVISE => self.madvise(world, args).into(),
+            number::PPOLL => self.ppoll(world, thread, args),
+            number::EXIT => self.exit_thread(world, thread, args[0]),
+            number::EXIT_GROUP => self.end(world, Ending::Exit(exit_status(args[0]))),
+            number::RT_SIGACTION => self.sigaction(world, args).into(),
+            number::RT_SIGPROCMASK => self.sigprocmask(world, thread, args),
+            number::KILL | number::TKILL | number::TGKILL => self.kill(world, thread, number, args),
+            number::SET_TID_ADDRESS => self.set_tid_address(thread, args[0]).into(),
+            number::CLONE | number::CLONE3 | number::EXECVE => {
+                self.tell(world, number, "a component cannot be copied or replaced");
+                Errno::ENOSYS.into()
+            }
+            number::WAIT4 => Errno::ECHILD.into(),
+            _ => self
+                .file_call(world, number, args)
+                .or_else(|| self.identity_call(world, thread, number, args))
+                .map_or_else(|| Errno::ENOSYS.into(), Outcome::from),
+        }
+    }
+
+    /// The end of the program; what was written without the end of a line is told.
+    fn end(&mut self, world: &mut impl World, ending: Ending) -> Outcome {
+        self.flush(world);
+        Outcome::Ended(ending)
+    }
+
+    /// Says once for each call that it was refused, and why.
+    fn tell(&mut self, world: &mut impl World, number: u64, why: &str) {
+        let (word, bit) = (number / 64, number % 64);
+        let word = usize::try_from(word).unwrap_or(usize::MAX).min(TOLD_WORDS - 1);
+        let Some(word) = self.told.get_mut(word) else { return };
+        if *word >> bit & 1 != 0 {
+            return;
+        }
+        *word |= 1 << bit;
+        match number::name(number) {
+            Some(name) => world.note(format_args!("{} refused: {why}", Lower(name))),
+            None => world.note(format_args!("system call {number} refused: {why}")),
+        }
+    }
+}
+
+/// A name in lower case.
+struct Lower(&'static str);
+
+impl core::fmt::Display for Lower {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        use core::fmt::Write;
+        self.0.chars().try_for_each(|letter| out.write_char(letter.to_ascii_lowercase()))
+    }
+}
+
+/// Calls that programs do without, and whose refusal says nothing: musl and std try them and go another way.
+const fn is_quiet(number: u64) -> bool {
+    matches!(
+        number,
+        number::BRK | number::PRCTL | number::SIGALTSTACK | number::SET_ROBUST_LIST | number::MEMBARRIER | number::RSEQ
+    )
+}
+
+fn exit_status(argument: u64) -> u8 {
+    argument.to_le_bytes()[0]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! Who the program is, what it may use, and randomness; all from what its component was told and granted.
+use super::{Pages, Process};
+use crate::futex::Thread;
+use crate::number::{self, Answer, Errno, low};
+use crate::world::{self, World};
+
+/// Bytes of a field of `struct utsname`.
+const FIELD: usize = 65;
+const FIELDS: usize = 6;
+
+/// The most bytes that one getrandom gives (Linux gives at least 256 in one piece).
+const RANDOM_MAX: u64 = 4096;
+
+const RLIMIT_STACK: u32 = 3;
+const RLIMIT_NOFILE: u32 = 7;
+const RLIMIT_AS: u32 = 9;
+const RLIMITS: u32 = 16;
+
+impl<S: Pages> Process<S> {
+    /// Calls about the program itself; `None` for others.
+    pub(super) fn identity_call(
+        &mut self,
+        world: &mut impl World,
+        thread: Thread,
+        number: u64,
+        args: [u64; 6],
+    ) -> Option<Answer> {
+        let own = u64::from(self.identity.instance);
+        Some(match number {
+            number::GETPID | number::GETUID | number::GETEUID | number::GETGID | number::GETEGID => Ok(own),
+            // Nobody that it could see started it.
+            number::GETPPID => Ok(0),
+            number::GETTID => Ok(self.number_of(thread).into()),
+            number::GETCWD => getcwd(world, args),
+            number::UNAME => self.uname(world, args[0]),
+            number::PRLIMIT64 => self.limits(world, args),
+            number::SCHED_GETAFFINITY => self.affinity(world, args),
+            number::GETRANDOM => getrandom(world, args),
+            _ => return None,
+        })
+    }
+
+    fn uname(&mut self, world: &mut impl World, address: u64) -> Answer {
+        let mut text = [0; FIELD * FIELDS];
+        let fields = ["HybridOS", self.identity.name, self.identity.version, "", "aarch64", ""];
+        for (place, field) in text.chunks_exact_mut(FIELD).zip(fields) {
+            for (byte, value) in place.iter_mut().take(FIELD - 1).zip(field.bytes()) {
+                *byte = value;
+            }
+        }
+        world.write(address, &text)?;
+        Ok(0)
+    }
+
+    /// Limits are told, never set: they are those of component.toml.
+    fn limits(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [target, resource, new, old, ..] = args;
+        if low(target) != 0 && u64::from(low(target)) != u64::from(self.identity.instance) {
+            return Err(Errno::ESRCH);
+        }
+        if new != 0 {
+            self.tell(world, number::PRLIMIT64, "limits are those of component.toml");
+            return Err(Errno::EPERM);
+        }
+        let (bottom, top) = self.identity.stack;
+        let (first, end) = self.areas.span();
+        let limit = match low(resource) {
+            RLIMIT_STACK => top - bottom,
+            RLIMIT_NOFILE => self.is_open.len() as u64,
+            RLIMIT_AS => end - first,
+            resource if resource < RLIMITS => u64::MAX,
+            _ => return Err(Errno::EINVAL),
+        };
+        if old != 0 {
+            world::write_words(world, old, &[limit, limit])?;
+        }
+        Ok(0)
+    }
+
+    /// A component's threads run on one core.
+    fn affinity(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [target, bytes, address, ..] = args;
+        if low(target) != 0 && self.thread_of(low(target)).is_none() {
+            return Err(Errno::ESRCH);
+        }
+        if bytes < 8 || !bytes.is_multiple_of(8) {
+            return Err(Errno::EINVAL);
+        }
+        world::write_words(world, address, &[1])?;
+        Ok(8)
+    }
+}
+
+/// There is one directory, the root, and nothing in it.
+fn getcwd(world: &mut impl World, args: [u64; 6]) -> Answer {
+    let path = b"/\0";
+    if args[1] < path.len() as u64 {
+        return Err(Errno::ERANGE);
+    }
+    world.write(args[0], path)?;
+    Ok(path.len() as u64)
+}
+
+/// `getrandom`. The source answers only once it was seeded, so both pools of Linux are the one.
+fn getrandom(world: &mut impl World, args: [u64; 6]) -> Answer {
+    let [address, bytes, flags, ..] = args;
+    // GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE
+    if low(flags) & !7 != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let wanted = bytes.min(RANDOM_MAX);
+    let mut done = 0;
+    while done < wanted {
+        let mut chunk = [0; 256];
+        let length = usize::try_from(wanted - done).unwrap_or(usize::MAX).min(chunk.len());
+        let chunk = chunk.get_mut(..length).unwrap_or_default();
+        match world.random(chunk).and_then(|()| world.write(address.wrapping_add(done), chunk)) {
+            Ok(()) => done += length as u64,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,176 @@
+//! Signals that a program sends to itself; nobody else can send one, and nothing is interrupted.
+use super::{Ending, Outcome, Pages, Process};
+use crate::futex::Thread;
+use crate::number::{self, Answer, Errno, int, low};
+use crate::world::{self, World};
+
+/// Signals 1 to 64.
+pub(super) const SIGNALS: usize = 65;
+
+/// Numbers of signals (include/uapi/asm-generic/signal.h).
+pub mod signal {
+    /// `abort`.
+    pub const ABRT: u8 = 6;
+    /// Cannot be handled.
+    pub const KILL: u8 = 9;
+    /// Cannot be handled.
+    pub const STOP: u8 = 19;
+}
+
+/// What the program wants done at a signal.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Action {
+    handler: u64,
+    flags: u64,
+    restorer: u64,
+    blocked: u64,
+}
+
+impl Action {
+    pub(super) const DEFAULT: Self = Self { handler: 0, flags: 0, restorer: 0, blocked: 0 };
+}
+
+/// A handler that is to be called, on the thread that made the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// Address of the handler.
+    pub handler: u64,
+    /// The signal.
+    pub signal: u8,
+    /// Signals that are blocked after it.
+    pub blocked_after: u64,
+}
+
+const IGNORE: u64 = 1;
+/// Default actions that are not the program's end: CHLD, CONT, URG, WINCH. Those that would stop it do nothing either: nobody could go on.
+const HARMLESS: u64 = bit(17) | bit(18) | bit(19) | bit(20) | bit(21) | bit(22) | bit(23) | bit(28);
+const NEVER_BLOCKED: u64 = bit(signal::KILL) | bit(signal::STOP);
+
+const fn bit(signal: u8) -> u64 {
+    1 << (signal - 1)
+}
+
+fn try_signal(argument: u64) -> Result<u8, Errno> {
+    u8::try_from(low(argument)).ok().filter(|signal| (1..=64).contains(signal)).ok_or(Errno::EINVAL)
+}
+
+impl<S: Pages> Process<S> {
+    /// `struct k_sigaction`: handler, flags, restorer, mask.
+    pub(super) fn sigaction(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [signal, new, old, size, ..] = args;
+        let signal = try_signal(signal)?;
+        if size != 8 || (new != 0 && bit(signal) & NEVER_BLOCKED != 0) {
+            return Err(Errno::EINVAL);
+        }
+        let Some(action) = self.actions.get_mut(usize::from(signal)) else { return Err(Errno::EINVAL) };
+        let before = *action;
+        if new != 0 {
+            let [handler, flags, restorer, blocked] = world::read_words(world, new)?;
+            *action = Action { handler, flags, restorer, blocked };
+        }
+        if old != 0 {
+            world::write_words(world, old, &[before.handler, before.flags, before.restorer, before.blocked])?;
+        }
+        Ok(0)
+    }
+
+    pub(super) fn sigprocmask(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Outcome {
+        match self.change_mask(world, thread, args) {
+            Ok(()) => self.deliver(world, thread),
+            Err(errno) => errno.into(),
+        }
+    }
+
+    fn change_mask(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Result<(), Errno> {
+        let [how, new, old, size, ..] = args;
+        let slot = self.slot(thread).filter(|_| size == 8).ok_or(Errno::EINVAL)?;
+        let before = slot.blocked;
+        if new != 0 {
+            let [set] = world::read_words(world, new)?;
+            slot.blocked = match low(how) {
+                0 => before | set,
+                1 => before & !set,
+                2 => set,
+                _ => return Err(Errno::EINVAL),
+            } & !NEVER_BLOCKED;
+        }
+        if old != 0 {
+            world::write_words(world, old, &[before])?;
+        }
+        Ok(())
+    }
+
+    /// kill, tkill, tgkill. Another thread cannot be interrupted, so a handler runs only on the thread that sends.
+    pub(super) fn kill(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
+        let (target, signal) = match number {
+            number::TGKILL => (args[1], args[2]),
+            _ => (args[0], args[1]),
+        };
+        let own = i32::from(self.identity.instance.cast_signed());
+        let is_self = number == number::KILL && (int(target) == own || int(target) == 0);
+        let found = if is_self { Some(thread) } else { self.thread_of(low(target)) };
+        let Some(target) = found.filter(|_| number != number::KILL || is_self) else {
+            return Errno::ESRCH.into();
+        };
+        if low(signal) == 0 {
+            return Outcome::Done(0);
+        }
+        let signal = match try_signal(signal) {
+            Ok(signal) => signal,
+            Err(errno) => return errno.into(),
+        };
+        let handler = self.actions.get(usize::from(signal)).map_or(0, |action| action.handler);
+        if target != thread && handler > IGNORE {
+            self.tell(world, number, "no thread can be interrupted by another");
+            return Errno::ENOSYS.into();
+        }
+        if let Some(slot) = self.slot(target) {
+            slot.pending |= bit(signal);
+        }
+        if target == thread {
+            return self.deliver(world, thread);
+        }
+        match self.default_of(bit(signal)) {
+            Some(signal) => self.end(world, Ending::Signal(signal)),
+            None => Outcome::Done(0),
+        }
+    }
+
+    /// The end of the program if the default action of one of these signals is in force and is that.
+    fn default_of(&self, signals: u64) -> Option<u8> {
+        (1..=64).find(|signal| {
+            let is_default = self.actions.get(usize::from(*signal)).is_some_and(|action| action.handler == 0);
+            signals & bit(*signal) & !HARMLESS != 0 && is_default
+        })
+    }
+
+    /// What becomes of the signals that wait and are not blocked; the call that let them in returns 0 afterwards.
+    pub(super) fn deliver(&mut self, world: &mut impl World, thread: Thread) -> Outcome {
+        let Some(slot) = self.slot(thread) else { return Outcome::Done(0) };
+        let now = slot.pending & !slot.blocked;
+        slot.pending &= !now;
+        let blocked = slot.blocked;
+        if let Some(signal) = self.default_of(now) {
+            return self.end(world, Ending::Signal(signal));
+        }
+        let has_handler = |signal: &u8| {
+            let action = self.actions.get(usize::from(*signal));
+            now & bit(*signal) != 0 && action.is_some_and(|action| action.handler > IGNORE)
+        };
+        let Some(signal) = (1..=64).find(has_handler) else { return Outcome::Done(0) };
+        let action = self.actions.get(usize::from(signal)).copied().unwrap_or(Action::DEFAULT);
+        if let Some(slot) = self.slot(thread) {
+            slot.pending |= now & !bit(signal);
+            slot.blocked = (blocked | action.blocked | bit(signal)) & !NEVER_BLOCKED;
+        }
+        Outcome::Deliver(Delivery { handler: action.handler, signal, blocked_after: blocked })
+    }
+
+    /// A handler returned; further signals may follow.
+    pub fn handled(&mut self, world: &mut impl World, thread: Thread, delivery: Delivery) -> Outcome {
+        if let Some(slot) = self.slot(thread) {
+            slot.blocked = delivery.blocked_after;
+        }
+        self.deliver(world, thread)
+    }
+}

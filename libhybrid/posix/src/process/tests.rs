@@ -1,0 +1,456 @@
+//! The system calls against a fake world: a few pages of memory, a clock that a test moves, and what was told.
+#![expect(clippy::cast_possible_truncation, reason = "offsets in a test's few pages")]
+use super::*;
+use crate::areas::{Areas, PAGE};
+use crate::output::Stream;
+use proptest::prelude::*;
+
+const BASE: u64 = 0x1000_0000;
+const PAGES: usize = 32;
+/// Where tests put what a program would have on its stack.
+const STACK: (u64, u64) = (0x6fff_0000, 0x7000_0000);
+const AT: u64 = 0x6fff_8000;
+
+#[derive(Default)]
+struct Fake {
+    heap: Vec<u8>,
+    stack: Vec<u8>,
+    now: u64,
+    has_no_alarm: bool,
+    random: Option<u8>,
+    told: Vec<String>,
+}
+
+impl Fake {
+    fn place(&self, address: u64, bytes: usize) -> Result<(bool, usize), Errno> {
+        let inside = |base: u64, memory: &Vec<u8>| {
+            let at = usize::try_from(address.checked_sub(base)?).ok()?;
+            (at.checked_add(bytes)? <= memory.len()).then_some(at)
+        };
+        let heap = inside(BASE, &self.heap).map(|at| (true, at));
+        heap.or_else(|| inside(STACK.0, &self.stack).map(|at| (false, at))).ok_or(Errno::EFAULT)
+    }
+
+    fn words<const N: usize>(&self, address: u64) -> [u64; N] {
+        world::read_words(self, address).unwrap()
+    }
+}
+
+use crate::world;
+
+impl World for Fake {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let (is_heap, at) = self.place(address, into.len())?;
+        let memory = if is_heap { &self.heap } else { &self.stack };
+        into.copy_from_slice(&memory[at..at + into.len()]);
+        Ok(())
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let (is_heap, at) = self.place(address, bytes.len())?;
+        let memory = if is_heap { &mut self.heap } else { &mut self.stack };
+        memory[at..at + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn zero(&mut self, address: u64, bytes: u64) {
+        self.write(address, &vec![0; bytes as usize]).unwrap();
+    }
+
+    fn copy(&mut self, from: u64, to: u64, bytes: u64) {
+        let mut moved = vec![0; bytes as usize];
+        self.read(from, &mut moved).unwrap();
+        self.write(to, &moved).unwrap();
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.now
+    }
+
+    fn resolution_ns(&self) -> u64 {
+        16
+    }
+
+    fn has_alarm(&self) -> bool {
+        !self.has_no_alarm
+    }
+
+    fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
+        into.fill(self.random.ok_or(Errno::ENOSYS)?);
+        Ok(())
+    }
+
+    fn line(&mut self, stream: Stream, text: &str) {
+        self.told.push(format!("{stream:?} {text}"));
+    }
+
+    fn note(&mut self, text: core::fmt::Arguments<'_>) {
+        self.told.push(text.to_string());
+    }
+}
+
+struct Program {
+    process: Process<Vec<u8>>,
+    world: Fake,
+}
+
+impl Program {
+    fn new() -> Self {
+        Self::with_threads(4)
+    }
+
+    fn with_threads(threads: u8) -> Self {
+        let identity = Identity { instance: 7, name: "prog", version: "1.2", stack: STACK, threads };
+        let heap = vec![0; PAGES * 4096];
+        let stack = vec![0; (STACK.1 - STACK.0) as usize];
+        let areas = Areas::new(BASE, vec![0; PAGES]);
+        Self { process: Process::new(identity, areas), world: Fake { heap, stack, ..Fake::default() } }
+    }
+
+    fn on(&mut self, thread: Thread, number: u64, args: &[u64]) -> Outcome {
+        let mut all = [0; 6];
+        all[..args.len()].copy_from_slice(args);
+        self.process.call(&mut self.world, thread, number, all)
+    }
+
+    /// A call of the first thread that ends at once.
+    fn call(&mut self, number: u64, args: &[u64]) -> i64 {
+        match self.on(0, number, args) {
+            Outcome::Done(result) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn put(&mut self, address: u64, words: &[u64]) {
+        world::write_words(&mut self.world, address, words).unwrap();
+    }
+
+    fn thread(&mut self) -> Thread {
+        self.process.begin_thread(&mut self.world, THREAD, AT, AT + 8).unwrap()
+    }
+}
+
+/// What pthread_create asks for.
+const THREAD: u64 = 0x7d_0f00;
+const ANONYMOUS: u64 = 0x22;
+const RW: u64 = 3;
+
+#[test]
+fn write_becomes_lines_and_the_rest_comes_at_the_end() {
+    let mut program = Program::new();
+    program.world.write(AT, b"hello\nworld").unwrap();
+    assert_eq!(program.call(number::WRITE, &[1, AT, 11]), 11);
+    program.put(AT + 64, &[AT, 5, AT + 6, 5]);
+    assert_eq!(program.call(number::WRITEV, &[2, AT + 64, 2]), 10);
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[3]), Outcome::Ended(Ending::Exit(3)));
+    assert_eq!(program.world.told, ["Out hello", "Out world", "Error helloworld"]);
+}
+
+#[test]
+fn descriptors_that_are_closed_or_never_were_say_so() {
+    let mut program = Program::new();
+    assert_eq!(program.call(number::READ, &[0, AT, 5]), 0);
+    assert_eq!(program.call(number::CLOSE, &[1]), 0);
+    let bad = Errno::EBADF.negated();
+    for (number, args) in [
+        (number::WRITE, [1, AT, 1]),
+        (number::CLOSE, [1, 0, 0]),
+        (number::WRITE, [3, AT, 1]),
+        (number::WRITE, [u64::MAX, AT, 1]),
+        (number::WRITE, [0, AT, 1]),
+        (number::FSTAT, [77, AT, 0]),
+    ] {
+        assert_eq!(program.call(number, &args), bad, "{number}");
+    }
+    assert_eq!(program.call(number::WRITE, &[2, 12, 1]), Errno::EFAULT.negated());
+    assert_eq!(program.call(number::LSEEK, &[0, 0, 0]), Errno::ESPIPE.negated());
+    assert_eq!(program.call(number::IOCTL, &[2, 0x5413, AT]), Errno::ENOTTY.negated());
+}
+
+#[test]
+fn refusal_is_told_once_for_each_call_with_its_name() {
+    let mut program = Program::new();
+    for _ in 0..3 {
+        assert_eq!(program.call(number::OPENAT, &[0, AT, 0]), Errno::ENOENT.negated());
+        assert_eq!(program.call(number::OPENAT, &[0, AT, 0o100]), Errno::EACCES.negated());
+        assert_eq!(program.call(number::SOCKET, &[2, 1, 0]), Errno::EACCES.negated());
+        assert_eq!(program.call(number::EPOLL_CREATE1, &[0]), Errno::ENOSYS.negated());
+        assert_eq!(program.call(463, &[0]), Errno::ENOSYS.negated());
+        assert_eq!(program.call(u64::MAX, &[0]), Errno::ENOSYS.negated());
+        assert_eq!(program.call(number::BRK, &[0]), Errno::ENOSYS.negated());
+        assert_eq!(program.call(number::CLONE, &[0x4111]), Errno::ENOSYS.negated());
+    }
+    assert_eq!(program.world.told.len(), 6, "{:?}", program.world.told);
+    assert_eq!(program.world.told[0], "openat refused: its component was granted no files");
+    assert_eq!(program.world.told[3], "system call 463 refused: the personality does not have it");
+}
+
+#[test]
+fn memory_is_mapped_zero_and_never_executable() {
+    let mut program = Program::new();
+    assert_eq!(program.call(number::MMAP, &[0, 5000, RW, ANONYMOUS, u64::MAX, 0]), BASE as i64);
+    program.put(BASE + 4096, &[u64::MAX]);
+    assert_eq!(program.call(number::MADVISE, &[BASE + PAGE, 1, 4]), 0);
+    assert_eq!(program.world.words(BASE + 4096), [0]);
+    program.put(BASE, &[u64::MAX]);
+    assert_eq!(program.call(number::MUNMAP, &[BASE, 5000]), 0);
+    assert_eq!(program.call(number::MMAP, &[0, 1, RW, ANONYMOUS, 0, 0]), BASE as i64);
+    assert_eq!(program.world.words(BASE), [0]);
+    let refused = Errno::EACCES.negated();
+    assert_eq!(program.call(number::MMAP, &[0, 1, 7, ANONYMOUS, 0, 0]), refused);
+    assert_eq!(program.call(number::MMAP, &[0, 1, 5, ANONYMOUS, 0, 0]), refused);
+    assert_eq!(program.call(number::MPROTECT, &[BASE, PAGE, 5]), refused);
+    assert_eq!(program.call(number::MPROTECT, &[STACK.0, PAGE, 1]), refused);
+    assert_eq!(program.call(number::MPROTECT, &[BASE, PAGE, 1]), 0);
+    assert_eq!(program.call(number::MMAP, &[0, 1, 1, 2, 3, 0]), Errno::ENODEV.negated());
+    let noreplace = [BASE, 1, RW, ANONYMOUS | 0x10_0000, 0, 0];
+    assert_eq!(program.call(number::MMAP, &noreplace), Errno::EEXIST.negated());
+    assert_eq!(program.call(number::MMAP, &[BASE, 1, RW, ANONYMOUS | 0x10, 0, 0]), BASE as i64);
+}
+
+#[test]
+fn memory_that_grows_is_moved_with_its_content() {
+    let mut program = Program::new();
+    assert_eq!(program.call(number::MMAP, &[0, PAGE, RW, ANONYMOUS, 0, 0]), BASE as i64);
+    assert_eq!(program.call(number::MMAP, &[0, PAGE, RW, ANONYMOUS, 0, 0]), (BASE + PAGE) as i64);
+    program.put(BASE, &[42]);
+    assert_eq!(program.call(number::MREMAP, &[BASE, PAGE, 2 * PAGE, 0]), Errno::ENOMEM.negated());
+    let moved = program.call(number::MREMAP, &[BASE, PAGE, 2 * PAGE, 1]).cast_unsigned();
+    assert_eq!((moved, program.world.words(moved)), (BASE + 2 * PAGE, [42]));
+    assert_eq!(program.call(number::MREMAP, &[moved, 2 * PAGE, PAGE, 0]).cast_unsigned(), moved);
+    // As musl looks for the end of the main stack.
+    assert_eq!(program.call(number::MREMAP, &[STACK.0, PAGE, 2 * PAGE, 0]), Errno::ENOMEM.negated());
+    assert_eq!(program.call(number::MREMAP, &[STACK.0 - PAGE, PAGE, 2 * PAGE, 0]), Errno::EFAULT.negated());
+}
+
+#[test]
+fn clock_tells_the_counter_and_what_is_no_clock_is_refused() {
+    let mut program = Program::new();
+    program.world.now = 3_000_000_007;
+    for clock in [1, 4, 6, 7, 0] {
+        assert_eq!(program.call(number::CLOCK_GETTIME, &[clock, AT]), 0);
+        assert_eq!(program.world.words(AT), [3, 7]);
+    }
+    assert_eq!(program.world.told.len(), 1, "{:?}", program.world.told);
+    assert_eq!(program.call(number::CLOCK_GETRES, &[1, AT]), 0);
+    assert_eq!(program.world.words(AT), [0, 16]);
+    assert_eq!(program.call(number::CLOCK_GETTIME, &[2, AT]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::CLOCK_GETTIME, &[1, 0]), Errno::EFAULT.negated());
+}
+
+#[test]
+fn sleep_ends_at_its_deadline_and_not_before() {
+    let mut program = Program::new();
+    program.world.now = 1_000;
+    program.put(AT, &[0, 500]);
+    assert_eq!(program.on(0, number::NANOSLEEP, &[AT, 0]), Outcome::Park);
+    assert_eq!(program.process.next_deadline(), Some(1_500));
+    program.process.expire(1_499);
+    assert_eq!((program.process.take_result(0), program.process.take_woken()), (None, 0));
+    program.process.expire(1_500);
+    assert_eq!(program.process.take_woken(), 1);
+    assert_eq!((program.process.take_result(0), program.process.next_deadline()), (Some(0), None));
+    assert_eq!(program.on(0, number::CLOCK_NANOSLEEP, &[1, 1, AT, 0]), Outcome::Yield);
+    program.put(AT, &[0, 1_000_000_000]);
+    assert_eq!(program.call(number::NANOSLEEP, &[AT, 0]), Errno::EINVAL.negated());
+    program.world.has_no_alarm = true;
+    program.put(AT, &[1, 0]);
+    assert_eq!(program.call(number::NANOSLEEP, &[AT, 0]), Errno::EACCES.negated());
+}
+
+#[test]
+fn futex_wait_is_woken_or_ends_by_its_time() {
+    let mut program = Program::new();
+    let (second, third) = (program.thread(), program.thread());
+    program.put(AT, &[5]);
+    assert_eq!(program.on(second, number::FUTEX, &[AT, 128, 4, 0]), Outcome::Done(Errno::EAGAIN.negated()));
+    assert_eq!(program.on(second, number::FUTEX, &[AT, 128, 5, 0]), Outcome::Park);
+    program.put(AT + 16, &[0, 100]);
+    // Absolute, by WAIT_BITSET; std's form.
+    assert_eq!(program.on(third, number::FUTEX, &[AT, 137, 5, AT + 16, 0, 2]), Outcome::Park);
+    assert_eq!(program.call(number::FUTEX, &[AT, 138, 9, 0, 0, 1]), 1);
+    assert_eq!(program.process.take_woken(), 1 << second);
+    assert_eq!((program.process.take_result(second), program.process.take_result(third)), (Some(0), None));
+    program.process.expire(100);
+    assert_eq!(program.process.take_result(third), Some(Errno::ETIMEDOUT.negated()));
+    assert_eq!(program.call(number::FUTEX, &[AT, 129, 1]), 0);
+    assert_eq!(program.call(number::FUTEX, &[AT + 1, 129, 1]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::FUTEX, &[AT, 6, 1]), Errno::ENOSYS.negated());
+}
+
+#[test]
+fn futex_requeue_moves_waiters_to_another_word() {
+    let mut program = Program::new();
+    let (second, third) = (program.thread(), program.thread());
+    program.put(AT, &[0]);
+    for thread in [second, third] {
+        assert_eq!(program.on(thread, number::FUTEX, &[AT, 128, 0, 0]), Outcome::Park);
+    }
+    assert_eq!(program.call(number::FUTEX, &[AT, 132, 1, 5, AT + 4, 9]), Errno::EAGAIN.negated());
+    assert_eq!(program.call(number::FUTEX, &[AT, 131, 1, 5, AT + 4]), 2);
+    assert_eq!(program.process.take_result(second), Some(0));
+    assert_eq!(program.call(number::FUTEX, &[AT, 129, 5]), 0);
+    assert_eq!(program.call(number::FUTEX, &[AT + 4, 129, 5]), 1);
+    assert_eq!(program.process.take_result(third), Some(0));
+}
+
+#[test]
+fn thread_tells_its_number_and_clears_its_word_at_its_end() {
+    let mut program = Program::with_threads(3);
+    assert_eq!(program.call(number::GETTID, &[]), 7);
+    let thread = program.thread();
+    let number = 7 | 1 << 16;
+    assert_eq!((thread, program.world.words::<1>(AT)[0]), (1, number));
+    assert_eq!(program.on(thread, number::GETTID, &[]), Outcome::Done(number as i64));
+    let last = program.thread();
+    let none = program.process.begin_thread(&mut program.world, THREAD, AT, AT);
+    assert_eq!(none, Err(Errno::EAGAIN));
+    program.put(AT + 8, &[number]);
+    assert_eq!(program.on(0, number::FUTEX, &[AT + 8, 128, number, 0]), Outcome::Park);
+    assert_eq!(program.on(thread, number::EXIT, &[0]), Outcome::ThreadEnded);
+    assert_eq!(program.world.words::<1>(AT + 8), [0]);
+    assert_eq!((program.process.take_woken(), program.process.take_result(0)), (1, Some(0)));
+    assert_eq!(program.on(0, number::EXIT, &[0]), Outcome::ThreadEnded);
+    assert_eq!(program.on(last, number::EXIT, &[4]), Outcome::Ended(Ending::Exit(4)));
+    let fork = program.process.begin_thread(&mut program.world, 0x4111, AT, AT);
+    assert_eq!(fork, Err(Errno::ENOSYS));
+}
+
+#[test]
+fn poll_tells_what_is_ready_and_waits_for_the_time_otherwise() {
+    let mut program = Program::new();
+    program.put(AT, &[1 << 32, 1 | 4 << 32, 9 | 4 << 32, 0xffff_ffff | 1 << 32]);
+    program.put(AT + 64, &[0, 0]);
+    assert_eq!(program.call(number::PPOLL, &[AT, 4, AT + 64, 0, 8]), 3);
+    let found = program.world.words::<4>(AT).map(|entry| entry >> 48);
+    assert_eq!(found, [1, 4, 32, 0]);
+    assert_eq!(program.call(number::PPOLL, &[AT + 24, 1, AT + 64]), 0);
+    program.put(AT + 64, &[1, 0]);
+    assert_eq!(program.on(0, number::PPOLL, &[AT + 24, 1, AT + 64]), Outcome::Park);
+    program.process.expire(1_000_000_000);
+    assert_eq!(program.process.take_result(0), Some(0));
+    assert_eq!(program.call(number::PPOLL, &[AT, 5000, 0]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::PPOLL, &[8, 1, 0]), Errno::EFAULT.negated());
+}
+
+#[test]
+fn signals_end_the_program_wait_or_call_their_handler() {
+    let mut program = Program::new();
+    // abort(): raise under a block, then the block ends.
+    program.put(AT, &[u64::MAX]);
+    assert_eq!(program.call(number::RT_SIGPROCMASK, &[0, AT, AT + 8, 8]), 0);
+    assert_eq!(program.call(number::TKILL, &[7, 6]), 0);
+    assert_eq!(program.on(0, number::RT_SIGPROCMASK, &[2, AT + 8, 0, 8]), Outcome::Ended(Ending::Signal(6)));
+    // A handler.
+    program.put(AT + 32, &[0xcafe, 0, 0, 1 << 14]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[10, AT + 32, AT + 64, 8]), 0);
+    assert_eq!(program.world.words(AT + 64), [0; 4]);
+    let delivery = Delivery { handler: 0xcafe, signal: 10, blocked_after: 0 };
+    assert_eq!(program.on(0, number::KILL, &[7, 10]), Outcome::Deliver(delivery));
+    // It is blocked while it is handled, and handled again afterwards.
+    assert_eq!(program.call(number::TGKILL, &[7, 7, 10]), 0);
+    assert_eq!(program.process.handled(&mut program.world, 0, delivery), Outcome::Deliver(delivery));
+    assert_eq!(program.process.handled(&mut program.world, 0, delivery), Outcome::Done(0));
+    // Ignored, harmless, nobody, nothing.
+    program.put(AT + 32, &[1, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[13, AT + 32, 0, 8]), 0);
+    assert_eq!(program.call(number::KILL, &[0, 13]), 0);
+    assert_eq!(program.call(number::KILL, &[7, 17]), 0);
+    assert_eq!(program.call(number::KILL, &[8, 9]), Errno::ESRCH.negated());
+    assert_eq!(program.call(number::KILL, &[7, 65]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::RT_SIGACTION, &[9, AT + 32, 0, 8]), Errno::EINVAL.negated());
+    let other = program.thread();
+    let number = 7 | u64::from(other) << 16;
+    assert_eq!(program.call(number::TKILL, &[number, 0]), 0);
+    assert_eq!(program.call(number::TKILL, &[number, 10]), Errno::ENOSYS.negated());
+    assert_eq!(program.on(0, number::TKILL, &[number, 15]), Outcome::Ended(Ending::Signal(15)));
+}
+
+#[test]
+fn randomness_is_the_granted_one_or_none() {
+    let mut program = Program::new();
+    assert_eq!(program.call(number::GETRANDOM, &[AT, 16, 0]), Errno::ENOSYS.negated());
+    program.world.random = Some(0x5a);
+    assert_eq!(program.call(number::GETRANDOM, &[AT, 300, 1]), 300);
+    assert_eq!(program.world.words(AT + 288), [0x5a5a_5a5a_5a5a_5a5a]);
+    assert_eq!(program.call(number::GETRANDOM, &[AT, 1, 8]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::GETRANDOM, &[8, 1, 0]), Errno::EFAULT.negated());
+    assert_eq!(program.call(number::GETRANDOM, &[AT, u64::MAX, 0]), 4096);
+}
+
+#[test]
+fn identity_is_the_instances() {
+    let mut program = Program::new();
+    for number in [number::GETPID, number::GETUID, number::GETEUID, number::GETGID, number::GETEGID] {
+        assert_eq!(program.call(number, &[]), 7);
+    }
+    assert_eq!(program.call(number::UNAME, &[AT]), 0);
+    let mut text = [0; 130];
+    program.world.read(AT, &mut text).unwrap();
+    assert_eq!((&text[..9], &text[65..70]), (b"HybridOS\0".as_slice(), b"prog\0".as_slice()));
+    assert_eq!(program.call(number::GETCWD, &[AT, 64]), 2);
+    assert_eq!(program.call(number::GETCWD, &[AT, 1]), Errno::ERANGE.negated());
+    assert_eq!(program.call(number::PRLIMIT64, &[0, 3, 0, AT]), 0);
+    assert_eq!(program.world.words(AT), [STACK.1 - STACK.0; 2]);
+    assert_eq!(program.call(number::PRLIMIT64, &[0, 3, AT, 0]), Errno::EPERM.negated());
+    assert_eq!(program.call(number::SCHED_GETAFFINITY, &[0, 128, AT]), 8);
+    assert_eq!(program.world.words(AT), [1]);
+}
+
+proptest! {
+    #[test]
+    fn calls_with_hostile_numbers_never_panic_and_never_lose_a_thread(
+        calls in proptest::collection::vec((0_u64..480, proptest::array::uniform6(argument()), 0_u8..4), 0..40)
+    ) {
+        let mut program = Program::new();
+        let mut running = 1_u8;
+        for (number, args, thread) in calls {
+            if running >> thread & 1 == 0 || program.process.slots[usize::from(thread)].is_free() {
+                continue;
+            }
+            match program.process.call(&mut program.world, thread, number, args) {
+                Outcome::Park => {
+                    prop_assert_eq!(program.process.take_result(thread), None);
+                    running &= !(1 << thread);
+                }
+                Outcome::Ended(_) => return Ok(()),
+                _ => {}
+            }
+            if let Ok(begun) = program.process.begin_thread(&mut program.world, args[0], args[1], args[2]) {
+                running |= 1 << begun;
+            }
+            // All that wait with an end in time come back at the end of time.
+            if number % 7 == 0 {
+                program.process.expire(u64::MAX);
+                prop_assert_eq!(program.process.next_deadline(), None);
+            }
+            for woken in 0..4 {
+                if program.process.take_result(woken).is_some() {
+                    running |= 1 << woken;
+                }
+            }
+        }
+    }
+}
+
+/// Numbers that mean something somewhere, and any.
+fn argument() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0_u64..20,
+        proptest::sample::select(vec![
+            AT,
+            AT + 8,
+            BASE,
+            BASE + PAGE,
+            BASE + 3,
+            STACK.1 - 4,
+            u64::MAX,
+            THREAD,
+            ANONYMOUS,
+            4096,
+            8192,
+            137
+        ]),
+        any::<u64>(),
+    ]
+}

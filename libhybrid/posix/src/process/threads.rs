@@ -1,0 +1,178 @@
+//! Threads: which there are, which wait and until when, and how they begin and end; it runs none.
+use super::{Ending, Outcome, Pages, Process, exit_status};
+use crate::futex::{ANY, THREADS_MAX, Thread, Threads};
+use crate::number::{Answer, Errno, low};
+use crate::world::World;
+
+/// One place for a thread.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slot {
+    state: State,
+    /// A word that becomes 0, and is woken, when the thread ends; 0 for none.
+    clear: u64,
+    /// Signals that wait until they are allowed.
+    pub(super) blocked: u64,
+    pub(super) pending: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    Running,
+    /// Waits; if the deadline comes first, the call returns `late`.
+    Parked {
+        deadline: Option<u64>,
+        late: i64,
+    },
+    /// Waits no more; the call returns this.
+    Ready(i64),
+}
+
+impl Slot {
+    pub(super) const FREE: Self = Self { state: State::Free, clear: 0, blocked: 0, pending: 0 };
+    pub(super) const RUNNING: Self = Self { state: State::Running, ..Self::FREE };
+
+    #[cfg(test)]
+    pub(super) fn is_free(&self) -> bool {
+        self.state == State::Free
+    }
+}
+
+const CLONE_VM: u32 = 0x100;
+const CLONE_THREAD: u32 = 0x1_0000;
+const CLONE_SETTLS: u32 = 0x8_0000;
+const CLONE_PARENT_SETTID: u32 = 0x10_0000;
+const CLONE_CHILD_CLEARTID: u32 = 0x20_0000;
+
+impl<S: Pages> Process<S> {
+    /// `thread` waits, until it is answered or the deadline; then its call returns `late`.
+    pub(super) fn park(&mut self, thread: Thread, deadline: Option<u64>, late: i64) -> Outcome {
+        if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
+            slot.state = State::Parked { deadline, late };
+        }
+        Outcome::Park
+    }
+
+    /// The calls of these threads return `result`.
+    pub(super) fn answer(&mut self, threads: Threads, result: i64) {
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if threads >> index & 1 != 0 && matches!(slot.state, State::Parked { .. }) {
+                slot.state = State::Ready(result);
+                self.woken |= 1 << index;
+            }
+        }
+    }
+
+    /// What the call of a parked thread returns, once it does.
+    pub fn take_result(&mut self, thread: Thread) -> Option<i64> {
+        let slot = self.slots.get_mut(usize::from(thread))?;
+        let State::Ready(result) = slot.state else { return None };
+        slot.state = State::Running;
+        self.woken &= !(1 << thread);
+        Some(result)
+    }
+
+    /// Threads whose result came since the last question: they are to be woken.
+    pub fn take_woken(&mut self) -> Threads {
+        core::mem::take(&mut self.woken)
+    }
+
+    /// Ends the waits whose deadline has come.
+    pub fn expire(&mut self, now_ns: u64) {
+        for index in 0..THREADS_MAX {
+            let Some(slot) = self.slots.get_mut(index) else { return };
+            match slot.state {
+                State::Parked { deadline: Some(deadline), late } if deadline <= now_ns => {
+                    slot.state = State::Ready(late);
+                    self.woken |= 1 << index;
+                    let _was_in_a_queue = self.table.leave(u8::try_from(index).unwrap_or(u8::MAX));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// When the next wait ends by its deadline.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<u64> {
+        let deadline = |slot: &Slot| match slot.state {
+            State::Parked { deadline, .. } => deadline,
+            _ => None,
+        };
+        self.slots.iter().filter_map(deadline).min()
+    }
+
+    /// Begins a thread as `clone` with these flags does; its number. The caller lets it run.
+    ///
+    /// # Errors
+    /// `ENOSYS` for anything but a thread, `EAGAIN` if there are as many as the component may have, `EFAULT`.
+    pub fn begin_thread(
+        &mut self,
+        world: &mut impl World,
+        flags: u64,
+        parent: u64,
+        child: u64,
+    ) -> Result<Thread, Errno> {
+        let flags = low(flags);
+        let wanted = CLONE_VM | CLONE_THREAD | CLONE_SETTLS;
+        if flags & wanted != wanted {
+            self.tell(world, crate::number::CLONE, "a component cannot be copied");
+            return Err(Errno::ENOSYS);
+        }
+        let places = self.slots.iter().take(self.identity.threads.into());
+        let Some(index) = places.into_iter().position(|slot| slot.state == State::Free) else {
+            self.tell(world, crate::number::CLONE, "its component.toml declares no more threads");
+            return Err(Errno::EAGAIN);
+        };
+        let thread = u8::try_from(index).map_err(|_| Errno::EAGAIN)?;
+        if flags & CLONE_PARENT_SETTID != 0 {
+            world.write(parent, &self.number_of(thread).to_le_bytes())?;
+        }
+        let clear = if flags & CLONE_CHILD_CLEARTID == 0 { 0 } else { child };
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = Slot { clear, ..Slot::RUNNING };
+        }
+        Ok(thread)
+    }
+
+    /// The number by which a program knows a thread; that of the first is the program's.
+    #[must_use]
+    pub fn number_of(&self, thread: Thread) -> u32 {
+        u32::from(self.identity.instance) | u32::from(thread) << 16
+    }
+
+    /// The thread of a number, if it is there.
+    pub(super) fn thread_of(&self, number: u32) -> Option<Thread> {
+        let thread = u8::try_from(number >> 16).ok().filter(|_| number & 0xffff == self.identity.instance.into())?;
+        self.slots.get(usize::from(thread)).filter(|slot| slot.state != State::Free).map(|_| thread)
+    }
+
+    pub(super) fn set_tid_address(&mut self, thread: Thread, address: u64) -> Answer {
+        if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
+            slot.clear = address;
+        }
+        Ok(self.number_of(thread).into())
+    }
+
+    /// The end of one thread; of the program, if it was the last. The thread's stack is not used from here on: whoever waits for the word may
+    /// give it to somebody else.
+    pub(super) fn exit_thread(&mut self, world: &mut impl World, thread: Thread, status: u64) -> Outcome {
+        let is_last = self.slots.iter().filter(|slot| slot.state != State::Free).count() <= 1;
+        if is_last {
+            return self.end(world, Ending::Exit(exit_status(status)));
+        }
+        if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
+            let clear = slot.clear;
+            *slot = Slot::FREE;
+            if clear != 0 && world.write(clear, &[0; 4]).is_ok() {
+                let woken = self.table.wake(clear, 1, ANY);
+                self.answer(woken, 0);
+            }
+        }
+        Outcome::ThreadEnded
+    }
+
+    pub(super) fn slot(&mut self, thread: Thread) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::from(thread))
+    }
+}

@@ -1,0 +1,189 @@
+//! What a C program finds on its stack when it starts; it puts nothing there itself.
+//!
+//! Source: System V ABI, AArch64 supplement, "Process Initialization": argc, argv, 0, envp, 0, pairs of the auxiliary vector, 0.
+
+use heapless::Vec;
+
+/// The most bytes of arguments and environment together.
+const TEXT_MAX: usize = 8192;
+/// The most arguments and variables together.
+const STRINGS_MAX: usize = 64;
+/// Words of the vectors: counts, ends, and two for each pair.
+const WORDS_MAX: usize = STRINGS_MAX + 3 + 2 * PAIRS_MAX;
+const PAIRS_MAX: usize = 20;
+
+/// Keys of the auxiliary vector (include/uapi/linux/auxvec.h).
+pub mod auxiliary {
+    /// Address of the program headers.
+    pub const PHDR: u64 = 3;
+    /// Bytes of one of them.
+    pub const PHENT: u64 = 4;
+    /// How many there are.
+    pub const PHNUM: u64 = 5;
+    /// Bytes of a page.
+    pub const PAGESZ: u64 = 6;
+    /// User.
+    pub const UID: u64 = 11;
+    /// Effective user.
+    pub const EUID: u64 = 12;
+    /// Group.
+    pub const GID: u64 = 13;
+    /// Effective group.
+    pub const EGID: u64 = 14;
+    /// What the processor can.
+    pub const HWCAP: u64 = 16;
+    /// Whether the program has more rights than who started it.
+    pub const SECURE: u64 = 23;
+    /// Address of 16 random bytes.
+    pub const RANDOM: u64 = 25;
+}
+
+/// What the start of the stack is made of.
+#[derive(Debug, Default)]
+pub struct Start {
+    strings: Vec<(usize, Kind), STRINGS_MAX>,
+    text: Vec<u8, TEXT_MAX>,
+    pairs: Vec<(u64, u64), PAIRS_MAX>,
+    random: Option<[u8; 16]>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Argument,
+    Variable,
+}
+
+impl Start {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next argument, the program's own name first. False if there is no room, or it holds a zero byte.
+    #[must_use]
+    pub fn argument(&mut self, text: &str) -> bool {
+        self.string(&[text], Kind::Argument)
+    }
+
+    /// A variable of the environment. False if there is no room, or it holds a zero byte, or `name` an equals sign.
+    #[must_use]
+    pub fn variable(&mut self, name: &str, value: &str) -> bool {
+        !name.contains('=') && self.string(&[name, "=", value], Kind::Variable)
+    }
+
+    /// A pair of the auxiliary vector. False if there is no room.
+    #[must_use]
+    pub fn pair(&mut self, key: u64, value: u64) -> bool {
+        // One place each is kept for AT_RANDOM and the end.
+        self.pairs.len() < PAIRS_MAX - 2 && self.pairs.push((key, value)).is_ok()
+    }
+
+    /// Bytes that nobody can guess.
+    pub fn random(&mut self, bytes: [u8; 16]) {
+        self.random = Some(bytes);
+    }
+
+    fn string(&mut self, parts: &[&str], kind: Kind) -> bool {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        let has_room = self.text.len() + bytes < TEXT_MAX && !self.strings.is_full();
+        if !has_room || parts.iter().any(|part| part.contains('\0')) {
+            return false;
+        }
+        let at = self.text.len();
+        let parts = parts.iter().flat_map(|part| part.bytes()).chain([0]);
+        self.text.extend(parts);
+        self.strings.push((at, kind)).is_ok()
+    }
+
+    /// The stack pointer for a stack that ends at `top`; `put` gets each piece and its address. The pieces lie between the two.
+    pub fn lay_out(&self, top: u64, mut put: impl FnMut(u64, &[u8])) -> u64 {
+        let text = top.saturating_sub(self.text.len() as u64);
+        put(text, &self.text);
+        let random = text.saturating_sub(16);
+        if let Some(bytes) = &self.random {
+            put(random, bytes);
+        }
+        let words = self.words(text, random);
+        let stack = random.saturating_sub(words.len() as u64 * 8) / 16 * 16;
+        for (word, address) in words.iter().zip((stack..).step_by(8)) {
+            put(address, &word.to_le_bytes());
+        }
+        stack
+    }
+
+    fn words(&self, text: u64, random: u64) -> Vec<u64, WORDS_MAX> {
+        let of = |kind: Kind| {
+            let strings = self.strings.iter().filter(move |(_, is)| *is == kind);
+            strings.map(move |(at, _)| text.saturating_add(*at as u64))
+        };
+        let random = self.random.is_some().then_some([auxiliary::RANDOM, random]);
+        let pairs = self.pairs.iter().flat_map(|(key, value)| [*key, *value]);
+        [of(Kind::Argument).count() as u64]
+            .into_iter()
+            .chain(of(Kind::Argument))
+            .chain([0])
+            .chain(of(Kind::Variable))
+            .chain([0])
+            .chain(pairs)
+            .chain(random.into_iter().flatten())
+            .chain([0, 0])
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lays out on a stack of a page that ends at 0x8000, and reads it as a program does.
+    fn laid_out(start: &Start) -> (u64, std::vec::Vec<u8>) {
+        let mut page = vec![0xaa; 0x4000];
+        let stack = start.lay_out(0x8000, |address, bytes| {
+            let at = usize::try_from(address - 0x4000).unwrap();
+            page[at..at + bytes.len()].copy_from_slice(bytes);
+        });
+        (stack, page)
+    }
+
+    fn word(page: &[u8], address: u64) -> u64 {
+        let at = usize::try_from(address - 0x4000).unwrap();
+        u64::from_le_bytes(page[at..at + 8].try_into().unwrap())
+    }
+
+    fn text(page: &[u8], address: u64) -> String {
+        let at = usize::try_from(address - 0x4000).unwrap();
+        page[at..].iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
+    }
+
+    #[test]
+    fn start_is_laid_out_as_the_abi_says() {
+        let mut start = Start::new();
+        assert!(start.argument("prog") && start.variable("A", "b c") && start.argument("x"));
+        assert!(start.pair(auxiliary::PAGESZ, 4096));
+        start.random([7; 16]);
+        let (stack, page) = laid_out(&start);
+        assert_eq!(stack % 16, 0);
+        let words: std::vec::Vec<u64> = (0..11).map(|index| word(&page, stack + index * 8)).collect();
+        assert_eq!((words[0], words[3], words[5]), (2, 0, 0));
+        assert_eq!((text(&page, words[1]), text(&page, words[2])), ("prog".into(), "x".into()));
+        assert_eq!(text(&page, words[4]), "A=b c");
+        assert_eq!((words[6], words[7], words[8], words[10]), (auxiliary::PAGESZ, 4096, auxiliary::RANDOM, 0));
+        assert_eq!(word(&page, words[9]), 0x0707_0707_0707_0707);
+    }
+
+    #[test]
+    fn start_without_room_or_with_zero_bytes_refuses_and_stays_whole() {
+        let mut start = Start::new();
+        assert!(!start.argument("a\0b") && !start.variable("A=B", "c"));
+        assert!(!start.argument(&"x".repeat(TEXT_MAX)));
+        let taken = (0..STRINGS_MAX + 5).filter(|_| start.argument("y")).count();
+        let pairs = (0..PAIRS_MAX as u64 + 5).filter(|key| start.pair(*key, 1)).count();
+        assert_eq!((taken, pairs), (STRINGS_MAX, PAIRS_MAX - 2));
+        start.random([1; 16]);
+        let (stack, page) = laid_out(&start);
+        assert_eq!(word(&page, stack), STRINGS_MAX as u64);
+        let end = stack + 8 * (1 + STRINGS_MAX as u64 + 2 + 2 * (PAIRS_MAX as u64 - 1));
+        assert_eq!((word(&page, end), word(&page, end + 8)), (0, 0));
+    }
+}

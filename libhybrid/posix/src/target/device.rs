@@ -1,0 +1,181 @@
+//! The world of a program on the device: its memory, the counter, its log and its alarm, as they were granted.
+use crate::World;
+use crate::number::Errno;
+use crate::output::{LINE_MAX, Stream};
+use core::sync::atomic::{AtomicU32, Ordering};
+use hybrid_interfaces::entropy::{FILL_MAX, RandomClient, random};
+use hybrid_interfaces::log::TEXT_MAX;
+use hybrid_interfaces::time::{AlarmClient, alarm};
+use hybrid_rt::{EndpointCaller, Env, PeerNews, SessionHandle};
+use hybrid_sys::{Endpoint, count_per_second};
+
+const _: () = assert!(LINE_MAX <= TEXT_MAX);
+
+/// First address, and one past the last.
+type Range = (u64, u64);
+
+/// What the component was granted, as far as programs can use it.
+pub(super) struct Device {
+    pub(super) env: Env,
+    /// What the program may read and write: itself, its heap, its stack.
+    ranges: [Range; 3],
+    alarm: Option<Alarm>,
+    random: Option<RandomClient<EndpointCaller>>,
+}
+
+struct Alarm {
+    name: &'static str,
+    client: AlarmClient<EndpointCaller>,
+    session: SessionHandle,
+    /// For when the alarm is set; `None` if it is not.
+    armed: Option<u64>,
+}
+
+impl Alarm {
+    /// The use of an alarm, whatever component.toml calls it.
+    fn find(env: &Env) -> Option<Self> {
+        let (name, caller) = use_of(env, alarm::INTERFACE)?;
+        Some(Self { name, client: AlarmClient::new(caller), session: env.session(name), armed: None })
+    }
+}
+
+/// The use of an interface, and a way to call it. Not `env.client`: that waits for a server that is being started anew, and only the first thread may.
+fn use_of(env: &Env, interface: &str) -> Option<(&'static str, EndpointCaller)> {
+    let used = env.start().uses.iter().find(|used| used.interface == interface)?;
+    Some((&used.name, EndpointCaller::new(Endpoint::at(used.slot?.into()))))
+}
+
+impl Device {
+    pub(super) fn new(env: Env, image: Range, heap: Range, stack: Range) -> Self {
+        Self {
+            env,
+            ranges: [image, heap, stack],
+            alarm: Alarm::find(&env),
+            random: use_of(&env, random::INTERFACE).map(|(_, caller)| RandomClient::new(caller)),
+        }
+    }
+
+    /// What the bells say: an alarm that expired, or its server that died or came back.
+    pub(super) fn on_bells(&mut self, bits: u64) {
+        // Told or not, each change is taken: those of the log are the runtime's.
+        for change in self.env.peer_changes() {
+            let Some(alarm) = &mut self.alarm else { continue };
+            match change.of_use(alarm.name) {
+                Some(PeerNews::Back) => {
+                    alarm.session = change.session;
+                    alarm.armed = None;
+                }
+                Some(PeerNews::Gone(_)) => alarm.armed = None,
+                None => {}
+            }
+        }
+        let Some(alarm) = &mut self.alarm else { return };
+        if alarm.session.is_in(bits) && matches!(alarm.client.pull_expired(), Ok(Some(_))) {
+            alarm.armed = None;
+        }
+    }
+
+    /// Makes the alarm be that of the next deadline. While its server is away nothing is set; its return is a bell, after which this is
+    /// asked again.
+    pub(super) fn set_alarm(&mut self, deadline: Option<u64>) {
+        let (Some(alarm), Some(deadline)) = (&mut self.alarm, deadline) else { return };
+        // An alarm that is too early costs one look; a later one is set then.
+        if alarm.armed.is_none_or(|armed| armed > deadline) {
+            alarm.armed = alarm.client.set(deadline).ok().map(|()| deadline);
+        }
+    }
+
+    /// Half a word of the program's own header, which is always there.
+    pub(super) fn header_half(&self, address: u64) -> u16 {
+        let mut bytes = [0; 2];
+        let _is_in_the_image = self.read(address, &mut bytes);
+        u16::from_le_bytes(bytes)
+    }
+
+    fn pointer(&self, address: u64, bytes: usize) -> Result<*mut u8, Errno> {
+        let end = address.checked_add(bytes as u64).ok_or(Errno::EFAULT)?;
+        let is_own = self.ranges.iter().any(|(first, last)| *first <= address && end <= *last);
+        let address = usize::try_from(address).ok().filter(|_| is_own).ok_or(Errno::EFAULT)?;
+        Ok(core::ptr::with_exposed_provenance_mut(address))
+    }
+}
+
+impl World for Device {
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let from = self.pointer(address, into.len())?;
+        if let (Ok(word), true) = (<&mut [u8; 4]>::try_from(&mut *into), address.is_multiple_of(4)) {
+            // SAFETY: it is mapped memory of the program, aligned, and only ever accessed like this or by the program itself: a futex word.
+            let atomic = unsafe { AtomicU32::from_ptr(from.cast()) };
+            *word = atomic.load(Ordering::SeqCst).to_le_bytes();
+            return Ok(());
+        }
+        // SAFETY: it is mapped memory of the program, and `into` is the personality's own.
+        unsafe { from.copy_to(into.as_mut_ptr(), into.len()) };
+        Ok(())
+    }
+
+    /// What the program may not write itself faults here as it would there.
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let to = self.pointer(address, bytes.len())?;
+        if let (Ok(word), true) = (<[u8; 4]>::try_from(bytes), address.is_multiple_of(4)) {
+            // SAFETY: as in `read`.
+            let atomic = unsafe { AtomicU32::from_ptr(to.cast()) };
+            atomic.store(u32::from_le_bytes(word), Ordering::SeqCst);
+            return Ok(());
+        }
+        // SAFETY: as in `read`.
+        unsafe { to.copy_from(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    fn zero(&mut self, address: u64, bytes: u64) {
+        let Ok(length) = usize::try_from(bytes) else { return };
+        if let Ok(to) = self.pointer(address, length) {
+            // SAFETY: it is mapped memory of the program, which asked for it to be zero.
+            unsafe { to.write_bytes(0, length) };
+        }
+    }
+
+    fn copy(&mut self, from: u64, to: u64, bytes: u64) {
+        let Ok(length) = usize::try_from(bytes) else { return };
+        if let (Ok(from), Ok(to)) = (self.pointer(from, length), self.pointer(to, length)) {
+            // SAFETY: both are mapped memory of the program, which asked for it to be moved.
+            unsafe { from.copy_to(to, length) };
+        }
+    }
+
+    fn now_ns(&self) -> u64 {
+        hybrid_rt::now_ns()
+    }
+
+    fn resolution_ns(&self) -> u64 {
+        1_000_000_000_u64.div_ceil(count_per_second().max(1))
+    }
+
+    fn has_alarm(&self) -> bool {
+        self.alarm.is_some()
+    }
+
+    /// Waits while the entropy server is not seeded yet.
+    fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
+        let client = self.random.as_mut().ok_or(Errno::ENOSYS)?;
+        for piece in into.chunks_mut(usize::from(FILL_MAX)) {
+            let length = u16::try_from(piece.len()).map_err(|_| Errno::EIO)?;
+            let numbers = client.fill(length).map_err(|_| Errno::EIO)?;
+            // A server that gives less has failed: nothing is made up.
+            piece.copy_from_slice(numbers.get(..piece.len()).ok_or(Errno::EIO)?);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, stream: Stream, text: &str) {
+        match stream {
+            Stream::Out => log::info!(target: "stdout", "{text}"),
+            Stream::Error => log::warn!(target: "stderr", "{text}"),
+        }
+    }
+
+    fn note(&mut self, text: core::fmt::Arguments<'_>) {
+        log::warn!(target: "posix", "{text}");
+    }
+}

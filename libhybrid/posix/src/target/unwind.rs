@@ -1,0 +1,18 @@
+//! What Rust's `std` links for backtraces. A component panics by aborting, so there is never a frame to tell.
+//!
+//! Source: Itanium C++ ABI, "Exception Handling", level I.
+
+/// `_URC_END_OF_STACK`
+const END_OF_STACK: i32 = 5;
+
+/// Walks the frames: there are none.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Backtrace(_trace: usize, _argument: usize) -> i32 {
+    END_OF_STACK
+}
+
+/// Nobody has a frame to ask about.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_GetIP(_context: usize) -> usize {
+    0
+}

@@ -1,0 +1,72 @@
+//! What the personality's logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
+
+use crate::number::Errno;
+use crate::output::Stream;
+
+/// The kernel and the component's grants, as far as calls need them. Nothing here waits for long.
+pub trait World {
+    /// Copies from the program's memory.
+    ///
+    /// # Errors
+    /// `EFAULT` if not all of it is the program's.
+    fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno>;
+
+    /// Copies to the program's memory.
+    ///
+    /// # Errors
+    /// `EFAULT` if not all of it is the program's and writable.
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno>;
+
+    /// Zeroes pages of the heap.
+    fn zero(&mut self, address: u64, bytes: u64);
+
+    /// Moves `bytes` from one part of the heap to another; the two do not overlap.
+    fn copy(&mut self, from: u64, to: u64, bytes: u64);
+
+    /// Nanoseconds since the counter started.
+    fn now_ns(&self) -> u64;
+
+    /// Nanoseconds of one step of the clock.
+    fn resolution_ns(&self) -> u64;
+
+    /// Whether a wait may have an end in time: whether an alarm was granted.
+    fn has_alarm(&self) -> bool;
+
+    /// Fills `into` with bytes that nobody can guess.
+    ///
+    /// # Errors
+    /// `ENOSYS` if no source of them was granted, `EIO` if it fails.
+    fn random(&mut self, into: &mut [u8]) -> Result<(), Errno>;
+
+    /// A line that the program wrote.
+    fn line(&mut self, stream: Stream, text: &str);
+
+    /// A line of the personality's own.
+    fn note(&mut self, text: core::fmt::Arguments<'_>);
+}
+
+/// A word of the program's memory.
+pub(crate) fn read_u32(world: &impl World, address: u64) -> Result<u32, Errno> {
+    let mut bytes = [0; 4];
+    world.read(address, &mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+/// `N` words of eight bytes of the program's memory.
+pub(crate) fn read_words<const N: usize>(world: &impl World, address: u64) -> Result<[u64; N], Errno> {
+    let mut words = [0; N];
+    for (index, word) in words.iter_mut().enumerate() {
+        let mut bytes = [0; 8];
+        world.read(address.wrapping_add(8 * index as u64), &mut bytes)?;
+        *word = u64::from_le_bytes(bytes);
+    }
+    Ok(words)
+}
+
+/// Writes words of eight bytes.
+pub(crate) fn write_words(world: &mut impl World, address: u64, words: &[u64]) -> Result<(), Errno> {
+    for (index, word) in words.iter().enumerate() {
+        world.write(address.wrapping_add(8 * index as u64), &word.to_le_bytes())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Builds components with `runtime = "std"` or `"c"`: programs on musl and the personality, with no flags for their authors to know.
+use crate::cargo::{self, Toolchain};
+use crate::folders;
+use crate::musl;
+use crate::product::Component;
+use crate::progress::Step;
+use crate::traps;
+use anyhow::{Context, Result, bail};
+use hybrid_capgraph::Runtime;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The package of the personality, which is built with the components without musl.
+pub(crate) const PERSONALITY: &str = "hybrid-posix";
+
+/// What programs see of the personality; everything else in it is its own, and cannot meet names of theirs.
+const DOORS: [&str; 6] =
+    ["hybrid_start", "hybrid_syscall", "__clone", "__unmapself", "_Unwind_Backtrace", "_Unwind_GetIP"];
+
+/// How every component is linked: one static program at the address of components, its entry the personality's.
+const LINK: [&str; 6] = [
+    "-zmax-page-size=4096",
+    "-zseparate-code",
+    "-znorelro",
+    "--image-base=0x400000",
+    "-ehybrid_start",
+    "--gc-sections",
+];
+
+const C_FLAGS: [&str; 11] = [
+    "-std=gnu17",
+    "-O2",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-fno-pie",
+    "-mno-outline-atomics",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-nostdinc",
+];
+
+/// What all components are linked with.
+struct Parts {
+    sysroot: PathBuf,
+    personality: PathBuf,
+}
+
+/// Builds the programs of these components, whose personality was compiled before; a path for each.
+///
+/// # Errors
+/// A part is missing or does not compile, or a program holds a system call that is not libhybrid's.
+pub(crate) fn build(toolchain: &Toolchain, image: &str, components: &[&Component]) -> Result<Vec<PathBuf>> {
+    if components.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts = Parts { sysroot: musl::sysroot()?, personality: personality()? };
+    let mut programs = Vec::new();
+    for component in components {
+        let step = Step::start(format!("build {image}: {} ({})", component.name, shown(component.runtime)));
+        let program = match component.runtime {
+            Runtime::C => c_program(&step, &parts, component)?,
+            _ => std_program(&step, toolchain, &parts, component)?,
+        };
+        traps::check(&program, &parts.personality)?;
+        programs.push(program);
+        step.done();
+    }
+    Ok(programs)
+}
+
+fn shown(runtime: Runtime) -> &'static str {
+    match runtime {
+        Runtime::Core => "Rust without std",
+        Runtime::Std => "Rust with std",
+        Runtime::C => "C",
+    }
+}
+
+/// One object of the personality, with only its doors visible. Its name tells its content, so that programs are linked anew when it changes.
+fn personality() -> Result<PathBuf> {
+    let archive = cargo::device_file("libhybrid_posix.a");
+    let bytes = std::fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))?;
+    let folder = folders::created(folders::target().join("std"))?;
+    let name = musl::hex(&Sha256::digest(&bytes))[..16].to_string();
+    let object = folder.join(format!("personality-{name}.o"));
+    if object.exists() {
+        return Ok(object);
+    }
+    let (joined, finished) = (folder.join(format!("joined-{name}.o")), folder.join(format!("finished-{name}.o")));
+    let mut link = Command::new("ld.lld");
+    link.args(["-m", "aarch64elf", "-r", "--gc-sections", "-o"]).arg(&joined);
+    link.args(DOORS.iter().flat_map(|door| ["-u", door])).arg(&archive);
+    run(&mut link)?;
+    let mut hide = Command::new("llvm-objcopy");
+    hide.args(DOORS.map(|door| format!("--keep-global-symbol={door}")));
+    hide.args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--remove-section=.eh_frame", "--strip-debug"]);
+    run(hide.arg(&joined).arg(&finished))?;
+    std::fs::remove_file(&joined).context("cannot remove what was joined")?;
+    std::fs::rename(&finished, &object).with_context(|| format!("cannot write {}", object.display()))?;
+    Ok(object)
+}
+
+fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Component) -> Result<PathBuf> {
+    let mut command = toolchain.std_program();
+    command.args(["--package", &component.name, "--bin", &component.name, "--"]);
+    command.arg(format!("-Lnative={}", parts.sysroot.join("lib").display()));
+    let objects = [parts.sysroot.join("lib/crt1.o"), parts.personality.clone()];
+    let objects = objects.iter().map(|path| path.display().to_string());
+    let link = LINK.iter().map(|flag| (*flag).to_string()).chain(objects);
+    command.args(link.map(|flag| format!("-Clink-arg={flag}")));
+    // C that crates bring along is compiled for the same library.
+    command.env("CC_aarch64_unknown_linux_musl", musl::COMPILER);
+    let include = parts.sysroot.join("include");
+    command.env(
+        "CFLAGS_aarch64_unknown_linux_musl",
+        format!("-nostdinc -isystem {} -mno-outline-atomics", include.display()),
+    );
+    step.command(&format!("build-{}", component.name), &mut command)?;
+    Ok(cargo::std_program(&component.name))
+}
+
+fn c_program(step: &Step, parts: &Parts, component: &Component) -> Result<PathBuf> {
+    let source = folders::checkout().join(&component.folder).join("src");
+    let folder = folders::created(folders::target().join("std/c").join(&component.name))?;
+    let mut objects = Vec::new();
+    for file in c_files(&source)? {
+        step.message(folders::shown(&file));
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let object = folder.join(format!("{name}.o"));
+        let mut compile = Command::new(musl::COMPILER);
+        compile.args(C_FLAGS).arg("-isystem").arg(parts.sysroot.join("include"));
+        step.command(&format!("build-{}", component.name), compile.arg("-c").arg(&file).arg("-o").arg(&object))?;
+        objects.push(object);
+    }
+    let program = folder.join(&component.name);
+    let mut link = Command::new("ld.lld");
+    link.args(LINK).arg("-static").arg("-o").arg(&program).arg(parts.sysroot.join("lib/crt1.o")).args(&objects);
+    link.arg(&parts.personality).arg(parts.sysroot.join("lib/libc.a")).arg(compiler_library()?);
+    step.command(&format!("link-{}", component.name), &mut link)?;
+    Ok(program)
+}
+
+/// What the compiler itself calls: arithmetic of `long double`, which musl's printf has. GCC's runtime library exception covers it.
+fn compiler_library() -> Result<PathBuf> {
+    let output = Command::new(musl::COMPILER).arg("-print-libgcc-file-name").output();
+    let output = output.with_context(|| format!("cannot start {}", musl::COMPILER))?;
+    let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if path.is_absolute() { Ok(path) } else { bail!("{} does not tell where its library is", musl::COMPILER) }
+}
+
+fn c_files(source: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(source).with_context(|| format!("cannot read the folder {}", source.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
+    files.sort();
+    if files.is_empty() { bail!("{} holds no .c file", folders::shown(source)) } else { Ok(files) }
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output =
+        command.output().with_context(|| format!("cannot start {program}; `cargo xtask setup` installs it"))?;
+    if !output.status.success() {
+        bail!("{program} failed on the personality: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
