@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// Options of `cargo xtask policy`.
 #[derive(Args)]
 #[command(
-    after_help = "FILE is a policy of its own, or a system.toml, whose [access] is meant; docs/access.md has the language.\n\
+    after_help = "FILE is a policy of its own, or a system.toml, whose [access] is meant (a product on a base has its base's); docs/access.md has the language.\n\
                         Exit status of check: 0 sound, 1 findings, 2 cannot read; of explain: 0 allowed, 1 denied.\n\
                         Examples: cargo xtask policy check images/gateway/system.toml\n          \
                         cargo xtask policy compile office.toml             what to type at the device's console\n          \

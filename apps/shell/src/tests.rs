@@ -128,7 +128,7 @@ impl Policy for FakePolicy {
     }
 
     fn current(&mut self, _: ClientId) -> PolicyState<'_> {
-        let (name, pending) = ("office".into(), self.0.len() as u16);
+        let (name, pending) = ("office".into(), u16::try_from(self.0.len()).expect("it is short"));
         PolicyState {
             epoch: 2,
             name,

@@ -84,6 +84,15 @@ fn first_rule_that_matches_decides_and_a_denial_says_why() {
 }
 
 #[test]
+fn policy_is_called_as_it_says_else_as_its_file_or_product() {
+    let name = |file: &str, text: &str| read_policy(&Source::new(file, text)).unwrap().1.policy.name;
+    assert_eq!(name("images/gateway/system.toml", "[product]\nname = \"x\"\n[access]\nrule = []"), "gateway");
+    assert_eq!(name("some/where/office.toml", ""), "office");
+    assert_eq!(name("office.toml", "name = \"home\""), "home");
+    assert!(read_policy(&Source::new("office.toml", "name = \"\"")).is_err());
+}
+
+#[test]
 fn example_of_the_page_is_a_policy() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/access.md")).unwrap();
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();

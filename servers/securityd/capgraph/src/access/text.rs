@@ -116,7 +116,8 @@ pub fn read_policy(source: &Source) -> Result<(AccessText, Compiled), Vec<Proble
     let has_table = toml::from_str::<toml::Table>(&source.text).is_ok_and(|table| table.contains_key("access"));
     let text = if has_table { source.parse::<WithTable>().map(|file| file.access) } else { source.parse() };
     let text = text.map_err(|problem| vec![problem])?;
-    let stem = source.file.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default();
+    let path = source.file.strip_suffix("/system.toml").unwrap_or(&source.file);
+    let stem = path.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default();
     let compiled = compile(source, &text, stem)?;
     Ok((text, compiled))
 }
