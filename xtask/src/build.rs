@@ -67,6 +67,8 @@ pub(crate) struct Recipe {
     pub(crate) kernel_features: Vec<&'static str>,
     /// Whether its default features count too.
     pub(crate) has_kernel_defaults: bool,
+    /// Whether securityd gives out capabilities that nobody declared: for the scenario `planted`, never for a device in use.
+    pub(crate) is_planted: bool,
 }
 
 /// The root task of an image.
@@ -88,7 +90,15 @@ impl Recipe {
             board: BOARD.into(),
             kernel_features: Vec::new(),
             has_kernel_defaults: true,
+            is_planted: false,
         }
+    }
+
+    /// The same product, with wrong capabilities in it.
+    pub(crate) fn planted(mut self) -> Self {
+        self.folder.push_str("+planted");
+        self.is_planted = true;
+        self
     }
 
     /// An image with `package` as its root task.
@@ -101,6 +111,7 @@ impl Recipe {
             board: BOARD.into(),
             kernel_features: kernel_features.to_vec(),
             has_kernel_defaults: true,
+            is_planted: false,
         }
     }
 }
@@ -179,6 +190,9 @@ fn compile(toolchain: &Toolchain, recipe: &Recipe, packages: &[String], bundle: 
     let mut command = toolchain.build();
     for package in packages {
         command.args(["--package", package]);
+    }
+    if recipe.is_planted && bundle.is_some() {
+        command.args(["--features", "securityd/plant"]);
     }
     if bundle.is_none() {
         for feature in &recipe.kernel_features {

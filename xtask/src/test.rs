@@ -158,6 +158,7 @@ fn play(scenario: &Scenario, images: &mut HashMap<(Image, bool), PathBuf>) -> Re
 fn folder_of(image: Image, cores: u8) -> Result<PathBuf> {
     let recipe = match image {
         Image::Product(name) => Recipe::of_product(Product::load(name)?).for_cores(cores),
+        Image::Planted(name) => Recipe::of_product(Product::load(name)?).for_cores(cores).planted(),
         Image::Package(package, features) => Recipe::of_package(package, features),
         Image::ForeignRoot { gic, cores, has_exports } => return c_root::build(gic, cores, has_exports),
     };

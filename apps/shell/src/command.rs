@@ -35,6 +35,8 @@ pub enum Command {
     Audit,
     /// Show or replace the access policy.
     Policy(policy::Order),
+    /// Live against declared; true: all that is live.
+    Live(bool),
     /// Time since boot.
     Uptime,
     /// Switch the device off.
@@ -64,7 +66,7 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 16] = [
+pub const HELP: [(&str, &str); 17] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
@@ -78,6 +80,10 @@ pub const HELP: [(&str, &str); 16] = [
     ("grants", "every capability of every component, as in capgraph.golden"),
     ("audit", "the audit trail, for `cargo xtask audit`"),
     (policy::USAGE, "the access policy; `cargo xtask policy compile FILE` prints what to type"),
+    (
+        "live [all]",
+        "what the kernel's list of capabilities has otherwise than declared; or all of it, for `caps compare`",
+    ),
     ("uptime", "time since power-on"),
     ("off", "switch the device off"),
     ("restart", "restart the device"),
@@ -122,6 +128,8 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
         ("net", None) => Ok(Command::Network),
         ("grants", None) => Ok(Command::Grants),
         ("audit", None) => Ok(Command::Audit),
+        ("live", None) => Ok(Command::Live(false)),
+        ("live", Some("all")) => Ok(Command::Live(true)),
         ("uptime", None) => Ok(Command::Uptime),
         ("off", None) => Ok(Command::Off),
         ("restart", None) => Ok(Command::Restart),
@@ -163,6 +171,7 @@ mod tests {
                 .replace("USE", "tcp")
                 .replace("NAME", "httpd")
                 .replace("[N]", "5")
+                .replace("[all]", "all")
                 .replace("status|ends|start|stop|restart", "stop")
                 .replace("show|data OFFSET BASE64|check|try SECONDS|confirm|rollback", "try 60")
                 .replace("[httpd]", "httpd");

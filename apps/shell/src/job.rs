@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Debug;
+use hybrid_interfaces::live::{Comparison, LiveClient, Verdict};
 use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
 use hybrid_interfaces::process::ServicesClient;
@@ -33,6 +34,8 @@ pub trait Wires {
     type Network: Caller;
     /// To `hybrid.process.Services`.
     type Services: Caller;
+    /// To `hybrid.live.Live`.
+    type Live: Caller;
 }
 
 /// All authority that the shell has.
@@ -53,6 +56,8 @@ pub struct Clients<W: Wires> {
     pub network: NetworkClient<W::Network>,
     /// Asks and tells the supervisor.
     pub services: ServicesClient<W::Services>,
+    /// Compares live with declared.
+    pub live: LiveClient<W::Live>,
 }
 
 type Cursor<W> = CursorClient<<<W as Wires>::Reader as Caller>::Received>;
@@ -81,6 +86,10 @@ pub enum Job<W: Wires> {
     Audit(Chain),
     /// Record `.1` of a chain is next, and `.2` is the end that the head told.
     Trail(Chain, u64, u64),
+    /// A comparison is to be made; whether all that was found is printed, too.
+    Live(bool),
+    /// Line `.1` is next, of what was found (`.0`) or of the differences, of the comparison `.2`.
+    LiveLines(bool, u32, Comparison),
     /// A command with one call.
     Once(Command),
 }
@@ -111,6 +120,7 @@ impl<W: Wires> Job<W> {
             Command::Capabilities(name) => Self::Capabilities(name, None),
             Command::Log(count) => Self::OpenLog(count),
             Command::Audit => Self::Audit(Chain::Events),
+            Command::Live(is_all) => Self::Live(is_all),
             Command::Grants => Self::Grants(0, 0, 0),
             Command::Services(name) => Self::Services(name, 0),
             Command::Ends => Self::Ends(0),
@@ -139,6 +149,14 @@ impl<W: Wires> Job<W> {
             Self::Top(shares, index) => services::top(clients, shares, index, times, out),
             Self::Audit(chain) => chain_head(clients, chain, out),
             Self::Trail(chain, sequence, end) => trail(clients, chain, (sequence, end), out),
+            Self::Live(is_all) => {
+                let found = clients.live.compare().map_err(because("auditd"))?;
+                if is_all {
+                    line(out, LIVE_HEAD);
+                }
+                Ok(Step::More(Self::LiveLines(is_all, 0, found)))
+            }
+            Self::LiveLines(is_all, number, found) => live_line(clients, is_all, number, found, out),
             Self::Once(command) => once(clients, &command, times, out).map(|()| Step::Done),
         }
     }
@@ -305,6 +323,37 @@ fn trail<W: Wires>(
     let (name, kind, text, hash) = (name_of(chain), kind.name(), quoted(text), hex(hash));
     line(out, &format!("{name} {sequence} {at_ns} {kind} {text} sha256={hash}"));
     Ok(Step::More(Job::Trail(chain, sequence + 1, end)))
+}
+
+/// What the kernel's list can show of the golden format, for `cargo xtask caps compare`.
+const LIVE_HEAD: &str =
+    "# shows audit bell call cnode device dma endpoint fault interrupt memory notification other peers region reply";
+
+fn live_line<W: Wires>(
+    clients: &mut Clients<W>,
+    is_all: bool,
+    number: u32,
+    found: Comparison,
+    out: &mut String,
+) -> Result<Step<W>, String> {
+    let text = if is_all { clients.live.line(number) } else { clients.live.difference(number) };
+    if let (Some(text), Some(next)) = (text.map_err(because("auditd"))?, number.checked_add(1)) {
+        line(out, &quoted(&text));
+        return Ok(Step::More(Job::LiveLines(is_all, next, found)));
+    }
+    if is_all {
+        line(out, &format!("{number} grants in all"));
+        return Ok(Step::Done);
+    }
+    let verdict = match found.verdict {
+        Verdict::AsDeclared => "as declared",
+        Verdict::Different => "NOT as declared",
+        Verdict::Unable => "unknown: the kernel's list cannot be read",
+    };
+    let Comparison { equal, differences, absent, capabilities, number, .. } = found;
+    let counts = format!("{equal} equal, {differences} different, {absent} absent, {capabilities} capabilities");
+    line(out, &format!("live is {verdict}: {counts}; comparison {number}"));
+    Ok(Step::Done)
 }
 
 const fn name_of(chain: Chain) -> &'static str {

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use libhybrid::interfaces::console::TerminalRings;
+use libhybrid::interfaces::live::LiveClient;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
 use libhybrid::interfaces::process::ServicesClient;
@@ -25,6 +26,7 @@ impl Wires for Endpoints {
     type Reader = EndpointCaller;
     type Network = EndpointCaller;
     type Services = EndpointCaller;
+    type Live = EndpointCaller;
 }
 
 fn run(env: Env) -> ! {
@@ -37,6 +39,7 @@ fn run(env: Env) -> ! {
         reader: ReaderClient::new(env.client("reader")),
         network: NetworkClient::new(env.client("network")),
         services: ServicesClient::new(env.client("services")),
+        live: LiveClient::new(env.client("live")),
     };
     let terminal = env.session("terminal");
     let Ok(rings) = TerminalRings::client(terminal.region()) else {

@@ -2,7 +2,9 @@
 use crate::job::{Clients, Times, Wires};
 use crate::screen::Screen;
 use crate::shell::Shell;
+use alloc::borrow::Cow;
 use hybrid_interfaces::console::{TerminalRings, TerminalServerRings, terminal};
+use hybrid_interfaces::live::{Comparison, Live, LiveClient, LiveLoopback, LiveServer, Verdict};
 use hybrid_interfaces::log::{Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer};
 use hybrid_interfaces::net::stack::{
     Address, AddressBlock, Network, NetworkClient, NetworkConfiguration, NetworkCounters, NetworkLoopback,
@@ -69,6 +71,28 @@ impl Audit for FakeAudit {
     fn record(&mut self, _: ClientId, _: Chain, sequence: u64) -> Option<AuditRecord<'_>> {
         let text = format!("something {sequence}\n");
         Some(AuditRecord { sequence, at_ns: 7, kind: RecordKind::Granted, hash: [1; 32], text: text.into() })
+    }
+}
+
+/// Two lines are there, one of which nobody declared.
+struct FakeLive;
+
+impl Live for FakeLive {
+    fn compare(&mut self, _: ClientId) -> Comparison {
+        let verdict = Verdict::Different;
+        Comparison { verdict, equal: 1, differences: 1, absent: 3, capabilities: 99, number: 7, at_ns: 1 }
+    }
+
+    fn last(&mut self, client: ClientId) -> Comparison {
+        self.compare(client)
+    }
+
+    fn difference(&mut self, _: ClientId, number: u32) -> Option<Cow<'_, str>> {
+        (number == 0).then(|| "+ x other frame at=0x1\n".into())
+    }
+
+    fn line(&mut self, _: ClientId, number: u32) -> Option<Cow<'_, str>> {
+        ["a bell b slot=9", "x other frame at=0x1"].get(usize::try_from(number).unwrap()).map(|line| (*line).into())
     }
 }
 
@@ -259,6 +283,7 @@ impl Wires for Loops {
     type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
     type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
     type Services = LoopbackCaller<ServicesServer<FakeServices>>;
+    type Live = LoopbackCaller<LiveServer<FakeLive>>;
 }
 
 /// A shell, its terminal, and the servers that a test looks at.
@@ -291,6 +316,7 @@ impl Desk {
             reader: ReaderClient::new(reader.connect(9)),
             network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
             services: ServicesClient::new(services.connect(9)),
+            live: LiveClient::new(LiveLoopback::new(LiveServer::new(FakeLive)).connect(9)),
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
@@ -377,6 +403,18 @@ fn audit_longer_than_the_ring_waits_for_room_and_loses_nothing() {
     assert!(
         text.ends_with("forgotten=Granted:3,Gap:1\r\n# end of the trail\r\n> "),
         "the chain without records ends too"
+    );
+}
+
+#[test]
+fn live_tells_the_differences_and_all_of_it_in_the_form_that_is_compared() {
+    let text = Desk::new().type_line("live");
+    let end = "\r\nlive is NOT as declared: 1 equal, 1 different, 3 absent, 99 capabilities; comparison 7\r\n> ";
+    assert!(text.contains("\r\n+ x other frame at=0x1\\x0a\r\n") && text.ends_with(end), "{text}");
+    let text = Desk::new().type_line("live all");
+    assert!(
+        text.contains("# shows audit bell") && text.ends_with("x other frame at=0x1\r\n2 grants in all\r\n> "),
+        "{text}"
     );
 }
 

@@ -87,6 +87,8 @@ impl FakeKernel {
             (0x4400_0000, 26, false),
             (0x4080_0000, 23, false),
         ];
+        let list = kernel.add(Kind::Audit, None);
+        kernel.put(0, 99, cap(list));
         let mut untypeds = Vec::new();
         for (index, (base, bits, is_device)) in blocks.into_iter().enumerate() {
             let untyped = kernel.add(Kind::Untyped { base, bits, is_device, used: 0 }, None);
@@ -94,7 +96,7 @@ impl FakeKernel {
             kernel.put(0, slot, cap(untyped));
             untypeds.push((slot, base, bits, is_device));
         }
-        (kernel, crate::install::BootFacts { empty: (600, 4096), untypeds, image_bytes: 3 << 20 })
+        (kernel, crate::install::BootFacts { empty: (600, 4096), untypeds, image_bytes: 3 << 20, audit: Some(99) })
     }
 
     fn add(&mut self, kind: Kind, parent: Option<Id>) -> Id {

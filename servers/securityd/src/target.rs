@@ -206,6 +206,7 @@ fn facts(boot: &Boot) -> BootFacts {
             .map(|(cap, untyped)| (cap, untyped.paddr, untyped.size_bits, untyped.is_device != 0))
             .collect(),
         image_bytes: info.user_image_frames.count() * PAGE as u64,
+        audit: boot.audit().map(|list| list.cptr().0),
     }
 }
 

@@ -6,6 +6,7 @@ mod console;
 mod faults;
 mod foreign;
 mod guests;
+mod live;
 mod lives;
 mod load;
 mod policy;
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Scenario> {
         std::all(),
         faults::all(),
         guests::all(),
+        live::all(),
         lives::all(),
         stress::all(),
         load::all(),

@@ -19,6 +19,8 @@ pub const SAY_WITHIN: Duration = Duration::from_secs(60);
 pub enum Image {
     /// A product of `images/`.
     Product(&'static str),
+    /// A product of `images/` in which securityd gives out one wrong capability of each kind.
+    Planted(&'static str),
     /// The root task of this package, with these features of the kernel.
     Package(&'static str, &'static [&'static str]),
     /// tests/foreign-root, with a kernel and headers as `cargo xtask kernel-headers` makes them.
@@ -86,7 +88,7 @@ impl Scenario {
         }
         let golden = match self.image {
             Image::Product(product) => golden(&places.checkout, product)?,
-            Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),
+            Image::Planted(_) | Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),
         };
         let machine = Machine::start(&hardware, &files, &self.log(&places.logs))?;
         (self.run)(&mut Stage { machine, port, golden })
@@ -159,6 +161,16 @@ impl Stage {
             "securityd made {number} grants, capgraph.golden has {} without sessions that are not open; look for lines that are not in it",
             expected.len() - closed.len()
         );
+        self.compare_live()
+    }
+
+    /// What the kernel lists equals the declared graph, as far as what is declared runs: auditd says so.
+    ///
+    /// # Errors
+    /// Its words, with the lines that differ.
+    pub fn compare_live(&mut self) -> Result<()> {
+        let text = self.command("live", "; comparison ")?;
+        ensure!(text.contains("live is as declared: "), "the kernel's list is not as declared:\n{text}");
         Ok(())
     }
 

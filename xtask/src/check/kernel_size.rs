@@ -48,8 +48,14 @@ pub(crate) fn image() -> Result<Vec<String>> {
     for features in kernels {
         let folder = std::iter::once("kernel-shipped").chain(features.iter().copied()).collect::<Vec<_>>().join("+");
         let kernel_features = features.to_vec();
-        let recipe =
-            Recipe { folder, root: Root::None, board: String::new(), kernel_features, has_kernel_defaults: true };
+        let recipe = Recipe {
+            folder,
+            root: Root::None,
+            board: String::new(),
+            kernel_features,
+            has_kernel_defaults: true,
+            is_planted: false,
+        };
         let image = build::image(&recipe)?.join("Image");
         let size = image.metadata().with_context(|| format!("cannot read {}", image.display()))?.len();
         if size >= IMAGE_END {

@@ -127,6 +127,7 @@ impl Plan {
             board: String::new(),
             kernel_features: features,
             has_kernel_defaults: false,
+            is_planted: false,
         })
     }
 }

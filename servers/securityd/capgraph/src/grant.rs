@@ -88,6 +88,11 @@ pub enum What {
     },
     /// The right to program the physical timer.
     Timer,
+    /// The kernel's list of all capabilities, and the graph to compare it with.
+    Audit {
+        /// In the holder's CNode.
+        slot: u32,
+    },
     /// Physically contiguous memory whose physical address is told.
     Dma {
         /// Its size.
@@ -160,6 +165,7 @@ impl fmt::Display for What {
                 write!(out, "slot={slot} bit={bit} irq={irq} trigger={trigger}")
             }
             Self::Timer => write!(out, "registers=CNTP"),
+            Self::Audit { slot } => write!(out, "slot={slot}"),
             Self::Key => Ok(()),
             Self::Dma { bytes, address } => write!(out, "at={address:#x} rights=read,write bytes={bytes}"),
             Self::Memory { stack, heap } => write!(out, "stack={stack} heap={heap}"),
@@ -187,6 +193,7 @@ impl What {
             Self::Device { .. } => "device",
             Self::Interrupt { .. } => "interrupt",
             Self::Timer => "timer",
+            Self::Audit { .. } => "audit",
             Self::Key => "key",
             Self::Dma { .. } => "dma",
             Self::Memory { .. } => "memory",
@@ -429,6 +436,9 @@ fn device_grants(instance: &Instance) -> Vec<Grant> {
         }
         if device.timer_access {
             push(What::Timer);
+        }
+        if device.is_audit() {
+            push(What::Audit { slot: layout::SLOT_AUDIT });
         }
     }
     for key in &instance.keys {

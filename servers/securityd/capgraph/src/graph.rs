@@ -277,6 +277,14 @@ pub struct Device {
     pub timer_access: bool,
 }
 
+impl Device {
+    /// It stands for the kernel's list of all capabilities; who has it is also told the whole graph.
+    #[must_use]
+    pub fn is_audit(&self) -> bool {
+        self.compatible == layout::AUDIT_COMPATIBLE
+    }
+}
+
 /// One piece of physically contiguous memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dma {

@@ -8,6 +8,10 @@ pub const SLOT_ENDPOINT: u32 = 2;
 pub const SLOT_REPLY: u32 = 3;
 /// Own notification.
 pub const SLOT_NOTIFICATION: u32 = 4;
+/// The kernel's list of all capabilities, where it is granted.
+pub const SLOT_AUDIT: u32 = 5;
+/// `compatible` of the board's device that stands for that list.
+pub const AUDIT_COMPATIBLE: &str = "hybrid,audit";
 /// Endpoint of use 0; use i has `SLOT_USES + 2 i`, and its bell the slot after that.
 pub const SLOT_USES: u32 = 8;
 /// Interrupt handler of device 0.

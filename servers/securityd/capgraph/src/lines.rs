@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 /// What a listing shows if it does not say so: all but what only the texts know.
 const DECLARED_ONLY: [&str; 1] = ["key"];
 /// Every word of a line's second column.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
+    "audit",
     "bell",
     "call",
     "cnode",
@@ -18,6 +19,7 @@ const KINDS: [&str; 16] = [
     "key",
     "memory",
     "notification",
+    "other",
     "peers",
     "region",
     "reply",
@@ -294,7 +296,7 @@ const RISKS: [&str; 9] =
 fn risk(line: &Line) -> usize {
     let passes = line.facts.get("rights").is_some_and(|rights| rights.split(',').any(|right| right == "grant"));
     match line.verb.as_str() {
-        "device" | "dma" | "timer" => 0,
+        "device" | "dma" | "timer" | "audit" => 0,
         "reply" | "endpoint" | "call" if passes => 1,
         "cnode" => 1,
         "key" => 2,

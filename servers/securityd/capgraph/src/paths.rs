@@ -53,7 +53,11 @@ impl Thing {
                 named(name) && matches!(grant.what, What::Call { .. } | What::Region { .. } | What::Bell { .. })
             }
             Self::Device(name) => {
-                named(name) && matches!(grant.what, What::Device { .. } | What::Interrupt { .. } | What::Timer)
+                named(name)
+                    && matches!(
+                        grant.what,
+                        What::Device { .. } | What::Interrupt { .. } | What::Timer | What::Audit { .. }
+                    )
             }
             Self::Irq(number) => matches!(grant.what, What::Interrupt { irq, .. } if irq == *number),
             Self::Memory(name) => match grant.what {

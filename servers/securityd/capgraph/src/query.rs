@@ -90,6 +90,7 @@ fn is_special(grant: &Grant) -> bool {
         What::Device { .. }
         | What::Interrupt { .. }
         | What::Timer
+        | What::Audit { .. }
         | What::Dma { .. }
         | What::CNode { .. }
         | What::Key => true,

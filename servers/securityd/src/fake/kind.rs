@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     VSpace { has_asid: bool, tables: BTreeSet<(u8, u64)>, pages: BTreeMap<u64, Page> },
     Table { is_mapped: bool },
     Frame { bits: u8, base: u64, is_device: bool, content: Vec<u8>, is_unified: bool },
+    Audit,
     Interrupt { irq: u32, bell: Option<Cap> },
 }
 

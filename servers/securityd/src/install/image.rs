@@ -124,6 +124,18 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
+    /// Maps the whole graph, read-only, with its length before it.
+    pub(super) fn show_graph(&mut self, place: usize, address: u64) -> Result<(), Cause> {
+        let bytes = shown_graph(&self.graph)?;
+        let first = self.make(place, ObjectType::SmallPage, 12, bytes.len().div_ceil(4096) as u64)?;
+        for (page, part) in bytes.chunks(4096).enumerate() {
+            let (frame, at) = (CPtr(first.0 + page as u64), address + page as u64 * PAGE);
+            self.kernel.fill(frame, 0, part, false)?;
+            self.map(place, frame, at, rights(Rights::READ), Attributes::DATA)?;
+        }
+        Ok(())
+    }
+
     /// Maps what the instance is told, read-only; its length in bytes.
     pub(super) fn make_start_info(&mut self, place: usize, instance: &Instance) -> Result<u64, Cause> {
         let graph = Rc::clone(&self.graph);
@@ -150,6 +162,21 @@ impl<K: Kernel> World<K> {
     }
 }
 
+fn shown_graph(graph: &Graph) -> Result<Vec<u8>, Cause> {
+    let graph = graph.encode().map_err(|_| Cause::StartInfo)?;
+    Ok([(graph.len() as u64).to_le_bytes().as_slice(), &graph].concat())
+}
+
+/// Where an instance finds its device: its register page, or what is shown in the place of one.
+fn shown_at(graph: &Graph, index: usize, device: &hybrid_capgraph::Device) -> Span {
+    let bytes = match device.page {
+        Some(_) => PAGE,
+        None if device.is_audit() => shown_graph(graph).map_or(0, |bytes| bytes.len() as u64).next_multiple_of(PAGE),
+        None => return Span::default(),
+    };
+    Span { addr: layout::device_address(index), len: bytes }
+}
+
 /// Which bytes of a segment's file lie in the page at `address`, and where in it they start.
 fn part_in_page<'a>(segment: &Segment<'a>, address: u64) -> (usize, &'a [u8]) {
     let start = segment.address.max(address);
@@ -167,7 +194,7 @@ pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u6
     let devices = instance.devices.iter().enumerate().map(|(index, device)| Device {
         name: device.name.clone(),
         compatible: device.compatible.clone(),
-        mmio: device.page.map_or(Span::default(), |_| Span { addr: layout::device_address(index), len: PAGE }),
+        mmio: shown_at(graph, index, device),
         irq_slot: device.irq.map(|_| layout::interrupt_slot(index)),
         irq_bit: device.irq.map(|_| layout::interrupt_port(index)),
         irq_number: device.irq,

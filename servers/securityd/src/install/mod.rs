@@ -4,6 +4,8 @@ pub(crate) mod demand;
 mod image;
 mod own;
 mod peers;
+#[cfg(feature = "plant")]
+mod plant;
 pub(crate) mod restart;
 mod sessions;
 mod stop;
@@ -162,6 +164,8 @@ pub struct BootFacts {
     pub untypeds: Vec<(u64, u64, u8, bool)>,
     /// Bytes of securityd's own image.
     pub image_bytes: u64,
+    /// The kernel's list of all capabilities, if it has one.
+    pub audit: Option<u64>,
 }
 
 /// The machine under securityd's hands.
@@ -200,6 +204,8 @@ pub struct World<K> {
     pub(crate) image_bytes: u64,
     /// Of the access policy in force, as pages of peers tell it.
     pub(crate) policy_epoch: u64,
+    /// The kernel's list of all capabilities.
+    pub(crate) list: Option<CPtr>,
 }
 
 impl<K: Kernel> World<K> {
@@ -242,6 +248,7 @@ impl<K: Kernel> World<K> {
             devices,
             image_bytes: boot.image_bytes,
             policy_epoch: 1,
+            list: boot.audit.map(CPtr),
         })
     }
 
@@ -269,6 +276,10 @@ impl<K: Kernel> World<K> {
             self.step(instance, "give it its devices", |world| world.give_devices(instance))?;
             self.step(instance, "load its program", |world| world.load(instance, bundle))?;
             self.step(instance, "prepare its thread", |world| world.prepare(instance, bundle))?;
+        }
+        #[cfg(feature = "plant")]
+        if let Some(own) = graph.instance(layout::SECURITYD) {
+            self.step(own, "plant wrong capabilities", Self::plant)?;
         }
         self.report_grants();
         for instance in graph.start_order.iter().filter_map(|id| graph.instance(*id)).filter(is_built_in) {

@@ -31,16 +31,18 @@ impl<K: Kernel> World<K> {
     /// Makes and maps the page, with how each peer is now, and the bell that says that it changed.
     pub(super) fn make_peers(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
         let frame = self.make(place, ObjectType::SmallPage, 12, 1)?;
-        let page = self.copy_frame(place, frame)?;
+        // Mapped is a copy that cannot be written through: the kernel's list shows what a capability may, not what a mapping does.
+        let shown = self.take_slot(place)?;
+        self.kernel.copy(self.space.slot(shown), self.space.slot(frame), rights(Rights::READ))?;
         let words = self.peers_of(instance);
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.kernel.fill(page, 0, &bytes, false)?;
-        self.map(place, frame, layout::PEERS_ADDRESS, rights(Rights::READ), Attributes::DATA)?;
+        self.kernel.fill(frame, 0, &bytes, false)?;
+        self.map(place, shown, layout::PEERS_ADDRESS, rights(Rights::READ), Attributes::DATA)?;
         let bell = self.take_slot(place)?;
         let notification = self.space.slot(self.live[place].notification);
         let badge = layout::bell_badge(layout::SUPERVISION_BIT);
         self.kernel.mint(self.space.slot(bell), notification, rights(Rights::WRITE), badge)?;
-        self.live[place].peers = page;
+        self.live[place].peers = frame;
         self.live[place].supervision = bell;
         self.live[place].words = words;
         self.record(place, peers_grant(instance));

@@ -77,6 +77,7 @@ pub(crate) fn check_slots(world: &World<FakeKernel>) {
                 What::Notification { slot, rights } => (slot, "Notification", rights.0, 0),
                 What::CNode { slot, .. } => (slot, "CNode", 15, 0),
                 What::Interrupt { slot, .. } => (slot, "Interrupt", 15, 0),
+                What::Audit { slot } => (slot, "Audit", 15, 0),
                 _ => continue,
             };
             let cap = held(world, live.id, slot);

@@ -43,12 +43,19 @@ impl<K: Kernel> World<K> {
                 self.kernel.allow_timer(self.live[place].thread)?;
                 self.record(place, device_grant(instance, device, What::Timer));
             }
+            if let Some(list) = self.list.filter(|_| device.is_audit()) {
+                let slot = layout::SLOT_AUDIT;
+                let target = slot_in(self.live[place].cnode, self.live[place].cnode_bits, slot);
+                self.kernel.copy(target, self.space.slot(list), hybrid_sys::Rights::ALL)?;
+                self.show_graph(place, layout::device_address(index))?;
+                self.record(place, device_grant(instance, device, What::Audit { slot }));
+            }
         }
         Ok(())
     }
 
     /// The frame of a register page is securityd's for ever: device memory cannot be made into a frame twice.
-    fn device_frame(&mut self, page: u64) -> Result<CPtr, Cause> {
+    pub(super) fn device_frame(&mut self, page: u64) -> Result<CPtr, Cause> {
         if let Some(frame) = self.devices.made(page) {
             return Ok(frame);
         }

@@ -131,7 +131,7 @@ fn check_logs(found: &mut Found<'_>, graph: &Graph) {
 }
 
 fn check_sharing(found: &mut Found<'_>, graph: &Graph) {
-    let (mut pages, mut interrupts, mut timers) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut pages, mut interrupts, mut others) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for instance in &graph.instances {
         for device in &instance.devices {
             let mut share = |other: Option<&str>, rule, what: String| {
@@ -153,11 +153,11 @@ fn check_sharing(found: &mut Found<'_>, graph: &Graph) {
                     format!("the interrupt {irq} of `{}`", device.device),
                 );
             }
-            if device.timer_access {
+            if device.timer_access || device.is_audit() {
                 share(
-                    timers.insert(&device.device, instance.name.as_str()),
+                    others.insert(&device.device, instance.name.as_str()),
                     "device-shared",
-                    format!("the timer `{}`", device.device),
+                    format!("`{}`", device.device),
                 );
             }
         }
