@@ -1,4 +1,4 @@
-//! Builds components with `runtime = "std"` or `"c"`: programs on musl and the personality, with no flags for their authors to know.
+//! Builds components of runtime `std` or `c`: programs on musl and the personality; their authors know no flags.
 use crate::cargo::{self, Toolchain};
 use crate::folders;
 use crate::musl;

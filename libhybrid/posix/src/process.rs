@@ -1,4 +1,4 @@
-//! One program's state and its system calls, one at a time; it never waits, and reaches the outside only through its [`World`].
+//! One program's state and its system calls, one at a time; it never waits, and sees no more than its [`World`].
 //!
 //! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
 mod files;

@@ -1,4 +1,4 @@
-//! What the personality's logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
+//! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
 use crate::number::Errno;
 use crate::output::Stream;

@@ -159,7 +159,7 @@ impl World for Device {
     /// Waits while the entropy server is not seeded yet.
     fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
         let client = self.random.as_mut().ok_or(Errno::ENOSYS)?;
-        for piece in into.chunks_mut(usize::from(FILL_MAX)) {
+        for piece in into.chunks_mut(FILL_MAX) {
             let length = u16::try_from(piece.len()).map_err(|_| Errno::EIO)?;
             let numbers = client.fill(length).map_err(|_| Errno::EIO)?;
             // A server that gives less has failed: nothing is made up.
