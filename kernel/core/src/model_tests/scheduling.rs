@@ -168,6 +168,20 @@ fn unconfigured_context_runs_nobody_and_blocked_threads_refuse_it() {
     check(&w.k);
 }
 
+#[test]
+fn new_parameters_of_a_ready_thread_count_from_now() {
+    let mut w = World::new(1 << 20);
+    let thread = w.thread(50);
+    configure(&w, thread.context, 1000, 10_000, 4);
+    w.start(thread);
+    w.run_for(3 * MS);
+    configure(&w, thread.context, 2000, 8000, 4);
+    let (context, now) = (context_of(&w, thread.context), w.k.this_core().now.get());
+    let refills = [0, 1].map(|n| (w.k.refill(context, n).start(), w.k.refill(context, n).amount()));
+    assert_eq!(refills, [(now, MS), (now + 8 * MS, MS)]);
+    check(&w.k);
+}
+
 proptest! {
     #![proptest_config(cases(200))]
 
