@@ -291,6 +291,11 @@ fn schedule_of_core<const N: usize>(k: &Kernel<Machine<N>>, objects: &Objects, c
             release.first().is_none_or(|first| k.tcb(*first).release_time() > state.now.get()),
             "released too late"
         );
+        let deadline = k.platform.deadlines[core].get();
+        assert!(
+            release.first().is_none_or(|first| k.tcb(*first).release_time() >= deadline),
+            "the timer comes too late"
+        );
         if let Some(context) = state.current_context.get() {
             let left = k.head_refill(context).amount().checked_sub(state.consumed.get());
             assert!(left.is_some_and(|left| left >= k.min_budget.get()), "no budget left: {left:?}");
