@@ -49,7 +49,7 @@ pub enum Beat {
 enum Heart {
     Quiet,
     Next(u64),
-    Asked { number: u64, until: u64, is_last: bool },
+    Asked { number: u64, until: u64, is_last: bool, asked: u64 },
 }
 
 /// What is remembered of one instance.
@@ -67,6 +67,8 @@ pub struct Record {
     hangs: u32,
     heart: Heart,
     number: u64,
+    /// When the newest ping was asked that it answered in this life.
+    alive: u64,
 }
 
 impl Record {
@@ -83,6 +85,7 @@ impl Record {
             hangs: 0,
             heart: Heart::Quiet,
             number: 0,
+            alive: 0,
         };
         record.started(now);
         record
@@ -109,7 +112,16 @@ impl Record {
     /// It was started.
     pub const fn started(&mut self, now: u64) {
         self.phase = Phase::Running;
+        self.alive = 0;
         self.heart = if self.is_watched() { Heart::Next(now.saturating_add(self.heartbeat())) } else { Heart::Quiet };
+    }
+
+    /// It runs, as the supervisor finds; what led to anything else before is forgotten, since a command must have started it.
+    pub fn resume(&mut self, now: u64) {
+        if !matches!(self.phase, Phase::Running | Phase::Waiting) {
+            self.forgive();
+        }
+        self.started(now);
     }
 
     /// It was stopped by command; only a command starts it again.
@@ -174,34 +186,69 @@ impl Record {
     /// What is to be done for its heartbeat.
     pub fn beat(&mut self, now: u64) -> Beat {
         match self.heart {
-            Heart::Next(at) if at <= now => {
-                self.number += 1;
-                let until = now.saturating_add(u64::from(self.rules.deadline_ms) * MS);
-                self.heart = Heart::Asked { number: self.number, until, is_last: false };
-                Beat::Ping(self.number)
-            }
+            Heart::Next(at) if at <= now => Beat::Ping(self.ask(now)),
             Heart::Asked { number, until, .. } if until <= now => Beat::Check(number),
             _ => Beat::Nothing,
         }
     }
 
-    /// The last number that it answered with, at its deadline; false: it hangs. It gets a second deadline: after a pause of the whole
-    /// machine the supervisor runs before it, and would judge it by time that nobody had.
-    pub const fn answered(&mut self, now: u64, answer: u64) -> bool {
+    /// Asks it now: the number of the ping.
+    pub fn ask(&mut self, now: u64) -> u64 {
+        self.number += 1;
+        self.heart = Heart::Asked { number: self.number, until: self.deadline(now), is_last: false, asked: now };
+        self.number
+    }
+
+    /// The last number that it answered with, at its deadline; false: it hangs, unless it is [excused](Self::excuse). It gets a second
+    /// deadline: after a pause of the whole machine the supervisor runs before it, and would judge it by time that nobody had.
+    pub fn answered(&mut self, now: u64, answer: u64) -> bool {
+        if self.heard(now, answer) {
+            return true;
+        }
         match self.heart {
-            Heart::Asked { number, is_last: false, .. } if number != answer => {
-                let until = now.saturating_add(self.rules.deadline_ms as u64 * MS);
-                self.heart = Heart::Asked { number, until, is_last: true };
+            Heart::Asked { number, is_last: false, asked, .. } => {
+                self.heart = Heart::Asked { number, until: self.deadline(now), is_last: true, asked };
                 true
             }
-            Heart::Asked { number, .. } if number != answer => false,
-            Heart::Asked { .. } => {
-                let rest = self.heartbeat().saturating_sub(self.rules.deadline_ms as u64 * MS);
-                self.heart = Heart::Next(now.saturating_add(rest));
-                true
-            }
+            Heart::Asked { .. } => false,
             _ => true,
         }
+    }
+
+    /// The last number that it answered with, at any time; true if that is the one that it was asked for.
+    pub fn heard(&mut self, now: u64, answer: u64) -> bool {
+        match self.heart {
+            Heart::Asked { number, asked, .. } if number == answer => {
+                self.alive = asked;
+                let rest = self.heartbeat().saturating_sub(now.saturating_sub(asked)).max(MS);
+                self.heart = if self.is_watched() { Heart::Next(now.saturating_add(rest)) } else { Heart::Quiet };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// It cannot be blamed for its silence yet: it gets one more deadline.
+    pub fn excuse(&mut self, now: u64) {
+        if let Heart::Asked { number, asked, .. } = self.heart {
+            self.heart = Heart::Asked { number, until: self.deadline(now), is_last: true, asked };
+        }
+    }
+
+    /// When it was asked for the sign of life that it owes.
+    #[must_use]
+    pub const fn owes_since(&self) -> Option<u64> {
+        if let Heart::Asked { asked, .. } = self.heart { Some(asked) } else { None }
+    }
+
+    /// Whether it answered a ping that was not asked before `since`.
+    #[must_use]
+    pub const fn is_alive_since(&self, since: u64) -> bool {
+        self.alive >= since
+    }
+
+    const fn deadline(&self, now: u64) -> u64 {
+        now.saturating_add(self.rules.deadline_ms as u64 * MS)
     }
 
     const fn heartbeat(&self) -> u64 {

@@ -39,6 +39,8 @@ pub trait Power {
     fn ping(&mut self, index: u16, number: u64);
     /// The last sign of life.
     fn answer(&mut self, index: u16) -> u64;
+    /// Asks one with precedence of the supervisor for a sign of life, and waits for the moment that it takes one that is well.
+    fn is_well(&mut self, index: u16, number: u64) -> bool;
     /// Sets the alarm, or none.
     fn arm(&mut self, deadline_ns: Option<u64>);
 }
@@ -50,10 +52,31 @@ pub(crate) struct Entry {
     /// It is securityd or the supervisor itself.
     pub(crate) is_foreign: bool,
     needs: Vec<u16>,
+    priority: u8,
+    /// The supervisor calls it.
+    is_own_need: bool,
     /// The life whose end was seen to.
     ended: Option<u16>,
     /// It is a place in which nothing is installed.
     is_vacant: bool,
+}
+
+/// Reasons for which the supervisor itself stops an instance; its next life reads them in the list of ends.
+pub(crate) const BY_STOP: &str = "svc stop";
+pub(crate) const BY_RESTART: &str = "svc restart";
+pub(crate) const BY_HANG: &str = "it gave no sign of life";
+
+const fn is_up(state: State) -> bool {
+    matches!(state, State::Running | State::Starting)
+}
+
+/// Of an end that was not the supervisor's doing.
+const fn cause(state: State) -> Cause {
+    match state {
+        State::Faulted => Cause::Fault,
+        State::Failed => Cause::CannotStart,
+        _ => Cause::Killed,
+    }
 }
 
 /// The supervisor.
@@ -76,21 +99,50 @@ impl<P: Power> Supervisor<P> {
             record: Record::new(life.restart, own_needs.contains(&life.index), now),
             is_foreign: life.index == 0 || life.name == own,
             needs: life.needs.clone(),
+            priority: life.priority,
+            is_own_need: own_needs.contains(&life.index),
             ended: None,
             is_vacant: false,
         };
         let entries = lives.iter().map(entry).collect();
         let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0 };
-        // Ends of before are history; those that are still down are found by looking.
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
+            supervisor.take_over(&exit, own);
             supervisor.keep(exit);
             supervisor.next_exit = next;
+        }
+        for (index, life) in lives.iter().enumerate().filter(|(_, life)| is_up(life.state)) {
+            supervisor.entries[index].record.resume(supervisor.power.now_ns());
+            supervisor.entries[index].ended = life.generation.checked_sub(1);
         }
         for (index, _) in lives.iter().enumerate().filter(|(_, life)| life.state == State::Empty) {
             supervisor.vacate(index);
         }
+        // Ends that fell out of the list.
         supervisor.look_at_all();
         supervisor
+    }
+
+    /// An end that its own last life saw, or that nobody saw: what followed is decided again, by the same rules at the same time.
+    fn take_over(&mut self, exit: &Exit<'static>, own: &str) {
+        let Some(entry) = self.entries.get_mut(usize::from(exit.index)).filter(|entry| !entry.is_foreign) else {
+            return;
+        };
+        entry.ended = Some(exit.generation);
+        let reason =
+            exit.detail.strip_prefix("stopped by ").and_then(|rest| rest.strip_prefix(own)?.strip_prefix(": "));
+        let is_by = |own_reason| reason.is_some_and(|reason| reason.starts_with(own_reason));
+        if is_by(BY_STOP) {
+            entry.record.stopped();
+        } else if is_by(BY_RESTART) {
+            entry.record.forgive();
+        } else {
+            if entry.record.phase() != Phase::Running {
+                entry.record.resume(exit.at_ns);
+            }
+            let _done_when_it_is_due =
+                entry.record.ended(exit.at_ns, if is_by(BY_HANG) { Cause::Hang } else { cause(exit.state) });
+        }
     }
 
     /// Sees to all ends since the last time, to what is due, and to the alarm. Call it whenever a bell rang.
@@ -101,6 +153,7 @@ impl<P: Power> Supervisor<P> {
         for index in 0..self.entries.len() {
             self.see_to(index, now);
         }
+        self.see_to_own_needs();
         let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next()).min();
         self.power.arm(next);
     }
@@ -122,7 +175,7 @@ impl<P: Power> Supervisor<P> {
     fn look_at_all(&mut self) {
         for index in 0..self.entries.len() {
             let Some(life) = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok()) else { continue };
-            let is_down = !matches!(life.state, State::Running | State::Starting | State::Empty);
+            let is_down = !is_up(life.state) && life.state != State::Empty;
             if is_down && self.entries[index].record.phase() == Phase::Running {
                 self.end(index, life.generation, life.state);
             }
@@ -142,8 +195,9 @@ impl<P: Power> Supervisor<P> {
         let now = self.power.now_ns();
         for (index, entry) in self.entries.iter_mut().enumerate().filter(|(_, entry)| entry.is_vacant) {
             let life = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok());
-            if life.is_some_and(|life| life.state != State::Empty) {
+            if let Some(life) = life.filter(|life| life.state != State::Empty) {
                 entry.is_vacant = false;
+                (entry.priority, entry.needs) = (life.priority, life.needs);
                 entry.record.forgive();
                 entry.record.started(now);
             }
@@ -159,11 +213,6 @@ impl<P: Power> Supervisor<P> {
 
     /// A life ended without the supervisor's doing, unless it was seen to already.
     fn end(&mut self, index: usize, generation: u16, state: State) {
-        let cause = match state {
-            State::Faulted => Cause::Fault,
-            State::Failed => Cause::CannotStart,
-            _ => Cause::Killed,
-        };
         // Something else may be in its place already, or nothing.
         let life = u16::try_from(index).ok().and_then(|index| self.power.life(index).ok());
         match life.map(|life| (life.state, life.generation)) {
@@ -174,7 +223,7 @@ impl<P: Power> Supervisor<P> {
         let is_new = self.entries.get(index).is_some_and(|entry| !entry.is_foreign && entry.ended != Some(generation));
         if is_new {
             self.entries[index].ended = Some(generation);
-            self.judge(index, cause);
+            self.judge(index, cause(state));
         }
     }
 
@@ -214,10 +263,14 @@ impl<P: Power> Supervisor<P> {
             Beat::Ping(count) => self.power.ping(number, count),
             Beat::Check(_) => {
                 let answer = self.power.answer(number);
-                if !entry.record.answered(now, answer) {
+                if entry.record.answered(now, answer) {
+                    return;
+                }
+                if self.is_excused(index, now) {
+                    self.entries[index].record.excuse(now);
+                } else if let Some(entry) = self.entries.get(index) {
                     log::error!("{} gave no sign of life: it is stopped", entry.name);
-                    self.end_by_own_hand(index, "it gave no sign of life", true);
-                    self.judge(index, Cause::Hang);
+                    self.end_of_hang(index);
                 }
             }
         }
@@ -241,6 +294,57 @@ impl<P: Power> Supervisor<P> {
                 Err(error)
             }
         }
+    }
+
+    /// Who is called by the supervisor itself must not hang when it does: nobody would watch anybody any more. So it is asked first.
+    fn see_to_own_needs(&mut self) {
+        for index in 0..self.entries.len() {
+            let now = self.power.now_ns();
+            let Some((entry, number)) = self.entries.get_mut(index).zip(u16::try_from(index).ok()) else { continue };
+            if !entry.is_own_need || entry.is_foreign || entry.record.phase() != Phase::Running {
+                continue;
+            }
+            let count = entry.record.ask(now);
+            if self.power.is_well(number, count) {
+                entry.record.heard(now, count);
+            } else {
+                log::error!("{} gave no sign of life when it was to be called: it is stopped", entry.name);
+                self.end_of_hang(index);
+            }
+        }
+    }
+
+    /// Stops one that hangs. Whoever is silent at that moment may have waited for it, and gets time to answer.
+    fn end_of_hang(&mut self, index: usize) {
+        self.end_by_own_hand(index, BY_HANG, true);
+        self.judge(index, Cause::Hang);
+        let now = self.power.now_ns();
+        self.entries.iter_mut().for_each(|entry| entry.record.excuse(now));
+    }
+
+    /// Whether somebody else may be why an instance is silent: one that it calls, or one with precedence that loops. It is judged when each of
+    /// those gave a sign of life that was asked for no earlier than its own; who was not asked since is asked now. Calls and precedence
+    /// both lead uphill, so there is always somebody without an excuse.
+    fn is_excused(&mut self, index: usize, now: u64) -> bool {
+        let Some(since) = self.entries[index].record.owes_since() else { return false };
+        let mut needs = Vec::new();
+        self.needed(index, &mut needs);
+        let (mut is_excused, priority) = (false, self.entries[index].priority);
+        for other in (0..self.entries.len()).filter(|other| *other != index) {
+            let Some((entry, number)) = self.entries.get_mut(other).zip(u16::try_from(other).ok()) else { continue };
+            let runs = !entry.is_foreign && entry.record.is_watched() && entry.record.phase() == Phase::Running;
+            if !runs || !(entry.priority > priority || needs.contains(&other)) {
+                continue;
+            }
+            if entry.record.owes_since().is_some() {
+                entry.record.heard(now, self.power.answer(number));
+            } else if !entry.record.is_alive_since(since) {
+                let count = entry.record.ask(now);
+                self.power.ping(number, count);
+            }
+            is_excused |= !entry.record.is_alive_since(since);
+        }
+        is_excused
     }
 
     /// A start that failed is an end; the next try waits for the next turn, so that this does not recurse.

@@ -1,7 +1,7 @@
 //! The supervisor over a securityd of a few instances: ends, hangs, crash loops, commands, its own restart.
 
 use std::collections::BTreeMap;
-use std::string::String;
+use std::string::{String, ToString};
 use std::vec;
 use std::vec::Vec;
 
@@ -26,19 +26,32 @@ struct Fake {
     pings: BTreeMap<u16, u64>,
     answers: BTreeMap<u16, u64>,
     cannot_start: Vec<u16>,
+    watched: Vec<u16>,
+    unwell: Vec<u16>,
     done: Vec<String>,
 }
 
 impl Fake {
     fn new() -> Self {
-        Self { states: vec![State::Running; 5], generations: vec![1; 5], ..Self::default() }
+        Self { states: vec![State::Running; 5], generations: vec![1; 5], watched: vec![3], ..Self::default() }
     }
 
     fn end(&mut self, index: u16, state: State) {
+        self.end_by(index, state, "a test");
+    }
+
+    fn end_by(&mut self, index: u16, state: State, detail: &str) {
         self.states[usize::from(index)] = state;
         let sequence = self.exits.len() as u64;
         let generation = self.generations[usize::from(index)];
-        self.exits.push(Exit { sequence, index, generation, state, at_ns: self.now, detail: "a test".into() });
+        self.exits.push(Exit {
+            sequence,
+            index,
+            generation,
+            state,
+            at_ns: self.now,
+            detail: detail.to_string().into(),
+        });
     }
 }
 
@@ -50,7 +63,7 @@ impl Power for Fake {
     fn life(&mut self, index: u16) -> Result<Life<'static>, Error> {
         let place = usize::from(index);
         let state = *self.states.get(place).ok_or(Error::NoSuchInstance)?;
-        let heartbeat_ms = if index == 3 { 2000 } else { 0 };
+        let heartbeat_ms = if self.watched.contains(&index) { 2000 } else { 0 };
         Ok(Life {
             index,
             name: NAMES[place].into(),
@@ -68,7 +81,7 @@ impl Power for Fake {
             consumed_us: 5,
             budget_us: 1,
             period_us: 1,
-            priority: 100,
+            priority: [254, 210, 180, 150, 208][place],
             needs: match index {
                 2 => vec![1],
                 3 => vec![2, 1, 0],
@@ -90,13 +103,14 @@ impl Power for Fake {
             return Err(Error::CannotStart);
         }
         self.states[usize::from(index)] = State::Running;
+        self.unwell.retain(|other| *other != index);
         self.done.push(format!("start {}", NAMES[usize::from(index)]));
         Ok(())
     }
 
-    fn stop(&mut self, index: u16, _: &str, again: bool) -> Result<(), Error> {
+    fn stop(&mut self, index: u16, reason: &str, again: bool) -> Result<(), Error> {
         assert!(index != 0 && index != 4, "it stops neither securityd nor itself");
-        self.end(index, State::Killed);
+        self.end_by(index, State::Killed, &format!("stopped by procd: {reason} at 0x400010"));
         self.done.push(format!("stop {}{}", NAMES[usize::from(index)], if again { " again" } else { "" }));
         Ok(())
     }
@@ -117,6 +131,10 @@ impl Power for Fake {
 
     fn answer(&mut self, index: u16) -> u64 {
         self.answers.get(&index).copied().unwrap_or(0)
+    }
+
+    fn is_well(&mut self, index: u16, _: u64) -> bool {
+        !self.unwell.contains(&index)
     }
 
     fn arm(&mut self, deadline_ns: Option<u64>) {
@@ -203,6 +221,66 @@ fn who_gives_no_sign_of_life_is_stopped_and_started() {
     assert_eq!(supervisor.entries[3].record.counts(), (1, 1));
 }
 
+/// Lets the time go to the next alarm, again and again; `silent` answer no pings. What was done, with the time in milliseconds.
+fn wait_for_deeds(supervisor: &mut Supervisor<Fake>, silent: &[u16]) -> Vec<String> {
+    for _ in 0..100 {
+        let answers: Vec<_> = supervisor.power.pings.iter().filter(|(index, _)| !silent.contains(index)).collect();
+        let answers: BTreeMap<u16, u64> = answers.into_iter().map(|(index, number)| (*index, *number)).collect();
+        supervisor.power.answers.extend(answers);
+        supervisor.power.now = supervisor.power.armed.unwrap();
+        supervisor.turn();
+        let done = done(supervisor);
+        if !done.is_empty() {
+            return done;
+        }
+    }
+    panic!("nothing was done");
+}
+
+#[test]
+fn who_waits_for_one_that_hangs_or_starves_below_it_is_not_stopped() {
+    for offset in 0..8 {
+        let fake = Fake { watched: vec![2, 3], ..Fake::new() };
+        let mut supervisor = Supervisor::new(fake, "procd");
+        supervisor.turn();
+        // The two are not asked at the same time, in any order of the two.
+        supervisor.power.now = offset * 300 * MS;
+        supervisor.entries[if offset % 2 == 0 { 2 } else { 3 }].record.started(supervisor.power.now);
+        supervisor.turn();
+        assert_eq!(wait_for_deeds(&mut supervisor, &[2, 3]), ["stop netd again", "start netd"], "{offset}");
+        // httpd was waiting, and answers now; it is asked again before it is judged.
+        for _ in 0..20 {
+            supervisor.power.answers.extend(supervisor.power.pings.clone());
+            supervisor.power.now = supervisor.power.armed.unwrap();
+            supervisor.turn();
+        }
+        assert_eq!(done(&mut supervisor), [] as [&str; 0], "{offset}");
+        // It hangs by itself: netd answers.
+        assert_eq!(wait_for_deeds(&mut supervisor, &[3]), ["stop httpd again", "start httpd"], "{offset}");
+    }
+}
+
+#[test]
+fn who_starved_below_one_that_hung_gets_time_to_answer_also_while_that_one_waits_for_its_back_off() {
+    let mut supervisor = Supervisor::new(Fake { watched: vec![2, 3], ..Fake::new() }, "procd");
+    supervisor.power.end(2, State::Faulted);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start netd"]);
+    assert_eq!(wait_for_deeds(&mut supervisor, &[2, 3]), ["stop netd again"]);
+    assert_eq!(wait_for_deeds(&mut supervisor, &[]), ["start netd"]);
+}
+
+#[test]
+fn alarm_that_hangs_is_stopped_before_it_is_called() {
+    let mut supervisor = fresh();
+    supervisor.power.unwell.push(1);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["stop timed again", "start timed"]);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), [] as [&str; 0]);
+    assert_eq!(supervisor.entries[1].record.counts(), (1, 1));
+}
+
 #[test]
 fn start_that_fails_again_and_again_is_a_crash_loop() {
     let mut supervisor = fresh();
@@ -228,6 +306,44 @@ fn supervisor_that_was_down_itself_finds_who_ended_meanwhile() {
     let mut supervisor = Supervisor::new(fake, "procd");
     supervisor.turn();
     assert_eq!(done(&mut supervisor), ["start netd"]);
+}
+
+#[test]
+fn next_life_of_the_supervisor_knows_what_was_stopped_what_failed_and_what_hung() {
+    let loopback = ServicesLoopback::new(ServicesServer::new(fresh()));
+    let mut client = ServicesClient::new(loopback.connect(9));
+    client.stop("httpd").unwrap();
+    client.start("httpd").unwrap();
+    client.stop("timed").unwrap();
+    let supervisor = &mut loopback.server().server;
+    for second in 1..=4 {
+        supervisor.power.now = second * 10_000 * MS;
+        supervisor.power.end(2, State::Faulted);
+        supervisor.turn();
+        supervisor.power.now += 5000 * MS;
+        supervisor.power.answers.extend(supervisor.power.pings.clone());
+        supervisor.turn();
+    }
+    let phases = |supervisor: &Supervisor<Fake>| -> Vec<Phase> {
+        supervisor.entries[1..4].iter().map(|entry| entry.record.phase()).collect()
+    };
+    assert_eq!(phases(supervisor), [Phase::Stopped, Phase::Failed, Phase::Running]);
+    let mut fake = std::mem::take(&mut supervisor.power);
+    (fake.now, fake.done) = (200_000 * MS, Vec::new());
+    fake.end(3, State::Faulted);
+    let mut next = Supervisor::new(fake, "procd");
+    next.turn();
+    assert_eq!(done(&mut next), ["start httpd"], "nobody had seen to its end");
+    assert_eq!(phases(&next), [Phase::Stopped, Phase::Failed, Phase::Running]);
+    assert_eq!(next.entries[2].record.counts().0, 4);
+    // What was started by command meanwhile runs, and its past is forgotten.
+    next.power.start(2).unwrap();
+    let fake = std::mem::take(&mut next.power);
+    let mut last = Supervisor::new(fake, "procd");
+    last.power.end(2, State::Faulted);
+    last.power.done.clear();
+    last.turn();
+    assert_eq!(done(&mut last), ["start netd"]);
 }
 
 #[test]

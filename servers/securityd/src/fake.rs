@@ -565,6 +565,14 @@ impl Kernel for FakeKernel {
         Ok(())
     }
 
+    fn start_metronome(&mut self, thread: CPtr, cnode: CPtr, context: CPtr, fault: CPtr) -> Result<(), Error> {
+        self.tick()?;
+        for cap in [thread, cnode, context, fault] {
+            self.cap_at(cap).ok_or(MISSING)?;
+        }
+        Ok(())
+    }
+
     fn set_own_priority(&mut self, priority: u8) -> Result<(), Error> {
         self.tick()?;
         self.own_priority = priority;

@@ -96,6 +96,8 @@ pub trait Kernel {
     fn allow_timer(&mut self, thread: CPtr) -> Result<(), Error>;
     /// Replaces the root of securityd's own capability space.
     fn set_own_root(&mut self, root: CNode) -> Result<(), Error>;
+    /// Starts a thread in securityd's address space that does nothing but use up its time; `fault` is told each time that it did.
+    fn start_metronome(&mut self, thread: CPtr, cnode: CPtr, context: CPtr, fault: CPtr) -> Result<(), Error>;
     /// Sets securityd's own priority.
     fn set_own_priority(&mut self, priority: u8) -> Result<(), Error>;
     /// Answers whoever waits on a reply object: its server died.

@@ -26,6 +26,7 @@ pub mod server;
 pub mod sessions;
 pub mod space;
 pub mod target;
+pub mod watch;
 mod window;
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::install::{BootFacts, World};
 use crate::kernel::{Kernel, ThreadParts, boot};
 use crate::server::{Event, Server};
 use crate::space::{OWN_NODE, Space};
-use crate::window;
+use crate::{watch, window};
 
 const PAGE: usize = 4096;
 
@@ -172,6 +172,17 @@ impl Kernel for SysKernel {
         Tcb::at(boot::THREAD).set_space(CPtr::NULL, root, CNodeData(0), VSpace::at(boot::VSPACE))
     }
 
+    fn start_metronome(&mut self, thread: CPtr, cnode: CPtr, context: CPtr, fault: CPtr) -> Result<(), Error> {
+        let thread = Tcb(thread);
+        let (cspace, vspace) = (CNode(cnode), VSpace::at(boot::VSPACE));
+        thread.configure(&TcbSpace { cspace, cspace_data: CNodeData(0), vspace, buffer: None })?;
+        thread.disable_fpu()?;
+        thread.set_timeout_endpoint(fault)?;
+        thread.set_sched_params(Tcb::at(boot::THREAD), 0, watch::PRIORITY, context, fault)?;
+        let entry = metronome as *const () as usize as u64;
+        thread.write_registers(Resume::After, &Registers::default().with(Register::Pc, entry))
+    }
+
     fn set_own_priority(&mut self, priority: u8) -> Result<(), Error> {
         Tcb::at(boot::THREAD).set_priority(Tcb::at(boot::THREAD), priority.into())
     }
@@ -241,6 +252,11 @@ fn serve(mut server: Server<SysKernel>) -> ! {
                 after_event(&mut server, &mut epoch);
                 endpoint.recv(reply)
             }
+            // The metronome's beat, which lets it go on.
+            Event::Fault(layout::SECURITYD) => {
+                after_event(&mut server, &mut epoch);
+                endpoint.reply_recv(reply, &Message::new(0, &[]))
+            }
             Event::Fault(instance) => {
                 let registers = received.registers;
                 let words =
@@ -264,8 +280,16 @@ fn serve(mut server: Server<SysKernel>) -> ! {
     }
 }
 
+/// It has no stack, and needs none.
+extern "C" fn metronome() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
 /// Also joins logd's ring anew when logd was.
 fn after_event(server: &mut Server<SysKernel>, epoch: &mut u32) {
+    server.world.watch_supervisor();
     server.world.see_to_supervisor();
     let current = server.world.log_epoch();
     if *epoch != current {

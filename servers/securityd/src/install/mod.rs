@@ -201,6 +201,8 @@ pub struct World<K> {
     pub(crate) bundle: Option<Bundle<'static>>,
     /// Who ended, and who is to be told.
     pub exits: Exits,
+    /// Of the supervisor.
+    pub(crate) watch: crate::watch::Watch,
     pub(crate) image_bytes: u64,
     /// Of the access policy in force, as pages of peers tell it.
     pub(crate) policy_epoch: u64,
@@ -238,6 +240,7 @@ impl<K: Kernel> World<K> {
             declared: Rc::clone(&graph),
             installed: BTreeMap::new(),
             stages: BTreeMap::new(),
+            watch: crate::watch::Watch::default(),
             graph,
             live: Vec::new(),
             audit: Audit::default(),
@@ -265,6 +268,7 @@ impl<K: Kernel> World<K> {
         }
         if let Some(own) = graph.instance(layout::SECURITYD) {
             self.step(own, "make a window", Self::prepare_window)?;
+            self.step(own, "start its metronome", Self::start_metronome)?;
         }
         for (number, session) in graph.sessions.iter().enumerate() {
             if let Some(client) = graph.instance(session.client) {
