@@ -69,6 +69,8 @@ pub(crate) struct Recipe {
     pub(crate) has_kernel_defaults: bool,
     /// Whether securityd gives out capabilities that nobody declared: for the scenario `planted`, never for a device in use.
     pub(crate) is_planted: bool,
+    /// Whether components fail on order: for the fault campaign, never for a device in use.
+    pub(crate) has_faults: bool,
 }
 
 /// The root task of an image.
@@ -91,6 +93,7 @@ impl Recipe {
             kernel_features: Vec::new(),
             has_kernel_defaults: true,
             is_planted: false,
+            has_faults: false,
         }
     }
 
@@ -98,6 +101,13 @@ impl Recipe {
     pub(crate) fn planted(mut self) -> Self {
         self.folder.push_str("+planted");
         self.is_planted = true;
+        self
+    }
+
+    /// The same components, built so that they fail on order.
+    pub(crate) fn with_faults(mut self) -> Self {
+        self.folder.push_str("+faults");
+        self.has_faults = true;
         self
     }
 
@@ -112,6 +122,7 @@ impl Recipe {
             kernel_features: kernel_features.to_vec(),
             has_kernel_defaults: true,
             is_planted: false,
+            has_faults: false,
         }
     }
 }
@@ -193,6 +204,10 @@ fn compile(toolchain: &Toolchain, recipe: &Recipe, packages: &[String], bundle: 
     }
     if recipe.is_planted && bundle.is_some() {
         command.args(["--features", "securityd/plant"]);
+    }
+    if recipe.has_faults {
+        let package = if bundle.is_some() { "securityd" } else { "libhybrid" };
+        command.args(["--package", package, "--features", &format!("{package}/faults")]);
     }
     if bundle.is_none() {
         for feature in &recipe.kernel_features {

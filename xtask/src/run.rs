@@ -73,6 +73,7 @@ impl MachineOptions {
             has_spin_table: false,
             device_tree: None,
             counts_instructions: self.icount,
+            instruction_shift: None,
             http_port: None,
             has_open_cable: false,
             command_line: String::new(),

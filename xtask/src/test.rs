@@ -66,8 +66,10 @@ impl Test {
 
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let mut all = cases::all();
+        all.extend(hybrid_faults::all());
         if self.long {
             all.extend(cases::long());
+            all.extend(hybrid_faults::long());
         }
         let names: Vec<&String> =
             self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios")).collect();
@@ -159,6 +161,7 @@ fn folder_of(image: Image, cores: u8) -> Result<PathBuf> {
     let recipe = match image {
         Image::Product(name) => Recipe::of_product(Product::load(name)?).for_cores(cores),
         Image::Planted(name) => Recipe::of_product(Product::load(name)?).for_cores(cores).planted(),
+        Image::Faults(name) => Recipe::of_product(Product::load(name)?).for_cores(cores).with_faults(),
         Image::Package(package, features) => Recipe::of_package(package, features),
         Image::ForeignRoot { gic, cores, has_exports } => return c_root::build(gic, cores, has_exports),
     };

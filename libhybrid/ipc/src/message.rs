@@ -61,6 +61,8 @@ pub struct Incoming {
     registers: [u64; REGISTER_WORDS],
     payload: [u8; MAX_BYTES],
     cap: Cell<Option<CapSlot>>,
+    #[cfg(feature = "faults")]
+    before_handler: Option<fn()>,
 }
 
 impl Default for Incoming {
@@ -80,6 +82,8 @@ impl Incoming {
             registers: [0; REGISTER_WORDS],
             payload: [0; MAX_BYTES],
             cap: Cell::new(None),
+            #[cfg(feature = "faults")]
+            before_handler: None,
         }
     }
 
@@ -121,7 +125,15 @@ impl Incoming {
     /// The client that sent a request.
     #[must_use]
     pub fn client(&self) -> ClientId {
+        #[cfg(feature = "faults")]
+        self.before_handler.inspect(|hook| hook());
         self.badge.client()
+    }
+
+    /// Calls `hook` whenever a dispatcher asks for the client: it does so when the request is decoded, as the handler's first argument.
+    #[cfg(feature = "faults")]
+    pub fn set_before_handler(&mut self, hook: fn()) {
+        self.before_handler = Some(hook);
     }
 
     /// Ordinal of the operation in a request; one of [`reply`] in a reply.

@@ -75,6 +75,8 @@ impl Env {
         let words = mapped(start.peers).filter(|&(_, len)| len >= WORDS * size_of::<u64>());
         // SAFETY: 1 and 2: as this function asks, and the span has room for the words.
         let page = words.map(|(base, _)| unsafe { Page::at(base.as_ptr().expose_provenance(), answer) });
+        #[cfg(feature = "faults")]
+        crate::fault::set_up(page, start.notification);
         Self::with_page(start, page)
     }
 
@@ -253,6 +255,9 @@ impl Env {
 
     /// The bits that came during such waits, once.
     pub(crate) fn take_stashed(&self) -> u64 {
+        #[cfg(feature = "faults")]
+        return self.peers.take_stashed() | crate::fault::take_stashed();
+        #[cfg(not(feature = "faults"))]
         self.peers.take_stashed()
     }
 
@@ -338,10 +343,15 @@ impl Env {
     pub fn wait(&self) -> u64 {
         crate::gauge::publish();
         self.answer_ping();
-        match self.take_stashed() {
+        #[cfg(feature = "faults")]
+        crate::fault::pass(hybrid_start::fault::Step::Wait);
+        let bits = match self.take_stashed() {
             0 => self.notification().wait() & !(BELL_MARK | SUPERVISION),
             stashed => stashed,
-        }
+        };
+        #[cfg(feature = "faults")]
+        crate::fault::pass(hybrid_start::fault::Step::Bell);
+        bits
     }
 
     /// The bits of bells and interrupts that came since; 0 if none did. Does not wait.

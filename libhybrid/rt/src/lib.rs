@@ -22,6 +22,8 @@ mod bell;
 mod caller;
 mod entry;
 mod env;
+#[cfg(feature = "faults")]
+mod fault;
 mod gauge;
 #[cfg(target_os = "none")]
 mod heap;

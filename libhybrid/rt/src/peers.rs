@@ -67,7 +67,7 @@ impl Page {
     }
 
     /// The word now. What the writer wrote before it is seen by what follows.
-    fn word(self, index: usize) -> u64 {
+    pub(crate) fn word(self, index: usize) -> u64 {
         assert!(index < WORDS, "the page has no such word");
         let word = core::ptr::with_exposed_provenance::<u64>(self.words + index * size_of::<u64>());
         // SAFETY: 1 of `at`, and the index was checked. A volatile read needs nothing of whoever else writes the word.

@@ -2,6 +2,8 @@
 use crate::bell::BELL_MARK;
 use crate::slots;
 use hybrid_ipc::{CapSlot, Incoming, Outgoing};
+#[cfg(feature = "faults")]
+use hybrid_start::fault::Step;
 use hybrid_sys::{CPtr, Endpoint, Message, MessageInfo, Notification, Received, Reply, buffer};
 
 /// What ended a wait.
@@ -19,6 +21,11 @@ pub(crate) trait Port {
     fn receive(&mut self, incoming: &mut Incoming) -> Event;
     /// Answers the last request, then waits for the next event.
     fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event;
+    /// Answers the last request, and no more.
+    #[cfg(feature = "faults")]
+    fn answer(&mut self, outgoing: &Outgoing);
+    /// Whether an answer can bring a capability.
+    fn can_send_cap(&self) -> bool;
     /// Deletes a capability that nobody took.
     fn discard(&mut self, cap: CapSlot);
 }
@@ -51,10 +58,19 @@ pub(crate) fn call(endpoint: CPtr, request: &Outgoing, reply: &mut Incoming) {
     if let Some(cap) = reply.take_cap() {
         slots::delete(cap);
     }
+    #[cfg(feature = "faults")]
+    crate::fault::pass(Step::Call);
     slots::arm();
     let message = load(request);
+    #[cfg(feature = "faults")]
+    if let Some(order) = crate::fault::due(Step::Sent) {
+        Endpoint(endpoint).send(&message);
+        crate::fault::commit(order);
+    }
     let received = Endpoint(endpoint).call(&message);
     unload(&received, reply);
+    #[cfg(feature = "faults")]
+    crate::fault::pass(Step::Returned);
 }
 
 /// The kernel's endpoint of a server.
@@ -75,6 +91,15 @@ impl Port for KernelPort {
         event(&self.endpoint.reply_recv(self.reply, &message), incoming)
     }
 
+    #[cfg(feature = "faults")]
+    fn answer(&mut self, outgoing: &Outgoing) {
+        self.reply.send(&load(outgoing));
+    }
+
+    fn can_send_cap(&self) -> bool {
+        slots::can_send()
+    }
+
     fn discard(&mut self, cap: CapSlot) {
         slots::delete(cap);
     }
@@ -90,6 +115,13 @@ impl Port for BellPort {
 
     fn answer_and_receive(&mut self, _: &Outgoing, incoming: &mut Incoming) -> Event {
         self.receive(incoming)
+    }
+
+    #[cfg(feature = "faults")]
+    fn answer(&mut self, _: &Outgoing) {}
+
+    fn can_send_cap(&self) -> bool {
+        slots::can_send()
     }
 
     fn discard(&mut self, cap: CapSlot) {

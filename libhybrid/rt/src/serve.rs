@@ -4,7 +4,9 @@ use crate::peers::{PeerChange, PeerNews};
 use crate::port::{Event, KernelPort, Port};
 use crate::{Env, gauge};
 use alloc::boxed::Box;
-use hybrid_ipc::{ClientId, Incoming, Outgoing, Refusal};
+use hybrid_ipc::{CLOSE, CapToSend, ClientId, Incoming, Outgoing, REGISTER_WORDS, Refusal};
+#[cfg(feature = "faults")]
+use hybrid_start::fault::Step;
 use hybrid_sys::{Endpoint, Reply};
 
 /// What a component does with its events. Neither method may wait for long: nobody else is served meanwhile.
@@ -70,6 +72,8 @@ impl Server {
         if let Some(env) = &self.env {
             env.answer_ping();
         }
+        #[cfg(feature = "faults")]
+        self.fail_before_wait(port, component);
         let event = if self.owes_answer {
             port.answer_and_receive(&self.outgoing, &mut self.incoming)
         } else {
@@ -80,9 +84,24 @@ impl Server {
             Event::Bells(bits) => bits & !SUPERVISION,
             Event::Call => 0,
         };
+        #[cfg(feature = "faults")]
+        crate::fault::pass(if event == Event::Call { Step::Request } else { Step::Bell });
         self.tell(component, rung);
         if event == Event::Call {
             self.answer(port, component);
+        }
+        self.hand_on_stashed(component);
+    }
+
+    /// The steps before it waits, for the fault campaign.
+    #[cfg(feature = "faults")]
+    fn fail_before_wait(&self, port: &mut impl Port, component: &mut impl Component) {
+        crate::fault::pass(if self.owes_answer { Step::Answer } else { Step::Wait });
+        if self.owes_answer
+            && let Some(order) = crate::fault::due(Step::Answered)
+        {
+            port.answer(&self.outgoing);
+            crate::fault::commit(order);
         }
         self.hand_on_stashed(component);
     }
@@ -111,6 +130,8 @@ impl Server {
 
     fn answer(&mut self, port: &mut impl Port, component: &mut impl Component) {
         self.outgoing.set_refusal(Refusal::UnknownOperation);
+        #[cfg(feature = "faults")]
+        self.incoming.set_before_handler(crate::fault::before_handler);
         if self.incoming.badge().generation() != self.generation {
             self.outgoing.set_refusal(Refusal::Stale);
         } else if self.is_shut_out() {
@@ -118,6 +139,7 @@ impl Server {
         } else {
             component.on_call(&self.incoming, &mut self.outgoing);
         }
+        self.take_back_unsendable(port, component);
         if let Some(cap) = self.incoming.take_cap() {
             port.discard(cap);
         }
@@ -125,6 +147,17 @@ impl Server {
 }
 
 impl Server {
+    /// An object for which there is no slot to send it from would be its client's for ever, who never gets to know it: it is closed, as the
+    /// client would, and the answer says that there is no room.
+    fn take_back_unsendable(&mut self, port: &impl Port, component: &mut impl Component) {
+        if let Some(CapToSend::Object(badge)) = self.outgoing.cap().filter(|_| !port.can_send_cap()) {
+            let brought = self.incoming.take_cap();
+            self.incoming.receive(badge.0, CLOSE, 0, [0; REGISTER_WORDS], brought, |_| 0);
+            component.on_call(&self.incoming, &mut self.outgoing);
+            self.outgoing.set_refusal(Refusal::Quota);
+        }
+    }
+
     /// Whether the caller has no session now, as far as the component was told.
     fn is_shut_out(&self) -> bool {
         let badge = self.incoming.badge();
@@ -158,6 +191,7 @@ mod tests {
         steps: std::collections::VecDeque<Step>,
         answers: Vec<(u64, usize)>,
         discarded: Vec<CapSlot>,
+        has_no_slot: bool,
     }
 
     impl Port for Script {
@@ -179,6 +213,11 @@ mod tests {
         fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event {
             self.answers.push((outgoing.label(), outgoing.length()));
             self.receive(incoming)
+        }
+        #[cfg(feature = "faults")]
+        fn answer(&mut self, _: &Outgoing) {}
+        fn can_send_cap(&self) -> bool {
+            !self.has_no_slot
         }
         fn discard(&mut self, cap: CapSlot) {
             self.discarded.push(cap);
@@ -369,6 +408,29 @@ mod tests {
         });
         // Asked during the wait, the first handler has not answered; the loop does, before it waits again.
         assert_eq!(lines, ["call 1, pings answered to 0", "call 1, pings answered to 7"]);
+    }
+
+    #[test]
+    fn object_that_cannot_be_sent_is_closed_and_the_client_is_told() {
+        struct Maker(Vec<(u64, u64)>);
+        impl Component for Maker {
+            fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+                self.0.push((incoming.badge().object().into(), incoming.label()));
+                outgoing.set_registers(reply::OK, &[]);
+                outgoing.set_cap(CapToSend::Object(incoming.badge().with_object(9)));
+            }
+            fn on_bell(&mut self, _: u64) {}
+        }
+        for has_no_slot in [false, true] {
+            let call = Step::Call { badge: badge(3), label: 1, cap: Some(CapSlot(130)) };
+            let steps = [call, Step::Bells(1)].into();
+            let mut script = Script { steps, has_no_slot, ..Script::default() };
+            let (mut server, mut maker) = (Server::new(3, None), Maker(Vec::new()));
+            (0..2).for_each(|_| server.turn(&mut script, &mut maker));
+            let (calls, answer) =
+                if has_no_slot { (vec![(0, 1), (9, CLOSE)], reply::QUOTA) } else { (vec![(0, 1)], reply::OK) };
+            assert_eq!((maker.0, script.answers, script.discarded), (calls, vec![(answer, 0)], vec![CapSlot(130)]));
+        }
     }
 
     #[test]

@@ -89,6 +89,17 @@ pub(crate) fn delete(cap: CapSlot) {
     }
 }
 
+/// Whether [`prepare`] finds a slot for a capability: an empty one, or that of what was sent last.
+pub(crate) fn can_send() -> bool {
+    SENT.load(Ordering::Relaxed) != NONE || FREE.take().is_some_and(|slot| FREE.give_back(slot))
+}
+
+/// Takes an empty slot and forgets it. False if there is none left.
+#[cfg(feature = "faults")]
+pub(crate) fn take_for_ever() -> bool {
+    FREE.take().is_some()
+}
+
 /// Makes sure that the next message can bring a capability, if any slot is free.
 pub(crate) fn arm() {
     let cnode = CNODE.load(Ordering::Relaxed);

@@ -15,6 +15,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "faults")]
+pub mod fault;
 pub mod peers;
 
 /// The version of this structure that this crate writes and accepts.

@@ -8,6 +8,7 @@
 //! | 0 | changes: grows by one after each change of other words |
 //! | 1 | ping: the number that the component shall write into [`ANSWER_OFFSET`](crate::ANSWER_OFFSET) |
 //! | 2 | epoch of the access policy in force, from 1 (`hybrid.security.Access`) |
+//! | 3 | in images of the fault campaign only: an order to fail (`fault`) |
 //! | 8 + i | use i, in the order of [`StartInfo::uses`](crate::StartInfo::uses) |
 //! | 40 + k | client k of all sessions of all provided interfaces, in the order of [`StartInfo::provides`](crate::StartInfo::provides) |
 //!

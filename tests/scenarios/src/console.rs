@@ -107,6 +107,16 @@ impl Console {
         String::from_utf8_lossy(&self.transcript.lock().0).into_owned()
     }
 
+    /// How much the guest wrote so far: a place for [`Console::text_from`].
+    pub fn written(&self) -> usize {
+        self.transcript.lock().0.len()
+    }
+
+    /// What the guest wrote since it had written so much.
+    pub fn text_from(&self, place: usize) -> String {
+        String::from_utf8_lossy(self.transcript.lock().0.get(place..).unwrap_or_default()).into_owned()
+    }
+
     /// From now on only text that is not there yet counts.
     pub fn skip_to_end(&mut self) {
         self.cursor = self.transcript.lock().0.len();

@@ -31,6 +31,9 @@ pub struct Hardware {
     pub device_tree: Option<PathBuf>,
     /// Count instructions instead of time (`-icount shift=0,sleep=off`).
     pub counts_instructions: bool,
+    /// Count instructions as time, each as two to this power nanoseconds, while there is work, and the host's time while there is none
+    /// (`-icount shift=N`): the network goes on, and what the device does takes the same time on every host.
+    pub instruction_shift: Option<u8>,
     /// Host port, on 127.0.0.1 only, that leads to the guest's port 80; none: no network card.
     pub http_port: Option<u16>,
     /// The network card's cable ends at that port: whoever connects to it sends and receives raw frames, and there is no other network.
@@ -54,6 +57,7 @@ impl Default for Hardware {
             has_spin_table: false,
             device_tree: None,
             counts_instructions: false,
+            instruction_shift: None,
             http_port: None,
             has_open_cable: false,
             command_line: String::new(),
@@ -95,6 +99,8 @@ impl Hardware {
         add(&["-chardev", &format!("stdio,id=console,signal={signal}"), "-serial", "chardev:console"]);
         if self.counts_instructions {
             add(&["-icount", "shift=0,sleep=off"]);
+        } else if let Some(shift) = self.instruction_shift {
+            add(&["-icount", &format!("shift={shift},sleep=on")]);
         } else if self.smp > 1 && !signals && !self.has_parallel_cores {
             // A core that waits for the kernel lock keeps a whole processor of the host busy; where there are too few of those,
             // cores that take turns are hundreds of times faster.

@@ -21,6 +21,8 @@ pub enum Image {
     Product(&'static str),
     /// A product of `images/` in which securityd gives out one wrong capability of each kind.
     Planted(&'static str),
+    /// A product of `images/` whose components fail on order: for the fault campaign.
+    Faults(&'static str),
     /// The root task of this package, with these features of the kernel.
     Package(&'static str, &'static [&'static str]),
     /// tests/foreign-root, with a kernel and headers as `cargo xtask kernel-headers` makes them.
@@ -87,7 +89,7 @@ impl Scenario {
             files = spin_table::prepare(&mut hardware, &files, &places.logs)?;
         }
         let golden = match self.image {
-            Image::Product(product) => golden(&places.checkout, product)?,
+            Image::Product(product) | Image::Faults(product) => golden(&places.checkout, product)?,
             Image::Planted(_) | Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),
         };
         let machine = Machine::start(&hardware, &files, &self.log(&places.logs))?;

@@ -55,6 +55,7 @@ pub(crate) fn image() -> Result<Vec<String>> {
             kernel_features,
             has_kernel_defaults: true,
             is_planted: false,
+            has_faults: false,
         };
         let image = build::image(&recipe)?.join("Image");
         let size = image.metadata().with_context(|| format!("cannot read {}", image.display()))?.len();

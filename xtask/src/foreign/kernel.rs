@@ -128,6 +128,7 @@ impl Plan {
             kernel_features: features,
             has_kernel_defaults: false,
             is_planted: false,
+            has_faults: false,
         })
     }
 }

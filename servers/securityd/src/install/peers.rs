@@ -96,9 +96,26 @@ impl<K: Kernel> World<K> {
 
     /// Asks an instance for a sign of life: it writes `number` back when it has done with what it is at. False if it does not run.
     pub fn ping(&mut self, place: usize, number: u64) -> bool {
+        self.tell_word(place, PING, number)
+    }
+
+    /// Orders an instance to fail, in images of the fault campaign only. `order` is `NAME/DEED/STEP/PASSING`.
+    #[cfg(feature = "faults")]
+    pub fn order(&mut self, order: &str) -> bool {
+        // The time tells two equal orders apart.
+        let number = u32::try_from(self.kernel.now_ns() >> 10 & u64::from(u32::MAX)).unwrap_or(0);
+        let parsed = order.split_once('/').and_then(|(name, order)| {
+            let id = self.graph.named(name)?.id;
+            Some((self.place(id)?, hybrid_start::fault::Order::parse(order)?.word(number)))
+        });
+        parsed.is_some_and(|(place, word)| self.tell_word(place, hybrid_start::fault::ORDER, word))
+    }
+
+    /// Writes a word that is no peer's, and rings. False if the instance does not run.
+    fn tell_word(&mut self, place: usize, index: usize, word: u64) -> bool {
         let Some(live) = self.live.get(place).filter(|live| live.is_watched()) else { return false };
         let (page, bell) = (live.peers, live.supervision);
-        let is_written = self.kernel.write_word(page, PING * WORD, number).is_ok();
+        let is_written = self.kernel.write_word(page, index * WORD, word).is_ok();
         self.kernel.signal(bell);
         is_written
     }

@@ -1,0 +1,144 @@
+//! Plays failures one after the other under HTTP load, and prints the table; knows no single failure.
+use crate::plan::{Failure, Manner, VICTIMS, Victim};
+use crate::report::{HEAD, Seen, row};
+use crate::run::{self, Run};
+use anyhow::{Context, Result, ensure};
+use hybrid_scenarios::hardware::Hardware;
+use hybrid_scenarios::http;
+use hybrid_scenarios::scenario::{Image, Scenario, Stage};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Failures of each component in each manner of the long campaign.
+const RUNS: usize = 50;
+/// Ends in a row after which the victim is restarted by command, before `procd` takes them for a crash loop.
+const ENDS_IN_A_ROW: usize = 3;
+/// securityd starts procd itself five times in a minute, and then never again: so many ends of it in this time are enough.
+const PROCD_ENDS: (usize, Duration) = (4, Duration::from_secs(62));
+/// Steps at which procd fails in the short campaign.
+const PROCD_STEPS: usize = 4;
+/// Of the load.
+const CLIENTS: usize = 4;
+/// An instruction is two to this power nanoseconds: a processor of 31 million instructions a second, on every host.
+const SHIFT: u8 = 5;
+
+/// The short campaign.
+pub fn all() -> Vec<Scenario> {
+    let about = "each component fails in each way and at each step, under HTTP load: the others go on, it is back, the grants are as declared";
+    vec![scenario("faults", about, |stage| campaign(stage, &Manner::ALL, 1))]
+}
+
+/// The long one, a scenario for each manner.
+pub fn long() -> Vec<Scenario> {
+    let about = "fifty failures of each component in this manner, under HTTP load";
+    vec![
+        scenario("faults-long-kill", about, |stage| campaign(stage, &[Manner::Kill], RUNS)),
+        scenario("faults-long-hang", about, |stage| campaign(stage, &[Manner::Hang], RUNS)),
+        scenario("faults-long-step", about, |stage| campaign(stage, &[Manner::Step], RUNS)),
+        scenario("faults-long-memory", about, |stage| campaign(stage, &[Manner::Heap], RUNS)),
+        scenario("faults-long-slots", about, |stage| campaign(stage, &[Manner::Slots], RUNS)),
+        scenario("faults-long-queue", about, |stage| campaign(stage, &[Manner::Queue], RUNS)),
+    ]
+}
+
+fn scenario(name: &str, about: &str, run: fn(&mut Stage) -> Result<()>) -> Scenario {
+    let hardware = Hardware { instruction_shift: Some(SHIFT), ..Hardware::default() };
+    Scenario { name: name.into(), about: about.into(), image: Image::Faults("gateway"), hardware, run }
+}
+
+fn campaign(stage: &mut Stage, manners: &[Manner], runs: usize) -> Result<()> {
+    stage.boot()?;
+    let (port, seen) = (stage.port, Arc::new(Seen::default()));
+    let clients: Vec<_> = (0..CLIENTS).map(|_| spawn_client(port, Arc::clone(&seen))).collect();
+    println!("{HEAD}");
+    let outcome = manners
+        .iter()
+        .try_for_each(|manner| VICTIMS.iter().try_for_each(|victim| cell(stage, &seen, *manner, victim, runs)));
+    seen.is_over.store(true, Ordering::Relaxed);
+    for client in clients {
+        ensure!(client.join().is_ok(), "a client of the campaign panicked");
+    }
+    outcome?;
+    stage.finish()
+}
+
+/// All failures of one component in one manner: at least `runs`, and each kind of failure once.
+fn cell(stage: &mut Stage, seen: &Seen, manner: Manner, victim: &Victim, runs: usize) -> Result<()> {
+    let is_short = runs == 1 && victim.name == "procd";
+    let kinds = if is_short { victim.count(manner).min(PROCD_STEPS) } else { victim.count(manner) };
+    let count = if kinds == 0 { 0 } else { runs.max(kinds) };
+    let (mut done, mut ends, before) = (Vec::<Run>::new(), Vec::new(), seen.counts());
+    for number in 0..count {
+        let failure = victim.failure(manner, number);
+        let told = || format!("{} of {}, number {number}: {:?}", manner.name(), victim.name, failure.order);
+        let run = run::play(stage, victim, &failure).with_context(told)?;
+        ends.extend(run.has_ended.then(Instant::now));
+        goes_on(seen).with_context(told)?;
+        recover(stage, victim, &failure, &run, &mut ends).with_context(told)?;
+        done.push(run);
+    }
+    if count > 0 {
+        stage.compare_grants(|_| true).with_context(|| format!("after {} of {}", manner.name(), victim.name))?;
+        let after = seen.counts();
+        println!("{}", row(manner, victim.name, &done, (after.0 - before.0, after.1 - before.1)));
+    }
+    Ok(())
+}
+
+/// What an order left is undone by a restart: an order that was not reached, a heap or slots that are gone. So is what procd remembers.
+fn recover(stage: &mut Stage, victim: &Victim, failure: &Failure, run: &Run, ends: &mut Vec<Instant>) -> Result<()> {
+    if victim.name == "procd" {
+        // It starts itself neither again nor anew.
+        let is_spoiled =
+            !run.is_reached || matches!(failure.order.as_deref(), Some(order) if order.starts_with("heap"));
+        if is_spoiled && !run.has_ended {
+            run::insist(stage, "kill procd", "is stopped")?;
+            ends.push(Instant::now());
+        }
+        while ends.iter().filter(|end| end.elapsed() < PROCD_ENDS.1).count() >= PROCD_ENDS.0 {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        return Ok(());
+    }
+    let lacks = failure.order.as_deref().is_some_and(|order| order.starts_with("heap") || order.starts_with("slots"));
+    if !run.has_ended && (lacks || !run.is_reached) || ends.len() >= ENDS_IN_A_ROW {
+        ends.clear();
+        let line = format!("svc restart {}", victim.name);
+        if matches!(victim.name, "shell" | "console") {
+            // Its answer dies with it.
+            stage.console().send_line(&line)?;
+            std::thread::sleep(Duration::from_millis(500));
+        } else {
+            run::insist(stage, &line, "is restarted")?;
+        }
+        run::lives(stage)?;
+        http::wait_for_page(stage.port, Duration::from_secs(120))?;
+    }
+    Ok(())
+}
+
+/// Asks for the page again and again; each request has a connection of its own. Who gets none asks again after a pause.
+fn spawn_client(port: u16, seen: Arc<Seen>) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        while !seen.is_over.load(Ordering::Relaxed) {
+            let answer = http::request_within(port, "GET", "/", Duration::from_secs(2));
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                seen.answered.fetch_add(1, Ordering::Relaxed);
+            } else {
+                seen.lost.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    })
+}
+
+/// Waits until one of the clients had its next answer.
+fn goes_on(seen: &Seen) -> Result<()> {
+    let (before, deadline) = (seen.counts().0, Instant::now() + Duration::from_secs(120));
+    while seen.counts().0 == before {
+        ensure!(Instant::now() < deadline, "the page came, but none of the clients of the load got an answer");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

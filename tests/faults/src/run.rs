@@ -1,0 +1,176 @@
+//! One failure: gives the order, waits until all is well again; judges what the others did.
+use crate::plan::{Failure, Outcome, Victim};
+use crate::stamps;
+use anyhow::{Context, Result, bail, ensure};
+use hybrid_scenarios::http;
+use hybrid_scenarios::scenario::Stage;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// From a failure until all is well, on a slow and busy host; a hang takes two deadlines of the device's time before that.
+const BACK_WITHIN: Duration = Duration::from_secs(180);
+/// For one answer of the shell, which may itself be the victim, or starve below it.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// For one that dies with who carries it.
+const LOST_AFTER: Duration = Duration::from_millis(300);
+/// For an order to be reached by load and trigger.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever lacks something gets so long to need it.
+const NEEDED_WITHIN: Duration = Duration::from_millis(1500);
+
+/// How one failure went.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Whether the step was passed at all.
+    pub(crate) is_reached: bool,
+    /// Whether it ended.
+    pub(crate) has_ended: bool,
+    /// The device's time until it served again, if the log tells it.
+    pub(crate) recovery_us: Option<u64>,
+    /// The host's time until the page was there and all ran.
+    pub(crate) page_ms: u64,
+}
+
+/// Name, state and life of each instance.
+type Lives = BTreeMap<String, (String, u32)>;
+
+/// Lets it fail.
+///
+/// # Errors
+/// Somebody else failed too, somebody did not come back, or the page did not.
+pub(crate) fn play(stage: &mut Stage, victim: &Victim, failure: &Failure) -> Result<Run> {
+    let before = lives(stage)?;
+    let place = stage.console().written();
+    let started = Instant::now();
+    give(stage, failure)?;
+    let is_reached = failure.order.is_none() || reach(stage, victim, failure.outcome, &before, place)?;
+    if failure.outcome == Outcome::Either && is_reached {
+        std::thread::sleep(NEEDED_WITHIN);
+    }
+    let must_end = is_reached && failure.outcome == Outcome::Ends;
+    let after = settle(stage, victim, &before, must_end)?;
+    http::wait_for_page(stage.port, BACK_WITHIN).context("the page is not served again")?;
+    let page_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let has_ended = life_of(&after, victim.name) != life_of(&before, victim.name);
+    ensure!(failure.outcome != Outcome::GoesOn || !has_ended, "{} ended, which it need not", victim.name);
+    let recovery_us = if has_ended { recovery(stage, victim, place) } else { None };
+    Ok(Run { is_reached, has_ended, recovery_us, page_ms })
+}
+
+/// The device's time until it served again; its last lines may come a little later than the page.
+fn recovery(stage: &mut Stage, victim: &Victim, place: usize) -> Option<u64> {
+    (0..10).find_map(|_| {
+        let found = stamps::recovery_us(&stage.console().text_from(place), victim.name);
+        if found.is_none() {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        found
+    })
+}
+
+/// Types the order. Its echo and answer may be lost with console or shell.
+fn give(stage: &mut Stage, failure: &Failure) -> Result<()> {
+    let subject = match &failure.order {
+        Some(order) => format!("{}/{order}", failure.victim),
+        None => failure.victim.to_string(),
+    };
+    stage.console().skip_to_end();
+    stage.console().send_line(&format!("kill {subject}"))?;
+    let patience = if matches!(failure.victim, "console" | "shell") { LOST_AFTER } else { ANSWER_WITHIN };
+    let _lost_with_the_console = stage.console().expect("is stopped", patience);
+    Ok(())
+}
+
+/// Waits until the step was passed, with the trigger typed now and then. Its word may be lost, its end is not.
+fn reach(stage: &mut Stage, victim: &Victim, outcome: Outcome, before: &Lives, place: usize) -> Result<bool> {
+    let (mine, deadline) = (format!(" {}: on order: ", victim.name), Instant::now() + REACHED_WITHIN);
+    loop {
+        std::thread::sleep(Duration::from_millis(100));
+        if stage.console().text_from(place).contains(&mine) {
+            return Ok(true);
+        }
+        if try_command(stage, victim.trigger, "> ").is_some()
+            && let Some(now) = try_lives(stage)
+            && (life_of(&now, victim.name) != life_of(before, victim.name))
+        {
+            return Ok(true);
+        }
+        // It has no log to tell it in; it passes every step for each line of the log.
+        if victim.name == "logd" && outcome != Outcome::Ends {
+            return Ok(true);
+        }
+        if Instant::now() > deadline {
+            return Ok(victim.name == "logd" || stage.console().text_from(place).contains(&mine));
+        }
+    }
+}
+
+/// Waits until everybody runs: the victim a new life if it must, all others the same.
+fn settle(stage: &mut Stage, victim: &Victim, before: &Lives, must_end: bool) -> Result<Lives> {
+    let deadline = Instant::now() + BACK_WITHIN;
+    let spared = victim.trigger.strip_prefix("svc restart ");
+    loop {
+        let now = try_lives(stage).unwrap_or_default();
+        let is_back = !must_end || life_of(&now, victim.name) > life_of(before, victim.name);
+        if !now.is_empty() && is_back && now.values().all(|(state, _)| state == "running") {
+            for (name, life) in &now {
+                let is_meant = name == victim.name || Some(name.as_str()) == spared || before.get(name) == Some(life);
+                ensure!(is_meant, "{name} failed along with {}: {:?}, then {life:?}", victim.name, before.get(name));
+            }
+            return Ok(now);
+        }
+        ensure!(Instant::now() < deadline, "not everybody runs again: before {before:?}, now {now:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn life_of(lives: &Lives, name: &str) -> Option<u32> {
+    lives.get(name).map(|(_, life)| *life)
+}
+
+/// Who lives, from the shell.
+///
+/// # Errors
+/// It does not tell.
+pub(crate) fn lives(stage: &mut Stage) -> Result<Lives> {
+    let deadline = Instant::now() + BACK_WITHIN;
+    while Instant::now() < deadline {
+        if let Some(lives) = try_lives(stage) {
+            return Ok(lives);
+        }
+    }
+    bail!("the shell does not list the components any more")
+}
+
+fn try_lives(stage: &mut Stage) -> Option<Lives> {
+    let text = try_command(stage, "ps", "of memory are free")?;
+    let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let is_state = |word: &&&str| matches!(**word, "starting" | "running" | "faulted" | "killed" | "failed");
+    let rows = rows.filter_map(|words| {
+        let state = words.get(1).filter(is_state)?;
+        Some(((*words.first()?).to_string(), ((*state).to_string(), words.get(2)?.parse().ok()?)))
+    });
+    Some(rows.collect())
+}
+
+/// Has a command done, again and again if the shell does not answer: it may be the one that fails.
+///
+/// # Errors
+/// It is never done.
+pub(crate) fn insist(stage: &mut Stage, line: &str, end: &str) -> Result<String> {
+    let deadline = Instant::now() + BACK_WITHIN;
+    while Instant::now() < deadline {
+        if let Some(text) = try_command(stage, line, end) {
+            return Ok(text);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    bail!("the shell does not do {line:?}")
+}
+
+fn try_command(stage: &mut Stage, line: &str, end: &str) -> Option<String> {
+    stage.console().skip_to_end();
+    stage.console().send_line(line).ok()?;
+    stage.console().expect(line, ANSWER_WITHIN).ok()?;
+    stage.console().expect(end, ANSWER_WITHIN).ok()
+}
