@@ -80,6 +80,7 @@ impl<K: Kernel> World<K> {
             context: CPtr::NULL,
             fault: CPtr::NULL,
             notification: bell,
+            has_floats: false,
         };
         Ok(self.kernel.configure_thread(thread, &parts)?)
     }
