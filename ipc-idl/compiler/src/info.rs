@@ -8,6 +8,8 @@ pub struct InterfaceInfo {
     pub name: String,
     /// There are operations: clients need an endpoint capability. Pulling an event is one too.
     pub has_operations: bool,
+    /// The interface's own operations, without those of its objects: ordinal and name.
+    pub operations: Vec<(u16, String)>,
     /// There are events: the server rings a bell of the client.
     pub has_events: bool,
     /// There are rings: the session has a region, and a bell each way.
@@ -58,6 +60,7 @@ pub(crate) fn interfaces(world: &World) -> Vec<InterfaceInfo> {
         list.push(InterfaceInfo {
             name: world.full_name(id),
             has_operations: !(interface.operations.is_empty() && interface.events.is_empty()),
+            operations: interface.operations.iter().map(|own| (own.ordinal, own.name.clone())).collect(),
             has_events: !interface.events.is_empty(),
             has_rings: !interface.rings.is_empty(),
             mints_resources: operations.iter().filter_map(returned).any(|kind| matches!(kind, Type::Own(_))),

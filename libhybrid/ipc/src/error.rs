@@ -36,7 +36,7 @@ pub enum CallError<E> {
     ServerDied,
     /// The handle is of a closed object or of an earlier life of the server; get a new one.
     Stale,
-    /// The client has as many live objects as it may have; drop one first.
+    /// The client has as many live objects as it may have, or called as often as it may in this second; drop one, or wait.
     Quota,
     /// An argument was beyond its bound (nothing was sent), or one side did not understand the other.
     BadMessage,

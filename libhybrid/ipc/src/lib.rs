@@ -28,6 +28,7 @@ mod badge;
 mod client;
 mod codec;
 mod error;
+mod gate;
 mod loopback;
 mod message;
 mod objects;
@@ -40,6 +41,7 @@ pub use badge::{Badge, ClientId};
 pub use client::{Caller, Retry, Stub};
 pub use codec::{DecodeError, EncodeError, Reader, Record, Writer};
 pub use error::{CallError, DomainError, Refusal, reply};
+pub use gate::Gate;
 pub use hybrid_ring::{Region, RingError};
 pub use loopback::{Dispatch, Loopback, LoopbackCaller};
 pub use message::{

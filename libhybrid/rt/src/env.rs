@@ -11,7 +11,7 @@ use hybrid_drv::{DmaRegion, Irq, Mmio};
 use hybrid_ipc::ClientId;
 use hybrid_ring::Region;
 use hybrid_start::peers::{Condition, WORDS};
-use hybrid_start::{Device, Dma, Session, Span, StartInfo, Use};
+use hybrid_start::{Device, Dma, Limits, Session, Span, StartInfo, Use};
 use hybrid_sys::{Endpoint, IrqHandler, Notification, Reply};
 
 /// Everything that a component was granted. Copies name the same things.
@@ -37,6 +37,7 @@ pub struct SessionHandle {
     /// The peer's bell.
     pub bell: Bell,
     bit: Option<u8>,
+    limits: Option<&'static Limits>,
 }
 
 impl SessionHandle {
@@ -50,6 +51,18 @@ impl SessionHandle {
             Some(region) => region,
             None => panic!("the interface of session `{}` has no rings", self.name),
         }
+    }
+
+    /// Whether the client may use `name`: not if its route has a prefix that `name` is not below.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        self.limits.is_none_or(|limits| limits.covers(name))
+    }
+
+    /// How many objects the server shall keep for the client, if its route says so.
+    #[must_use]
+    pub fn max_objects(&self) -> Option<u16> {
+        self.limits.and_then(|limits| limits.max_objects)
     }
 
     /// Whether this session's bell is among the bits that `Component::on_bell` was given.
@@ -161,6 +174,7 @@ impl Env {
             region: region.map(|region| region.at_epoch(self.peers.epoch(index))),
             bell: Bell::at(used.bell_out),
             bit: used.bell_bit,
+            limits: None,
         }
     }
 
@@ -173,6 +187,7 @@ impl Env {
             region: region.map(|region| region.at_epoch(self.peers.epoch(index))),
             bell: Bell::at(session.bell_out),
             bit: session.bell_bit,
+            limits: Some(&session.limits),
         }
     }
 
@@ -184,14 +199,14 @@ impl Env {
         clients.enumerate().map(move |(client, (name, session))| (name, first + client, session))
     }
 
-    /// The sessions that a client has only while it asks for them: the client's index among all peers, its instance, the interface's index.
-    pub(crate) fn gated(&self) -> impl Iterator<Item = (usize, ClientId, u8)> + use<> {
+    /// The sessions that a client has not always, or not wholly: the client's index among all peers, the interface's index, the session.
+    pub(crate) fn gated(&self) -> impl Iterator<Item = (usize, u8, &'static Session)> + use<> {
         let provides = self.start.provides.iter();
         let sessions = provides.flat_map(|provided| provided.sessions.iter().map(|session| (provided.index, session)));
         let clients = (self.start.uses.len()..).zip(sessions);
         clients
-            .filter(|(_, (_, session))| session.is_on_demand)
-            .map(|(index, (interface, session))| (index, ClientId { instance: session.client }, interface))
+            .filter(|(_, (_, session))| session.is_on_demand || session.limits != Limits::default())
+            .map(|(index, (interface, session))| (index, interface, session))
     }
 
     /// Whether the component was told that the peer is there.

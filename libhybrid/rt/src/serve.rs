@@ -2,9 +2,10 @@
 use crate::bell::SUPERVISION;
 use crate::peers::{PeerChange, PeerNews};
 use crate::port::{Event, KernelPort, Port};
-use crate::{Env, gauge};
+use crate::{Env, gauge, now_ns};
 use alloc::boxed::Box;
-use hybrid_ipc::{CLOSE, CapToSend, ClientId, Incoming, Outgoing, REGISTER_WORDS, Refusal};
+use hybrid_ipc::{CLOSE, CapToSend, ClientId, Gate, Incoming, Outgoing, REGISTER_WORDS, Refusal};
+use hybrid_start::Session;
 #[cfg(feature = "faults")]
 use hybrid_start::fault::Step;
 use hybrid_sys::{Endpoint, Reply};
@@ -45,9 +46,8 @@ pub(crate) struct Server {
     /// Badges of other generations are stale.
     generation: u16,
     env: Option<Env>,
-    /// Sessions that come and go: index among all peers, client, interface. A client whose session ended may have calls on their way, and
-    /// capabilities for objects; both are refused here, whatever the component does.
-    gated: Box<[(usize, ClientId, u8)]>,
+    /// Sessions that come and go, or have limits.
+    gated: Box<[Gated]>,
     incoming: Box<Incoming>,
     outgoing: Box<Outgoing>,
     /// Whether `outgoing` answers a call that waits for it.
@@ -59,7 +59,7 @@ impl Server {
         Self {
             generation,
             env,
-            gated: env.iter().flat_map(Env::gated).collect(),
+            gated: env.iter().flat_map(Env::gated).map(Gated::new).collect(),
             incoming: Box::new(Incoming::new()),
             outgoing: Box::new(Outgoing::new()),
             owes_answer: false,
@@ -134,8 +134,8 @@ impl Server {
         self.incoming.set_before_handler(crate::fault::before_handler);
         if self.incoming.badge().generation() != self.generation {
             self.outgoing.set_refusal(Refusal::Stale);
-        } else if self.is_shut_out() {
-            self.outgoing.set_refusal(Refusal::Denied);
+        } else if let Err(refusal) = self.admit() {
+            self.outgoing.set_refusal(refusal);
         } else {
             component.on_call(&self.incoming, &mut self.outgoing);
         }
@@ -143,6 +143,23 @@ impl Server {
         if let Some(cap) = self.incoming.take_cap() {
             port.discard(cap);
         }
+    }
+}
+
+/// A session that a client has not always, or not wholly. A client whose session ended may have calls on their way, and capabilities for
+/// objects; these, and what is beyond the session's limits, are refused here, whatever the component does.
+struct Gated {
+    /// Index among all peers.
+    peer: usize,
+    client: ClientId,
+    interface: u8,
+    gate: Gate,
+}
+
+impl Gated {
+    fn new((peer, interface, session): (usize, u8, &Session)) -> Self {
+        let gate = Gate::new(&session.limits.denied, session.limits.rate);
+        Self { peer, client: ClientId { instance: session.client }, interface, gate }
     }
 }
 
@@ -158,12 +175,15 @@ impl Server {
         }
     }
 
-    /// Whether the caller has no session now, as far as the component was told.
-    fn is_shut_out(&self) -> bool {
+    /// Whether the caller has a session now, as far as the component was told, and this call is within it.
+    fn admit(&mut self) -> Result<(), Refusal> {
         let badge = self.incoming.badge();
-        let is_of_it = |gate: &&(usize, ClientId, u8)| (gate.1, gate.2) == (badge.client(), badge.interface());
-        let gate = self.gated.iter().find(is_of_it);
-        gate.zip(self.env).is_some_and(|((index, ..), env)| !env.is_up(*index))
+        let is_its = |gated: &&mut Gated| (gated.client, gated.interface) == (badge.client(), badge.interface());
+        let Some(gated) = self.gated.iter_mut().find(is_its) else { return Ok(()) };
+        if self.env.is_some_and(|env| !env.is_up(gated.peer)) {
+            return Err(Refusal::Denied);
+        }
+        gated.gate.admit(&self.incoming, now_ns())
     }
 }
 
@@ -173,7 +193,7 @@ mod tests {
     use crate::peers::tests::Desk;
     use hybrid_ipc::{Badge, CapSlot, reply};
     use hybrid_start::peers::{Condition, Peer, client_word, use_word};
-    use hybrid_start::{Provided, Session, StartInfo, Use};
+    use hybrid_start::{Limits, Provided, StartInfo, Use};
 
     enum Step {
         Call {
@@ -274,15 +294,15 @@ mod tests {
     }
 
     fn diary(steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
-        diary_of(false, steps)
+        diary_of(false, Limits::default(), steps)
     }
 
-    fn diary_of(is_on_demand: bool, steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
+    fn diary_of(is_on_demand: bool, limits: Limits, steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
         let up = Peer { condition: Condition::Up, epoch: 1 };
         let client = if is_on_demand { Peer { condition: Condition::Closed, epoch: 1 } } else { up };
         let desk = std::rc::Rc::new(Desk::new(&[(use_word(0).unwrap(), up), (client_word(0).unwrap(), client)]));
         let (client_name, bell_bit) = ("c".into(), Some(1));
-        let session = Session { client: 4, client_name, bell_bit, is_on_demand, ..Default::default() };
+        let session = Session { client: 4, client_name, bell_bit, is_on_demand, limits, ..Default::default() };
         let provides = vec![Provided { name: "door".into(), sessions: vec![session], ..Default::default() }];
         let uses = vec![Use { name: "store".into(), bell_bit: Some(2), ..Default::default() }];
         let start = Box::leak(Box::new(StartInfo { uses, provides, ..Default::default() }));
@@ -362,7 +382,7 @@ mod tests {
     #[test]
     fn client_without_a_session_is_refused_before_the_component_sees_its_call() {
         let client = client_word(0).unwrap();
-        let lines = diary_of(true, |desk| {
+        let lines = diary_of(true, Limits::default(), |desk| {
             let call = || Step::Call { badge: badge(3), label: 1, cap: None };
             let other = || Step::Call { badge: Badge::new(ClientId { instance: 4 }, 1, 3), label: 9, cap: None };
             let (opener, closer) = (desk.clone(), desk);
@@ -384,6 +404,18 @@ mod tests {
             "call 9, pings answered to 0",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn call_beyond_its_session_is_refused_before_the_component_sees_it() {
+        // A host's clock stands still: three calls are all that there will ever be.
+        let limits = Limits { denied: vec![5], rate: Some(3), ..Limits::default() };
+        let lines = diary_of(false, limits, |_| {
+            let call = |label| Step::Call { badge: badge(3), label, cap: None };
+            vec![call(5), call(1), call(3), call(5), call(4), call(6)]
+        });
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(lines.iter().zip(["call 1", "call 3", "call 4"]).all(|(line, wanted)| line.starts_with(wanted)));
     }
 
     #[test]

@@ -158,6 +158,32 @@ pub struct Session {
     pub bell_bit: Option<u8>,
     /// The client asks for the session when it needs it.
     pub is_on_demand: bool,
+    /// What it may do at most; what the runtime cannot enforce is for the server to keep to.
+    pub limits: Limits,
+}
+
+/// What a session is at most.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Limits {
+    /// Operations of the interface that the client may not call, by ordinal; the runtime refuses them.
+    pub denied: Vec<u16>,
+    /// Calls a second; the runtime refuses more.
+    pub rate: Option<u32>,
+    /// Objects that the server shall keep for it.
+    pub max_objects: Option<u16>,
+    /// What the names begin with that it gives the server, by whole parts between slashes.
+    pub prefix: Option<String>,
+}
+
+impl Limits {
+    /// Whether the client may use `name`: the prefix itself, or what is below it.
+    #[must_use]
+    pub fn covers(&self, name: &str) -> bool {
+        self.prefix.as_ref().is_none_or(|prefix| {
+            name.strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.ends_with('/'))
+        })
+    }
 }
 
 /// One device that the instance drives.

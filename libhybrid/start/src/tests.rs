@@ -60,6 +60,15 @@ fn start_info_lookup_by_name_finds_only_what_is_there() {
 }
 
 #[test]
+fn prefix_covers_whole_parts_of_names() {
+    let below = |prefix: &str| Limits { prefix: Some(prefix.into()), ..Limits::default() };
+    assert!(["/a", "/a/b", "/a/"].iter().all(|name| below("/a").covers(name)));
+    assert!(["/", "/ab", "", "a", "/b/a"].iter().all(|name| !below("/a").covers(name)));
+    assert!(below("/a/").covers("/a/b") && !below("/a/").covers("/a"));
+    assert!(Limits::default().covers("anything"));
+}
+
+#[test]
 fn start_info_of_another_abi_is_refused_by_version() {
     let info = StartInfo { abi: ABI + 1, ..example() };
     assert_eq!(StartInfo::decode(&info.encode_to_vec().unwrap()), Err(StartError::Version(ABI + 1)));

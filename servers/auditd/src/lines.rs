@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use hybrid_capgraph::{Grant, Instance, Rights, Session, Trigger, What, layout, own_grant};
+use hybrid_capgraph::{Grant, Instance, Limits, Rights, Session, Trigger, What, layout, own_grant};
 use libhybrid::start;
 
 use crate::fact::Cap;
@@ -126,7 +126,12 @@ impl<'a, 'g> Lines<'a, 'g> {
                 own(What::Endpoint { slot, rights })
             }
             Cap::Endpoint { at, badge, rights } if slot < layout::SLOT_FREE => {
-                Some(self.like(declared, self.index.owners.get(&at), What::Call { slot, rights, badge }))
+                // What the server's runtime keeps a session to is in no capability.
+                let limits = match declared.map(|grant| &grant.what) {
+                    Some(What::Call { limits, .. }) => limits.clone(),
+                    _ => Limits::default(),
+                };
+                Some(self.like(declared, self.index.owners.get(&at), What::Call { slot, rights, badge, limits }))
             }
             Cap::Notification { at, badge: 0, rights } if slot == layout::SLOT_NOTIFICATION && is_mine(at) => {
                 own(What::Notification { slot, rights })

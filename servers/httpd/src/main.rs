@@ -235,6 +235,10 @@ impl Httpd {
 impl Host for Httpd {
     fn register(&mut self, client: ClientId, endpoint: &str) -> Result<(), Error> {
         let session = self.session_of(client).ok_or(Error::NoRoom)?;
+        if !self.sessions[session].covers(endpoint) {
+            log::warn!("{} may not serve {endpoint}: its route is narrower", self.sessions[session].name);
+            return Err(Error::BadEndpoint);
+        }
         let registered = self.server.register(session, endpoint);
         match registered {
             Ok(()) => log::info!("{} serves {endpoint}", self.sessions[session].name),

@@ -1,4 +1,4 @@
-//! Components that are installed into places while the system runs: sent in pieces, judged by the rules of the build, started and taken out.
+//! Components that are installed into places: sent in pieces, judged by the build's rules, started, taken out.
 
 use alloc::borrow::Cow;
 use alloc::format;

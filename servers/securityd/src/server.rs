@@ -1,14 +1,15 @@
 //! What securityd does after boot: access decisions, inspection, control, faults; a server like any other.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
-use hybrid_capgraph::{layout, text_of};
+use hybrid_capgraph::{Limits, Session, layout, text_of};
 use hybrid_interfaces::security::RecordKind;
 use hybrid_interfaces::{process, security as idl};
-use hybrid_ipc::{ClientId, Incoming, Outgoing};
+use hybrid_ipc::{ClientId, Gate, Incoming, Outgoing};
 
 use crate::audit::cut;
 use crate::fault::Fault;
@@ -50,13 +51,19 @@ pub struct Server<K> {
     /// The machine.
     pub world: World<K>,
     pub(crate) access: Decisions,
+    /// What clients may ask of securityd itself, where that has limits: by client and interface.
+    gates: BTreeMap<(u16, u8), Gate>,
 }
 
 impl<K: Kernel> Server<K> {
     /// After the installation.
     #[must_use]
     pub fn new(world: World<K>) -> Self {
-        Self { access: Decisions::of(&world.graph), world }
+        let to_own = world.graph.sessions.iter().filter(|session| session.server == layout::SECURITYD);
+        let narrow = to_own.filter(|session| session.limits != Limits::default());
+        let gate = |session: &Session| Gate::new(&session.limits.denied, session.limits.rate);
+        let gates = narrow.map(|session| ((session.client, session.provided), gate(session))).collect();
+        Self { access: Decisions::of(&world.graph), gates, world }
     }
 
     /// Sees to the supervisor, whom nobody else watches, and sends what was logged meanwhile.
@@ -75,6 +82,12 @@ impl<K: Kernel> Server<K> {
 
     /// Answers a call; the badge says of which interface.
     pub fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+        let session = (incoming.client().instance, incoming.badge().interface());
+        if let Some(gate) = self.gates.get_mut(&session)
+            && let Err(refusal) = gate.admit(incoming, self.world.kernel.now_ns())
+        {
+            return outgoing.set_refusal(refusal);
+        }
         let graph = Rc::clone(&self.world.graph);
         let provided = graph
             .instance(layout::SECURITYD)

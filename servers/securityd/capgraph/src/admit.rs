@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::{BadGraph, Device, Dma, Endpoint, Graph, Instance, Provided, Restart, Runtime, Use};
 use crate::layout;
+use crate::limit::Asked;
 use crate::rulebook::Rulebook;
 use crate::rules::{Found, check_graph, is_name, is_reason};
 use crate::{join, ports};
@@ -129,9 +130,11 @@ pub fn admit(live: &Graph, manifest: &Manifest, book: &Rulebook) -> Result<Graph
     let at = graph.instances.partition_point(|other| other.id < manifest.id);
     graph.instances.insert(at, instance(manifest, book));
     let mut found = Found { book, place: &place, problems: &mut problems };
+    let all = Asked::default();
     for (index, used) in manifest.uses.iter().enumerate() {
         let (client, is_on_demand) = (manifest.id, used.is_on_demand);
-        let route = join::Route { client, index, name: &used.name, interface: &used.interface, is_on_demand };
+        let (name, interface, limits) = (&used.name, &used.interface, (&all, &all));
+        let route = join::Route { client, index, name, interface, is_on_demand, limits };
         match join::session(&graph, book, &route, &used.route) {
             Ok(session) => join::attach(&mut graph, session),
             Err((rule, message, help)) => found.at(&manifest.name, rule, message, help),

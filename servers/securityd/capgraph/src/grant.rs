@@ -7,6 +7,7 @@ use core::fmt;
 
 use crate::graph::{Graph, Instance, Rights, Session, Trigger};
 use crate::layout;
+use crate::limit::Limits;
 
 /// What is granted. Slots, badges and rights are the kernel's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum What {
         rights: Rights,
         /// Of the capability.
         badge: u64,
+        /// What the server's runtime lets it do at most.
+        limits: Limits,
     },
     /// A notification of the target.
     Bell {
@@ -150,8 +153,8 @@ pub struct Grant {
 impl fmt::Display for What {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call { slot, rights, badge } => {
-                write!(out, "slot={slot} rights={rights} badge={:#x}", layout::declared_badge(*badge))
+            Self::Call { slot, rights, badge, limits } => {
+                write!(out, "slot={slot} rights={rights} badge={:#x}{limits}", layout::declared_badge(*badge))
             }
             Self::Bell { slot, rights, bit } => write!(out, "slot={slot} rights={rights} bit={bit}"),
             Self::Region { bytes, address, rights } => write!(out, "at={address:#x} rights={rights} bytes={bytes}"),
@@ -322,7 +325,8 @@ impl Graph {
     pub fn call_grant(&self, session: &Session, generation: u16) -> Grant {
         let badge = layout::badge(session.client, session.provided, generation);
         let slot = layout::call_slot(usize::from(session.client_use));
-        self.client_grant(session, What::Call { slot, rights: Rights::CALL, badge })
+        let limits = session.limits.clone();
+        self.client_grant(session, What::Call { slot, rights: Rights::CALL, badge, limits })
     }
 
     /// When what a session gives is live.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::access;
 use crate::grant::Held;
 use crate::layout;
+use crate::limit::Limits;
 
 /// Rights of a capability, with the kernel's bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -254,6 +255,8 @@ pub struct Session {
     pub server_port: Option<u8>,
     /// It begins when the client asks for it, and not when both run; it has no region.
     pub is_on_demand: bool,
+    /// What it is at most.
+    pub limits: Limits,
 }
 
 /// One device.
@@ -473,7 +476,7 @@ pub struct BadGraph;
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::{Endpoint, Graph, Instance, Provided, Restart, Runtime, Session, Use};
+    use super::{Endpoint, Graph, Instance, Limits, Provided, Restart, Runtime, Session, Use};
 
     /// securityd and one client of it.
     pub(crate) fn sample() -> Graph {
@@ -529,6 +532,7 @@ pub(crate) mod tests {
             client_port: None,
             server_port: None,
             is_on_demand: false,
+            limits: Limits::default(),
         };
         Graph {
             product: "p".into(),

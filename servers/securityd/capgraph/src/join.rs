@@ -5,6 +5,7 @@ use alloc::string::String;
 
 use crate::graph::{Graph, Session};
 use crate::layout;
+use crate::limit::{Asked, meet};
 use crate::rulebook::Rulebook;
 
 /// Bytes in a page.
@@ -22,6 +23,8 @@ pub(crate) struct Route<'a> {
     pub(crate) interface: &'a str,
     /// Whether the client asks for it when it needs it.
     pub(crate) is_on_demand: bool,
+    /// What the client asks for, and what the route allows.
+    pub(crate) limits: (&'a Asked, &'a Asked),
 }
 
 /// Rule, message and help.
@@ -60,6 +63,9 @@ pub(crate) fn session(graph: &Graph, book: &Rulebook, route: &Route<'_>, target:
         let message = format!("`{used}` is on demand, but {} has rings", route.interface);
         return refuse("on-demand-rings", message, "memory is shared for a whole life only: leave out on_demand");
     }
+    let limits = meet(route.limits.0, route.limits.1, &facts).map_err(|why| {
+        ("bad-limit", format!("`{used}` and its route: {why}"), "see docs/capabilities.md, limits of a session")
+    })?;
     let too_many = |_| ("too-many-uses", format!("`{used}` is out of the range of its list"), "split the component");
     Ok(Session {
         client: route.client,
@@ -73,6 +79,7 @@ pub(crate) fn session(graph: &Graph, book: &Rulebook, route: &Route<'_>, target:
         client_port: None,
         server_port: None,
         is_on_demand: route.is_on_demand,
+        limits,
     })
 }
 

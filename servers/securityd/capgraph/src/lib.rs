@@ -16,6 +16,7 @@ mod grant;
 mod graph;
 mod join;
 pub mod layout;
+mod limit;
 mod place;
 mod ports;
 mod program;
@@ -31,6 +32,7 @@ pub use graph::{
     BadGraph, Device, Dma, Endpoint, Graph, Instance, Key, Place, Policy, Provided, Restart, Rights, Runtime, Session,
     Trigger, Use,
 };
+pub use limit::Limits;
 pub use place::{fill, has_use};
 pub use program::{Program, ProgramError, Segment};
 

@@ -119,7 +119,7 @@ impl Line {
 }
 
 /// The order of facts in a line.
-const FACTS: [&str; 19] = [
+const FACTS: [&str; 23] = [
     "at",
     "slot",
     "rights",
@@ -138,6 +138,10 @@ const FACTS: [&str; 19] = [
     "registers",
     "class",
     "key",
+    "operations",
+    "rate",
+    "max_objects",
+    "prefix",
     "held",
 ];
 

@@ -1,4 +1,4 @@
-//! A component for a place that the product has: the rules of the build, and never more than the place has; instantiates nothing.
+//! A component for a place: the rules of the build, and never more than the place has; instantiates nothing.
 
 use alloc::format;
 use alloc::string::{String, ToString};

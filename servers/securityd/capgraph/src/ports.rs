@@ -1,4 +1,4 @@
-//! Gives each session its port at both ends, ordered by the peer's id so that new instances move nothing; who has one keeps it.
+//! Gives each session its port at both ends, ordered by the peer's id; who has a port keeps it.
 
 use alloc::format;
 use alloc::vec::Vec;

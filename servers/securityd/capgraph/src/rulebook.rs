@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::graph::{BadGraph, Trigger};
 
 /// What the resolver needs to know of an interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts of an interface, not states")]
 pub struct InterfaceFacts {
     /// It has operations (the pull operations of events count).
@@ -25,6 +25,8 @@ pub struct InterfaceFacts {
     pub mints_resources: bool,
     /// Its questions carry capabilities.
     pub takes_capabilities: bool,
+    /// Its own operations, without those of its objects: ordinal and name.
+    pub operations: Vec<(u16, String)>,
 }
 
 /// One device of the board.
@@ -67,7 +69,7 @@ impl Rulebook {
     /// The facts of an interface; none for one that is not known (which another rule reports).
     #[must_use]
     pub fn facts(&self, interface: &str) -> InterfaceFacts {
-        self.interfaces.get(interface).copied().unwrap_or_default()
+        self.interfaces.get(interface).cloned().unwrap_or_default()
     }
 
     /// The device of that name.

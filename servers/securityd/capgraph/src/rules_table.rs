@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 55] = [
+pub const RULES: [Rule; 56] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -70,6 +70,7 @@ pub const RULES: [Rule; 55] = [
     is("CAP-R053", "on-demand-rings"),
     is("CAP-R054", "bad-place"),
     is("CAP-R055", "beyond-place"),
+    is("CAP-R056", "bad-limit"),
 ];
 
 /// The rule of that name.

@@ -13,12 +13,12 @@ fn interfaces() -> BTreeMap<String, InterfaceFacts> {
     let calls = InterfaceFacts { has_operations: true, ..InterfaceFacts::default() };
     let rings = InterfaceFacts { has_rings: true, region_bytes: 9000, ..InterfaceFacts::default() };
     [
-        ("hybrid.log.Sink", rings),
-        ("hybrid.test.Bytes", InterfaceFacts { region_bytes: 40_000, ..rings }),
-        ("hybrid.test.Huge", InterfaceFacts { region_bytes: 5 << 20, ..rings }),
-        ("hybrid.test.Secret", calls),
-        ("hybrid.test.State", InterfaceFacts { has_events: true, ..calls }),
-        ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls }),
+        ("hybrid.log.Sink", rings.clone()),
+        ("hybrid.test.Bytes", InterfaceFacts { region_bytes: 40_000, ..rings.clone() }),
+        ("hybrid.test.Huge", InterfaceFacts { region_bytes: 5 << 20, ..rings.clone() }),
+        ("hybrid.test.Secret", calls.clone()),
+        ("hybrid.test.State", InterfaceFacts { has_events: true, ..calls.clone() }),
+        ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls.clone() }),
     ]
     .map(|(name, facts)| (name.to_owned(), facts))
     .into()

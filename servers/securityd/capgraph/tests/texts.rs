@@ -15,16 +15,20 @@ fn interfaces() -> BTreeMap<String, InterfaceFacts> {
     let calls = InterfaceFacts { has_operations: true, ..InterfaceFacts::default() };
     let rings = InterfaceFacts { has_rings: true, region_bytes: 9000, ..InterfaceFacts::default() };
     [
-        ("hybrid.log.Sink", rings),
-        ("hybrid.test.Bytes", InterfaceFacts { region_bytes: 40_000, ..rings }),
-        ("hybrid.test.Huge", InterfaceFacts { region_bytes: 5 << 20, ..rings }),
-        ("hybrid.test.Secret", calls),
-        ("hybrid.test.State", InterfaceFacts { has_events: true, ..calls }),
-        ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls }),
+        ("hybrid.log.Sink", rings.clone()),
+        ("hybrid.test.Bytes", InterfaceFacts { region_bytes: 40_000, ..rings.clone() }),
+        ("hybrid.test.Huge", InterfaceFacts { region_bytes: 5 << 20, ..rings.clone() }),
+        ("hybrid.test.Secret", calls.clone()),
+        ("hybrid.test.State", InterfaceFacts { has_events: true, operations: looks(), ..calls.clone() }),
+        ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls.clone() }),
         ("hybrid.security.Install", calls),
     ]
     .map(|(name, facts)| (name.to_owned(), facts))
     .into()
+}
+
+fn looks() -> Vec<(u16, String)> {
+    vec![(1, "look".into()), (3, "wait".into())]
 }
 
 fn here() -> PathBuf {

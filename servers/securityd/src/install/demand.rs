@@ -1,4 +1,4 @@
-//! Sessions on demand: given when the client asks, taken back when it lets go, dies, or they are revoked. Who may ask is in the graph.
+//! Sessions on demand: given when the client asks, taken back when it lets go, dies, or loses them.
 
 use alloc::rc::Rc;
 

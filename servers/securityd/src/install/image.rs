@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use hybrid_capgraph::{Bundle, Grant, Graph, Instance, Program, Rights, Runtime, Segment, What, layout, own_grant};
-use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
+use hybrid_start::{Device, Dma, Limits, Provided, Session, Span, StartInfo, Use};
 use hybrid_sys::{Attributes, CPtr, ObjectType};
 
 use super::{Cause, World, rights};
@@ -259,6 +259,12 @@ fn provides(graph: &Graph, instance: &Instance) -> Vec<Provided> {
             bell_out: session.server_port.filter(|_| session.rings_client).map(layout::session_slot),
             bell_bit: session.server_port.filter(|_| session.rings_server),
             is_on_demand: session.is_on_demand || client.place.is_some(),
+            limits: Limits {
+                denied: session.limits.denied.clone(),
+                rate: session.limits.rate,
+                max_objects: session.limits.max_objects,
+                prefix: session.limits.prefix.clone(),
+            },
         })
     };
     let provided = instance.provides.iter().zip(0_u8..);

@@ -70,7 +70,7 @@ pub(crate) fn check_slots(world: &World<FakeKernel>) {
         let mut slots = BTreeSet::new();
         for grant in &live.grants {
             let (slot, kind, rights, badge) = match grant.what {
-                What::Call { slot, rights, badge } => (slot, "Endpoint", rights.0, badge),
+                What::Call { slot, rights, badge, .. } => (slot, "Endpoint", rights.0, badge),
                 What::Bell { slot, rights, bit } => (slot, "Notification", rights.0, layout::bell_badge(bit)),
                 What::Endpoint { slot, rights } => (slot, "Endpoint", rights.0, 0),
                 What::Reply { slot, rights } => (slot, "Reply", rights.0, 0),

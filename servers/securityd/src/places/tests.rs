@@ -1,4 +1,4 @@
-//! Places filled and emptied on the fake kernel: what may not be is refused, what was there leaves nothing, whatever fails.
+//! Places filled and emptied on the fake kernel: what may not be is refused, what was there leaves nothing.
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use hybrid_capgraph::Limits;
 use hybrid_interfaces::log::{SinkRings, sink};
 use hybrid_interfaces::security as idl;
 use hybrid_ipc::{Badge, CallError, ClientId, Incoming, Outgoing, reply};
@@ -10,7 +11,7 @@ use hybrid_ring::Region;
 
 use super::{Event, Server};
 use crate::fake::FakeKernel;
-use crate::install::tests::installed;
+use crate::install::tests::{installed, installed_of};
 
 /// Calls securityd as the client of that name, through its use of that name, as the kernel would deliver it.
 pub(crate) struct Caller<'a> {
@@ -166,8 +167,23 @@ fn operator_stops_a_component_but_not_securityd_and_not_what_does_not_exist() {
 }
 
 #[test]
-fn dump_of_grants_reaches_logd_as_the_golden_text() {
+fn operation_that_a_session_does_not_have_is_denied_and_the_others_are_done() {
     let mut server = Server::new(installed());
+    let mut client = idl::ControlClient::new(caller(&mut server, "shell", "control"));
+    assert_eq!(client.dump_grants(), Err(CallError::Denied));
+    assert_eq!(client.kill("status"), Ok(()));
+    assert_eq!(client.dump_grants(), Err(CallError::Denied));
+    // Nobody else's session is narrower for it.
+    let mut client = idl::InspectClient::new(caller(&mut server, "shell", "inspect"));
+    assert!(client.summary().is_ok());
+}
+
+#[test]
+fn dump_of_grants_reaches_logd_as_the_golden_text() {
+    // The product's shell may not ask for it; here it may.
+    let mut graph = crate::install::tests::graph();
+    graph.sessions.iter_mut().for_each(|session| session.limits = Limits::default());
+    let mut server = Server::new(installed_of(graph));
     let region = Region::on_heap(sink::REGION_BYTES);
     let mut reader = SinkRings::server(&region).unwrap();
     server.world.journal.attach(&region);

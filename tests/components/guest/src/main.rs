@@ -33,6 +33,9 @@ fn run(env: Env) -> ! {
     let Ok(rings) = HostRings::client(session.region()) else { libhybrid::stop() };
     let mut serving = Serving::new(guest, rings);
     let mut host = HostClient::new(env.client("provider"));
+    if host.register("/").is_err() {
+        log::info!("refused as it must be: to serve beyond its prefix");
+    }
     let _served_or_told_when_back = host.register("/guest");
     while let Ok(must_ring) = serving.on_bell() {
         session.bell.ring_if(must_ring);

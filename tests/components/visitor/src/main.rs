@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use libhybrid::interfaces::log::{CursorClient, ReaderClient};
 use libhybrid::interfaces::security::{SessionError, SessionsClient};
+use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::CallError;
 use libhybrid::sys::{CNode, Endpoint, Rights};
 use libhybrid::{Condition, EndpointCaller, Env, PeerNews, log};
@@ -17,6 +18,8 @@ use libhybrid::{Condition, EndpointCaller, Env, PeerNews, log};
 libhybrid::component!(run);
 
 const ROUNDS: u32 = 300;
+/// More than pass in the time that they take.
+const CALLS: u32 = 5000;
 /// What the interface allows each client.
 const CURSORS: usize = 4;
 /// A free slot far from those that the runtime uses first.
@@ -32,6 +35,10 @@ struct Visitor {
 fn run(env: Env) -> ! {
     let mut visitor = Visitor { env, sessions: SessionsClient::new(env.client("sessions")) };
     let life = env.start().generation;
+    match narrow(&env) {
+        Ok(text) => log::info!("life {life}: {text}"),
+        Err(text) => log::error!("life {life} WENT WRONG: {text}"),
+    }
     let kept = (0..ROUNDS).try_for_each(|_| visitor.round()).and_then(|()| visitor.stay());
     match &kept {
         Ok(_) => log::info!("life {life}: {ROUNDS} sessions came and went, and one stays"),
@@ -47,6 +54,24 @@ fn run(env: Env) -> ! {
             }
         }
     }
+}
+
+/// A session of one operation, so many times a second: the other is denied, and so is too much of the one.
+fn narrow(env: &Env) -> Result<String, String> {
+    let mut alarm = AlarmClient::new(env.client("alarm"));
+    refused("an operation that the session does not have", alarm.cancel(), CallError::Denied)?;
+    let (mut passed, mut refusals) = (0, 0);
+    for _ in 0..CALLS {
+        match alarm.set(u64::MAX) {
+            Ok(()) => passed += 1,
+            Err(CallError::Quota) => refusals += 1,
+            Err(error) => return Err(format!("a call within its session: {error}")),
+        }
+    }
+    if passed < 50 || refusals == 0 {
+        return Err(format!("{passed} calls passed and {refusals} did not, at 50 a second"));
+    }
+    Ok("its narrow session is no wider than declared".into())
 }
 
 impl Visitor {

@@ -6,7 +6,7 @@ use hybrid_capgraph::{
 };
 use hybrid_interfaces::log::{Level, Record};
 use hybrid_interfaces::provider::{Chunk, CreditBody, Protocol, Request, RequestHead, Requester, Response, Verb};
-use hybrid_start::{Device, Dma, Provided, Session, Span, StartInfo, Use};
+use hybrid_start::{Device, Dma, Limits, Provided, Session, Span, StartInfo, Use};
 use std::sync::OnceLock;
 
 /// Messages, records and answers of every interface: what decodes encodes to the same bytes.
@@ -221,6 +221,7 @@ pub(super) fn start_infos() -> Vec<Vec<u8>> {
         bell_out: Some(9),
         bell_bit: Some(3),
         is_on_demand: true,
+        limits: Limits { denied: vec![3], rate: Some(7), ..Limits::default() },
     };
     let used = |number: u32| Use { name: format!("use{number}"), slot: Some(number), ..Use::default() };
     let info = StartInfo {

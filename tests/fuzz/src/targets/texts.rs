@@ -105,11 +105,11 @@ fn interfaces() -> &'static BTreeMap<String, InterfaceFacts> {
     let rings = InterfaceFacts { has_rings: true, region_bytes: 9000, ..InterfaceFacts::default() };
     FACTS.get_or_init(|| {
         [
-            ("hybrid.log.Sink", rings),
-            ("hybrid.test.Bytes", InterfaceFacts { region_bytes: 40_000, ..rings }),
-            ("hybrid.test.Secret", calls),
-            ("hybrid.test.State", InterfaceFacts { has_events: true, ..calls }),
-            ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls }),
+            ("hybrid.log.Sink", rings.clone()),
+            ("hybrid.test.Bytes", InterfaceFacts { region_bytes: 40_000, ..rings.clone() }),
+            ("hybrid.test.Secret", calls.clone()),
+            ("hybrid.test.State", InterfaceFacts { has_events: true, ..calls.clone() }),
+            ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls.clone() }),
         ]
         .map(|(name, facts)| (name.to_owned(), facts))
         .into()

@@ -34,6 +34,10 @@ fn installs(stage: &mut Stage) -> Result<()> {
         ensure!(is_told, "nothing was refused by {finding}:\n{text}");
     }
     ensure!(serves(stage, "hello from a guest"), "what was installed does not serve");
+    told(
+        stage,
+        &["guest may not serve /: its route is narrower", "refused as it must be: to serve beyond its prefix"],
+    )?;
     stage.compare_grants(|_| true)?;
     let held = stage.command("caps guest", "\n> ")?;
     ensure!(held.contains("httpd.providers") && held.contains("held=if-installed"), "not among the grants:\n{held}");
@@ -89,7 +93,14 @@ const DEATHS: u32 = 5;
 fn guests(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     // Until then guests come and go, with their memory.
-    told(stage, &["life 1: 300 sessions came and went, and one stays", "100 guests came and went, and one stays"])?;
+    told(
+        stage,
+        &[
+            "life 1: its narrow session is no wider than declared",
+            "life 1: 300 sessions came and went, and one stays",
+            "100 guests came and went, and one stays",
+        ],
+    )?;
     stage.console().skip_to_end();
     let before = stage.command("ps", "of memory are free")?;
     for life in 1..=DEATHS {

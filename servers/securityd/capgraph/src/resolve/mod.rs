@@ -227,7 +227,7 @@ fn build(inputs: &Inputs<'_>, book: &Rulebook, version: String, problems: &mut V
 }
 
 fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentText) -> Instance {
-    let facts = |interface: &str| inputs.interfaces.get(interface).copied().unwrap_or_default();
+    let facts = |interface: &str| inputs.interfaces.get(interface).cloned().unwrap_or_default();
     let mints = component.provides.iter().any(|provided| facts(provided.interface.get_ref()).mints_resources);
     let serves = component.provides.iter().any(|provided| facts(provided.interface.get_ref()).has_operations);
     let takes = component.provides.iter().any(|provided| facts(provided.interface.get_ref()).takes_capabilities);
@@ -329,6 +329,7 @@ pub fn idl_interfaces(root: &Path) -> Result<BTreeMap<String, InterfaceFacts>, V
         region_bytes: info.region_bytes as u64,
         mints_resources: info.mints_resources || info.returns_caps,
         takes_capabilities: info.takes_caps,
+        operations: info.operations.clone(),
     };
     Ok(found.iter().map(|info| (info.name.clone(), facts(info))).collect())
 }

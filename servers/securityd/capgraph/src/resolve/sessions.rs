@@ -20,8 +20,9 @@ pub(crate) fn join_all(inputs: &Inputs<'_>, book: &Rulebook, graph: &mut Graph, 
         for (index, used) in component.uses.iter().enumerate().take(layout::USES_MAX) {
             let Some(target) = instance.routes.get(used.name.get_ref()) else { continue };
             let (client, name, interface) = (*instance.id.get_ref(), used.name.get_ref(), used.interface.get_ref());
-            let route = Route { client, index, name, interface, is_on_demand: used.on_demand };
-            match join::session(graph, book, &route, target.get_ref()) {
+            let (asked, allowed, is_on_demand) = (used.asked(), target.get_ref().allowed(), used.on_demand);
+            let route = Route { client, index, name, interface, is_on_demand, limits: (&asked, &allowed) };
+            match join::session(graph, book, &route, target.get_ref().target()) {
                 Ok(session) => join::attach(graph, session),
                 Err((rule, message, help)) => {
                     problems.push(inputs.system.source.problem(target.span(), rule, message, help));

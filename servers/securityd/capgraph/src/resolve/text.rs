@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use crate::access::{AccessText, compile};
 use crate::graph::{Policy, Restart, Runtime};
+use crate::limit::Asked;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +38,58 @@ pub(crate) struct UseText {
     pub(crate) reason: Spanned<String>,
     #[serde(default)]
     pub(crate) on_demand: bool,
+    operations: Option<Vec<String>>,
+    rate: Option<u32>,
+    max_objects: Option<u16>,
+    prefix: Option<String>,
+}
+
+impl UseText {
+    /// What it asks for at most.
+    pub(crate) fn asked(&self) -> Asked {
+        let (operations, prefix) = (self.operations.clone(), self.prefix.clone());
+        Asked { operations, rate: self.rate, max_objects: self.max_objects, prefix }
+    }
+}
+
+/// A route: the target, or a table that says also what it allows at most.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RouteText {
+    Whole(String),
+    Narrow(NarrowText),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NarrowText {
+    to: String,
+    operations: Option<Vec<String>>,
+    rate: Option<u32>,
+    max_objects: Option<u16>,
+    prefix: Option<String>,
+}
+
+impl RouteText {
+    pub(crate) fn target(&self) -> &str {
+        match self {
+            Self::Whole(to) => to,
+            Self::Narrow(narrow) => &narrow.to,
+        }
+    }
+
+    /// What it allows at most.
+    pub(crate) fn allowed(&self) -> Asked {
+        match self {
+            Self::Whole(_) => Asked::default(),
+            Self::Narrow(narrow) => Asked {
+                operations: narrow.operations.clone(),
+                rate: narrow.rate,
+                max_objects: narrow.max_objects,
+                prefix: narrow.prefix.clone(),
+            },
+        }
+    }
 }
 
 /// `[[provides]]`.
@@ -258,7 +311,7 @@ pub(crate) struct InstanceText {
     pub(crate) budget_us: Spanned<u32>,
     pub(crate) period_us: Spanned<u32>,
     #[serde(default)]
-    pub(crate) routes: BTreeMap<String, Spanned<String>>,
+    pub(crate) routes: BTreeMap<String, Spanned<RouteText>>,
     #[serde(default)]
     pub(crate) devices: BTreeMap<String, Spanned<String>>,
     #[serde(default)]
@@ -283,7 +336,7 @@ struct ProductText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SecuritydText {
-    routes: Spanned<BTreeMap<String, Spanned<String>>>,
+    routes: Spanned<BTreeMap<String, Spanned<RouteText>>>,
 }
 
 #[derive(Deserialize)]

@@ -212,6 +212,7 @@ mod tests {
             region: Some(4096),
             rings_server: true,
             is_on_demand: false,
+            limits: crate::limit::Limits::default(),
             rings_client: true,
             client_port: None,
             server_port: None,
