@@ -67,7 +67,10 @@ fn programs(stage: &mut Stage) -> Result<()> {
     };
     let seeds = (seed("hello-std")?, seed("hello-panic")?);
     ensure!(seeds.0 != seeds.1, "two instances hash alike: {seeds:?}");
-    // Who has ended holds nothing, and nobody holds anything of theirs.
-    stage.compare_grants(|line| !line.contains("hello-")).context("what programs do changes no grant of others")?;
+    // Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared.
+    let counts = |line: &str| !line.contains("hello-") || line.split_whitespace().nth(1) == Some("region");
+    stage
+        .compare_grants(|line| counts(line) && !line.starts_with("hello-"))
+        .context("what programs do changes no grant of others")?;
     stage.power_off()
 }
