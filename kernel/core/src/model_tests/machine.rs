@@ -27,10 +27,27 @@ pub(crate) enum Effect {
     Put(u8),
 }
 
+#[cfg(not(miri))]
+type Memory = Vec<Cell<u64>>;
+#[cfg(miri)]
+type Memory = &'static [Cell<u64>];
+
+/// Not zero, so that nothing can rely on memory that the kernel did not zero itself.
+#[cfg(not(miri))]
+fn memory(words: usize) -> Memory {
+    vec![Cell::new(0xdead_beef_dead_beef); words]
+}
+
+/// Zero and never given back: filling or dropping cell by cell takes Miri minutes, and this takes it no time.
+#[cfg(miri)]
+fn memory(words: usize) -> Memory {
+    Cell::from_mut(vec![0; words].leak()).as_slice_of_cells()
+}
+
 /// `N` cores share everything but clock deadline and address space; `core` says which one is in the kernel.
 pub(crate) struct Machine<const N: usize = 1> {
     pub(crate) core: Cell<usize>,
-    memory: Vec<Cell<u64>>,
+    memory: Memory,
     pub(crate) clock: Cell<u64>,
     pub(crate) deadlines: [Cell<u64>; N],
     pub(crate) spaces: [Cell<u64>; N],
@@ -54,11 +71,9 @@ pub(crate) struct Machine<const N: usize = 1> {
 
 impl<const N: usize> Machine<N> {
     pub(crate) fn new(bytes: u64) -> Self {
-        // Not zero, so that nothing can rely on memory that the kernel did not zero itself.
-        let memory = vec![Cell::new(0xdead_beef_dead_beef); usize::try_from(bytes / 8).unwrap()];
         Self {
             core: Cell::new(0),
-            memory,
+            memory: memory(usize::try_from(bytes / 8).unwrap()),
             clock: Cell::new(1000),
             deadlines: [const { Cell::new(u64::MAX) }; N],
             spaces: [const { Cell::new(0) }; N],
@@ -80,7 +95,7 @@ impl<const N: usize> Machine<N> {
 
     /// First address at which the memory of two machines differs.
     pub(crate) fn difference(&self, other: &Self) -> Option<u64> {
-        let at = self.memory.iter().zip(&other.memory).position(|(a, b)| a != b)?;
+        let at = self.memory.iter().zip(other.memory.iter()).position(|(a, b)| a != b)?;
         Some(RAM_START + at as u64 * 8)
     }
 
