@@ -351,7 +351,6 @@ impl Kernel for FakeKernel {
     fn revoke(&mut self, slot: Slot) -> Result<(), Error> {
         let (cnode, index) = self.place(slot)?;
         let of = self.take(slot)?;
-        let untyped = of.object;
         if matches!(self.objects[of.object].kind, Kind::Endpoint) {
             // Only a badged one is ever revoked; its copies have its badge.
             assert!(of.badge != 0, "this would take everybody's");
@@ -363,7 +362,7 @@ impl Kernel for FakeKernel {
             return Ok(());
         }
         let mut dead = Vec::new();
-        self.descendants(untyped, &mut dead);
+        self.descendants(of.object, &mut dead);
         self.destroy(&dead);
         Ok(())
     }
