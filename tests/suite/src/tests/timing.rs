@@ -121,6 +121,10 @@ fn rotate(world: &World, threads: u64, slice_us: u64, stretches: u64) -> Result<
                 if owner.get() == index {
                     continue;
                 }
+                // The other one may have ended after its last note, between the two looks above: that was no stretch.
+                if seen.get() >= stretches {
+                    break;
+                }
                 let now = now_us();
                 // The first stretch began before anybody looked.
                 if seen.add(1) > 2 {
