@@ -1,10 +1,10 @@
 //! A provider in ten lines: requests in, answers out, whatever the protocol.
 //!
-//! Implement [`Provider`] and hand it to [`Serving`], which keeps the rings, the credits and the bounds. It answers whole requests:
+//! Implement [`Provider`] and hand it to [`serve`]. [`Serving`] below it keeps the rings, the credits and the bounds. It answers whole requests:
 //! a request's body is collected first (see [`Provider::BODY_MAX`]), an answer's body is given at once and streamed out as the client
 //! takes it. Uploads larger than memory need the rings themselves, `hybrid_interfaces::provider`.
 //!
-//! The loop that waits for bells is in the component's `main`; see docs/writing-a-provider.md.
+//! A whole app is in docs/writing-a-provider.md.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod request;
 mod responder;
+mod serve;
 mod serving;
 
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod tests;
 pub use hybrid_interfaces::provider::{Outcome, Protocol, Verb};
 pub use request::Request;
 pub use responder::{Body, Responder};
+pub use serve::serve;
 pub use serving::{Lost, Serving};
 
 /// What answers requests.
