@@ -22,7 +22,7 @@ pub(crate) struct Sender {
 const IS_CALL: u64 = 16;
 
 /// Units of work (see `preempt`) of restarting one waiting thread: about 150 instructions.
-pub(crate) const RESTART_UNITS: u32 = 2;
+const RESTART_UNITS: u32 = 2;
 
 impl<P: Platform> Kernel<P> {
     /// Takes a thread out of an endpoint's queue.

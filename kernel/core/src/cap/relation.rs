@@ -74,7 +74,7 @@ impl Words {
         }
     }
 
-    /// The memory that it designates lies inside of 2^`bits` bytes at `base`. Memory of objects is naturally aligned, so that of
+    /// The memory that it designates lies inside of 2^`bits` bytes at `place`. Memory of objects is naturally aligned, so that of
     /// two overlapping pieces the larger one contains the other; the address of what designates none is 0.
     #[inline]
     fn lies_in(self, place: u64, bits: u64) -> bool {

@@ -6,7 +6,7 @@
 //! | 40–55 | 320–447 | hot fields: state, priority, IPC, scheduling; in the order in which messages touch them |
 //! | 56–71 | 448–575 | cold fields: fault, flags |
 //! | 72–91 | 576–735 | five capability slots |
-//! | 92–95 | 736–767 | links of the release queue |
+//! | 92–94 | 736–759 | links of the release queue |
 //! | 96–161 | 768–1295 | FP area: V0–V31, FPSR, FPCR (528 bytes, 16-byte aligned) |
 //! | 162–177 | 1296–1423 | name (debug kernels) |
 

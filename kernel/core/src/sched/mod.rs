@@ -29,7 +29,7 @@ pub(crate) enum Switch {
     Choose,
 }
 
-/// Threads that get their budget back in one entry: each costs some 1,500 instructions if 10,000 wait.
+/// Threads that get their budget back in one entry: each costs some 1,250 instructions if 10,000 wait.
 const AWAKEN_MAX: usize = 4;
 
 impl<P: Platform> Kernel<P> {

@@ -7,7 +7,7 @@ use crate::kernel::Kernel;
 use crate::object::{Refill, SchedContextRef, TcbRef};
 use crate::platform::Platform;
 
-/// Refills that a context really uses, however large it is: bounds the loops here at some 2,500 instructions. All of a context
+/// Refills that a context really uses, however large it is: bounds charging and merging at some 3,000 instructions. All of a context
 /// of 1 KiB (58) count. More would not change what a thread gets, only when exactly.
 const MAX_REFILLS: u64 = 64;
 

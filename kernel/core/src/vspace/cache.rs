@@ -11,7 +11,7 @@ use crate::platform::{CacheOperation, Platform};
 use crate::vspace::INVALID_ASID;
 use crate::vspace::descriptor::Entry;
 
-/// Bytes between two preemption points: at 64 bytes a line and up to 18 instructions a line, 10,000 instructions.
+/// Bytes between two preemption points: with lines of 64 bytes 5,700 instructions were counted for the dearest, Unify.
 const PIECE: u64 = 32 << 10;
 /// Every piece ends at a look for interrupts.
 const PIECE_UNITS: u32 = crate::preempt::LOOK_AFTER;

@@ -21,8 +21,9 @@ use crate::model_tests::world_storm::{
     oracle::invocation,
     refusals::{Seen, refusal},
 };
-use crate::object::{PoolRef, SchedContextRef, TcbRef, ThreadState, context};
+use crate::object::{PoolRef, SchedContextRef, SlotRef, TcbRef, ThreadState, context};
 use crate::platform::Platform;
+use crate::preempt::LOOK_AFTER;
 use crate::sched::Switch;
 
 /// What a storm reached, so that its silence means something.
@@ -44,6 +45,8 @@ pub struct Counts {
     pub fast: u64,
     /// Steps in which nobody ran.
     pub idle: u64,
+    /// Calls that began after the timer was due: of their state little is compared.
+    pub late: u64,
 }
 
 impl Counts {
@@ -51,6 +54,7 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.steps += other.steps;
         self.calls += other.calls;
+        self.late += other.late;
         self.faults += other.faults;
         self.preempted += other.preempted;
         self.fast += other.fast;
@@ -341,13 +345,14 @@ impl<const N: usize> Storm<N> {
     /// The thread executes the system call in its registers.
     pub(super) fn svc(&mut self, thread: TcbRef, dice: &mut Dice<'_>) {
         self.counts.calls += 1;
-        let limit = dice.pick(&[1, 1, 2, 5, 100]);
+        let limit = dice.pick(&[1, 1, 2, 5, LOOK_AFTER]);
         let countdown = if dice.percent(50) { Some(u32::try_from(dice.below(5)).unwrap()) } else { None };
         let machine = &self.setup.w.k.platform;
         self.k().work_limit.set(limit);
         machine.countdown.set(countdown);
         // The last call may have ended later than it knew: then the timer's interrupt is pending, and this call finds it due.
         let is_late = machine.clock.get() >= machine.deadlines[machine.core()].get();
+        self.counts.late += u64::from(is_late);
         machine.tick.set(if dice.percent(10) && self.is_checked { dice.below(400) } else { 0 });
         let tcb = self.k().tcb(thread);
         let at = tcb.pc();
@@ -483,6 +488,9 @@ pub(super) struct Cells {
     deadline: u64,
     irq_uses: Vec<IrqUse>,
     pools: Vec<Option<PoolRef>>,
+    /// The first capability of all, and where a listing stands.
+    listing: [Option<SlotRef>; 2],
+    incarnations: u64,
     masks: [BTreeSet<(usize, u32)>; 2],
 }
 
@@ -498,6 +506,8 @@ pub(super) fn cells<const N: usize>(k: &K<N>) -> Cells {
         deadline: k.platform.deadlines[k.platform.core()].get(),
         irq_uses: k.irq_uses.iter().map(Cell::get).collect(),
         pools: k.asid_pools.iter().take(8).map(Cell::get).collect(),
+        listing: [k.first_slot.get(), k.audit_next.get()],
+        incarnations: k.incarnations.get(),
         masks: [hardware.unmasked.borrow().clone(), hardware.held.borrow().clone()],
     }
 }

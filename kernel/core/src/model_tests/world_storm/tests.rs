@@ -14,6 +14,7 @@ fn storm<const N: usize>(first: u64, cases: u64, steps: u64) -> Counts {
     for seed in first..first + cases {
         counts.add(&run::<N>(seed, steps));
     }
+    assert!(counts.late * 50 < counts.calls, "too few calls are compared: {counts:?}");
     counts
 }
 
