@@ -8,7 +8,7 @@ use crate::{Question, Verdict};
 
 /// Answers that are remembered: pairs of places, one pair for each value of a hash's last bits. Who floods them makes others slower, and
 /// gets no other answer.
-pub const PLACES: usize = 64;
+pub(crate) const PLACES: usize = 64;
 const PAIRS: usize = PLACES / 2;
 
 #[derive(Debug)]

@@ -16,8 +16,6 @@ use hybrid_interfaces::security::{AccessClient, Decision};
 pub use hybrid_interfaces::security::{Peer, Protocol, Reason, Transport, Verb};
 use hybrid_ipc::{CallError, Caller};
 
-pub use cache::PLACES;
-
 /// Everything that a decision can depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question<'a> {

@@ -16,8 +16,8 @@
 //!
 //! * INV-PEERS-1: securityd writes a peer's word before that peer's new instance runs, and rings the supervision bit afterwards: a
 //!   component that looks before it handles an event never takes the new instance's event for one of the old.
-//! * INV-PEERS-3: securityd writes the new epoch of the access policy before the new policy answers anything.
 //! * INV-PEERS-2: a session's epoch grows whenever either side is started anew, and both sides see the same.
+//! * INV-PEERS-3: securityd writes the new epoch of the access policy before the new policy answers anything.
 
 /// Words of the page.
 pub const WORDS: usize = 512;

@@ -11,10 +11,6 @@ use crate::fact::{Cap, Fact};
 use crate::index::Index;
 use crate::lines::{Lines, key, other};
 
-/// The kinds of lines that the kernel's list can show; the others are no capabilities (a thread's priority, a secret).
-pub const SHOWS: &str =
-    "# shows audit bell call cnode device dma endpoint fault interrupt memory notification other peers region reply";
-
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {

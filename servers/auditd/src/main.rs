@@ -17,8 +17,8 @@ use libhybrid::{Component, EndpointCaller, Env, log, now_ns};
 
 libhybrid::component!(run);
 
-/// More capabilities than the root CNode and a board's memory have room for: a list without end is none.
-const FACTS_MAX: usize = 40_000;
+/// As many capabilities as the heap has room to compare, twice those of the gateway: a list without end is none.
+const FACTS_MAX: usize = 12_000;
 /// How long nobody looks, unless somebody asks.
 const INTERVAL_NS: u64 = 10_000_000_000;
 

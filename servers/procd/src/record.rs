@@ -41,8 +41,8 @@ pub enum Beat {
     Nothing,
     /// Ask for this number.
     Ping(u64),
-    /// See whether it answered with this number, and tell [`Record::answered`].
-    Check(u64),
+    /// See what it answered, and tell [`Record::answered`].
+    Check,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,7 @@ impl Record {
     pub fn beat(&mut self, now: u64) -> Beat {
         match self.heart {
             Heart::Next(at) if at <= now => Beat::Ping(self.ask(now)),
-            Heart::Asked { number, until, .. } if until <= now => Beat::Check(number),
+            Heart::Asked { until, .. } if until <= now => Beat::Check,
             _ => Beat::Nothing,
         }
     }

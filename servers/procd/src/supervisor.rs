@@ -261,7 +261,7 @@ impl<P: Power> Supervisor<P> {
         match entry.record.beat(now) {
             Beat::Nothing => {}
             Beat::Ping(count) => self.power.ping(number, count),
-            Beat::Check(_) => {
+            Beat::Check => {
                 let answer = self.power.answer(number);
                 if entry.record.answered(now, answer) {
                     return;

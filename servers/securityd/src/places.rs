@@ -200,7 +200,7 @@ impl<K: Kernel> idl::Install for Server<K> {
         let (name, component, by) = (instance.name.clone(), instance.component.clone(), self.name_of(by));
         let (outcome, findings, finding) = match result {
             Ok(()) => {
-                let line = format!("{by} installed {component} ({bytes} bytes) in {name}");
+                let line = format!("{by} filled {name} with {component} ({bytes} bytes)");
                 self.record_install(RecordKind::Granted, line);
                 return Ok(idl::InstallCommit { outcome: Outcome::Runs, findings: 0, finding: Cow::Borrowed("") });
             }

@@ -68,6 +68,7 @@ impl<K: Kernel> Server<K> {
 
     /// Sees to the supervisor, whom nobody else watches, and sends what was logged meanwhile.
     pub fn after_event(&mut self) {
+        self.world.watch_supervisor();
         self.world.see_to_supervisor();
         self.see_to_policy();
         self.world.flush_journal();

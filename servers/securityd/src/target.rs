@@ -289,8 +289,6 @@ extern "C" fn metronome() -> ! {
 
 /// Also joins logd's ring anew when logd was.
 fn after_event(server: &mut Server<SysKernel>, epoch: &mut u32) {
-    server.world.watch_supervisor();
-    server.world.see_to_supervisor();
     let current = server.world.log_epoch();
     if *epoch != current {
         window::attach_log(&mut server.world);

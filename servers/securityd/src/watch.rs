@@ -1,7 +1,7 @@
 //! Watches the supervisor, whom nobody else can; a metronome makes sure that securityd looks again.
 //!
 //! securityd has no clock. The metronome is a thread in securityd's own address space that does nothing but use up the little time it has: of that the kernel tells
-//! securityd once a period. It holds nothing that it could use, and nobody but the kernel talks to it.
+//! securityd once a period. It uses nothing of what securityd holds, and nobody but the kernel talks to it.
 
 use alloc::string::ToString;
 
@@ -32,19 +32,26 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// At `now_ns`, when life `generation` has answered `answer` last: the ping to send, or that it hangs.
+    /// Whether this life was not asked yet.
+    fn is_other(&self, generation: u16) -> bool {
+        self.generation != generation || self.number == 0
+    }
+
+    /// Whether there is anything to look at: asked before the answer is read, which takes two system calls.
+    fn is_due(&self, now_ns: u64, generation: u16) -> bool {
+        self.is_other(generation) || now_ns >= self.until_ns
+    }
+
+    /// At `now_ns`, when it is due and life `generation` has answered `answer` last: the ping to send, or that it hangs.
     fn look(&mut self, now_ns: u64, generation: u16, answer: u64) -> Look {
-        let is_other = self.generation != generation || self.number == 0;
-        if !is_other && now_ns < self.until_ns {
-            return Look::Nothing;
-        }
+        let is_other = self.is_other(generation);
         if !is_other && answer != self.number {
             if self.is_last {
                 self.number = 0;
                 return Look::Hangs;
             }
             (self.is_last, self.until_ns) = (true, now_ns.saturating_add(BEAT_NS));
-            return Look::Nothing;
+            return Look::Later;
         }
         let number = self.number + 1;
         *self = Self { generation, number, until_ns: now_ns.saturating_add(BEAT_NS), is_last: false };
@@ -54,7 +61,8 @@ impl Watch {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Look {
-    Nothing,
+    /// It gets a second deadline.
+    Later,
     Ping(u64),
     Hangs,
 }
@@ -64,10 +72,13 @@ impl<K: Kernel> World<K> {
     pub fn watch_supervisor(&mut self) {
         let place = self.exits.supervisor().and_then(|id| self.place(id));
         let Some(place) = place.filter(|place| self.live[*place].state == State::Running) else { return };
-        let (now, answer, live) = (self.kernel.now_ns(), self.answer(place), &self.live[place]);
-        let id = live.id;
-        match self.watch.look(now, live.generation, answer) {
-            Look::Nothing => {}
+        let (now, id, generation) = (self.kernel.now_ns(), self.live[place].id, self.live[place].generation);
+        if !self.watch.is_due(now, generation) {
+            return;
+        }
+        let answer = self.answer(place);
+        match self.watch.look(now, generation, answer) {
+            Look::Later => {}
             Look::Ping(number) => {
                 self.ping(place, number);
                 // Also without an alarm it looks around, so that it finds out when timed hangs.
@@ -112,11 +123,12 @@ mod tests {
         let mut now = 7;
         for number in 1..5 {
             assert_eq!(watch.look(now, 1, number - 1), Look::Ping(number));
-            assert_eq!(watch.look(now + BEAT_NS - 1, 1, 0), Look::Nothing);
+            assert!(!watch.is_due(now + BEAT_NS - 1, 1));
             now += BEAT_NS;
         }
-        assert_eq!(watch.look(now, 1, 3), Look::Nothing, "it gets a second deadline");
-        assert_eq!(watch.look(now + BEAT_NS - 1, 1, 3), Look::Nothing);
+        assert_eq!(watch.look(now, 1, 3), Look::Later, "it gets a second deadline");
+        assert!(!watch.is_due(now + BEAT_NS - 1, 1));
+        assert!(watch.is_due(now + BEAT_NS, 1));
         assert_eq!(watch.look(now + BEAT_NS, 1, 3), Look::Hangs);
     }
 
@@ -124,7 +136,8 @@ mod tests {
     fn next_life_of_the_supervisor_is_asked_anew() {
         let mut watch = Watch::default();
         assert_eq!(watch.look(0, 1, 0), Look::Ping(1));
-        assert_eq!(watch.look(BEAT_NS, 1, 0), Look::Nothing);
+        assert_eq!(watch.look(BEAT_NS, 1, 0), Look::Later);
+        assert!(watch.is_due(BEAT_NS + 1, 2));
         assert_eq!(watch.look(BEAT_NS + 1, 2, 0), Look::Ping(2));
         assert_eq!(watch.look(3 * BEAT_NS, 2, 2), Look::Ping(3));
         assert_eq!(watch.look(9 * BEAT_NS, 2, 3), Look::Ping(4), "it answered late, but before anybody looked");

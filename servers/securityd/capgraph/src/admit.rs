@@ -14,6 +14,8 @@ use crate::rulebook::Rulebook;
 use crate::rules::{Found, check_graph, is_name, is_reason};
 use crate::{join, ports};
 
+/// The longest name of a component's folder, bytes.
+const COMPONENT_MAX: usize = 96;
 /// The largest manifest, bytes.
 pub const MANIFEST_MAX: usize = 16 << 10;
 
@@ -270,7 +272,13 @@ fn check_names(found: &mut Found<'_>, manifest: &Manifest) {
     ];
     let names = lists.iter().flatten().copied().chain([&manifest.name]);
     for name in names.filter(|name| !is_name(name, limits.name_max)) {
-        found.at(&manifest.name, "bad-value", format!("`{name:.40}` is no name"), "use a-z, 0-9, - and _");
+        let message = format!("`{:.40}` is no name", name.escape_debug());
+        found.at(&manifest.name, "bad-value", message, "use a-z, 0-9, - and _");
+    }
+    // It stands in the trail and in listings.
+    let is_folder = manifest.component.split('/').all(|part| is_name(part, limits.name_max));
+    if !is_folder || manifest.component.len() > COMPONENT_MAX {
+        found.at(&manifest.name, "bad-value", "its component is no folder".into(), "names with slashes between them");
     }
     for list in &lists {
         for (at, name) in list.iter().enumerate().filter(|(at, name)| list[..*at].contains(name)) {

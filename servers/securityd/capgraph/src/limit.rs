@@ -91,7 +91,13 @@ fn least<T: Ord + Copy>(one: Option<T>, other: Option<T>) -> Option<T> {
     one.into_iter().chain(other).min()
 }
 
-/// The narrower of two prefixes, of which one must begin with the other.
+/// Whether all that is below `inner` is below `outer`: by whole parts between slashes, as [`hybrid_start::Limits::covers`] has it, or a session
+/// would reach beyond what its route allows.
+fn is_below(outer: &str, inner: &str) -> bool {
+    inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || outer.ends_with('/'))
+}
+
+/// The narrower of two prefixes, of which one must be below the other.
 fn longer(one: Option<&String>, other: Option<&String>) -> Result<Option<String>, String> {
     let is_word = |letter: u8| letter.is_ascii_graphic() && letter != b'=' && letter != b'#';
     let is_plain = |text: &&String| !text.is_empty() && text.len() <= PREFIX_MAX && text.bytes().all(is_word);
@@ -99,9 +105,9 @@ fn longer(one: Option<&String>, other: Option<&String>) -> Result<Option<String>
         return Err(format!("a prefix is 1 to {PREFIX_MAX} letters without spaces"));
     }
     match (one, other) {
-        (Some(one), Some(other)) if one.starts_with(other.as_str()) => Ok(Some(one.clone())),
-        (Some(one), Some(other)) if other.starts_with(one.as_str()) => Ok(Some(other.clone())),
-        (Some(one), Some(other)) => Err(format!("nothing begins with `{one}` and with `{other}`")),
+        (Some(one), Some(other)) if is_below(other, one) => Ok(Some(one.clone())),
+        (Some(one), Some(other)) if is_below(one, other) => Ok(Some(other.clone())),
+        (Some(one), Some(other)) => Err(format!("nothing is below `{one}` and below `{other}`")),
         (one, other) => Ok(one.or(other).cloned()),
     }
 }
@@ -147,6 +153,8 @@ mod tests {
             (asked(&["open"], None, None), asked(&["list"], None, None)),
             (asked(&[], Some(0), None), all.clone()),
             (asked(&[], None, Some("/a")), asked(&[], None, Some("/b"))),
+            (asked(&[], None, Some("/guest")), asked(&[], None, Some("/guestbook"))),
+            (asked(&[], None, Some("/guestbook")), asked(&[], None, Some("/guest"))),
             (asked(&[], None, Some("a b")), all.clone()),
             (asked(&[], None, Some("")), all.clone()),
         ] {
