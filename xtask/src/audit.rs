@@ -1,9 +1,10 @@
 //! Reads the audit trail of an image that runs, and checks its chains; trusts nothing that the listing says of itself.
 use crate::build::{self, Build};
+use crate::hex::hex;
 use crate::{folders, setup};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use hybrid_capgraph::{Break, Digest, Trail};
+use hybrid_capgraph::{Break, Trail};
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
 use hybrid_scenarios::machine::{self, Machine};
 use hybrid_scenarios::scenario::{BOOT_WITHIN, SAY_WITHIN};
@@ -158,8 +159,4 @@ fn json_of(trail: &Trail, broken: Option<&Break>) -> String {
         .collect();
     let broken = broken.map(|found| json!({ "chain": found.chain, "sequence": found.sequence, "why": found.why }));
     format!("{:#}\n", json!({ "whole": broken.is_none(), "broken": broken, "chains": chains }))
-}
-
-fn hex(digest: &Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,5 +1,6 @@
 //! The reviewer's view of a product's authority; resolves nothing itself.
 mod check;
+pub(crate) use check::text;
 mod sources;
 
 use crate::{folders, product};

@@ -1,4 +1,4 @@
-//! The one place with the toolchain and the flags of all code for the device.
+//! The toolchain, and the flags of Rust code for the device; what std and C programs link with is `std_tier`'s.
 use crate::folders;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ mod cargo;
 mod check;
 mod folders;
 mod foreign;
+mod hex;
 mod idl;
 mod image;
 mod kernel_table;

@@ -3,6 +3,7 @@
 //! The source comes as Debian's source package from the mirror that this machine's apt already uses; the tree names no host. What was fetched
 //! and made stays in the target folder, under a name made of everything that decides what it is.
 use crate::folders;
+use crate::hex::hex;
 use crate::progress::Step;
 use crate::setup;
 use anyhow::{Context, Result, bail};
@@ -262,7 +263,7 @@ fn mirror(texts: &[String]) -> Option<Mirror> {
 }
 
 /// All files below `folder`, sorted.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     for entry in entries {
@@ -271,10 +272,6 @@ fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Checks and compiles access policies, and tells which rule decides a request and why; reaches no device.
+use crate::caps;
 use anyhow::{Context, Result, anyhow};
 use clap::{Args, Subcommand};
+use hybrid_capgraph::Source;
 use hybrid_capgraph::access::{
     AccessText, Compiled, Keep, Outcome, Protocol, Transport, Verb, Why, console_lines, explain, read_policy,
     single_peer,
 };
-use hybrid_capgraph::{Source, rule};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -108,13 +109,7 @@ fn read(file: &Path) -> Result<(Source, (AccessText, Compiled)), (String, u8)> {
     let source = Source::new(shown, text);
     match read_policy(&source) {
         Ok(read) => Ok((source, read)),
-        Err(problems) => {
-            let line = |problem: &hybrid_capgraph::Problem| {
-                let id = rule(problem.rule).map_or_else(String::new, |rule| format!("{} ", rule.id));
-                format!("{problem}\n").replacen("error[", &format!("error[{id}"), 1)
-            };
-            Err((problems.iter().map(line).collect(), 1))
-        }
+        Err(problems) => Err((problems.iter().map(|problem| caps::text(problem) + "\n").collect(), 1)),
     }
 }
 

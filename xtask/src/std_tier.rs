@@ -1,6 +1,7 @@
 //! Builds components of runtime `std` or `c`: programs on musl and the personality; their authors know no flags.
 use crate::cargo::{self, Toolchain};
 use crate::folders;
+use crate::hex::hex;
 use crate::musl;
 use crate::product::Component;
 use crate::progress::Step;
@@ -84,7 +85,7 @@ fn personality() -> Result<PathBuf> {
     let archive = cargo::device_file("libhybrid_posix.a");
     let bytes = std::fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))?;
     let folder = folders::created(folders::target().join("std"))?;
-    let name = musl::hex(&Sha256::digest(&bytes))[..16].to_string();
+    let name = hex(&Sha256::digest(&bytes))[..16].to_string();
     let object = folder.join(format!("personality-{name}.o"));
     if object.exists() {
         return Ok(object);
@@ -113,11 +114,8 @@ fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Co
     command.args(link.map(|flag| format!("-Clink-arg={flag}")));
     // C that crates bring along is compiled for the same library.
     command.env("CC_aarch64_unknown_linux_musl", musl::COMPILER);
-    let include = parts.sysroot.join("include");
-    command.env(
-        "CFLAGS_aarch64_unknown_linux_musl",
-        format!("-nostdinc -isystem {} -mno-outline-atomics", include.display()),
-    );
+    let headers = headers(parts)?.join(" ");
+    command.env("CFLAGS_aarch64_unknown_linux_musl", format!("-nostdinc {headers} -mno-outline-atomics"));
     step.command(&format!("build-{}", component.name), &mut command)?;
     Ok(cargo::std_program(&component.name))
 }
@@ -128,34 +126,40 @@ fn c_program(step: &Step, parts: &Parts, component: &Component) -> Result<PathBu
     let mut objects = Vec::new();
     for file in c_files(&source)? {
         step.message(folders::shown(&file));
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file.strip_prefix(&source).unwrap_or(&file).to_string_lossy().replace('/', "-");
         let object = folder.join(format!("{name}.o"));
         let mut compile = Command::new(musl::COMPILER);
-        compile.args(C_FLAGS).arg("-isystem").arg(parts.sysroot.join("include"));
+        compile.args(C_FLAGS).args(headers(parts)?);
         step.command(&format!("build-{}", component.name), compile.arg("-c").arg(&file).arg("-o").arg(&object))?;
         objects.push(object);
     }
     let program = folder.join(&component.name);
     let mut link = Command::new("ld.lld");
     link.args(LINK).arg("-static").arg("-o").arg(&program).arg(parts.sysroot.join("lib/crt1.o")).args(&objects);
-    link.arg(&parts.personality).arg(parts.sysroot.join("lib/libc.a")).arg(compiler_library()?);
+    link.arg(&parts.personality).arg(parts.sysroot.join("lib/libc.a")).arg(of_compiler("-print-libgcc-file-name")?);
     step.command(&format!("link-{}", component.name), &mut link)?;
     Ok(program)
 }
 
-/// What the compiler itself calls: arithmetic of `long double`, which musl's printf has. GCC's runtime library exception covers it.
-fn compiler_library() -> Result<PathBuf> {
-    let output = Command::new(musl::COMPILER).arg("-print-libgcc-file-name").output();
+/// Where headers are: musl's before the compiler's own, which has those that belong to it (`stdatomic.h`, `arm_neon.h`).
+fn headers(parts: &Parts) -> Result<[String; 4]> {
+    let (ours, its) = (parts.sysroot.join("include"), of_compiler("-print-file-name=include")?);
+    let text = |path: PathBuf| path.display().to_string();
+    Ok(["-isystem".into(), text(ours), "-isystem".into(), text(its)])
+}
+
+/// A path that the compiler tells when asked so: its headers, or the library that it calls itself (arithmetic of `long double`, which musl's printf
+/// has; GCC's runtime library exception covers it).
+fn of_compiler(question: &str) -> Result<PathBuf> {
+    let output = Command::new(musl::COMPILER).arg(question).output();
     let output = output.with_context(|| format!("cannot start {}", musl::COMPILER))?;
     let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-    if path.is_absolute() { Ok(path) } else { bail!("{} does not tell where its library is", musl::COMPILER) }
+    if path.is_absolute() { Ok(path) } else { bail!("{} has no answer to {question}", musl::COMPILER) }
 }
 
 fn c_files(source: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(source).with_context(|| format!("cannot read the folder {}", source.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let mut files = musl::files_below(source)?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
-    files.sort();
     if files.is_empty() { bail!("{} holds no .c file", folders::shown(source)) } else { Ok(files) }
 }
 

@@ -1,6 +1,7 @@
 //! The personality on the device: entry, the one door for system calls, and waiting; the logic is in `process`.
 //!
-//! State is behind one lock, which is never held while a thread waits: [`Process`] says what is to be done, and it is done here afterwards.
+//! State is behind one lock, in which no thread sleeps: [`Process`] says what is to be done, and it is done here afterwards. Calls of servers are
+//! made under it; that of the entropy server waits until it is seeded.
 #![expect(unsafe_code, reason = "the entry of a C program, its memory and its handlers")]
 
 mod device;

@@ -3,7 +3,7 @@
 use crate::number::Errno;
 use crate::output::Stream;
 
-/// The kernel and the component's grants, as far as calls need them. Nothing here waits for long.
+/// The kernel and the component's grants, as far as calls need them. Nothing here waits, but for random numbers until the entropy server is seeded.
 pub trait World {
     /// Copies from the program's memory.
     ///

@@ -55,8 +55,8 @@ pub fn find(page: &Mmio, device_id: u32) -> Option<MmioTransport<'static>> {
     let slots: Vec<usize> = (0..page.len() / SLOT).map(|slot| slot * SLOT).filter(is_wanted).collect();
     let [slot] = slots[..] else { return None };
     let registers = page.part(slot, SLOT)?.base().cast::<VirtIOHeader>();
-    // SAFETY: the registers are mapped as device memory for the rest of the program (`Mmio`), SLOT bytes of them and 0x200-aligned,
-    // and nothing else in this program uses them: `page` is only read here, before the transport exists.
+    // SAFETY: the registers are mapped as device memory for the rest of the program (`Mmio`), SLOT bytes of them and 0x200-aligned. Who looks
+    // twice has two transports of one device, which confuses the device and no memory: registers are accessed by volatile words only.
     unsafe { MmioTransport::new(registers, SLOT) }.ok()
 }
 

@@ -69,8 +69,11 @@ impl<const LEN: usize> Ring<LEN> {
     /// Lends a free buffer of `len` bytes, whose first bytes are `parts` one after the other. False: none is free.
     ///
     /// # Errors
-    /// [`Broken`].
+    /// [`Broken`]: more than a buffer holds.
     pub fn lend(&mut self, len: usize, parts: &[&[u8]]) -> Result<bool, Broken> {
+        if len > self.size || parts.iter().map(|part| part.len()).sum::<usize>() > self.size {
+            return Err(Broken);
+        }
         let Some(buffer) = self.free.pop() else { return Ok(false) };
         let mut offset = buffer * self.size;
         for part in parts {

@@ -79,6 +79,9 @@ fn cell(stage: &mut Stage, seen: &Seen, manner: Manner, victim: &Victim, runs: u
         done.push(run);
     }
     if count > 0 {
+        // Else nothing was tried: the order never came to where it stops somebody.
+        let is_tried = done.iter().any(|run| run.is_reached);
+        ensure!(is_tried, "{} of {}: no order was reached", manner.name(), victim.name);
         stage.compare_grants(|_| true).with_context(|| format!("after {} of {}", manner.name(), victim.name))?;
         let after = seen.counts();
         println!("{}", row(manner, victim.name, &done, (after.0 - before.0, after.1 - before.1)));

@@ -83,7 +83,7 @@ const CALLS: &[&str] = &["wait", "bell", "call", "sent", "returned", "between"];
 /// Of one with bells only.
 const RINGS: &[&str] = &["wait", "bell"];
 
-/// Every component of the gateway but securityd.
+/// Every component of the gateway but securityd and auditd.
 pub(crate) const VICTIMS: [Victim; 11] = [
     Victim { name: "status", steps: CALLS, trigger: "uptime", has_slots: true, is_watched: true },
     Victim {

@@ -58,7 +58,7 @@ fn id(name: &str) -> &'static str {
 }
 
 /// As `Problem` shows itself, with the rule's id.
-fn text(problem: &Problem) -> String {
+pub(crate) fn text(problem: &Problem) -> String {
     problem.to_string().replacen("error[", &format!("error[{} ", id(problem.rule)), 1)
 }
 

@@ -109,7 +109,8 @@ impl World for Device {
             *word = atomic.load(Ordering::SeqCst).to_le_bytes();
             return Ok(());
         }
-        // SAFETY: it is mapped memory of the program, and `into` is the personality's own.
+        // SAFETY: it is mapped memory of the program, and `into` is the personality's own. A program may name the personality's statics, which lie in
+        // its image: it is one protection domain with it, and harms itself only.
         unsafe { from.copy_to(into.as_mut_ptr(), into.len()) };
         Ok(())
     }

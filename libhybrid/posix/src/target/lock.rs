@@ -1,4 +1,4 @@
-//! A lock that yields while another thread has it; held for moments only, never while a thread waits.
+//! A lock that yields while another thread has it; no thread sleeps in it, but calls of servers are made under it.
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +8,8 @@ pub(super) struct Lock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached only by who has set `is_taken`, one thread at a time; what it holds is only used under it.
+// SAFETY: the value is reached only by who has set `is_taken`, one thread at a time. `T` need not be `Send`: a program has one thread, and copies
+// of `Env`, which is not, are used outside of the lock; with a second thread this asks for `T: Send` and for one thread that owns the `Env`.
 unsafe impl<T> Sync for Lock<T> {}
 
 impl<T> Lock<T> {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 /// From a kill until the page is there again, on a slow and busy host.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 /// All components of the gateway that can be killed, the drivers included.
-const VICTIMS: [&str; 11] =
-    ["status", "httpd", "netd", "nic", "entropyd", "rng", "timed", "logd", "console", "shell", "procd"];
+const VICTIMS: [&str; 12] =
+    ["status", "httpd", "netd", "nic", "entropyd", "rng", "timed", "logd", "console", "auditd", "shell", "procd"];
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
@@ -191,5 +191,19 @@ fn runs(stage: &mut Stage, victim: &str, is_meant: impl Fn(u32) -> bool) -> Resu
         }
         ensure!(Instant::now() < deadline, "{victim} does not run again, or others do not:\n{processes}");
         std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VICTIMS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_instance_of_the_gateway_is_a_victim() {
+        let text = include_str!("../../../../images/gateway/system.toml");
+        let names =
+            text.split("[[instance]]").skip(1).filter_map(|part| part.split("name = \"").nth(1)?.split('"').next());
+        assert_eq!(names.collect::<BTreeSet<_>>(), VICTIMS.into_iter().collect());
     }
 }
