@@ -59,6 +59,12 @@ impl SessionHandle {
         self.limits.is_none_or(|limits| limits.covers(name))
     }
 
+    /// What the client's route names, if it does: below this lie the names that it may use.
+    #[must_use]
+    pub fn prefix(&self) -> Option<&'static str> {
+        self.limits.and_then(|limits| limits.prefix.as_deref())
+    }
+
     /// How many objects the server shall keep for the client, if its route says so.
     #[must_use]
     pub fn max_objects(&self) -> Option<u16> {

@@ -177,12 +177,33 @@ impl Device {
         }
         let token = self.u16_at(driver_area + 4 + 2 * u64::from(self.seen[queue] % self.len));
         self.seen[queue] = self.seen[queue].wrapping_add(1);
+        Some(self.lent(descriptors, token).0)
+    }
+
+    /// A descriptor of a table, and the one that goes on from it.
+    fn lent(&self, descriptors: u64, token: u16) -> (Lent, Option<u16>) {
         let mut descriptor = [0; 16];
         self.read(descriptors + 16 * u64::from(token), &mut descriptor);
         let address = u64::from_le_bytes(*descriptor.first_chunk().expect("8 of 16"));
         let len = u32::from_le_bytes(*descriptor[8..].first_chunk().expect("4 of 8"));
         let len = usize::try_from(len).expect("64 bits");
-        Some(Lent { token, address, len, is_writable: descriptor[12] & 2 != 0 })
+        let next = (descriptor[12] & 1 != 0).then(|| u16::from_le_bytes([descriptor[14], descriptor[15]]));
+        (Lent { token, address, len, is_writable: descriptor[12] & 2 != 0 }, next)
+    }
+
+    /// The next request of several buffers.
+    pub fn take_chain(&mut self, queue: usize) -> Option<Vec<Lent>> {
+        let first = self.take(queue)?;
+        let descriptors = self.registers.borrow().queues[queue][0];
+        let mut chain = vec![first];
+        let mut next = self.lent(descriptors, first.token).1;
+        while let Some(token) = next {
+            let (lent, after) = self.lent(descriptors, token);
+            assert!(chain.len() < usize::from(self.len), "a chain without end");
+            chain.push(lent);
+            next = after;
+        }
+        Some(chain)
     }
 
     /// Says that a buffer was used.
