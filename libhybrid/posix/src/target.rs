@@ -6,15 +6,17 @@
 
 mod device;
 mod lock;
+mod threads;
 mod unwind;
 
-use crate::futex::Thread;
+use crate::futex::{THREADS_MAX, Thread};
 use crate::process::{Delivery, Ending};
 use crate::start::{Start, auxiliary};
 use crate::{Areas, Identity, Outcome, Process};
 use device::Device;
 use hybrid_start::Span;
 use lock::Lock;
+use threads::{Job, Threads};
 
 /// What of the heap the runtime below keeps for itself: start information, log, messages.
 const RUNTIME_HEAP: usize = 64 * 1024;
@@ -30,13 +32,17 @@ const HEADER_BYTES: u64 = 56;
 static SHELL: Lock<Option<Shell>> = Lock::new(None);
 
 /// The program and its world.
-pub(crate) struct Shell {
+struct Shell {
     process: Process<&'static mut [u8]>,
     device: Device,
+    threads: Threads,
+    /// What threads are to run that do nothing yet.
+    jobs: [Option<Job>; THREADS_MAX],
 }
 
 // securityd set the stack pointer and put the address and length of the start information and the address of the IPC buffer into x0, x1 and x2.
-// What C expects on the stack is laid out below its top while this runs further down.
+// What C expects on the stack is laid out below its top while this runs further down. A further thread has its number in x3 and the slot of its
+// notification in x4, and waits for work.
 core::arch::global_asm!(
     ".section .text.hybrid_start, \"ax\"",
     ".globl hybrid_start",
@@ -44,14 +50,18 @@ core::arch::global_asm!(
     "hybrid_start:",
     "mov x29, xzr",
     "mov x30, xzr",
+    "cbnz x3, 1f",
     "sub sp, sp, {room}",
     "bl {begin}",
     "mov sp, x0",
     "mov x29, xzr",
     "mov x30, xzr",
     "b _start",
+    "1: mov x0, x4",
+    "b {work}",
     room = const START_BYTES,
     begin = sym begin,
+    work = sym threads::work,
 );
 
 unsafe extern "C" {
@@ -61,7 +71,8 @@ unsafe extern "C" {
     static _end: u8;
 }
 
-/// Takes over what the component was given; the program's stack pointer.
+/// Takes over what the component was given; the program's stack pointer. If the program may have several threads, all of it runs on further ones, and this thread
+/// takes the bells and never returns.
 extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     // SAFETY: these are the registers as securityd set them, and this runs once.
     let (env, heap) = unsafe { hybrid_rt::program_entry(start, len, buffer, RUNTIME_HEAP) };
@@ -72,13 +83,21 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
         name: &info.name,
         version: &info.version,
         stack: (info.stack.addr, info.stack.addr.saturating_add(info.stack.len)),
-        threads: 1,
+        threads: u8::try_from(info.threads.len()).unwrap_or(u8::MAX).max(1),
     };
+    let threads = Threads(&info.threads);
     let areas = areas(heap);
     let mut device = Device::new(env, image, areas.span(), identity.stack);
     let stack = lay_out(&mut device, identity, image.0);
-    SHELL.with(|shell| *shell = Some(Shell { process: Process::new(identity, areas), device }));
-    stack
+    SHELL.with(|shell| {
+        *shell = Some(Shell { process: Process::new(identity, areas), device, threads, jobs: [None; THREADS_MAX] })
+    });
+    if !threads.are_several() {
+        return stack;
+    }
+    with(|shell| shell.give(0, Job::Program { stack }));
+    threads.wake(1);
+    threads::attend()
 }
 
 /// The heap's first pages hold the table of the others.
@@ -134,63 +153,51 @@ fn lay_out(device: &mut Device, identity: Identity, header: u64) -> u64 {
 /// The door of musl: a system call of Linux for AArch64, its result or the negated error number.
 #[unsafe(no_mangle)]
 extern "C" fn hybrid_syscall(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i64 {
-    let thread = 0;
-    let mut outcome = with(|shell| {
-        let outcome = shell.process.call(&mut shell.device, thread, number, [a, b, c, d, e, f]);
-        shell.set_alarm();
-        outcome
-    });
+    if number == crate::number::EXIT {
+        threads::leave(a);
+    }
+    let thread = threads::current();
+    let mut outcome = step(|shell| shell.process.call(&mut shell.device, thread, number, [a, b, c, d, e, f]));
     loop {
         outcome = match outcome {
             Outcome::Done(result) => return result,
-            Outcome::Park => return park(thread),
+            Outcome::Park => return threads::park(thread),
             Outcome::Yield => {
                 hybrid_sys::yield_now();
                 return 0;
             }
             Outcome::Deliver(delivery) => {
                 handle(delivery);
-                with(|shell| shell.process.handled(&mut shell.device, thread, delivery))
+                step(|shell| shell.process.handled(&mut shell.device, thread, delivery))
             }
-            Outcome::ThreadEnded => hybrid_sys::end(),
+            // Only the call that `leave` makes ends a thread.
+            Outcome::ThreadEnded => hybrid_sys::breakpoint(),
             Outcome::Ended(ending) => end(ending),
         };
     }
 }
 
-/// Threads cannot be started yet, only refused.
+/// Starts a thread: `clone` as pthread_create calls it. Its number, or the negated error number.
 #[unsafe(no_mangle)]
-extern "C" fn __clone(
-    _entry: usize,
-    _stack: u64,
-    flags: u64,
-    _argument: u64,
-    parent: u64,
-    _tls: u64,
-    child: u64,
-) -> i64 {
-    with(|shell| {
-        let begun = shell.process.begin_thread(&mut shell.device, flags, parent, child);
-        begun.map_or_else(crate::Errno::negated, i64::from)
-    })
-}
-
-/// Unmaps the calling thread's stack and ends the thread: only threads beyond the first have a stack that was mapped.
-#[unsafe(no_mangle)]
-extern "C" fn __unmapself(_base: u64, _bytes: u64) -> ! {
-    hybrid_sys::end()
-}
-
-/// Waits for the result of the thread's call. What arrives meanwhile is handled here, since nobody else waits.
-fn park(thread: Thread) -> i64 {
-    loop {
-        if let Some(result) = with(|shell| shell.process.take_result(thread)) {
-            return result;
+extern "C" fn __clone(entry: u64, stack: u64, flags: u64, argument: u64, parent: u64, tls: u64, child: u64) -> i64 {
+    let begun = step(|shell| {
+        let thread = shell.process.begin_thread(&mut shell.device, flags, parent, child)?;
+        shell.give(thread, Job::Thread { entry, stack: stack & !15, argument, tls });
+        Ok((shell.threads, thread, shell.process.number_of(thread)))
+    });
+    match begun {
+        Ok((threads, thread, number)) => {
+            threads.wake(1 << thread);
+            number.into()
         }
-        let env = with(|shell| shell.device.env);
-        let bits = env.wait();
-        with(|shell| shell.on_bells(bits));
+        Err(errno) => crate::Errno::negated(errno),
     }
+}
+
+/// Unmaps the calling thread's stack and ends the thread.
+#[unsafe(no_mangle)]
+extern "C" fn __unmapself(base: u64, bytes: u64) -> ! {
+    threads::leave_and_unmap(base, bytes)
 }
 
 /// Calls a handler of the program as a function, on the stack of the thread that sent itself the signal.
@@ -206,11 +213,12 @@ fn handle(delivery: Delivery) {
 
 /// The end of the component; securityd sees the fault, the log tells why.
 fn end(ending: Ending) -> ! {
-    match ending {
+    // Under the lock, so that no other thread's line takes the place of this one.
+    with(|_| match ending {
         Ending::Exit(0) => log::info!(target: "exit", "ended with status 0"),
         Ending::Exit(status) => log::warn!(target: "exit", "ended with status {status}"),
         Ending::Signal(signal) => log::error!(target: "exit", "ended by signal {signal}"),
-    }
+    });
     hybrid_sys::end()
 }
 
@@ -222,15 +230,28 @@ fn with<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
     })
 }
 
+/// Lets `act` change the state, then sets the alarm to what it is now and wakes whom it woke.
+fn step<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
+    let (result, threads, woken) = with(|shell| {
+        let result = act(shell);
+        shell.device.set_alarm(shell.process.next_deadline());
+        (result, shell.threads, shell.process.take_woken())
+    });
+    threads.wake(woken);
+    result
+}
+
 impl Shell {
+    /// What `thread` runs once it is woken.
+    fn give(&mut self, thread: Thread, job: Job) {
+        if let Some(place) = self.jobs.get_mut(usize::from(thread)) {
+            *place = Some(job);
+        }
+    }
+
     /// What the bells say, after a wait.
     fn on_bells(&mut self, bits: u64) {
         self.device.on_bells(bits);
         self.process.expire(crate::World::now_ns(&self.device));
-        self.set_alarm();
-    }
-
-    fn set_alarm(&mut self) {
-        self.device.set_alarm(self.process.next_deadline());
     }
 }

@@ -20,7 +20,7 @@ pub mod fault;
 pub mod peers;
 
 /// The version of this structure that this crate writes and accepts.
-pub const ABI: u16 = 4;
+pub const ABI: u16 = 5;
 
 /// Where components are linked (the image base of every component).
 pub const IMAGE_BASE: u64 = 0x40_0000;
@@ -45,6 +45,16 @@ pub const HEAP_GAUGE_OFFSET: usize = 1024;
 pub const ANSWER_OFFSET: usize = 1032;
 /// Where securityd maps the page of [`peers`], read-only.
 pub const PEERS_ADDRESS: u64 = 0x7000_4000;
+
+/// Start of the spans of threads: those of number `i` begin at `THREAD_BASE + i * THREAD_STRIDE`. Number 0 is the first thread's, whose IPC
+/// buffer is elsewhere; the others are further threads.
+pub const THREAD_BASE: u64 = 0x7100_0000;
+/// Distance of two threads' spans. Between them nothing is mapped.
+pub const THREAD_STRIDE: u64 = 0x1_0000;
+/// Bytes of the stack of a thread's runtime, at the start of its span. The page above it has its IPC buffer.
+pub const THREAD_STACK: u64 = 0x4000;
+/// Pages of a span: stack and buffer.
+pub const THREAD_PAGES: u64 = THREAD_STACK / 4096 + 1;
 
 /// Slot of the component's own CNode, where it has one.
 pub const SLOT_CNODE: u32 = 1;
@@ -109,6 +119,8 @@ pub struct StartInfo {
     pub parameters: Vec<(String, String)>,
     /// The stack of the first thread.
     pub stack: Span,
+    /// The slots of the notifications that further threads wait for; further thread 1 has the first.
+    pub threads: Vec<u32>,
 }
 
 /// One interface that the instance uses.

@@ -37,6 +37,7 @@ fn example() -> StartInfo {
         dma: vec![Dma { name: "buffers".into(), span: Span { addr: DMA_BASE, len: 1 << 20 }, paddr: 0x5000_0000 }],
         parameters: vec![("address".into(), "10.0.2.15/24".into())],
         stack: Span { addr: STACK_TOP - 0x1_0000, len: 0x1_0000 },
+        threads: vec![255, 254],
     }
 }
 

@@ -21,6 +21,12 @@ pub unsafe fn set_address(address: usize) {
     ADDRESS.store(address, Ordering::Relaxed);
 }
 
+/// Where the running thread's creator put its IPC buffer; 0 in the first thread.
+#[must_use]
+pub fn of_thread() -> usize {
+    thread_buffer()
+}
+
 /// The words of the running thread's message, found once for many accesses.
 #[derive(Debug, Clone, Copy)]
 pub struct Words(Option<*mut u64>);

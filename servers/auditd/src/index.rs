@@ -45,6 +45,8 @@ pub struct Index<'a> {
     pub graph: &'a Graph,
     /// Capabilities by the address of their slot.
     pub slots: BTreeMap<u64, Cap>,
+    /// Further threads of running instances, as many as are declared: each in its instance's spaces, with its fault handler.
+    pub further: BTreeMap<u16, Vec<u64>>,
     /// Running instances by id; securityd's CNode is its own set of slots.
     pub bodies: BTreeMap<u16, Body>,
     /// Own endpoints and notifications: whose they are.
@@ -70,6 +72,7 @@ impl<'a> Index<'a> {
         let mut index = Self {
             graph,
             slots,
+            further: BTreeMap::new(),
             bodies: BTreeMap::new(),
             owners: BTreeMap::new(),
             pages: BTreeMap::new(),
@@ -141,6 +144,7 @@ impl<'a> Index<'a> {
                 {
                     self.bodies.insert(id, body);
                 }
+                body if self.is_further(id, thread, body.as_ref()) => self.further.entry(id).or_default().push(thread),
                 _ => self.strangers.push(thread),
             }
         }
@@ -151,6 +155,15 @@ impl<'a> Index<'a> {
             self.strangers = strangers;
             self.bodies.insert(layout::SECURITYD, root);
         }
+    }
+
+    /// Whether it is one more declared thread of the instance that it claims to be of.
+    fn is_further(&self, id: u16, thread: u64, body: Option<&Body>) -> bool {
+        let (Some(first), Some(body)) = (self.bodies.get(&id), body) else { return false };
+        let is_alike =
+            (body.cnode, body.asid, self.fault(thread)) == (first.cnode, first.asid, self.fault(first.thread));
+        let allowed = self.graph.instance(id).map_or(0, hybrid_capgraph::Instance::further_threads);
+        is_alike && self.further.get(&id).map_or(0, Vec::len) < usize::from(allowed)
     }
 
     fn body(&self, thread: u64) -> Option<Body> {
@@ -170,7 +183,9 @@ impl<'a> Index<'a> {
 
     fn find_owners(&mut self) {
         for (id, body) in &self.bodies {
-            for slot in [layout::SLOT_ENDPOINT, layout::SLOT_NOTIFICATION] {
+            let threads = self.graph.instance(*id).map_or(0, hybrid_capgraph::Instance::further_threads);
+            let bells = (1..=threads).map(layout::thread_slot);
+            for slot in [layout::SLOT_ENDPOINT, layout::SLOT_NOTIFICATION].into_iter().chain(bells) {
                 if let Some(Cap::Endpoint { at, badge: 0, .. } | Cap::Notification { at, badge: 0, .. }) =
                     self.held(body, slot.into())
                 {

@@ -133,7 +133,7 @@ impl<'a, 'g> Lines<'a, 'g> {
                 };
                 Some(self.like(declared, self.index.owners.get(&at), What::Call { slot, rights, badge, limits }))
             }
-            Cap::Notification { at, badge: 0, rights } if slot == layout::SLOT_NOTIFICATION && is_mine(at) => {
+            Cap::Notification { at, badge: 0, rights } if self.is_own_bell(slot) && is_mine(at) => {
                 own(What::Notification { slot, rights })
             }
             Cap::Notification { at, badge, rights } if slot < layout::SLOT_FREE => {
@@ -168,6 +168,12 @@ impl<'a, 'g> Lines<'a, 'g> {
         }
     }
 
+    /// Whether an instance has a notification of its own there: its first thread's, or one for each further thread.
+    fn is_own_bell(&self, slot: u32) -> bool {
+        let mut further = (1..=self.instance.further_threads()).map(layout::thread_slot);
+        slot == layout::SLOT_NOTIFICATION || further.any(|own| own == slot)
+    }
+
     /// Whom an interrupt rings, and with which bit.
     fn interrupt(&self, irq: u32) -> Option<(u8, u16)> {
         match self.index.slots.get(&(self.index.interrupt_table + SLOT * u64::from(irq)))? {
@@ -197,8 +203,11 @@ impl<'a, 'g> Lines<'a, 'g> {
             let grant = Grant { target, ..own_grant(self.instance, What::Fault { badge }) };
             self.push(&grant);
         }
-        if let Some(cap) = self.index.timeout(self.body.thread) {
-            self.other("timeout-handler", cap.name(), "");
+        let further = self.index.further.get(&self.instance.id).into_iter().flatten().copied();
+        for thread in further.chain([self.body.thread]) {
+            if let Some(cap) = self.index.timeout(thread) {
+                self.other("timeout-handler", cap.name(), "");
+            }
         }
     }
 
@@ -242,6 +251,8 @@ impl<'a, 'g> Lines<'a, 'g> {
             (start::START_INFO_BASE, START_INFO_MAX),
             (start::IPC_BUFFER_ADDRESS, SMALL),
         ]);
+        let spans = self.instance.thread_spans().map(u64::from);
+        seen.extend(spans.map(|span| (start::THREAD_BASE + span * start::THREAD_STRIDE, start::THREAD_PAGES * SMALL)));
         self.rest(pages, &seen);
     }
 

@@ -52,8 +52,12 @@ struct System {
 
 impl System {
     fn new() -> Self {
+        Self::of(graph())
+    }
+
+    fn of(graph: Graph) -> Self {
         let mut system = Self {
-            graph: graph(),
+            graph,
             facts: Vec::new(),
             next_page: 0x9_0000_0000,
             next_slot: 0x8300_0000,
@@ -103,9 +107,27 @@ impl System {
             self.fresh(id, start::START_INFO_BASE, PAGE, Rights::READ);
             self.fresh(id, start::IPC_BUFFER_ADDRESS, PAGE, Rights::READ_WRITE);
         }
+        for number in 1..=instance.further_threads() {
+            self.further(id, number);
+        }
+        for span in instance.thread_spans() {
+            let base = start::THREAD_BASE + u64::from(span) * start::THREAD_STRIDE;
+            self.fresh(id, base, start::THREAD_PAGES * PAGE, Rights::READ_WRITE);
+        }
         for grant in graph.grants_of(instance).iter().filter(|grant| grant.held == Held::Always) {
             self.grant(instance, &grant.what, &grant.target);
         }
+    }
+
+    /// One more thread in an instance's spaces, with its fault handler.
+    fn further(&mut self, id: u16, number: u8) {
+        let at = thread(id) + u64::from(number) * 2048;
+        self.somewhere(Cap::Thread { at });
+        let radix = self.graph.instance(id).unwrap().cnode_bits;
+        self.put(at + 576, Cap::CNode { at: cnode(id), radix });
+        self.put(at + 608, Cap::Space { asid: id });
+        let badge = layout::fault_badge(id);
+        self.put(at + 672, Cap::Endpoint { at: endpoint(1), badge, rights: Rights::CALL });
     }
 
     fn grant(&mut self, instance: &Instance, what: &What, target: &str) {
@@ -124,7 +146,9 @@ impl System {
                 self.put(slot(at), Cap::Endpoint { at: endpoint(id), badge: 0, rights });
             }
             What::Notification { slot: at, rights } => {
-                self.put(slot(at), Cap::Notification { at: notification(id), badge: 0, rights });
+                // That of a further thread is another one.
+                let of_thread = if at == layout::SLOT_NOTIFICATION { 0 } else { 64 * u64::from(at) };
+                self.put(slot(at), Cap::Notification { at: notification(id) + of_thread, badge: 0, rights });
             }
             What::Reply { slot: at, rights } => self.put(slot(at), Cap::Reply { rights }),
             What::CNode { slot: at, .. } => {
@@ -320,6 +344,31 @@ fn threads_cnodes_spaces_and_bells_of_nobody_are_named() {
         system.put(base(20) + 608, Cap::Space { asid: 1 });
     });
     assert_eq!(own, Vec::<String>::new());
+}
+
+#[test]
+fn further_threads_are_as_many_as_declared_in_their_instances_spaces() {
+    let with_threads = || {
+        let mut graph = graph();
+        let shell = graph.instances.iter_mut().find(|instance| instance.id == SHELL).unwrap();
+        (shell.threads, shell.cnode_bits) = (3, layout::CNODE_BITS_LARGE);
+        System::of(graph)
+    };
+    assert_eq!(with_threads().compare().differences, Vec::<String>::new());
+    let mut one_more = with_threads();
+    one_more.further(SHELL, 4);
+    assert_eq!(one_more.compare().differences.len(), 1);
+    assert!(one_more.compare().differences[0].contains("thread"), "{:?}", one_more.compare().differences);
+    // One that claims to be the shell's, but runs in httpd's address space.
+    let mut elsewhere = with_threads();
+    let place = elsewhere.place(thread(SHELL) + 2048 + 608);
+    elsewhere.facts[place].cap = Cap::Space { asid: 7 };
+    assert!(elsewhere.compare().differences.iter().any(|line| line.starts_with("+ ?") && line.contains("thread")));
+    // A further thread's bell that is somebody else's notification.
+    let mut shared = with_threads();
+    let place = shared.place(cnode(SHELL) + 32 * u64::from(layout::thread_slot(2)));
+    shared.facts[place].cap = Cap::Notification { at: notification(7), badge: 0, rights: Rights::READ_WRITE };
+    assert!(shared.compare().differences.iter().any(|line| line.starts_with("+ shell")));
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl<S: Pages> Process<S> {
         }
         let places = self.slots.iter().take(self.identity.threads.into());
         let Some(index) = places.into_iter().position(|slot| slot.state == State::Free) else {
-            self.tell(world, crate::number::CLONE, "there are no more threads for it yet");
+            self.tell(world, crate::number::CLONE, "all threads of component.toml run");
             return Err(Errno::EAGAIN);
         };
         let thread = u8::try_from(index).map_err(|_| Errno::EAGAIN)?;

@@ -8,8 +8,9 @@ pub(super) struct Lock<T> {
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is reached only by who has set `is_taken`, one thread at a time. `T` need not be `Send`: a program has one thread, and copies
-// of `Env`, which is not, are used outside of the lock; with a second thread this asks for `T: Send` and for one thread that owns the `Env`.
+// SAFETY: the value is reached only by who has set `is_taken`, one thread at a time. The one value there is (`Shell`) is not `Send` for its `Env`,
+// which keeps changes of peers and early bells in cells: changes are asked for under the lock only, and only the thread that takes the bells waits
+// by its copy, which alone looks for early bells.
 unsafe impl<T> Sync for Lock<T> {}
 
 impl<T> Lock<T> {

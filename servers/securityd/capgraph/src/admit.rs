@@ -219,6 +219,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         restart: Restart::DEFAULT,
         place: None,
         runtime: Runtime::Core,
+        threads: 1,
     }
 }
 

@@ -407,6 +407,9 @@ fn own_grants(instance: &Instance) -> Vec<Grant> {
         grants.push(own(What::Reply { slot: layout::SLOT_REPLY, rights }));
     }
     grants.push(own(What::Notification { slot: layout::SLOT_NOTIFICATION, rights: Rights::READ }));
+    for number in 1..=instance.further_threads() {
+        grants.push(own(What::Notification { slot: layout::thread_slot(number), rights: Rights::READ_WRITE }));
+    }
     if instance.own_cnode {
         grants.push(own(What::CNode { slot: layout::SLOT_CNODE, slots: 1 << instance.cnode_bits }));
     }

@@ -122,6 +122,29 @@ pub struct Instance {
     pub place: Option<Place>,
     /// What its program runs on.
     pub runtime: Runtime,
+    /// Threads of its program. If there are several, the first thread of the instance is none of them: it takes the bells.
+    pub threads: u8,
+}
+
+impl Instance {
+    /// Threads beside the first.
+    #[must_use]
+    pub const fn further_threads(&self) -> u8 {
+        if self.threads > 1 { self.threads } else { 0 }
+    }
+
+    /// Spans of memory for threads: number 0 is the first thread's, which needs one only beside others.
+    #[must_use]
+    pub const fn thread_spans(&self) -> core::ops::Range<u8> {
+        0..if self.threads > 1 { self.threads + 1 } else { 0 }
+    }
+
+    /// Slots for what it receives, as (first, one past the last); none without a CNode of its own.
+    #[must_use]
+    pub const fn free_slots(&self) -> (u32, u32) {
+        let end = (1 << self.cnode_bits) - self.further_threads() as u32;
+        if self.own_cnode { (layout::SLOT_FREE, end) } else { (0, 0) }
+    }
 }
 
 /// Room for a component that is installed at run time: what it may have at most is the instance's, as the build's rules allowed it.
@@ -393,7 +416,9 @@ impl Graph {
         // Every session can take two tables of its own at either end, every other range at most two.
         let sessions = (instance.uses.len() + served.len()) as u64;
         let tables = 2 * sessions + program_pages / 512 + heap / 512 + dma / 512;
-        BASE + program_pages + instance.stack / PAGE + heap + dma + regions + originals + tables
+        // Thread, time, notification, pages of stack and buffer, their tables.
+        let threads = u64::from(instance.further_threads()) * 16;
+        BASE + threads + program_pages + instance.stack / PAGE + heap + dma + regions + originals + tables
     }
 
     /// Reads what [`Graph::encode`] wrote.
@@ -508,6 +533,7 @@ pub(crate) mod tests {
             restart: Restart::DEFAULT,
             place: None,
             runtime: Runtime::Core,
+            threads: 1,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

@@ -46,6 +46,9 @@ pub const MADE_MAX: u64 = 4096;
 /// Bytes of all programs that securityd keeps for places.
 pub const PROGRAMS_MAX: u64 = 1 << 20;
 
+/// Threads of one program.
+pub const THREADS_MAX: u8 = 32;
+
 /// Bits of a CNode with no room for received capabilities.
 pub const CNODE_BITS_SMALL: u8 = 7;
 /// Bits of a CNode with the free slots.
@@ -95,6 +98,12 @@ pub const fn call_slot(index: usize) -> u32 {
 #[must_use]
 pub const fn bell_slot(index: usize) -> u32 {
     call_slot(index) + 1
+}
+
+/// Slot of the notification that further thread `number` (from 1) waits for: from the top of a large CNode.
+#[must_use]
+pub const fn thread_slot(number: u8) -> u32 {
+    (1 << CNODE_BITS_LARGE) - number as u32
 }
 
 /// Slot of the interrupt handler of device `index`.

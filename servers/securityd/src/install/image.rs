@@ -190,7 +190,6 @@ fn part_in_page<'a>(segment: &Segment<'a>, address: u64) -> (usize, &'a [u8]) {
 #[must_use]
 pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u64], boot_ns: u64) -> StartInfo {
     let serves = instance.endpoint.is_some();
-    let free_slots = if instance.own_cnode { (layout::SLOT_FREE, 1 << instance.cnode_bits) } else { (0, 0) };
     let devices = instance.devices.iter().enumerate().map(|(index, device)| Device {
         name: device.name.clone(),
         compatible: device.compatible.clone(),
@@ -218,13 +217,14 @@ pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u6
         reply: serves.then_some(layout::SLOT_REPLY),
         notification: layout::SLOT_NOTIFICATION,
         peers: Span { addr: layout::PEERS_ADDRESS, len: PAGE },
-        free_slots,
+        free_slots: instance.free_slots(),
         uses: uses(graph, instance),
         provides: provides(graph, instance),
         devices: devices.collect(),
         dma: dma.collect(),
         parameters: instance.parameters.clone(),
         stack: Span { addr: hybrid_start::STACK_TOP - instance.stack, len: instance.stack },
+        threads: (1..=instance.further_threads()).map(layout::thread_slot).collect(),
     }
 }
 

@@ -91,6 +91,8 @@ pub struct Live {
     /// The page's words as they were written last.
     pub(crate) words: Vec<u64>,
     pub(crate) registers: Registers,
+    /// Further threads, and their time.
+    pub(crate) threads: Vec<(CPtr, CPtr)>,
     pub(crate) dma: Vec<u64>,
     /// The memory of `dma`, which stays the instance's while it does not run.
     pub(crate) dma_chunks: Vec<Chunk>,

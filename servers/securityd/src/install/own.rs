@@ -103,7 +103,7 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn give_own(
+    pub(super) fn give_own(
         &mut self,
         place: usize,
         instance: &Instance,
@@ -148,6 +148,7 @@ fn blank(instance: &Instance, state: State, account: Option<Account>) -> Live {
         peers: CPtr::NULL,
         supervision: CPtr::NULL,
         words: Vec::new(),
+        threads: Vec::new(),
         registers: hybrid_sys::Registers::default(),
         dma: Vec::new(),
         dma_chunks: Vec::new(),

@@ -129,7 +129,8 @@ impl<K: Kernel> World<K> {
     pub fn take_consumed(&mut self, place: usize) -> u64 {
         let Some(live) = self.live.get_mut(place) else { return 0 };
         if live.account.is_some() && live.id != layout::SECURITYD {
-            live.consumed_us += self.kernel.take_consumed_us(live.context).unwrap_or(0);
+            let contexts = core::iter::once(live.context).chain(live.threads.iter().map(|(_, context)| *context));
+            live.consumed_us += contexts.map(|context| self.kernel.take_consumed_us(context).unwrap_or(0)).sum::<u64>();
         }
         live.consumed_us
     }

@@ -26,6 +26,10 @@ impl<K: Kernel> World<K> {
         }
         let thread = self.live[place].thread;
         let stopped_at = self.kernel.suspend(thread);
+        for (thread, _) in &self.live[place].threads {
+            // What cannot be stopped ends with its objects, a moment later.
+            let _stopped_at = self.kernel.suspend(*thread);
+        }
         if let (State::Killed, Ok(address)) = (state, stopped_at) {
             let _ = write!(detail, " at {address:#x}");
         }

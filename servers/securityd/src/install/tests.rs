@@ -224,6 +224,37 @@ fn threads_start_with_what_the_abi_of_components_says() {
     }
 }
 
+#[test]
+fn further_threads_have_spaces_faults_and_priority_of_the_first_and_a_bell_stack_and_buffer_of_their_own() {
+    let mut graph = graph();
+    let shell = graph.instances.iter_mut().find(|instance| instance.name == "shell").unwrap();
+    (shell.threads, shell.cnode_bits, shell.budget_us) = (3, layout::CNODE_BITS_LARGE, shell.period_us);
+    let (shell, world) = (shell.clone(), installed_of(graph));
+    check_slots(&world);
+    let live = &world.live[world.place(shell.id).unwrap()];
+    let parts_of = |thread| match &world.kernel.objects[object(&world, thread)].kind {
+        Kind::Thread { parts: Some(parts), registers: Some(registers), .. } => (*parts, *registers),
+        _ => panic!("a thread was not started"),
+    };
+    let first = parts_of(live.thread).0;
+    let pages = world.kernel.pages(object(&world, live.vspace));
+    assert_eq!(live.threads.len(), 3);
+    for (number, (thread, context)) in (1_u8..).zip(&live.threads) {
+        let (parts, registers) = parts_of(*thread);
+        let base = hybrid_start::THREAD_BASE + u64::from(number) * hybrid_start::THREAD_STRIDE;
+        let buffer = base + hybrid_start::THREAD_STACK;
+        assert_eq!((parts.cnode, parts.vspace, parts.priority), (first.cnode, first.vspace, first.priority));
+        assert_eq!((parts.fault, parts.context), (first.fault, *context));
+        assert_eq!(object(&world, parts.buffer.1), pages[&buffer].frame);
+        assert_eq!((registers.read(Register::Sp), parts.buffer.0), (buffer, buffer));
+        assert!(!pages.contains_key(&(base - 4096)), "there is a page below the stack");
+        let (slot, bell) = (layout::thread_slot(number), object(&world, parts.notification));
+        assert_eq!(held(&world, shell.id, slot).object, bell);
+        assert_eq!((registers.read(Register::X(3)), registers.read(Register::X(4))), (number.into(), slot.into()));
+        assert_eq!(registers.read(Register::TpidrRo), buffer);
+    }
+}
+
 /// An instance's page of peers as it reads it.
 pub(crate) fn peers_page(world: &World<FakeKernel>, id: u16) -> Vec<u64> {
     let live = &world.live[world.place(id).unwrap()];

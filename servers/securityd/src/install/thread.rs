@@ -2,6 +2,7 @@
 
 use hybrid_capgraph::{Bundle, Device, Grant, Instance, Rights, Trigger, What, layout, own_grant};
 use hybrid_interfaces::security::RecordKind;
+use hybrid_start::{THREAD_PAGES, THREAD_STACK, THREAD_STRIDE};
 use hybrid_sys::abi::register::Register;
 use hybrid_sys::{Attributes, CNode, CPtr, ObjectType, Registers, SchedParameters};
 
@@ -120,6 +121,33 @@ impl<K: Kernel> World<K> {
             .with(Register::X(1), length)
             .with(Register::X(2), hybrid_start::IPC_BUFFER_ADDRESS);
         self.live[place].registers = registers;
+        self.make_threads(place, instance, &parts)
+    }
+
+    /// Makes a program's further threads and lets them run: each waits for its own notification until the program has work for it (decision
+    /// 0131). What belongs to number 0 is a stack for the first thread.
+    fn make_threads(&mut self, place: usize, instance: &Instance, first: &ThreadParts) -> Result<(), Cause> {
+        self.live[place].threads.clear();
+        for number in instance.thread_spans() {
+            let base = hybrid_start::THREAD_BASE + u64::from(number) * THREAD_STRIDE;
+            let pages = self.make(place, ObjectType::SmallPage, 12, THREAD_PAGES)?;
+            self.map_all(place, pages, THREAD_PAGES, base, rights(Rights::READ_WRITE), Attributes::DATA)?;
+            if number == 0 {
+                continue;
+            }
+            let (top, buffer) = (base + THREAD_STACK, CPtr(pages.0 + THREAD_PAGES - 1));
+            let (slot, notification) = (layout::thread_slot(number), self.make(place, ObjectType::Notification, 6, 1)?);
+            self.give_own(place, instance, slot, notification, Rights::READ_WRITE, |slot, rights| {
+                What::Notification { slot, rights }
+            })?;
+            let (thread, context) = (self.make(place, ObjectType::Tcb, 11, 1)?, self.make_context(place, instance)?);
+            let parts = ThreadParts { buffer: (top, buffer), context, notification, ..*first };
+            self.kernel.configure_thread(thread, &parts)?;
+            let registers = self.live[place].registers.with(Register::Sp, top).with(Register::TpidrRo, top);
+            let registers = registers.with(Register::X(3), number.into()).with(Register::X(4), slot.into());
+            self.kernel.start(thread, &registers)?;
+            self.live[place].threads.push((thread, context));
+        }
         Ok(())
     }
 

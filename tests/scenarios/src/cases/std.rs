@@ -16,12 +16,16 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 24] = [
+const LINES: [&str; 39] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
     "I hello-std: sum 3581496.489, 88890 digits",
     "I hello-std: slept at least 20 ms: true",
+    "I hello-std: threads: 6000, 0, 4950",
+    "I hello-std: a time-out: true",
+    "W hello-std: clone refused: all threads of component.toml run",
+    "I hello-std: a fifth thread: Resource temporarily unavailable (os error 11); 3 others ended",
     "I hello-std: a file: No such file or directory (os error 2)",
     "I hello-std: a socket: Permission denied (os error 13)",
     "I hello-std: a process: Function not implemented (os error 38)",
@@ -41,6 +45,17 @@ const LINES: [&str; 24] = [
     "I hello-c: a copy: Function not implemented",
     "W hello-c: clone refused: a component cannot be copied or replaced",
     "I hello-c: ended with status 0",
+    "I hello-pthreads: a sixth thread: Resource temporarily unavailable",
+    "I hello-pthreads: turns: 4000 of 4000, counted apart 4000, keys destroyed 4",
+    "I hello-pthreads: detached threads: 200",
+    "I hello-pthreads: to cancel a thread: Function not implemented",
+    "I hello-pthreads: a time-out: yes",
+    "I hello-pthreads: ended with status 0",
+    "I stress-std: stress: handed on 89700",
+    "I stress-std: stress: turns 900",
+    "I stress-std: stress: readers saw only whole pairs: true",
+    "I stress-std: stress: came and went 300",
+    "I stress-std: stress: three others wait for ever",
 ];
 
 /// The lines that are not in this log.
@@ -67,7 +82,8 @@ fn programs(stage: &mut Stage) -> Result<()> {
     };
     let seeds = (seed("hello-std")?, seed("hello-panic")?);
     ensure!(seeds.0 != seeds.1, "two instances hash alike: {seeds:?}");
-    // Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared.
+    // Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared. The threads of who has not are as
+    // declared.
     let counts = |line: &str| !line.contains("hello-") || line.split_whitespace().nth(1) == Some("region");
     stage
         .compare_grants(|line| counts(line) && !line.starts_with("hello-"))

@@ -259,6 +259,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
             reason: need.reason.get_ref().clone(),
         })
     });
+    let threads = component.threads.as_ref().map_or(1, |threads| *threads.get_ref());
     Instance {
         id: *placed.id.get_ref(),
         name: placed.name.get_ref().clone(),
@@ -269,7 +270,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         stack: component.stack.get_ref().0,
         heap: component.heap.get_ref().0,
         program_max: component.program.as_ref().map_or(inputs.limits.image_max, |size| *size.get_ref()).0,
-        cnode_bits: if own_cnode { layout::CNODE_BITS_LARGE } else { layout::CNODE_BITS_SMALL },
+        cnode_bits: if own_cnode || threads > 1 { layout::CNODE_BITS_LARGE } else { layout::CNODE_BITS_SMALL },
         own_cnode,
         endpoint: serves.then_some(Endpoint { mints }),
         uses: uses.collect(),
@@ -281,6 +282,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         restart: component.restart,
         place: place(inputs, placed),
         runtime: component.runtime,
+        threads,
     }
 }
 

@@ -19,6 +19,7 @@ struct ComponentHead {
     priority_class: Spanned<String>,
     #[serde(default)]
     runtime: Runtime,
+    threads: Option<Spanned<u8>>,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +193,7 @@ pub(crate) struct ComponentText {
     pub(crate) keys: Vec<KeyText>,
     pub(crate) restart: Restart,
     pub(crate) runtime: Runtime,
+    pub(crate) threads: Option<Spanned<u8>>,
 }
 
 /// Every component.toml of the tree, and those of the folders that `system` names elsewhere, by folder.
@@ -247,6 +249,7 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
         keys: text.keys,
         restart,
         runtime: text.component.runtime,
+        threads: text.component.threads,
     })
 }
 

@@ -172,7 +172,9 @@ fn memory_of(instance: &Instance) -> u64 {
     }
     // Sizes that are too large are told elsewhere, and must not stop this rule.
     let dma = instance.dma.iter().map(|dma| dma.bytes);
-    let parts = [instance.stack, instance.heap, instance.program_max, TABLES];
+    // Each further thread has a stack of the runtime's and an IPC buffer.
+    let threads = u64::from(instance.further_threads()) * (32 << 10);
+    let parts = [instance.stack, instance.heap, instance.program_max, threads, TABLES];
     parts.into_iter().chain(dma).fold(0, u64::saturating_add)
 }
 

@@ -6,6 +6,7 @@ use hybrid_config::{Problem, Size, Source};
 use toml::Spanned;
 
 use super::keys;
+use crate::Runtime;
 use crate::layout::{self, priority};
 use crate::resolve::Inputs;
 use crate::resolve::text::{ComponentText, InstanceText};
@@ -84,6 +85,7 @@ fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText,
             "write stack = \"64 KiB\"",
         ));
     }
+    check_threads(component, problems);
     for dma in &component.dma {
         problems.extend(at_most(&dma.size, inputs.limits.dma_max, "DMA memory"));
         if dma.size.get_ref().0 == 0 {
@@ -96,6 +98,19 @@ fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText,
         }
     }
     check_lists(inputs, component, problems);
+}
+
+/// Several threads are the personality's to run.
+fn check_threads(component: &ComponentText, problems: &mut Vec<Problem>) {
+    let Some(threads) = &component.threads else { return };
+    let source = &component.source;
+    if !(1..=layout::THREADS_MAX).contains(threads.get_ref()) {
+        let message = format!("threads = {} is outside of 1..={}", threads.get_ref(), layout::THREADS_MAX);
+        problems.push(source.problem(threads.span(), "bad-value", message, "give a number in that range"));
+    } else if *threads.get_ref() > 1 && component.runtime == Runtime::Core {
+        let message = "a component of runtime `core` has one thread";
+        problems.push(source.problem(threads.span(), "bad-value", message, "remove it, or use runtime `std` or `c`"));
+    }
 }
 
 fn check_lists(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Vec<Problem>) {
@@ -265,6 +280,18 @@ fn check_time(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut Vec<P
         let help =
             format!("{} <= budget_us <= period_us <= {}", inputs.limits.budget_min_us, inputs.limits.period_max_us);
         problems.push(source.problem(instance.budget_us.span(), "bad-budget", message, help));
+    }
+    let component = inputs.components.get(instance.component.get_ref());
+    let threads = component.and_then(|component| component.threads.as_ref()).map_or(1, |threads| *threads.get_ref());
+    if threads > 1 && budget != period {
+        // Each thread has time of its own, so a limit for one would be none for all.
+        let message = format!("{threads} threads cannot have a limit of {budget} µs in {period} µs together");
+        problems.push(source.problem(
+            instance.budget_us.span(),
+            "bad-budget",
+            message,
+            "budget_us = period_us: a time slice each, no limit",
+        ));
     }
 }
 
