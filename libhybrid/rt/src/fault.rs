@@ -23,6 +23,8 @@ static BELL: AtomicU32 = AtomicU32::new(0);
 /// Bells that rang while it stalled.
 static STASHED: AtomicU64 = AtomicU64::new(0);
 static HAS_WAITED: AtomicBool = AtomicBool::new(false);
+/// Bytes of an allocation that is small and finds no room all the same.
+const NEED: usize = 64;
 /// Records that no ring of a log has room for.
 const FLOOD: u32 = 400;
 
@@ -75,6 +77,11 @@ pub(crate) fn commit(order: Order) {
             core::hint::spin_loop();
         },
         Deed::Heap => take_heap(),
+        Deed::Need => {
+            take_heap();
+            // As any code of the component that cannot do without.
+            core::hint::black_box(alloc::boxed::Box::new([0_u8; NEED]));
+        }
         Deed::Slots => while slots::take_for_ever() {},
         Deed::Flood => (0..FLOOD).for_each(|number| log::info!("record {number} of a flood on order")),
         Deed::Stall => stall(),

@@ -19,6 +19,8 @@ pub enum Deed {
     Hang,
     /// Take all of the heap and never give it back.
     Heap,
+    /// Take all of the heap, and then need some.
+    Need,
     /// Take all empty capability slots and never give them back.
     Slots,
     /// Write to the log what finds no room there.
@@ -53,13 +55,14 @@ pub enum Step {
 }
 
 /// Deeds by the names of orders; the place, from 1, is the number in the word.
-pub const DEEDS: [(&str, Deed); 6] = [
+pub const DEEDS: [(&str, Deed); 7] = [
     ("panic", Deed::Panic),
     ("hang", Deed::Hang),
     ("heap", Deed::Heap),
     ("slots", Deed::Slots),
     ("flood", Deed::Flood),
     ("stall", Deed::Stall),
+    ("need", Deed::Need),
 ];
 
 /// Steps by the names of orders; the place, from 1, is the number in the word.

@@ -26,20 +26,28 @@ const SHIFT: u8 = 5;
 /// The short campaign.
 pub fn all() -> Vec<Scenario> {
     let about = "each component fails in each way and at each step, under HTTP load: the others go on, it is back, the grants are as declared";
-    vec![scenario("faults", about, |stage| campaign(stage, &Manner::ALL, 1))]
+    vec![scenario("faults", about, |stage| campaign(stage, cells(), 1))]
 }
 
-/// The long one, a scenario for each manner.
+/// The long one: a scenario for each component and manner, `faults-long-MANNER-COMPONENT`, so that each can be played by itself.
 pub fn long() -> Vec<Scenario> {
-    let about = "fifty failures of each component in this manner, under HTTP load";
-    vec![
-        scenario("faults-long-kill", about, |stage| campaign(stage, &[Manner::Kill], RUNS)),
-        scenario("faults-long-hang", about, |stage| campaign(stage, &[Manner::Hang], RUNS)),
-        scenario("faults-long-step", about, |stage| campaign(stage, &[Manner::Step], RUNS)),
-        scenario("faults-long-memory", about, |stage| campaign(stage, &[Manner::Heap], RUNS)),
-        scenario("faults-long-slots", about, |stage| campaign(stage, &[Manner::Slots], RUNS)),
-        scenario("faults-long-queue", about, |stage| campaign(stage, &[Manner::Queue], RUNS)),
-    ]
+    let about = "fifty failures of this component in this manner, under HTTP load";
+    cells().map(|(manner, victim)| scenario(&long_name(manner, victim), about, long_cell)).collect()
+}
+
+fn cells() -> impl Iterator<Item = (Manner, &'static Victim)> {
+    let of_manner = |manner: Manner| VICTIMS.iter().map(move |victim| (manner, victim));
+    Manner::ALL.into_iter().flat_map(of_manner).filter(|(manner, victim)| victim.count(*manner) > 0)
+}
+
+fn long_name(manner: Manner, victim: &Victim) -> String {
+    format!("faults-long-{}-{}", manner.name(), victim.name)
+}
+
+fn long_cell(stage: &mut Stage) -> Result<()> {
+    let name = stage.name.clone();
+    let meant = cells().find(|(manner, victim)| long_name(*manner, victim) == name);
+    campaign(stage, meant, RUNS)
 }
 
 fn scenario(name: &str, about: &str, run: fn(&mut Stage) -> Result<()>) -> Scenario {
@@ -47,14 +55,12 @@ fn scenario(name: &str, about: &str, run: fn(&mut Stage) -> Result<()>) -> Scena
     Scenario { name: name.into(), about: about.into(), image: Image::Faults("gateway"), hardware, run }
 }
 
-fn campaign(stage: &mut Stage, manners: &[Manner], runs: usize) -> Result<()> {
+fn campaign(stage: &mut Stage, cells: impl IntoIterator<Item = (Manner, &'static Victim)>, runs: usize) -> Result<()> {
     stage.boot()?;
     let (port, seen) = (stage.port, Arc::new(Seen::default()));
     let clients: Vec<_> = (0..CLIENTS).map(|_| spawn_client(port, Arc::clone(&seen))).collect();
     println!("{HEAD}");
-    let outcome = manners
-        .iter()
-        .try_for_each(|manner| VICTIMS.iter().try_for_each(|victim| cell(stage, &seen, *manner, victim, runs)));
+    let outcome = cells.into_iter().try_for_each(|(manner, victim)| cell(stage, &seen, manner, victim, runs));
     seen.is_over.store(true, Ordering::Relaxed);
     for client in clients {
         ensure!(client.join().is_ok(), "a client of the campaign panicked");
@@ -67,48 +73,41 @@ fn campaign(stage: &mut Stage, manners: &[Manner], runs: usize) -> Result<()> {
 fn cell(stage: &mut Stage, seen: &Seen, manner: Manner, victim: &Victim, runs: usize) -> Result<()> {
     let is_short = runs == 1 && victim.name == "procd";
     let kinds = if is_short { victim.count(manner).min(PROCD_STEPS) } else { victim.count(manner) };
-    let count = if kinds == 0 { 0 } else { runs.max(kinds) };
-    let (mut done, mut ends, before) = (Vec::<Run>::new(), Vec::new(), seen.counts());
+    let count = runs.max(kinds);
+    let (mut done, mut ends, before) = (Vec::<Run>::new(), Ends::default(), seen.counts());
     for number in 0..count {
         let failure = victim.failure(manner, number);
         let told = || format!("{} of {}, number {number}: {:?}", manner.name(), victim.name, failure.order);
         let run = run::play(stage, victim, &failure).with_context(told)?;
-        ends.extend(run.has_ended.then(Instant::now));
         goes_on(seen).with_context(told)?;
-        recover(stage, victim, &failure, &run, &mut ends).with_context(told)?;
+        recover(stage, seen, &failure, &run, &mut ends).with_context(told)?;
         done.push(run);
     }
-    if count > 0 {
-        // Else nothing was tried: the order never came to where it stops somebody.
-        let is_tried = done.iter().any(|run| run.is_reached);
-        ensure!(is_tried, "{} of {}: no order was reached", manner.name(), victim.name);
-        stage.compare_grants(|_| true).with_context(|| format!("after {} of {}", manner.name(), victim.name))?;
-        let after = seen.counts();
-        println!("{}", row(manner, victim.name, &done, (after.0 - before.0, after.1 - before.1)));
-    }
+    // Else nothing was tried: the order never came to where it stops somebody.
+    let is_tried = done.iter().any(|run| run.is_reached);
+    ensure!(is_tried, "{} of {}: no order was reached", manner.name(), victim.name);
+    stage.compare_grants(|_| true).with_context(|| format!("after {} of {}", manner.name(), victim.name))?;
+    let after = seen.counts();
+    println!("{}", row(manner, victim.name, &done, (after.0 - before.0, after.1 - before.1)));
     Ok(())
 }
 
 /// What an order left is undone by a restart: an order that was not reached, a heap or slots that are gone. So is what procd remembers.
-fn recover(stage: &mut Stage, victim: &Victim, failure: &Failure, run: &Run, ends: &mut Vec<Instant>) -> Result<()> {
-    if victim.name == "procd" {
+fn recover(stage: &mut Stage, seen: &Seen, failure: &Failure, run: &Run, ends: &mut Ends) -> Result<()> {
+    let order = failure.order.as_deref().unwrap_or_default();
+    let is_spoiled = !run.has_ended && (!run.is_reached || order.starts_with("heap") || order.starts_with("slots"));
+    if failure.victim == "procd" {
         // It starts itself neither again nor anew.
-        let is_spoiled =
-            !run.is_reached || matches!(failure.order.as_deref(), Some(order) if order.starts_with("heap"));
-        if is_spoiled && !run.has_ended {
+        if is_spoiled {
             run::insist(stage, "kill procd", "is stopped")?;
-            ends.push(Instant::now());
         }
-        while ends.iter().filter(|end| end.elapsed() < PROCD_ENDS.1).count() >= PROCD_ENDS.0 {
-            std::thread::sleep(Duration::from_millis(500));
-        }
-        return Ok(());
+        return if is_spoiled || run.has_ended { spare_procd(stage, seen, ends) } else { Ok(()) };
     }
-    let lacks = failure.order.as_deref().is_some_and(|order| order.starts_with("heap") || order.starts_with("slots"));
-    if !run.has_ended && (lacks || !run.is_reached) || ends.len() >= ENDS_IN_A_ROW {
-        ends.clear();
-        let line = format!("svc restart {}", victim.name);
-        if matches!(victim.name, "shell" | "console") {
+    ends.in_a_row += usize::from(run.has_ended);
+    if is_spoiled || ends.in_a_row >= ENDS_IN_A_ROW {
+        ends.in_a_row = 0;
+        let line = format!("svc restart {}", failure.victim);
+        if matches!(failure.victim, "shell" | "console") {
             // Its answer dies with it.
             stage.console().send_line(&line)?;
             std::thread::sleep(Duration::from_millis(500));
@@ -121,10 +120,38 @@ fn recover(stage: &mut Stage, victim: &Victim, failure: &Failure, run: &Run, end
     Ok(())
 }
 
+/// Ends of one component in one manner that are not forgotten yet.
+#[derive(Default)]
+struct Ends {
+    in_a_row: usize,
+    /// Of procd, by the device's clock.
+    of_procd: Vec<Duration>,
+}
+
+/// Waits until procd may end once more. Nobody asks for the page meanwhile: nothing is tried.
+fn spare_procd(stage: &mut Stage, seen: &Seen, ends: &mut Ends) -> Result<()> {
+    ends.of_procd.push(run::uptime(stage)?);
+    seen.is_resting.store(true, Ordering::Relaxed);
+    loop {
+        let now = run::uptime(stage)?;
+        ends.of_procd.retain(|end| now.saturating_sub(*end) < PROCD_ENDS.1);
+        if ends.of_procd.len() < PROCD_ENDS.0 {
+            break;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    seen.is_resting.store(false, Ordering::Relaxed);
+    Ok(())
+}
+
 /// Asks for the page again and again; each request has a connection of its own. Who gets none asks again after a pause.
 fn spawn_client(port: u16, seen: Arc<Seen>) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         while !seen.is_over.load(Ordering::Relaxed) {
+            if seen.is_resting.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
             let answer = http::request_within(port, "GET", "/", Duration::from_secs(2));
             if answer.is_ok_and(|answer| answer.status == 200) {
                 seen.answered.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,7 @@ pub(crate) enum Manner {
     Hang,
     /// It panics at a step of its work.
     Step,
-    /// Its heap is used up.
+    /// Its heap is used up; in half of the runs it then needs some.
     Heap,
     /// Its empty capability slots are used up.
     Slots,
@@ -54,6 +54,8 @@ pub(crate) struct Failure {
     pub(crate) order: Option<String>,
     /// What follows.
     pub(crate) outcome: Outcome,
+    /// A command that makes it pass the step, where the load does not.
+    pub(crate) trigger: &'static str,
 }
 
 /// A component, and where it can be told to fail.
@@ -63,7 +65,9 @@ pub(crate) struct Victim {
     /// The steps that it passes under load, or when the [`Self::trigger`] is typed.
     steps: &'static [&'static str],
     /// A command that makes it pass those that the load does not.
-    pub(crate) trigger: &'static str,
+    trigger: &'static str,
+    /// One that makes it call, if the other does not.
+    calls_after: Option<&'static str>,
     /// Whether it can mint and receive capabilities, so that it has slots to lose.
     has_slots: bool,
     /// Whether procd asks it for signs of life.
@@ -83,25 +87,69 @@ const CALLS: &[&str] = &["wait", "bell", "call", "sent", "returned", "between"];
 /// Of one with bells only.
 const RINGS: &[&str] = &["wait", "bell"];
 
-/// Every component of the gateway but securityd and auditd.
-pub(crate) const VICTIMS: [Victim; 11] = [
-    Victim { name: "status", steps: CALLS, trigger: "uptime", has_slots: true, is_watched: true },
+/// Every component of the gateway but securityd.
+pub(crate) const VICTIMS: [Victim; 12] = [
+    Victim { name: "status", steps: CALLS, trigger: "uptime", calls_after: None, has_slots: true, is_watched: true },
     Victim {
         name: "httpd",
         steps: SERVES_AND_CALLS,
         trigger: "svc restart status",
+        calls_after: None,
         has_slots: false,
         is_watched: true,
     },
-    Victim { name: "netd", steps: SERVES_AND_CALLS_ONCE, trigger: "net", has_slots: false, is_watched: true },
-    Victim { name: "nic", steps: SERVES, trigger: "svc restart netd", has_slots: false, is_watched: true },
-    Victim { name: "timed", steps: SERVES, trigger: "uptime", has_slots: false, is_watched: true },
-    Victim { name: "logd", steps: SERVES, trigger: "log 5", has_slots: true, is_watched: true },
-    Victim { name: "rng", steps: SERVES, trigger: "svc restart entropyd", has_slots: false, is_watched: true },
-    Victim { name: "entropyd", steps: SERVES, trigger: "svc restart netd", has_slots: false, is_watched: true },
-    Victim { name: "console", steps: RINGS, trigger: "uptime", has_slots: false, is_watched: true },
-    Victim { name: "shell", steps: CALLS, trigger: "ps", has_slots: true, is_watched: true },
-    Victim { name: "procd", steps: SERVES_AND_CALLS, trigger: "svc status", has_slots: false, is_watched: false },
+    Victim {
+        name: "netd",
+        steps: SERVES_AND_CALLS_ONCE,
+        trigger: "net",
+        calls_after: None,
+        has_slots: false,
+        is_watched: true,
+    },
+    Victim {
+        name: "nic",
+        steps: SERVES,
+        trigger: "svc restart netd",
+        calls_after: None,
+        has_slots: false,
+        is_watched: true,
+    },
+    Victim { name: "timed", steps: SERVES, trigger: "uptime", calls_after: None, has_slots: false, is_watched: true },
+    Victim { name: "logd", steps: SERVES, trigger: "log 5", calls_after: None, has_slots: true, is_watched: true },
+    Victim {
+        name: "rng",
+        steps: SERVES,
+        trigger: "svc restart entropyd",
+        calls_after: None,
+        has_slots: false,
+        is_watched: true,
+    },
+    Victim {
+        name: "entropyd",
+        steps: SERVES,
+        trigger: "svc restart netd",
+        calls_after: None,
+        has_slots: false,
+        is_watched: true,
+    },
+    Victim { name: "console", steps: RINGS, trigger: "uptime", calls_after: None, has_slots: false, is_watched: true },
+    Victim { name: "shell", steps: CALLS, trigger: "ps", calls_after: None, has_slots: true, is_watched: true },
+    Victim {
+        name: "auditd",
+        steps: SERVES_AND_CALLS_ONCE,
+        trigger: "live",
+        calls_after: Some("svc restart timed"),
+        has_slots: false,
+        is_watched: true,
+    },
+    Victim {
+        name: "procd",
+        steps: SERVES_AND_CALLS,
+        trigger: "svc status",
+        calls_after: None,
+        has_slots: false,
+        is_watched: false,
+    },
 ];
 
 impl Victim {
@@ -111,6 +159,7 @@ impl Victim {
             Manner::Step => self.steps.len(),
             Manner::Slots if !self.has_slots => 0,
             Manner::Queue if self.is_watched => 2,
+            Manner::Heap => 2,
             _ => 1,
         }
     }
@@ -125,13 +174,17 @@ impl Victim {
             Manner::Kill => (None, Outcome::Ends),
             Manner::Hang => (order("hang", somewhere), Outcome::Ends),
             Manner::Step => (order("panic", self.steps[kind]), Outcome::Ends),
-            Manner::Heap => (order("heap", "wait"), Outcome::Either),
+            Manner::Heap if kind == 0 => (order("heap", "wait"), Outcome::Either),
+            Manner::Heap => (order("need", "wait"), Outcome::Ends),
             Manner::Slots => (order("slots", "wait"), Outcome::GoesOn),
             // It has no log.
             Manner::Queue if self.name == "logd" => (order("stall", "wait"), Outcome::GoesOn),
             Manner::Queue => (order(["flood", "stall"][kind], "wait"), Outcome::GoesOn),
         };
-        Failure { victim: self.name, order, outcome }
+        let calls =
+            matches!(manner, Manner::Step) && CALLS.contains(&self.steps[kind]) && !RINGS.contains(&self.steps[kind]);
+        let trigger = self.calls_after.filter(|_| calls).unwrap_or(self.trigger);
+        Failure { victim: self.name, order, outcome, trigger }
     }
 }
 
@@ -141,6 +194,16 @@ const PASSINGS: usize = 5;
 #[cfg(test)]
 mod tests {
     use super::{Manner, VICTIMS};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_instance_of_the_gateway_is_a_victim() {
+        let text = include_str!("../../../images/gateway/system.toml");
+        let names =
+            text.split("[[instance]]").skip(1).filter_map(|part| part.split("name = \"").nth(1)?.split('"').next());
+        let names: BTreeSet<_> = names.collect();
+        assert_eq!(names, VICTIMS.iter().map(|victim| victim.name).collect());
+    }
 
     #[test]
     fn order_fits_the_command_that_carries_it() {
@@ -159,7 +222,7 @@ mod tests {
     fn failures_of_a_manner_meet_every_step() {
         for victim in &VICTIMS {
             let count = victim.count(Manner::Step);
-            let orders: std::collections::BTreeSet<_> =
+            let orders: BTreeSet<_> =
                 (0..count).filter_map(|number| victim.failure(Manner::Step, number).order).collect();
             assert_eq!(orders.len(), count, "{}", victim.name);
         }

@@ -9,6 +9,8 @@ pub(crate) struct Seen {
     pub(crate) answered: AtomicU64,
     pub(crate) lost: AtomicU64,
     pub(crate) is_over: AtomicBool,
+    /// Nothing is tried at the moment, and nobody asks.
+    pub(crate) is_resting: AtomicBool,
 }
 
 impl Seen {

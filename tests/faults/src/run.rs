@@ -43,12 +43,12 @@ pub(crate) fn play(stage: &mut Stage, victim: &Victim, failure: &Failure) -> Res
     let place = stage.console().written();
     let started = Instant::now();
     give(stage, failure)?;
-    let is_reached = failure.order.is_none() || reach(stage, victim, failure.outcome, &before, place)?;
+    let is_reached = failure.order.is_none() || reach(stage, victim, failure, &before, place)?;
     if failure.outcome == Outcome::Either && is_reached {
         std::thread::sleep(NEEDED_WITHIN);
     }
     let must_end = is_reached && failure.outcome == Outcome::Ends;
-    let after = settle(stage, victim, &before, must_end)?;
+    let after = settle(stage, failure, &before, must_end)?;
     http::wait_for_page(stage.port, BACK_WITHIN).context("the page is not served again")?;
     let page_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let has_ended = life_of(&after, victim.name) != life_of(&before, victim.name);
@@ -82,21 +82,21 @@ fn give(stage: &mut Stage, failure: &Failure) -> Result<()> {
 }
 
 /// Waits until the step was passed, with the trigger typed now and then. Its word may be lost, its end is not.
-fn reach(stage: &mut Stage, victim: &Victim, outcome: Outcome, before: &Lives, place: usize) -> Result<bool> {
+fn reach(stage: &mut Stage, victim: &Victim, failure: &Failure, before: &Lives, place: usize) -> Result<bool> {
     let (mine, deadline) = (format!(" {}: on order: ", victim.name), Instant::now() + REACHED_WITHIN);
     loop {
         std::thread::sleep(Duration::from_millis(100));
         if stage.console().text_from(place).contains(&mine) {
             return Ok(true);
         }
-        if try_command(stage, victim.trigger, "> ").is_some()
+        if try_command(stage, failure.trigger, "> ").is_some()
             && let Some(now) = try_lives(stage)
             && (life_of(&now, victim.name) != life_of(before, victim.name))
         {
             return Ok(true);
         }
         // It has no log to tell it in; it passes every step for each line of the log.
-        if victim.name == "logd" && outcome != Outcome::Ends {
+        if victim.name == "logd" && failure.outcome != Outcome::Ends {
             return Ok(true);
         }
         if Instant::now() > deadline {
@@ -106,16 +106,17 @@ fn reach(stage: &mut Stage, victim: &Victim, outcome: Outcome, before: &Lives, p
 }
 
 /// Waits until everybody runs: the victim a new life if it must, all others the same.
-fn settle(stage: &mut Stage, victim: &Victim, before: &Lives, must_end: bool) -> Result<Lives> {
+fn settle(stage: &mut Stage, failure: &Failure, before: &Lives, must_end: bool) -> Result<Lives> {
     let deadline = Instant::now() + BACK_WITHIN;
-    let spared = victim.trigger.strip_prefix("svc restart ");
+    let spared = failure.trigger.strip_prefix("svc restart ");
     loop {
         let now = try_lives(stage).unwrap_or_default();
-        let is_back = !must_end || life_of(&now, victim.name) > life_of(before, victim.name);
+        let is_back = !must_end || life_of(&now, failure.victim) > life_of(before, failure.victim);
         if !now.is_empty() && is_back && now.values().all(|(state, _)| state == "running") {
             for (name, life) in &now {
-                let is_meant = name == victim.name || Some(name.as_str()) == spared || before.get(name) == Some(life);
-                ensure!(is_meant, "{name} failed along with {}: {:?}, then {life:?}", victim.name, before.get(name));
+                let is_meant =
+                    name == failure.victim || Some(name.as_str()) == spared || before.get(name) == Some(life);
+                ensure!(is_meant, "{name} failed along with {}: {:?}, then {life:?}", failure.victim, before.get(name));
             }
             return Ok(now);
         }
@@ -140,6 +141,16 @@ pub(crate) fn lives(stage: &mut Stage) -> Result<Lives> {
         }
     }
     bail!("the shell does not list the components any more")
+}
+
+/// How long the device has been on, by its own clock.
+///
+/// # Errors
+/// It does not tell.
+pub(crate) fn uptime(stage: &mut Stage) -> Result<Duration> {
+    let text = insist(stage, "uptime", " s\r\n")?;
+    let seconds = text.split_whitespace().rev().find_map(|word| word.parse().ok());
+    Ok(Duration::from_secs_f64(seconds.context("no number of seconds")?))
 }
 
 fn try_lives(stage: &mut Stage) -> Option<Lives> {

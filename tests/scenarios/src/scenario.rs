@@ -52,6 +52,8 @@ pub struct Scenario {
 
 /// A scenario while it runs.
 pub struct Stage {
+    /// The scenario's name: it tells the members of a family apart that play by the same function.
+    pub name: String,
     /// The machine, on.
     pub machine: Machine,
     /// The port that leads to its HTTP server.
@@ -93,7 +95,7 @@ impl Scenario {
             Image::Planted(_) | Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),
         };
         let machine = Machine::start(&hardware, &files, &self.log(&places.logs))?;
-        (self.run)(&mut Stage { machine, port, golden })
+        (self.run)(&mut Stage { name: self.name.clone(), machine, port, golden })
     }
 }
 
