@@ -266,7 +266,7 @@ impl Env {
 
     /// Whether the server of use `index` can be called; waits while it is being started anew.
     pub(crate) fn wait_for_server(&self, index: usize) -> bool {
-        self.peers.renew(index, || self.notification().wait() & !(BELL_MARK | SUPERVISION))
+        self.peers.renew(index, || self.notification().wait() & !BELL_MARK)
     }
 
     /// Whether there is no session with the server of use `index` now.
@@ -274,7 +274,7 @@ impl Env {
         self.peers.is_closed(index)
     }
 
-    /// The bits that came during such waits, once.
+    /// The bits that came during such waits, once; [`SUPERVISION`]: peers may have changed.
     pub(crate) fn take_stashed(&self) -> u64 {
         #[cfg(feature = "faults")]
         return self.peers.take_stashed() | crate::fault::take_stashed();
@@ -363,22 +363,22 @@ impl Env {
     #[must_use]
     pub fn wait(&self) -> u64 {
         crate::gauge::publish();
-        self.answer_ping();
         #[cfg(feature = "faults")]
         crate::fault::pass(hybrid_start::fault::Step::Wait);
+        self.answer_ping();
         let bits = match self.take_stashed() {
-            0 => self.notification().wait() & !(BELL_MARK | SUPERVISION),
+            0 => self.notification().wait(),
             stashed => stashed,
         };
         #[cfg(feature = "faults")]
         crate::fault::pass(hybrid_start::fault::Step::Bell);
-        bits
+        bits & !(BELL_MARK | SUPERVISION)
     }
 
     /// The bits of bells and interrupts that came since; 0 if none did. Does not wait.
     #[must_use]
     pub fn poll(&self) -> u64 {
-        self.take_stashed() | (self.notification().poll() & !(BELL_MARK | SUPERVISION))
+        (self.take_stashed() | self.notification().poll()) & !(BELL_MARK | SUPERVISION)
     }
 
     fn notification(&self) -> Notification {

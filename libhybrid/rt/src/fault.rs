@@ -1,7 +1,7 @@
 //! Fails on order, at the step that the order names; only in images of the fault campaign, never in a product.
 //!
 //! The order is a word of the page of peers, which securityd writes. Nothing else tells a component to fail, and it gets no authority for it.
-use crate::bell::{BELL_MARK, SUPERVISION};
+use crate::bell::BELL_MARK;
 use crate::peers::Page;
 use crate::slots;
 use alloc::vec::Vec;
@@ -102,7 +102,7 @@ fn take_heap() {
 fn stall() {
     let (before, bell) = (word(PING), Notification::at(BELL.load(Ordering::Relaxed).into()));
     while word(PING) == before {
-        STASHED.fetch_or(bell.wait() & !(BELL_MARK | SUPERVISION), Ordering::Relaxed);
+        STASHED.fetch_or(bell.wait() & !BELL_MARK, Ordering::Relaxed);
     }
 }
 

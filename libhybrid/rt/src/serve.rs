@@ -69,21 +69,19 @@ impl Server {
     /// Sends the answer that is owed, waits for one event and hands it to the component.
     pub(crate) fn turn(&mut self, port: &mut impl Port, component: &mut impl Component) {
         gauge::publish();
+        // First: whoever stalls there on order has seen the bell of the next ping.
+        #[cfg(feature = "faults")]
+        self.fail_before_wait(port, component);
         if let Some(env) = &self.env {
             env.answer_ping();
         }
-        #[cfg(feature = "faults")]
-        self.fail_before_wait(port, component);
         let event = if self.owes_answer {
             port.answer_and_receive(&self.outgoing, &mut self.incoming)
         } else {
             port.receive(&mut self.incoming)
         };
         self.owes_answer = event == Event::Call;
-        let rung = match event {
-            Event::Bells(bits) => bits & !SUPERVISION,
-            Event::Call => 0,
-        };
+        let rung = if let Event::Bells(bits) = event { bits } else { 0 };
         #[cfg(feature = "faults")]
         crate::fault::pass(if event == Event::Call { Step::Request } else { Step::Bell });
         self.tell(component, rung);
@@ -108,7 +106,7 @@ impl Server {
 
     /// Tells what happened to peers, then rings: the bells in `rung`, and those of sessions that begin anew.
     fn tell(&self, component: &mut impl Component, rung: u64) {
-        let mut bits = rung;
+        let mut bits = rung & !SUPERVISION;
         while let Some(change) = self.env.and_then(|env| env.next_change()) {
             component.on_peer(&change);
             if change.news == PeerNews::Back {
@@ -120,7 +118,7 @@ impl Server {
         }
     }
 
-    /// Bells that rang while the component waited for a server to come back. More may ring that way meanwhile; each such wait is for a server
+    /// Bells that rang while the component waited for a server to come back, securityd's among them: it rang for peers. More may ring that way meanwhile; each such wait is for a server
     /// that died once more, so this ends.
     fn hand_on_stashed(&self, component: &mut impl Component) {
         while let Some(bits) = self.env.map(|env| env.take_stashed()).filter(|bits| *bits != 0) {
@@ -268,18 +266,19 @@ mod tests {
         env: Env,
         desk: std::rc::Rc<Desk>,
         lines: Vec<String>,
+        rings_meanwhile: u64,
     }
 
     impl Component for Diary {
         fn on_call(&mut self, incoming: &Incoming, _: &mut Outgoing) {
             self.lines.push(format!("call {}, pings answered to {}", incoming.label(), self.desk.answered()));
             if incoming.label() == 2 {
-                // The server that this call needs is being started anew: bell 3 rings meanwhile, then it is there.
+                // The server that this call needs is being started anew: this rings meanwhile, then it is there.
                 self.desk.set(use_word(0).unwrap(), Condition::Restarting, 1);
                 let desk = &self.desk;
                 assert!(self.env.peers_for_test().renew(0, || {
                     desk.set(use_word(0).unwrap(), Condition::Up, 2);
-                    1 << 3
+                    self.rings_meanwhile
                 }));
                 self.lines.push("served".into());
             }
@@ -294,10 +293,15 @@ mod tests {
     }
 
     fn diary(steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
-        diary_of(false, Limits::default(), steps)
+        diary_of(false, Limits::default(), 1 << 3, steps)
     }
 
-    fn diary_of(is_on_demand: bool, limits: Limits, steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>) -> Vec<String> {
+    fn diary_of(
+        is_on_demand: bool,
+        limits: Limits,
+        rings_meanwhile: u64,
+        steps: impl FnOnce(std::rc::Rc<Desk>) -> Vec<Step>,
+    ) -> Vec<String> {
         let up = Peer { condition: Condition::Up, epoch: 1 };
         let client = if is_on_demand { Peer { condition: Condition::Closed, epoch: 1 } } else { up };
         let desk = std::rc::Rc::new(Desk::new(&[(use_word(0).unwrap(), up), (client_word(0).unwrap(), client)]));
@@ -310,7 +314,8 @@ mod tests {
         let steps = steps(desk.clone());
         let count = steps.len();
         let mut script = Script { steps: steps.into(), ..Script::default() };
-        let (mut server, mut diary) = (Server::new(3, Some(env)), Diary { env, desk, lines: Vec::new() });
+        let (mut server, mut diary) =
+            (Server::new(3, Some(env)), Diary { env, desk, lines: Vec::new(), rings_meanwhile });
         for _ in 0..count {
             server.turn(&mut script, &mut diary);
         }
@@ -382,7 +387,7 @@ mod tests {
     #[test]
     fn client_without_a_session_is_refused_before_the_component_sees_its_call() {
         let client = client_word(0).unwrap();
-        let lines = diary_of(true, Limits::default(), |desk| {
+        let lines = diary_of(true, Limits::default(), 0, |desk| {
             let call = || Step::Call { badge: badge(3), label: 1, cap: None };
             let other = || Step::Call { badge: Badge::new(ClientId { instance: 4 }, 1, 3), label: 9, cap: None };
             let (opener, closer) = (desk.clone(), desk);
@@ -410,7 +415,7 @@ mod tests {
     fn call_beyond_its_session_is_refused_before_the_component_sees_it() {
         // A host's clock stands still: three calls are all that there will ever be.
         let limits = Limits { denied: vec![5], rate: Some(3), ..Limits::default() };
-        let lines = diary_of(false, limits, |_| {
+        let lines = diary_of(false, limits, 0, |_| {
             let call = |label| Step::Call { badge: badge(3), label, cap: None };
             vec![call(5), call(1), call(3), call(5), call(4), call(6)]
         });
@@ -429,6 +434,13 @@ mod tests {
             "bells 0b1100",
         ];
         assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn peers_that_changed_during_a_wait_for_a_server_are_told_after_the_event_though_no_other_bell_rang() {
+        let call = || vec![Step::Call { badge: badge(3), label: 2, cap: None }];
+        let lines = diary_of(false, Limits::default(), SUPERVISION, |_| call());
+        assert_eq!(lines[2..], ["store Gone(Restarting), epoch 1", "store Back, epoch 2", "bells 0b100"]);
     }
 
     #[test]
