@@ -75,17 +75,21 @@ fn cell(stage: &mut Stage, seen: &Seen, manner: Manner, victim: &Victim, runs: u
     let kinds = if is_short { victim.count(manner).min(PROCD_STEPS) } else { victim.count(manner) };
     let count = runs.max(kinds);
     let (mut done, mut ends, before) = (Vec::<Run>::new(), Ends::default(), seen.counts());
-    for number in 0..count {
+    let mut reached = 0;
+    // An order that was not reached in time, on a slow host, is given anew; not for ever.
+    for number in 0..2 * count {
+        if reached >= count {
+            break;
+        }
         let failure = victim.failure(manner, number);
         let told = || format!("{} of {}, number {number}: {:?}", manner.name(), victim.name, failure.order);
         let run = run::play(stage, victim, &failure).with_context(told)?;
         goes_on(seen).with_context(told)?;
         recover(stage, seen, &failure, &run, &mut ends).with_context(told)?;
+        reached += usize::from(run.is_reached);
         done.push(run);
     }
-    // Else nothing was tried: the order never came to where it stops somebody.
-    let is_tried = done.iter().any(|run| run.is_reached);
-    ensure!(is_tried, "{} of {}: no order was reached", manner.name(), victim.name);
+    ensure!(reached >= count, "{} of {}: of {} orders {reached} were reached", manner.name(), victim.name, done.len());
     stage.compare_grants(|_| true).with_context(|| format!("after {} of {}", manner.name(), victim.name))?;
     let after = seen.counts();
     println!("{}", row(manner, victim.name, &done, (after.0 - before.0, after.1 - before.1)));

@@ -89,7 +89,7 @@ fn reach(stage: &mut Stage, victim: &Victim, failure: &Failure, before: &Lives, 
         if stage.console().text_from(place).contains(&mine) {
             return Ok(true);
         }
-        if try_command(stage, failure.trigger, "> ").is_some()
+        if try_command(stage, failure.trigger, "> ", ANSWER_WITHIN).is_some()
             && let Some(now) = try_lives(stage)
             && (life_of(&now, victim.name) != life_of(before, victim.name))
         {
@@ -154,7 +154,7 @@ pub(crate) fn uptime(stage: &mut Stage) -> Result<Duration> {
 }
 
 fn try_lives(stage: &mut Stage) -> Option<Lives> {
-    let text = try_command(stage, "ps", "of memory are free")?;
+    let text = try_command(stage, "ps", "of memory are free", ANSWER_WITHIN)?;
     let rows = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let is_state = |word: &&&str| matches!(**word, "starting" | "running" | "faulted" | "killed" | "failed");
     let rows = rows.filter_map(|words| {
@@ -169,19 +169,21 @@ fn try_lives(stage: &mut Stage) -> Option<Lives> {
 /// # Errors
 /// It is never done.
 pub(crate) fn insist(stage: &mut Stage, line: &str, end: &str) -> Result<String> {
-    let deadline = Instant::now() + BACK_WITHIN;
+    let (deadline, mut patience) = (Instant::now() + BACK_WITHIN, ANSWER_WITHIN);
     while Instant::now() < deadline {
-        if let Some(text) = try_command(stage, line, end) {
+        if let Some(text) = try_command(stage, line, end, patience) {
             return Ok(text);
         }
+        // It may have been done all the same: while auditd starts, who waits for it waits for its comparison.
+        patience *= 2;
         std::thread::sleep(Duration::from_millis(200));
     }
     bail!("the shell does not do {line:?}")
 }
 
-fn try_command(stage: &mut Stage, line: &str, end: &str) -> Option<String> {
+fn try_command(stage: &mut Stage, line: &str, end: &str, patience: Duration) -> Option<String> {
     stage.console().skip_to_end();
     stage.console().send_line(line).ok()?;
-    stage.console().expect(line, ANSWER_WITHIN).ok()?;
-    stage.console().expect(end, ANSWER_WITHIN).ok()
+    stage.console().expect(line, patience).ok()?;
+    stage.console().expect(end, patience).ok()
 }

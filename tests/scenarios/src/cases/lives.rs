@@ -3,8 +3,6 @@ use super::gateway;
 use crate::http::{self, Connection};
 use crate::scenario::{SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// From a kill until the page is there again, on a slow and busy host.
@@ -27,12 +25,6 @@ pub(super) fn all() -> Vec<Scenario> {
             below_a_connection,
         ),
     ]
-}
-
-/// Scenarios of minutes.
-pub(super) fn long() -> Vec<Scenario> {
-    let about = "fifty deaths of each of six components under HTTP load: the page comes back each time, nothing leaks, the grants are as declared";
-    vec![gateway("lives-long", about, campaign)]
 }
 
 fn lives(stage: &mut Stage) -> Result<()> {
@@ -79,87 +71,6 @@ fn ask(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Deaths of each component in the campaign.
-const DEATHS: u32 = 50;
-/// After so many within a minute `procd` would take them for a crash loop; a stop and a start by command before that makes it forget them.
-const DEATHS_IN_A_ROW: u32 = 4;
-/// Those that a request may pass through, or that such a one needs. The console's two are in `lives` only: they carry the commands.
-const SERVING: [&str; 6] = ["status", "httpd", "netd", "nic", "timed", "logd"];
-
-/// What the clients of the campaign saw.
-#[derive(Default)]
-struct Seen {
-    answered: AtomicU64,
-    refused: AtomicU64,
-    is_over: AtomicBool,
-}
-
-fn campaign(stage: &mut Stage) -> Result<()> {
-    stage.boot()?;
-    let (port, seen) = (stage.port, Arc::new(Seen::default()));
-    let clients: Vec<_> = (0..4).map(|_| spawn_client(port, Arc::clone(&seen))).collect();
-    let outcome = deaths(stage, &seen);
-    seen.is_over.store(true, Ordering::Relaxed);
-    for client in clients {
-        ensure!(client.join().is_ok(), "a client of the campaign panicked");
-    }
-    outcome?;
-    http::wait_for_page(stage.port, BACK_WITHIN)?;
-    stage.finish()
-}
-
-/// Asks for the page again and again; each request has a connection of its own.
-fn spawn_client(port: u16, seen: Arc<Seen>) -> std::thread::JoinHandle<()> {
-    std::thread::spawn(move || {
-        while !seen.is_over.load(Ordering::Relaxed) {
-            let answer = http::request_within(port, "GET", "/", Duration::from_secs(2));
-            let count = if answer.is_ok_and(|answer| answer.status == 200) { &seen.answered } else { &seen.refused };
-            count.fetch_add(1, Ordering::Relaxed);
-        }
-    })
-}
-
-fn deaths(stage: &mut Stage, seen: &Seen) -> Result<()> {
-    println!("component  deaths  page back after, ms of the host: median  worst  requests: answered  refused");
-    for victim in SERVING {
-        let before = (seen.answered.load(Ordering::Relaxed), seen.refused.load(Ordering::Relaxed));
-        let mut times = Vec::new();
-        for death in 1..=DEATHS {
-            let killed_at = Instant::now();
-            kill(stage, victim)?;
-            http::wait_for_page(stage.port, BACK_WITHIN).with_context(|| format!("death {death} of {victim}"))?;
-            times.push(killed_at.elapsed().as_millis());
-            // Not every death shows on the page; who does not run yet cannot be killed.
-            runs(stage, victim, |_| true)?;
-            // A client whose connection died with its server waits for its own time-out: the next death comes after that.
-            load_goes_on(seen).with_context(|| format!("after death {death} of {victim}"))?;
-            if death % DEATHS_IN_A_ROW == 0 {
-                stage.command(&format!("svc stop {victim}"), &format!("{victim} is stopped"))?;
-                stage.command(&format!("svc start {victim}"), &format!("{victim} is started"))?;
-                http::wait_for_page(stage.port, BACK_WITHIN)
-                    .with_context(|| format!("start of {victim} by command"))?;
-            }
-        }
-        times.sort_unstable();
-        let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-        let answered = seen.answered.load(Ordering::Relaxed) - before.0;
-        let refused = seen.refused.load(Ordering::Relaxed) - before.1;
-        println!("{victim:<9}  {DEATHS:>6}  {median:>40}  {worst:>5}  {answered:>18}  {refused:>7}");
-        ensure!(answered > u64::from(DEATHS), "hardly a request was answered between the deaths of {victim}");
-    }
-    Ok(())
-}
-
-/// Waits until one of the clients had its next answer.
-fn load_goes_on(seen: &Seen) -> Result<()> {
-    let (before, deadline) = (seen.answered.load(Ordering::Relaxed), Instant::now() + BACK_WITHIN);
-    while seen.answered.load(Ordering::Relaxed) == before {
-        ensure!(Instant::now() < deadline, "the page came, but none of the clients of the load got an answer");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
 /// Types the command. What the shell prints then may be lost with the console, or with the shell itself.
 fn kill(stage: &mut Stage, victim: &str) -> Result<()> {
     let line = format!("kill {victim}");
@@ -173,11 +84,6 @@ fn kill(stage: &mut Stage, victim: &str) -> Result<()> {
 
 /// Waits until the list of components says that it runs its life number `generation`, and all others run.
 fn runs_again(stage: &mut Stage, victim: &str, generation: u32) -> Result<()> {
-    runs(stage, victim, |found| found == generation)
-}
-
-/// Waits until it runs a life that is meant, and all others run.
-fn runs(stage: &mut Stage, victim: &str, is_meant: impl Fn(u32) -> bool) -> Result<()> {
     let deadline = Instant::now() + BACK_WITHIN;
     loop {
         let processes = stage.command("ps", "of memory are free")?;
@@ -185,7 +91,7 @@ fn runs(stage: &mut Stage, victim: &str, is_meant: impl Fn(u32) -> bool) -> Resu
         let rows: Vec<_> =
             rows.filter(|words| matches!(words.get(1), Some(&("running" | "faulted" | "killed")))).collect();
         let generation_of = |words: &Vec<&str>| words.get(2).and_then(|word| word.parse().ok());
-        let is_back = rows.iter().any(|words| words[0] == victim && generation_of(words).is_some_and(&is_meant));
+        let is_back = rows.iter().any(|words| words[0] == victim && generation_of(words) == Some(generation));
         if is_back && rows.iter().all(|words| words[1] == "running") {
             return Ok(());
         }
