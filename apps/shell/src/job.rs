@@ -204,6 +204,7 @@ fn process(instance: &Instance<'_>) -> String {
         State::Killed => "killed",
         State::Failed => "failed",
         State::Empty => "empty",
+        State::Ended => "ended",
     };
     let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
     let (memory, heap, caps) = (instance.memory_bytes / 1024, instance.heap_bytes / 1024, instance.capabilities);

@@ -266,8 +266,15 @@ impl Services for FakeServices {
             return Err(process::Error::NoSuchInstance);
         }
         let (sequence, state) = (u64::from(9 - number), process::State::Faulted);
-        let exit =
-            Exit { sequence, index: 1, generation: 9 - number, state, at_ns: 4_321_000_000, detail: "fell".into() };
+        let exit = Exit {
+            sequence,
+            index: 1,
+            generation: 9 - number,
+            state,
+            at_ns: 4_321_000_000,
+            detail: "fell".into(),
+            reason: None,
+        };
         Ok(ServicesEnd { name: "httpd".into(), exit })
     }
 }

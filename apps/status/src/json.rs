@@ -108,6 +108,7 @@ pub(crate) fn state(state: State) -> &'static str {
         State::Killed => "killed",
         State::Failed => "failed",
         State::Empty => "empty",
+        State::Ended => "ended",
     }
 }
 

@@ -211,7 +211,7 @@ fn handle(delivery: Delivery) {
     handler(delivery.signal.into(), info.as_ptr(), core::ptr::null());
 }
 
-/// The end of the component; securityd sees the fault, the log tells why.
+/// The end of the component: a good one, or one that the supervisor takes for a fault; the log tells why.
 fn end(ending: Ending) -> ! {
     // Under the lock, so that no other thread's line takes the place of this one.
     with(|_| match ending {
@@ -219,7 +219,10 @@ fn end(ending: Ending) -> ! {
         Ending::Exit(status) => log::warn!(target: "exit", "ended with status {status}"),
         Ending::Signal(signal) => log::error!(target: "exit", "ended by signal {signal}"),
     });
-    hybrid_sys::end()
+    match ending {
+        Ending::Exit(0) => hybrid_sys::end(),
+        Ending::Exit(_) | Ending::Signal(_) => hybrid_sys::end_badly(),
+    }
 }
 
 /// The state, which is there before the program's first instruction.

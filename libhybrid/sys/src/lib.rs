@@ -47,7 +47,7 @@ pub use hybrid_abi::object::ObjectType;
 pub use hybrid_abi::rights::{CNodeData, Rights};
 pub use ipc::{Message, Received};
 pub use irq::Trigger;
-pub use raw::{breakpoint, count_per_second, count_virtual, debug_put_char, end, yield_now};
+pub use raw::{breakpoint, count_per_second, count_virtual, debug_put_char, end, end_badly, yield_now};
 pub use sched::SchedParameters;
 pub use tcb::{Registers, Resume, Suspend, TcbSpace};
 pub use vspace::{Attributes, Range};

@@ -18,7 +18,7 @@ pub(crate) struct Frame {
     pub(crate) x8: u64,
 }
 
-pub use target::{breakpoint, count_per_second, count_virtual, end};
+pub use target::{breakpoint, count_per_second, count_virtual, end, end_badly};
 pub(crate) use target::{svc, thread_buffer};
 
 /// Gives the rest of the current time slice to threads of the same priority.
@@ -85,10 +85,16 @@ mod target {
         unsafe { asm!("brk #0x4879", options(noreturn, nostack, nomem)) }
     }
 
-    /// As [`breakpoint`], with an immediate that says: the program came to its end.
+    /// As [`breakpoint`], with an immediate that says: the program came to a good end. No supervisor takes that for a fault.
     pub fn end() -> ! {
         // SAFETY: as in `breakpoint`.
         unsafe { asm!("brk #0x487a", options(noreturn, nostack, nomem)) }
+    }
+
+    /// As [`breakpoint`], with an immediate that says: the program came to a bad end.
+    pub fn end_badly() -> ! {
+        // SAFETY: as in `breakpoint`.
+        unsafe { asm!("brk #0x487b", options(noreturn, nostack, nomem)) }
     }
 
     /// The thread's own IPC buffer address if its creator set one in TPIDRRO_EL0, else 0.
@@ -142,6 +148,11 @@ mod target {
     /// Panics: as `breakpoint`.
     pub fn end() -> ! {
         panic!("a component came to its end");
+    }
+
+    /// Panics: as `breakpoint`.
+    pub fn end_badly() -> ! {
+        panic!("a component came to a bad end");
     }
 
     pub(crate) fn thread_buffer() -> usize {

@@ -2,7 +2,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
-use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, dispatch_services};
+use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, Reason, dispatch_services};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, Incoming, Outgoing};
 use libhybrid::{Component, EndpointCaller, Env, log, now_ns};
@@ -41,7 +41,7 @@ impl Power for Securityd {
         self.lifecycle.start(index).map_err(domain)
     }
 
-    fn stop(&mut self, index: u16, reason: &str, again: bool) -> Result<(), Error> {
+    fn stop(&mut self, index: u16, reason: Reason, again: bool) -> Result<(), Error> {
         self.lifecycle.stop(index, reason, again).map_err(domain)
     }
 

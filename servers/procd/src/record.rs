@@ -13,6 +13,8 @@ pub const PROMISE_NS: u64 = 1_000 * MS;
 pub enum Cause {
     /// A fault of its own.
     Fault,
+    /// None: it came to a good end.
+    End,
     /// Somebody else than the supervisor stopped it.
     Killed,
     /// It gave no sign of life.
@@ -145,7 +147,7 @@ impl Record {
         self.recent.push_back(now);
         let is_covered = match self.rules.policy {
             Policy::Always => true,
-            Policy::OnFault => cause != Cause::Killed,
+            Policy::OnFault => !matches!(cause, Cause::Killed | Cause::End),
             Policy::Never => false,
         };
         let verdict = if !is_covered {

@@ -1,9 +1,9 @@
 //! The operator's commands on the supervisor; who may give them is the graph's to say.
 
-use libhybrid::interfaces::process::{Error, Phase, Service, Services, ServicesEnd};
+use libhybrid::interfaces::process::{Error, Phase, Reason, Service, Services, ServicesEnd};
 use libhybrid::ipc::ClientId;
 
-use crate::supervisor::{BY_RESTART, BY_STOP, Power, Supervisor};
+use crate::supervisor::{Power, Supervisor};
 
 impl<P: Power> Supervisor<P> {
     fn named(&self, name: &str) -> Result<usize, Error> {
@@ -47,7 +47,7 @@ impl<P: Power> Services for Supervisor<P> {
         let index = self.named(name)?;
         match self.entries[index].record.phase() {
             Phase::Stopped => return Err(Error::DoesNotRun),
-            Phase::Running => self.end_by_own_hand(index, BY_STOP, false),
+            Phase::Running => self.end_by_own_hand(index, Reason::Stop, false),
             Phase::Waiting | Phase::Failed | Phase::Ended => {
                 if let Ok(number) = u16::try_from(index) {
                     self.power.postpone(number);
@@ -62,7 +62,7 @@ impl<P: Power> Services for Supervisor<P> {
     fn restart(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
         let index = self.named(name)?;
         if self.entries[index].record.phase() == Phase::Running {
-            self.end_by_own_hand(index, BY_RESTART, true);
+            self.end_by_own_hand(index, Reason::Restart, true);
             self.entries[index].record.stopped();
         }
         let result = self.start_with_needs(index);

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use libhybrid::interfaces::process::{Error, Exit, Life, Phase, State};
+use libhybrid::interfaces::process::{Error, Exit, Life, Phase, Reason, State};
 use libhybrid::log;
 
 use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
@@ -30,7 +30,7 @@ pub trait Power {
     ///
     /// # Errors
     /// It does not run.
-    fn stop(&mut self, index: u16, reason: &str, again: bool) -> Result<(), Error>;
+    fn stop(&mut self, index: u16, reason: Reason, again: bool) -> Result<(), Error>;
     /// Nobody need wait for it.
     fn postpone(&mut self, index: u16);
     /// The oldest end that is kept and not before `sequence`, and the number to ask for then.
@@ -61,11 +61,6 @@ pub(crate) struct Entry {
     is_vacant: bool,
 }
 
-/// Reasons for which the supervisor itself stops an instance; its next life reads them in the list of ends.
-pub(crate) const BY_STOP: &str = "svc stop";
-pub(crate) const BY_RESTART: &str = "svc restart";
-pub(crate) const BY_HANG: &str = "it gave no sign of life";
-
 const fn is_up(state: State) -> bool {
     matches!(state, State::Running | State::Starting)
 }
@@ -75,6 +70,7 @@ const fn cause(state: State) -> Cause {
     match state {
         State::Faulted => Cause::Fault,
         State::Failed => Cause::CannotStart,
+        State::Ended => Cause::End,
         _ => Cause::Killed,
     }
 }
@@ -107,7 +103,10 @@ impl<P: Power> Supervisor<P> {
         let entries = lives.iter().map(entry).collect();
         let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0 };
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
-            supervisor.take_over(&exit, own);
+            // Ends before that were of what was in its place earlier.
+            if lives.get(usize::from(exit.index)).is_some_and(|life| exit.sequence >= life.since) {
+                supervisor.take_over(&exit);
+            }
             supervisor.keep(exit);
             supervisor.next_exit = next;
         }
@@ -124,24 +123,21 @@ impl<P: Power> Supervisor<P> {
     }
 
     /// An end that its own last life saw, or that nobody saw: what followed is decided again, by the same rules at the same time.
-    fn take_over(&mut self, exit: &Exit<'static>, own: &str) {
+    fn take_over(&mut self, exit: &Exit<'static>) {
         let Some(entry) = self.entries.get_mut(usize::from(exit.index)).filter(|entry| !entry.is_foreign) else {
             return;
         };
         entry.ended = Some(exit.generation);
-        let reason =
-            exit.detail.strip_prefix("stopped by ").and_then(|rest| rest.strip_prefix(own)?.strip_prefix(": "));
-        let is_by = |own_reason| reason.is_some_and(|reason| reason.starts_with(own_reason));
-        if is_by(BY_STOP) {
-            entry.record.stopped();
-        } else if is_by(BY_RESTART) {
-            entry.record.forgive();
-        } else {
-            if entry.record.phase() != Phase::Running {
-                entry.record.resume(exit.at_ns);
+        match exit.reason {
+            Some(Reason::Stop | Reason::Isolation) => entry.record.stopped(),
+            Some(Reason::Restart) => entry.record.forgive(),
+            Some(Reason::Hang) | None => {
+                if entry.record.phase() != Phase::Running {
+                    entry.record.resume(exit.at_ns);
+                }
+                let cause = exit.reason.map_or_else(|| cause(exit.state), |_| Cause::Hang);
+                let _done_when_it_is_due = entry.record.ended(exit.at_ns, cause);
             }
-            let _done_when_it_is_due =
-                entry.record.ended(exit.at_ns, if is_by(BY_HANG) { Cause::Hang } else { cause(exit.state) });
         }
     }
 
@@ -316,7 +312,7 @@ impl<P: Power> Supervisor<P> {
 
     /// Stops one that hangs. Whoever is silent at that moment may have waited for it, and gets time to answer.
     fn end_of_hang(&mut self, index: usize) {
-        self.end_by_own_hand(index, BY_HANG, true);
+        self.end_by_own_hand(index, Reason::Hang, true);
         self.judge(index, Cause::Hang);
         let now = self.power.now_ns();
         self.entries.iter_mut().for_each(|entry| entry.record.excuse(now));
@@ -359,7 +355,7 @@ impl<P: Power> Supervisor<P> {
     }
 
     /// Stops an instance, and remembers that this end was the supervisor's doing.
-    pub(crate) fn end_by_own_hand(&mut self, index: usize, reason: &str, again: bool) {
+    pub(crate) fn end_by_own_hand(&mut self, index: usize, reason: Reason, again: bool) {
         let Ok(number) = u16::try_from(index) else { return };
         let generation = self.power.life(number).ok().map(|life| life.generation);
         if let Some(entry) = self.entries.get_mut(index) {

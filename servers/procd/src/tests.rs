@@ -6,7 +6,7 @@ use std::vec;
 use std::vec::Vec;
 
 use libhybrid::interfaces::process::{
-    Error, Exit, Life, Phase, Policy, Restart, ServicesClient, ServicesLoopback, ServicesServer, State,
+    Error, Exit, Life, Phase, Policy, Reason, Restart, ServicesClient, ServicesLoopback, ServicesServer, State,
 };
 
 use libhybrid::ipc::CallError;
@@ -28,6 +28,8 @@ struct Fake {
     cannot_start: Vec<u16>,
     watched: Vec<u16>,
     unwell: Vec<u16>,
+    policies: BTreeMap<u16, Policy>,
+    since: BTreeMap<u16, u64>,
     done: Vec<String>,
 }
 
@@ -37,21 +39,14 @@ impl Fake {
     }
 
     fn end(&mut self, index: u16, state: State) {
-        self.end_by(index, state, "a test");
+        self.end_by(index, state, None);
     }
 
-    fn end_by(&mut self, index: u16, state: State, detail: &str) {
+    fn end_by(&mut self, index: u16, state: State, reason: Option<Reason>) {
         self.states[usize::from(index)] = state;
         let sequence = self.exits.len() as u64;
         let generation = self.generations[usize::from(index)];
-        self.exits.push(Exit {
-            sequence,
-            index,
-            generation,
-            state,
-            at_ns: self.now,
-            detail: detail.to_string().into(),
-        });
+        self.exits.push(Exit { sequence, index, generation, state, at_ns: self.now, detail: "a test".into(), reason });
     }
 }
 
@@ -70,7 +65,7 @@ impl Power for Fake {
             state,
             generation: self.generations[place],
             restart: Restart {
-                policy: Policy::Always,
+                policy: self.policies.get(&index).copied().unwrap_or(Policy::Always),
                 threshold: 4,
                 window_ms: 60_000,
                 backoff_ms: 800,
@@ -89,6 +84,8 @@ impl Power for Fake {
                 _ => vec![],
             },
             detail: "".into(),
+            reason: None,
+            since: self.since.get(&index).copied().unwrap_or(0),
         })
     }
 
@@ -108,9 +105,9 @@ impl Power for Fake {
         Ok(())
     }
 
-    fn stop(&mut self, index: u16, reason: &str, again: bool) -> Result<(), Error> {
+    fn stop(&mut self, index: u16, reason: Reason, again: bool) -> Result<(), Error> {
         assert!(index != 0 && index != 4, "it stops neither securityd nor itself");
-        self.end_by(index, State::Killed, &format!("stopped by procd: {reason} at 0x400010"));
+        self.end_by(index, State::Killed, Some(reason));
         self.done.push(format!("stop {}{}", NAMES[usize::from(index)], if again { " again" } else { "" }));
         Ok(())
     }
@@ -344,6 +341,53 @@ fn next_life_of_the_supervisor_knows_what_was_stopped_what_failed_and_what_hung(
     last.power.done.clear();
     last.turn();
     assert_eq!(done(&mut last), ["start netd"]);
+}
+
+#[test]
+fn ends_of_what_was_in_a_place_earlier_are_not_those_of_what_is_there_now() {
+    let mut supervisor = fresh();
+    for _ in 0..3 {
+        supervisor.power.end(3, State::Faulted);
+    }
+    // It was taken out while it was down, so that no end tells of it; the next one has ended once.
+    supervisor.power.since.insert(3, 3);
+    supervisor.power.end(3, State::Faulted);
+    let mut next = Supervisor::new(std::mem::take(&mut supervisor.power), "procd");
+    next.turn();
+    assert_eq!(done(&mut next), ["start httpd"], "four ends would have been a crash loop");
+    assert_eq!(next.entries[3].record.counts(), (1, 0));
+    next.power.since.insert(3, 4);
+    next.power.states[3] = State::Running;
+    let mut last = Supervisor::new(std::mem::take(&mut next.power), "procd");
+    last.turn();
+    assert_eq!((last.entries[3].record.counts(), last.entries[3].record.phase()), ((0, 0), Phase::Running));
+}
+
+#[test]
+fn good_end_is_no_fault_and_only_the_policy_always_starts_it_again() {
+    for (policy, deeds, phase) in [
+        (Policy::Always, &["start netd"][..], Phase::Running),
+        (Policy::OnFault, &["postpone netd"], Phase::Ended),
+        (Policy::Never, &["postpone netd"], Phase::Ended),
+    ] {
+        let mut supervisor =
+            Supervisor::new(Fake { policies: [(2, policy)].into(), watched: vec![], ..Fake::new() }, "procd");
+        supervisor.turn();
+        supervisor.power.end(2, State::Ended);
+        supervisor.turn();
+        assert_eq!(
+            (done(&mut supervisor), supervisor.entries[2].record.phase()),
+            (deeds.iter().map(ToString::to_string).collect(), phase)
+        );
+        // Its next life knows the same.
+        let mut next = Supervisor::new(std::mem::take(&mut supervisor.power), "procd");
+        next.turn();
+        assert_eq!(next.entries[2].record.phase(), phase);
+    }
+    let mut supervisor = Supervisor::new(Fake { policies: [(2, Policy::OnFault)].into(), ..Fake::new() }, "procd");
+    supervisor.power.end(2, State::Faulted);
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["start netd"], "a bad end is a fault");
 }
 
 #[test]

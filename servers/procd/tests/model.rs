@@ -21,7 +21,7 @@ fn rules() -> impl Strategy<Value = Restart> {
 }
 
 fn cause() -> impl Strategy<Value = Cause> {
-    prop_oneof![Just(Cause::Fault), Just(Cause::Killed), Just(Cause::Hang), Just(Cause::CannotStart)]
+    prop_oneof![Just(Cause::Fault), Just(Cause::Killed), Just(Cause::Hang), Just(Cause::CannotStart), Just(Cause::End)]
 }
 
 fn end() -> impl Strategy<Value = (u64, Cause)> {
@@ -44,7 +44,7 @@ proptest! {
             times.push(now);
             let is_covered = match rules.policy {
                 Policy::Always => true,
-                Policy::OnFault => cause != Cause::Killed,
+                Policy::OnFault => !matches!(cause, Cause::Killed | Cause::End),
                 Policy::Never => false,
             };
             let is_loop = times.len() >= usize::from(rules.threshold);

@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use hybrid_capgraph::{Graph, layout};
-use hybrid_interfaces::process::lifecycle;
+use hybrid_interfaces::process::{Reason, lifecycle};
 
 use crate::install::State;
 
@@ -29,6 +29,8 @@ pub struct Exit {
     pub at_ns: u64,
     /// Why.
     pub detail: String,
+    /// Why the supervisor stopped it, if it did.
+    pub reason: Option<Reason>,
 }
 
 /// The last ends, and the instance that watches them.
@@ -81,6 +83,12 @@ impl Exits {
         (found, found.map_or(self.next, |exit| exit.sequence + 1))
     }
 
+    /// The number of the next end.
+    #[must_use]
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// The number of the next end, if there were ends since this was asked last.
     pub fn pull(&mut self) -> Option<u64> {
         let is_new = self.told < self.next;
@@ -104,7 +112,15 @@ mod tests {
     use super::*;
 
     fn exit(detail: &str) -> Exit {
-        Exit { sequence: 0, place: 3, generation: 1, state: State::Faulted, at_ns: 7, detail: detail.into() }
+        Exit {
+            sequence: 0,
+            place: 3,
+            generation: 1,
+            state: State::Faulted,
+            at_ns: 7,
+            detail: detail.into(),
+            reason: None,
+        }
     }
 
     #[test]

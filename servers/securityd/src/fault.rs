@@ -16,8 +16,10 @@ pub struct Fault {
 
 /// The immediate of the `brk` with which a component's runtime stops it (libhybrid/sys).
 const PANIC: u64 = 0xf200_4879;
-/// The same of a program that came to its end.
+/// The same of a program that came to a good end.
 const END: u64 = 0xf200_487a;
+/// And of one that came to a bad one: a status that is not 0, a signal.
+const BAD_END: u64 = 0xf200_487b;
 
 impl Fault {
     /// Takes a message apart; words that did not come are 0.
@@ -28,6 +30,12 @@ impl Fault {
             *place = word;
         }
         fault
+    }
+
+    /// Whether it is none: the component came to a good end.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.kind == Some(FaultType::UserException) && self.words[3] == END
     }
 }
 
@@ -51,6 +59,7 @@ impl fmt::Display for Fault {
                 write!(out, "panicked and stopped itself at pc {:#x}", w[0])
             }
             Some(FaultType::UserException) if w[3] == END => out.write_str("came to its end"),
+            Some(FaultType::UserException) if w[3] == BAD_END => out.write_str("came to a bad end, as its log says"),
             Some(FaultType::UserException) => {
                 write!(out, "{} (syndrome {:#x}) at pc {:#x}", exception(w[3]), w[3], w[0])
             }
@@ -115,6 +124,10 @@ mod tests {
         );
         assert!(text(3, &[0x40_0010, 0, 0, 0xf200_4879, 0]).starts_with("panicked"));
         assert_eq!(text(3, &[0x40_0010, 0, 0, 0xf200_487a, 0]), "came to its end");
+        assert_eq!(text(3, &[0x40_0010, 0, 0, 0xf200_487b, 0]), "came to a bad end, as its log says");
+        let is_end = |label, words: [u64; 5]| Fault::new(label, words.into_iter()).is_end();
+        assert!(is_end(3, [0x40_0010, 0, 0, 0xf200_487a, 0]));
+        assert!(!is_end(3, [0x40_0010, 0, 0, 0xf200_487b, 0]) && !is_end(6, [0x40_0010, 0, 0, 0xf200_487a, 0]));
         assert!(text(3, &[0x40_0010, 0, 0, 0x1fe0_0000, 0]).starts_with("used a floating-point register"));
         assert!(text(3, &[0x40_0010, 0, 0, 0x6232_f801, 0]).starts_with("accessed a system register"));
         assert_eq!(text(77, &[]), "unknown fault 77");

@@ -21,6 +21,7 @@ const fn told(state: State) -> idl::State {
         State::Killed => idl::State::Killed,
         State::Failed => idl::State::Failed,
         State::Empty => idl::State::Empty,
+        State::Ended => idl::State::Ended,
     }
 }
 
@@ -38,6 +39,16 @@ const fn restart(restart: &hybrid_capgraph::Restart) -> idl::Restart {
         backoff_max_ms: restart.backoff_max_ms,
         heartbeat_ms: restart.heartbeat_ms,
         deadline_ms: restart.deadline_ms,
+    }
+}
+
+/// Why the supervisor stopped an instance, in words.
+const fn words(reason: idl::Reason) -> &'static str {
+    match reason {
+        idl::Reason::Stop => "svc stop",
+        idl::Reason::Restart => "svc restart",
+        idl::Reason::Hang => "it gave no sign of life",
+        idl::Reason::Isolation => "isolated: it held what is not declared",
     }
 }
 
@@ -74,6 +85,8 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
             priority: instance.priority,
             needs: needs.take(idl::NEEDS_MAX).collect(),
             detail: short(&live.detail, TEXT_MAX),
+            reason: live.reason,
+            since: self.world.installed.get(&live.id).map_or(0, |installed| installed.since),
         })
     }
 
@@ -85,11 +98,13 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
         })
     }
 
-    fn stop(&mut self, client: ClientId, index: u16, reason: &str, again: bool) -> Result<(), idl::Error> {
+    fn stop(&mut self, client: ClientId, index: u16, reason: idl::Reason, again: bool) -> Result<(), idl::Error> {
         let place = self.subject(client, index)?;
-        let id = self.world.live.get(place).map_or(0, |live| live.id);
-        let detail = format!("stopped by {}: {}", self.name_of(client), reason.escape_debug());
+        let detail = format!("stopped by {}: {}", self.name_of(client), words(reason));
+        let live = &mut self.world.live[place];
+        let (id, before) = (live.id, live.reason.replace(reason));
         if !self.world.stop(id, State::Killed, detail) {
+            self.world.live[place].reason = before;
             return Err(idl::Error::DoesNotRun);
         }
         if again {
@@ -115,6 +130,7 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
             state: told(exit.state),
             at_ns: exit.at_ns,
             detail: short(&exit.detail, TEXT_MAX),
+            reason: exit.reason,
         });
         idl::LifecycleExit { exit, next }
     }

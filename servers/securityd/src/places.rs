@@ -24,6 +24,8 @@ pub(crate) struct Installed {
     /// Kept for starting it again.
     pub(crate) program: Rc<Vec<u8>>,
     manifest: Manifest,
+    /// The number of the first end that can be its own.
+    pub(crate) since: u64,
 }
 
 /// What an installer is sending.
@@ -88,7 +90,7 @@ impl<K: Kernel> World<K> {
         }
         drop(parsed);
         self.set_instance(filled);
-        self.installed.insert(id, Installed { program: Rc::new(program), manifest });
+        self.installed.insert(id, Installed { program: Rc::new(program), manifest, since: self.exits.next() });
         let Some(place) = self.place(id) else { return Err(NotFilled::BadManifest) };
         let result = self.clear_regions(place).and_then(|()| self.start_again(place).map_err(|_| ()));
         if result.is_err() {

@@ -76,9 +76,10 @@ impl<K: Kernel> Server<K> {
 
     /// Ends the instance that faulted and says why.
     pub fn on_fault(&mut self, instance: u16, label: u64, words: impl Iterator<Item = u64>) {
-        let mut detail = Fault::new(label, words).to_string();
+        let fault = Fault::new(label, words);
+        let mut detail = fault.to_string();
         cut(&mut detail, TEXT_MAX);
-        self.world.stop(instance, State::Faulted, detail);
+        self.world.stop(instance, if fault.is_end() { State::Ended } else { State::Faulted }, detail);
     }
 
     /// Answers a call; the badge says of which interface.
@@ -153,6 +154,7 @@ impl<K: Kernel> idl::Inspect for Server<K> {
                 State::Killed => idl::State::Killed,
                 State::Failed => idl::State::Failed,
                 State::Empty => idl::State::Empty,
+                State::Ended => idl::State::Ended,
             },
             generation: live.generation,
             priority: instance.priority,

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use hybrid_capgraph::{Bundle, Grant, Graph, Instance, ProgramError, layout};
+use hybrid_interfaces::process::Reason;
 use hybrid_interfaces::security::RecordKind;
 use hybrid_start::peers::{Condition, Peer};
 use hybrid_sys::{Attributes, CPtr, Error, LookupFailure, ObjectType, Registers, Rights};
@@ -52,6 +53,8 @@ pub enum State {
     Failed,
     /// It is a place, and nothing is installed there.
     Empty,
+    /// It came to a good end by itself.
+    Ended,
 }
 
 /// One instance and the capabilities that securityd keeps to it.
@@ -67,6 +70,8 @@ pub struct Live {
     pub is_expected: bool,
     /// Why it stopped; empty while it runs.
     pub detail: String,
+    /// Why the supervisor stopped it, if it did.
+    pub reason: Option<Reason>,
     /// What it holds: what it was granted, less the calls and bells to others that stopped; empty once it stopped.
     pub grants: Vec<Grant>,
     /// Bytes of the regions that it shares as a client.
@@ -110,7 +115,7 @@ impl Live {
         match self.state {
             State::Starting | State::Running => Condition::Up,
             _ if self.is_expected => Condition::Restarting,
-            State::Faulted | State::Killed | State::Failed | State::Empty => Condition::Down,
+            State::Faulted | State::Killed | State::Failed | State::Empty | State::Ended => Condition::Down,
         }
     }
 }

@@ -132,6 +132,7 @@ fn blank(instance: &Instance, state: State, account: Option<Account>) -> Live {
         state,
         is_expected: false,
         detail: alloc::string::String::new(),
+        reason: None,
         grants: Vec::new(),
         region_bytes: 0,
         consumed_us: 0,
@@ -162,6 +163,7 @@ impl Live {
         self.account = Some(account);
         self.state = State::Starting;
         self.detail.clear();
+        self.reason = None;
         self.grants.clear();
         self.dma.clear();
         (self.endpoint, self.reply) = (None, None);

@@ -69,17 +69,19 @@ impl<K: Kernel> World<K> {
         let count = live.grants.len();
         live.grants.clear();
         live.detail.clone_from(&detail);
-        let generation = live.generation;
+        let (generation, reason) = (live.generation, live.reason);
         let verb = match state {
             State::Killed => "was stopped",
             State::Failed => "could not be started",
+            State::Ended => "ended",
             _ => "faulted",
         };
         let kind = if state == State::Faulted { RecordKind::Faulted } else { RecordKind::Stopped };
         self.audit.record(at_ns, RecordKind::Revoked, format!("{count} grants of {name}"));
         self.audit.record(at_ns, kind, format!("{name} {verb}: {detail}"));
-        self.journal.write(Level::Error, at_ns, format!("{name} {verb}: {detail}"));
-        self.exits.add(Exit { sequence: 0, place, generation, state, at_ns, detail });
+        let level = if state == State::Ended { Level::Info } else { Level::Error };
+        self.journal.write(level, at_ns, format!("{name} {verb}: {detail}"));
+        self.exits.add(Exit { sequence: 0, place, generation, state, at_ns, detail, reason });
         if let Some(slot) = self.exits.bell() {
             self.kernel.signal(Space::cptr(OWN_NODE, slot));
         }

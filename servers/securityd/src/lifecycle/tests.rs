@@ -81,29 +81,61 @@ fn supervisor_reaches_neither_securityd_nor_itself() {
     let mut client = procd!(server);
     for index in [0, PROCD] {
         let refused = Err(CallError::Domain(idl::Error::NotAllowed));
-        assert_eq!(client.stop(index, "x", false), refused);
+        assert_eq!(client.stop(index, idl::Reason::Stop, false), refused);
         assert_eq!(client.start(index), refused);
         assert_eq!(client.postpone(index), refused);
         assert_eq!(client.ping(index, 1), refused);
         assert_eq!(client.answer(index), Err(CallError::Domain(idl::Error::NotAllowed)));
     }
-    assert_eq!(client.stop(99, "x", false), Err(CallError::Domain(idl::Error::NoSuchInstance)));
+    assert_eq!(client.stop(99, idl::Reason::Stop, false), Err(CallError::Domain(idl::Error::NoSuchInstance)));
 }
 
 #[test]
 fn promise_to_start_again_is_made_and_taken_back() {
     let mut server = server();
     let expected = |server: &Server<FakeKernel>, index: u16| server.world.live[usize::from(index)].is_expected;
-    assert_eq!(procd!(server).stop(NETD, "a\ncommand", false), Ok(()));
+    assert_eq!(procd!(server).stop(NETD, idl::Reason::Stop, false), Ok(()));
     assert!(!expected(&server, NETD));
-    assert!(life(&mut server, NETD).detail.starts_with("stopped by procd: a\\ncommand at 0x"));
-    assert_eq!(procd!(server).stop(6, "again", true), Ok(()));
+    assert!(life(&mut server, NETD).detail.starts_with("stopped by procd: svc stop at 0x"));
+    assert_eq!(procd!(server).stop(6, idl::Reason::Restart, true), Ok(()));
     assert!(expected(&server, 6));
     assert_eq!(procd!(server).postpone(6), Ok(()));
     assert!(!expected(&server, 6));
     let id = server.world.live[7].id;
     assert!(server.world.stop(id, State::Faulted, String::new()));
     assert!(expected(&server, 7), "its policy is always, and the supervisor runs");
+}
+
+#[test]
+fn reason_of_the_supervisor_stays_with_the_end_and_goes_with_the_next_life() {
+    let mut server = server();
+    assert_eq!(procd!(server).stop(NETD, idl::Reason::Hang, true), Ok(()));
+    assert_eq!(procd!(server).stop(NETD, idl::Reason::Stop, true), Err(CallError::Domain(idl::Error::DoesNotRun)));
+    let told = |server: &mut Server<FakeKernel>, sequence| procd!(*server).exit(sequence).unwrap().exit.unwrap().reason;
+    assert_eq!(
+        (told(&mut server, 0), life(&mut server, NETD).reason),
+        (Some(idl::Reason::Hang), Some(idl::Reason::Hang))
+    );
+    assert_eq!(procd!(server).start(NETD), Ok(()));
+    let id = server.world.live[usize::from(NETD)].id;
+    assert!(server.world.stop(id, State::Killed, String::new()));
+    assert_eq!((told(&mut server, 1), life(&mut server, NETD).reason), (None, None));
+}
+
+#[test]
+fn good_end_is_no_fault_and_nobody_is_told_to_wait_unless_the_policy_is_always() {
+    let mut server = server();
+    let id = server.world.live[usize::from(NETD)].id;
+    server.on_fault(id, 3, [0x40_0010, 0, 0, 0xf200_487a, 0].into_iter());
+    let netd = life(&mut server, NETD);
+    assert_eq!((netd.state, netd.detail.as_ref()), (idl::State::Ended, "came to its end"));
+    assert!(server.world.live[usize::from(NETD)].is_expected, "its policy is always");
+    let graph = alloc::rc::Rc::make_mut(&mut server.world.graph);
+    let status = server.world.live[7].id;
+    graph.instances.iter_mut().find(|other| other.id == status).unwrap().restart.policy =
+        hybrid_capgraph::Policy::OnFault;
+    server.on_fault(status, 3, [0x40_0010, 0, 0, 0xf200_487a, 0].into_iter());
+    assert_eq!((life(&mut server, 7).state, server.world.live[7].is_expected), (idl::State::Ended, false));
 }
 
 #[test]

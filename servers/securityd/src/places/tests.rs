@@ -165,6 +165,7 @@ fn hundred_components_that_come_live_die_and_go_leave_nothing() {
     let mut random = Random(2711);
     for _ in 0..100 {
         fill_rightly(&mut server);
+        assert_eq!(server.world.installed[&guest].since, server.world.exits.next(), "earlier ends are not its own");
         for _ in 0..random.below(4) {
             let (id, at) = if random.below(2) == 0 { (guest, guest_at) } else { (httpd, httpd_at) };
             assert!(server.world.stop(id, State::Faulted, String::new()));

@@ -82,6 +82,22 @@ fn programs(stage: &mut Stage) -> Result<()> {
     };
     let seeds = (seed("hello-std")?, seed("hello-panic")?);
     ensure!(seeds.0 != seeds.1, "two instances hash alike: {seeds:?}");
+    // Status 0 is no fault: its policy `on-fault` starts it no more.
+    let status = stage.command("svc status hello-c", "\n> ")?;
+    let is_left =
+        status.lines().any(|line| line.starts_with("hello-c") && line.contains(" ended       1     1      0"));
+    ensure!(
+        is_left && status.contains("came to its end"),
+        "hello-c is not taken for one that came to its end:\n{status}"
+    );
+    let processes = stage.command("ps", "of memory are free")?;
+    let state = |name: &str| {
+        processes.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_whitespace().nth(1))
+    };
+    ensure!(
+        (state("hello-c"), state("hello-std")) == (Some("ended"), Some("faulted")),
+        "a status is taken for another:\n{processes}"
+    );
     // Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared. The threads of who has not are as
     // declared.
     let counts = |line: &str| !line.contains("hello-") || line.split_whitespace().nth(1) == Some("region");

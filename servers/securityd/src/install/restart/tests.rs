@@ -97,6 +97,42 @@ fn each_instance_comes_back_with_what_it_had_and_its_peers_are_told() {
 }
 
 #[test]
+fn dma_memory_of_a_driver_that_does_not_run_is_nobody_elses_until_its_next_life_has_it() {
+    let mut world = installed();
+    let instance = world.graph.named("nic").unwrap().clone();
+    let place = world.place(instance.id).unwrap();
+    let base = world.live[place].dma[0];
+    let memory = base..base + instance.dma[0].bytes;
+    let holders = |world: &World<FakeKernel>| {
+        let has = |place: &usize| {
+            if world.live[*place].state != State::Running {
+                return false;
+            }
+            let pages = world.kernel.pages(object(world, world.live[*place].vspace));
+            let at = |frame: crate::fake::Id| match world.kernel.objects[frame].kind {
+                Kind::Frame { base, .. } => base,
+                _ => 0,
+            };
+            pages.values().any(|page| memory.contains(&at(page.frame)))
+        };
+        (1..world.live.len()).filter(has).collect::<Vec<_>>()
+    };
+    assert_eq!(holders(&world), [place]);
+    assert!(world.stop(instance.id, State::Faulted, String::new()));
+    // Everybody else is made anew meanwhile, from whatever memory there is: the device may still write into its own.
+    for _ in 0..3 {
+        for other in (1..world.live.len()).filter(|other| *other != place) {
+            let id = world.live[other].id;
+            assert!(world.stop(id, State::Killed, String::new()));
+            assert_eq!(world.start_again(other), Ok(()));
+            assert_eq!(holders(&world), [] as [usize; 0]);
+        }
+    }
+    assert_eq!(world.start_again(place), Ok(()));
+    assert_eq!((holders(&world), world.live[place].dma[0]), (alloc::vec![place], base));
+}
+
+#[test]
 fn ten_thousand_ends_and_starts_in_any_order_use_nothing_up() {
     // Pages are all alike: with few of them this takes seconds.
     let mut graph = graph();
