@@ -13,18 +13,6 @@ use crate::server::{Server, short};
 const NAME_MAX: usize = idl::NAME_MAX;
 const TEXT_MAX: usize = idl::TEXT_MAX;
 
-const fn told(state: State) -> idl::State {
-    match state {
-        State::Starting => idl::State::Starting,
-        State::Running => idl::State::Running,
-        State::Faulted => idl::State::Faulted,
-        State::Killed => idl::State::Killed,
-        State::Failed => idl::State::Failed,
-        State::Empty => idl::State::Empty,
-        State::Ended => idl::State::Ended,
-    }
-}
-
 /// What the manifest says, for the supervisor.
 const fn restart(restart: &hybrid_capgraph::Restart) -> idl::Restart {
     idl::Restart {
@@ -76,7 +64,7 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
         Ok(idl::Life {
             index,
             name: short(&instance.name, NAME_MAX),
-            state: told(live.state),
+            state: live.state,
             generation: live.generation,
             restart: restart(&instance.restart),
             consumed_us,
@@ -127,7 +115,7 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
             sequence: exit.sequence,
             index: u16::try_from(exit.place).unwrap_or(u16::MAX),
             generation: exit.generation,
-            state: told(exit.state),
+            state: exit.state,
             at_ns: exit.at_ns,
             detail: short(&exit.detail, TEXT_MAX),
             reason: exit.reason,

@@ -35,27 +35,9 @@ use crate::space::{OWN_NODE, Space};
 
 use demand::Demand;
 
+pub use hybrid_interfaces::process::State;
 pub use image::start_info;
 pub use restart::NotStarted;
-
-/// How an instance is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Not started yet.
-    Starting,
-    /// Started.
-    Running,
-    /// Stopped by a fault of its own.
-    Faulted,
-    /// Stopped by an operator.
-    Killed,
-    /// It could not be started again.
-    Failed,
-    /// It is a place, and nothing is installed there.
-    Empty,
-    /// It came to a good end by itself.
-    Ended,
-}
 
 /// One instance and the capabilities that securityd keeps to it.
 #[derive(Debug)]
