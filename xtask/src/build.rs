@@ -55,6 +55,9 @@ impl Build {
     }
 }
 
+/// The driver of QEMU's disk.
+const DISK_DRIVER: &str = "blk-virtio";
+
 /// Everything that decides what is in an image.
 pub(crate) struct Recipe {
     /// Name of the folder below `target/images`.
@@ -81,6 +84,14 @@ pub(crate) enum Root {
     Package(&'static str),
     /// None of ours: the kernel alone, and `kernel.elf` beside its `Image`.
     None,
+}
+
+impl Recipe {
+    /// Whether a component of the product drives a disk.
+    pub(crate) fn has_disk(&self) -> bool {
+        let Root::Product(product) = &self.root else { return false };
+        product.components.iter().any(|component| component.name == DISK_DRIVER)
+    }
 }
 
 impl Recipe {

@@ -3,6 +3,7 @@ use crate::build::{self, Build};
 use crate::folders;
 use crate::foreign::elf;
 use crate::foreign::kernel::{ForeignOptions, Plan};
+use crate::image;
 use crate::setup;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -31,6 +32,9 @@ pub(crate) struct Run {
     /// Port of 127.0.0.1 that leads to the device's HTTP server; 0 takes any free one
     #[arg(long, default_value_t = 8080)]
     http_port: u16,
+    /// Begin with an empty disk; else the product's disk is as the last run left it
+    #[arg(long)]
+    fresh: bool,
     /// Wait for a debugger before the first instruction, on this port of 127.0.0.1 (1234 if none is given)
     #[arg(long, num_args = 0..=1, default_missing_value = "1234", value_name = "PORT")]
     gdb: Option<u16>,
@@ -76,6 +80,7 @@ impl MachineOptions {
             instruction_shift: None,
             http_port: None,
             has_open_cable: false,
+            disk: None,
             command_line: String::new(),
             gdb_port: None,
         }
@@ -98,8 +103,12 @@ impl Run {
         }
         let port = usable_port(self.http_port)?;
         setup::ensure()?;
-        let folder = build::image(&self.build.recipe()?.for_cores(self.machine.smp))?;
-        let hardware = Hardware { http_port: Some(port), gdb_port: self.gdb, ..self.machine.hardware(PRODUCT_MIB) };
+        let recipe = self.build.recipe()?;
+        let has_disk = recipe.has_disk();
+        let folder = build::image(&recipe.for_cores(self.machine.smp))?;
+        let disk = has_disk.then(|| image::kept_disk(&self.build.product, &folder, self.fresh)).transpose()?;
+        let hardware =
+            Hardware { http_port: Some(port), gdb_port: self.gdb, disk, ..self.machine.hardware(PRODUCT_MIB) };
         // Again: the build may have taken minutes.
         usable_port(port)?;
         if let Some(gdb) = self.gdb {

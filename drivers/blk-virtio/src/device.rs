@@ -71,7 +71,12 @@ impl<T: Transport> Blk<T> {
             _ => return Err(StartError::Features),
         };
         let discard_max = read(FEATURE_DISCARD, CONFIG_DISCARD_SECTORS);
-        let capacity = transport.read_consistent(|| transport.read_config_space::<u64>(CONFIG_CAPACITY));
+        let capacity = transport.read_consistent(|| {
+            // In halves: registers are read by words (Virtio 1.2 §4.2.2.2).
+            let low: u32 = transport.read_config_space(CONFIG_CAPACITY)?;
+            let high: u32 = transport.read_config_space(CONFIG_CAPACITY + 4)?;
+            Ok(u64::from(high) << 32 | u64::from(low))
+        });
         let capacity = capacity.map_err(|_| StartError::Features)?;
         let requests = Requests::new(&mut transport, QUEUE, PLACES, TRANSFER_MAX)?;
         transport.finish_init();

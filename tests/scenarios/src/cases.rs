@@ -12,6 +12,7 @@ mod load;
 mod policy;
 mod requests;
 mod std;
+mod store;
 mod storm;
 mod stress;
 pub mod suite;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Scenario> {
         faults::all(),
         guests::all(),
         live::all(),
+        store::all(),
         lives::all(),
         stress::all(),
         load::all(),

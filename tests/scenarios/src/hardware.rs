@@ -38,6 +38,8 @@ pub struct Hardware {
     pub http_port: Option<u16>,
     /// The network card's cable ends at that port: whoever connects to it sends and receives raw frames, and there is no other network.
     pub has_open_cable: bool,
+    /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
+    pub disk: Option<PathBuf>,
     /// The kernel's command line; user space finds it in the device tree.
     pub command_line: String,
     /// Wait for a debugger on this port of 127.0.0.1.
@@ -60,6 +62,7 @@ impl Default for Hardware {
             instruction_shift: None,
             http_port: None,
             has_open_cable: false,
+            disk: None,
             command_line: String::new(),
             gdb_port: None,
         }
@@ -121,6 +124,14 @@ impl Hardware {
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
             // The first of the next page. Its noise is the host's.
             add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
+        }
+        if let Some(disk) = &self.disk {
+            let mut drive: OsString = "if=none,id=disk0,format=raw,file=".into();
+            // A comma in a value is written twice.
+            drive.push(disk.to_string_lossy().replace(',', ",,"));
+            // The first of the third page.
+            arguments.extend(["-drive".into(), drive, "-device".into()]);
+            arguments.push("virtio-blk-device,bus=virtio-mmio-bus.16,drive=disk0".into());
         }
         if !self.command_line.is_empty() {
             arguments.extend(["-append".into(), self.command_line.clone().into()]);

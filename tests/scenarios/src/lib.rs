@@ -7,6 +7,7 @@
 pub mod cable;
 pub mod cases;
 pub mod console;
+pub mod disk;
 pub mod hardware;
 pub mod http;
 pub mod load;

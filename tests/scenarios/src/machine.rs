@@ -51,11 +51,18 @@ impl Machine {
     }
 }
 
-impl Drop for Machine {
-    fn drop(&mut self) {
+impl Machine {
+    /// Ends QEMU at once, by SIGKILL.
+    pub fn kill(&mut self) {
         // Both fail only when QEMU is gone already, which is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a scenario is, and how one is run; the scenarios themselves are in `cases`.
 use crate::console::Console;
+use crate::disk;
 use crate::hardware::{Hardware, ImageFiles};
 use crate::http;
 use crate::machine::{self, Machine};
@@ -60,6 +61,8 @@ pub struct Stage {
     pub port: u16,
     /// The committed list of grants of the product, one a line; empty for other images.
     pub golden: BTreeSet<String>,
+    /// The same machine once more, with its log.
+    again: (Hardware, ImageFiles, PathBuf),
 }
 
 /// Where the built images and the checkout are, and where logs go.
@@ -90,12 +93,18 @@ impl Scenario {
         if hardware.has_spin_table {
             files = spin_table::prepare(&mut hardware, &files, &places.logs)?;
         }
+        if hardware.disk.is_some() {
+            let path = places.logs.join(format!("scenario-{}.img", self.name));
+            disk::create(&path, None)?;
+            hardware.disk = Some(path);
+        }
         let golden = match self.image {
             Image::Product(product) | Image::Faults(product) => golden(&places.checkout, product)?,
             Image::Planted(_) | Image::Package(..) | Image::ForeignRoot { .. } => BTreeSet::new(),
         };
-        let machine = Machine::start(&hardware, &files, &self.log(&places.logs))?;
-        (self.run)(&mut Stage { name: self.name.clone(), machine, port, golden })
+        let log = self.log(&places.logs);
+        let machine = Machine::start(&hardware, &files, &log)?;
+        (self.run)(&mut Stage { name: self.name.clone(), machine, port, golden, again: (hardware, files, log) })
     }
 }
 
@@ -110,6 +119,19 @@ impl Stage {
     /// The serial line.
     pub fn console(&mut self) -> &mut Console {
         &mut self.machine.console
+    }
+
+    /// Ends QEMU by SIGKILL, whatever it is doing, and boots the machine again with what is on its disk.
+    ///
+    /// # Errors
+    /// QEMU does not start.
+    pub fn lose_power(&mut self) -> Result<()> {
+        self.machine.kill();
+        let (hardware, files, log) = &self.again;
+        let before = log.with_extension("before.log");
+        std::fs::rename(log, &before).with_context(|| format!("cannot keep the log as {}", before.display()))?;
+        self.machine = Machine::start(hardware, files, log)?;
+        Ok(())
     }
 
     /// Waits until the device serves its page.

@@ -1,0 +1,26 @@
+//! Files and directories for components, each below the directory that its route names; no users, no links, no devices.
+//!
+//! `server.rs` is the interface over any [`Store`]; stores are `memory.rs` (gone with fsd) and `redox/` (a disk). Nothing here waits for the disk
+//! but by [`Blocks`], which `disk.rs` makes of a driver's rings and tests of memory.
+#![cfg_attr(not(test), no_std)]
+#![deny(unsafe_code)]
+extern crate alloc;
+
+mod blocks;
+mod disk;
+mod memory;
+mod path;
+mod quota;
+mod redox;
+mod server;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use blocks::{BLOCK, Blocks, DeviceError};
+pub use disk::{Disk, Wait};
+pub use memory::Memory;
+pub use quota::Quotas;
+pub use redox::{MountError, Redox};
+pub use server::Server;
+pub use store::{Found, Node, Store};

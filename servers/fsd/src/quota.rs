@@ -1,0 +1,61 @@
+//! How many bytes each client may have, as the integrator says; counts nothing itself.
+
+/// Bytes in which sizes are counted: a file of one byte has one of them, and so has every name.
+pub(crate) const UNIT: u64 = 4096;
+/// What a client has that the integrator says nothing of.
+const DEFAULT: u64 = 1 << 20;
+
+/// What a node counts: its size in whole units, and one for itself.
+pub(crate) fn counted(size: u64) -> u64 {
+    size.div_ceil(UNIT).saturating_add(1).saturating_mul(UNIT)
+}
+
+/// The parameter `quotas`: `writer=8M reader=64K`, by the clients' names.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Quotas<'a>(&'a str);
+
+impl<'a> Quotas<'a> {
+    /// Reads the parameter; what is no quota in it counts as not said.
+    #[must_use]
+    pub fn new(text: Option<&'a str>) -> Self {
+        Self(text.unwrap_or_default())
+    }
+
+    /// Bytes of a client.
+    #[must_use]
+    pub fn of(&self, client: &str) -> u64 {
+        let pairs = self.0.split_whitespace().filter_map(|pair| pair.split_once('='));
+        let mut said = pairs.filter(|(name, _)| *name == client).filter_map(|(_, amount)| bytes(amount));
+        said.next().unwrap_or(DEFAULT)
+    }
+}
+
+fn bytes(amount: &str) -> Option<u64> {
+    let (digits, factor) = match amount.strip_suffix('M') {
+        Some(digits) => (digits, 1 << 20),
+        None => amount.strip_suffix('K').map_or((amount, 1), |digits| (digits, 1 << 10)),
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quota_is_what_the_integrator_says_or_a_mebibyte() {
+        let quotas = Quotas::new(Some("writer=8M reader=64K  tiny=100 bad=x huge=99999999999999999999M"));
+        let of = |client| quotas.of(client);
+        assert_eq!((of("writer"), of("reader"), of("tiny")), (8 << 20, 64 << 10, 100));
+        assert_eq!(
+            (of("bad"), of("huge"), of("other"), Quotas::new(None).of("writer")),
+            (DEFAULT, DEFAULT, DEFAULT, DEFAULT)
+        );
+    }
+
+    #[test]
+    fn each_begun_unit_counts_and_so_does_the_name() {
+        assert_eq!([0, 1, 4096, 4097].map(counted), [4096, 8192, 8192, 12288]);
+        assert!(counted(u64::MAX) > 1 << 40);
+    }
+}

@@ -1,0 +1,215 @@
+//! In which order redoxfs' blocks reach the disk, so that a loss of power leaves what some operation left.
+//!
+//! redoxfs writes the blocks of a transaction to places that its newest header does not use, and then the next header. It asks for no barrier, so a
+//! disk that keeps writes back may have the header and not what it points to. Here the blocks of whole transactions collect in memory; a *checkpoint*
+//! writes them, waits for the disk, writes the newest header, and waits again. Between two checkpoints nothing reaches the disk.
+//!
+//! INV-DURABLE-1: no block that the header on the disk (the durable one) refers to is written. redoxfs keeps to that for its newest header only:
+//! blocks that a later transaction freed are written again by the next. Such a write makes a checkpoint of the transactions before it first.
+//! INV-DURABLE-2: the newest header is never in the durable one's place in the ring, which a torn write would take along.
+use crate::blocks::{BLOCK, Blocks, DeviceError};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use redoxfs::HEADER_RING;
+
+type Block = Box<[u8; BLOCK]>;
+/// Free blocks by their level, as redoxfs' allocator has them: a block of level n is 2^n blocks from a multiple of that on.
+pub(super) type Free = Vec<BTreeSet<u64>>;
+
+/// Blocks that wait for a checkpoint at most; the transaction that goes beyond is the last.
+const PENDING_MAX: usize = 384;
+/// Headers between two checkpoints at most (INV-DURABLE-2).
+const HEADERS_MAX: u64 = HEADER_RING - 56;
+/// Blocks that are kept of those read or written before: twice this.
+const CLEAN_MAX: usize = 192;
+/// Blocks of one read or write of the disk.
+const RUN_MAX: usize = 8;
+/// Where a header has its generation (`redoxfs::Header`).
+const GENERATION: usize = 40;
+
+/// The disk below redoxfs.
+pub(super) struct Journal<B> {
+    device: B,
+    /// Blocks of the transaction that is being written; its header has not come.
+    current: BTreeMap<u64, Block>,
+    /// Blocks of transactions since the last checkpoint.
+    pending: BTreeMap<u64, Block>,
+    /// Their newest header, and its place.
+    header: Option<(u64, Block)>,
+    /// The generation of that header, and of the durable one.
+    newest: u64,
+    durable: u64,
+    /// What is free after the newest transaction, and in the durable state; nothing while the file system is being opened, when there is one
+    /// transaction at most.
+    free: Option<Free>,
+    durable_free: Option<Free>,
+    clean: Clean,
+}
+
+impl<B: Blocks> Journal<B> {
+    pub(super) fn new(device: B) -> Self {
+        Self {
+            device,
+            current: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            header: None,
+            newest: 0,
+            durable: 0,
+            free: None,
+            durable_free: None,
+            clean: Clean::default(),
+        }
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.device.count()
+    }
+
+    /// Takes this generation for that of the header on the disk.
+    pub(super) fn begin(&mut self, durable: u64) {
+        (self.newest, self.durable) = (durable, durable);
+    }
+
+    /// The last transaction is whole; this is free after it. Makes a checkpoint when it is time.
+    pub(super) fn committed(&mut self, free: Free) -> Result<(), DeviceError> {
+        self.free = Some(free);
+        let is_due = self.pending.len() > PENDING_MAX || self.newest - self.durable > HEADERS_MAX;
+        if is_due { self.checkpoint() } else { Ok(()) }
+    }
+
+    /// The last transaction failed: what it wrote is forgotten.
+    pub(super) fn abort(&mut self) {
+        self.current.clear();
+    }
+
+    /// Brings the newest whole transaction to the disk. What fails can be tried again: nothing is forgotten before all of it is there.
+    pub(super) fn checkpoint(&mut self) -> Result<(), DeviceError> {
+        let Some((place, header)) = &self.header else { return Ok(()) };
+        write_runs(&mut self.device, &self.pending)?;
+        self.device.flush()?;
+        self.device.write(*place, &header[..])?;
+        self.device.flush()?;
+        self.header = None;
+        self.durable = self.newest;
+        self.durable_free.clone_from(&self.free);
+        for (place, block) in core::mem::take(&mut self.pending) {
+            self.clean.insert(place, block);
+        }
+        Ok(())
+    }
+
+    /// Fills `data` from block `first` on.
+    pub(super) fn read(&mut self, first: u64, data: &mut [u8]) -> Result<(), DeviceError> {
+        let places = (first..).zip(data.chunks_exact_mut(BLOCK));
+        let mut missing: Option<core::ops::Range<u64>> = None;
+        for (place, chunk) in places {
+            let known = self.pending.get(&place).or_else(|| self.clean.get(place));
+            match known {
+                Some(block) => chunk.copy_from_slice(&block[..]),
+                None => missing = Some(missing.map_or(place, |run| run.start)..place + 1),
+            }
+        }
+        missing.map_or(Ok(()), |run| self.fetch(first, run, data))
+    }
+
+    /// Reads a run of blocks from the disk; those among them that are known otherwise stay as they are in `data`.
+    fn fetch(&mut self, first: u64, run: core::ops::Range<u64>, data: &mut [u8]) -> Result<(), DeviceError> {
+        let mut buffer = alloc::vec![0; RUN_MAX * BLOCK];
+        for start in run.clone().step_by(RUN_MAX) {
+            let count = usize::try_from(run.end - start).unwrap_or(RUN_MAX).min(RUN_MAX);
+            let part = buffer.get_mut(..count * BLOCK).ok_or(DeviceError)?;
+            self.device.read(start, part)?;
+            for (place, bytes) in (start..).zip(part.chunks_exact(BLOCK)) {
+                let is_known = self.pending.contains_key(&place) || self.clean.get(place).is_some();
+                let at = usize::try_from(place - first).map_err(|_| DeviceError)? * BLOCK;
+                if let Some(chunk) = data.get_mut(at..at + BLOCK).filter(|_| !is_known) {
+                    chunk.copy_from_slice(bytes);
+                    self.clean.insert(place, boxed(bytes)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// redoxfs writes blocks of a transaction, or the header that ends it.
+    pub(super) fn write(&mut self, first: u64, data: &[u8]) -> Result<(), DeviceError> {
+        if first < HEADER_RING {
+            let header = boxed(data)?;
+            let generation = header.get(GENERATION..).and_then(|rest| rest.first_chunk()).ok_or(DeviceError)?;
+            self.newest = u64::from_le_bytes(*generation);
+            self.pending.append(&mut self.current);
+            self.header = Some((first, header));
+            return Ok(());
+        }
+        for (place, bytes) in (first..).zip(data.chunks_exact(BLOCK)) {
+            self.make_writable(place)?;
+            self.clean.remove(place);
+            self.current.insert(place, boxed(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// INV-DURABLE-1.
+    fn make_writable(&mut self, place: u64) -> Result<(), DeviceError> {
+        let is_free = |free: &Option<Free>| free.as_ref().is_none_or(|free| contains(free, place));
+        if !is_free(&self.durable_free) {
+            self.checkpoint()?;
+        }
+        // redoxfs would have to write into what its newest header refers to.
+        if is_free(&self.durable_free) { Ok(()) } else { Err(DeviceError) }
+    }
+}
+
+/// Whether a block is part of a free one, of whatever level.
+fn contains(free: &Free, place: u64) -> bool {
+    (0_u32..).zip(free).any(|(level, starts)| starts.contains(&(place & !((1_u64 << level) - 1))))
+}
+
+fn boxed(bytes: &[u8]) -> Result<Block, DeviceError> {
+    Vec::from(bytes).into_boxed_slice().try_into().map_err(|_| DeviceError)
+}
+
+/// Writes blocks, those side by side together.
+fn write_runs<B: Blocks>(device: &mut B, blocks: &BTreeMap<u64, Block>) -> Result<(), DeviceError> {
+    let mut run: Vec<u8> = Vec::with_capacity(RUN_MAX * BLOCK);
+    let mut end = 0;
+    for (place, block) in blocks {
+        if !run.is_empty() && (*place != end || run.len() == RUN_MAX * BLOCK) {
+            device.write(end - (run.len() / BLOCK) as u64, &run)?;
+            run.clear();
+        }
+        run.extend_from_slice(&block[..]);
+        end = place + 1;
+    }
+    if run.is_empty() { Ok(()) } else { device.write(end - (run.len() / BLOCK) as u64, &run) }
+}
+
+/// Blocks as they are on the disk, the less used half of which is forgotten when they are many.
+#[derive(Default)]
+struct Clean {
+    young: BTreeMap<u64, Block>,
+    old: BTreeMap<u64, Block>,
+}
+
+impl Clean {
+    fn get(&mut self, place: u64) -> Option<&Block> {
+        if let Some(block) = self.old.remove(&place) {
+            self.insert(place, block);
+        }
+        self.young.get(&place)
+    }
+
+    fn insert(&mut self, place: u64, block: Block) {
+        self.old.remove(&place);
+        if self.young.len() >= CLEAN_MAX {
+            self.old = core::mem::take(&mut self.young);
+        }
+        self.young.insert(place, block);
+    }
+
+    fn remove(&mut self, place: u64) {
+        self.young.remove(&place);
+        self.old.remove(&place);
+    }
+}

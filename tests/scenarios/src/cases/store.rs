@@ -1,0 +1,62 @@
+//! Files on a disk, while the file server, the driver and the whole machine die: what was synced is there.
+use crate::hardware::Hardware;
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
+use anyhow::{Context, Result, ensure};
+
+/// The scenarios of this subject.
+pub(super) fn all() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "store".into(),
+        about: "files are kept, synced and verified while file server, driver, writer and machine are killed; a reader may only read".into(),
+        image: Image::Product("gateway-store"),
+        // Where the disk is, the scenario's own play says.
+        hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
+        run: store,
+    }]
+}
+
+fn store(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    let first = kept(stage)?;
+    ensure!(first > 0, "nothing was kept");
+    let text = stage.console().text();
+    ensure!(text.contains("a reader may read and no more"), "the reader was not refused as it must be:\n{text}");
+    for victim in ["fsd", "disk", "keeper", "disk", "fsd"] {
+        stage.command(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
+        if victim != "disk" {
+            // The driver's death is noticed by nobody but fsd.
+            number(stage, "found ", " kept and whole").with_context(|| format!("after {victim} was killed"))?;
+        }
+        kept(stage).with_context(|| format!("after {victim} was killed"))?;
+    }
+    for _ in 0..3 {
+        let before = kept(stage)?;
+        no_harm(stage)?;
+        stage.lose_power()?;
+        let found = number(stage, "found ", " kept and whole")?;
+        ensure!(found >= before, "{before} was kept before the power went, and {found} is there");
+        stage.boot()?;
+    }
+    kept(stage)?;
+    no_harm(stage)?;
+    stage.finish()
+}
+
+fn no_harm(stage: &mut Stage) -> Result<()> {
+    let text = stage.console().text();
+    ensure!(!text.contains("WENT WRONG"), "not everything was as it should be:\n{text}");
+    Ok(())
+}
+
+/// The next number that is said to be kept.
+fn kept(stage: &mut Stage) -> Result<u64> {
+    stage.console().skip_to_end();
+    number(stage, ": kept ", "\n")
+}
+
+fn number(stage: &mut Stage, before: &str, after: &str) -> Result<u64> {
+    stage.console().expect(before, BOOT_WITHIN)?;
+    let text = stage.console().expect(after, SAY_WITHIN)?;
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().with_context(|| format!("{text:?} is no number"))
+}

@@ -1,0 +1,182 @@
+//! The virtual disk's image: partitions, and the boot partitions' files; what the device keeps on it is the device's.
+use anyhow::{Context, Result};
+use gpt::GptConfig;
+use gpt::disk::LogicalBlockSize;
+use gpt::partition_types::{BASIC, LINUX_FS, Type};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+const MIB: u64 = 1 << 20;
+/// Bytes of the disk: the partitions, and a MiB for the tables at both ends.
+pub const BYTES: u64 = (8 + 8 + 8 + 8 + 64 + 2) * MIB;
+/// The partitions in their order, and their sizes in MiB. FAT for boot loaders and updates; the others are the device's to format.
+const PARTITIONS: [(&str, u64, Type); 5] = [
+    ("boot-a", 8, BASIC),
+    ("boot-b", 8, BASIC),
+    ("system-a", 8, LINUX_FS),
+    ("system-b", 8, LINUX_FS),
+    ("data", 64, LINUX_FS),
+];
+
+/// The partitions in words.
+pub fn layout() -> String {
+    PARTITIONS.map(|(name, mib, _)| format!("{name} {mib} MiB")).join(", ")
+}
+
+/// Makes the disk at `path`, whatever was there; the boot partitions hold the image in the folder `built`, if there is one.
+///
+/// # Errors
+/// It cannot be written.
+pub fn create(path: &Path, built: Option<&Path>) -> Result<()> {
+    fill(path, built).with_context(|| format!("cannot make the disk {}", path.display()))
+}
+
+fn fill(path: &Path, built: Option<&Path>) -> Result<()> {
+    // Sparse: only what is written takes room on the host.
+    File::create(path)?.set_len(BYTES)?;
+    let spans = partition(path)?;
+    for (start, bytes) in spans.iter().take(2) {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        format_boot(Part { file, start: *start, bytes: *bytes, at: 0 }, built)?;
+    }
+    Ok(())
+}
+
+/// Writes the tables; gives where each partition begins and how long it is, bytes.
+fn partition(path: &Path) -> Result<Vec<(u64, u64)>> {
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let config = GptConfig::new().writable(true).logical_block_size(LogicalBlockSize::Lb512);
+    let mut table = config.create_from_device(file, None)?;
+    for (name, mib, kind) in PARTITIONS {
+        // Aligned to 1 MiB, as everybody does.
+        table.add_partition(name, mib * MIB, kind, 0, Some(MIB / 512))?;
+    }
+    let spans = table.partitions().values().map(|one| (one.first_lba * 512, (one.last_lba - one.first_lba + 1) * 512));
+    let spans = spans.collect();
+    table.write()?;
+    // A table for who knows nothing of GPTs.
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let sectors = u32::try_from(BYTES / 512 - 1).unwrap_or(u32::MAX);
+    gpt::mbr::ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut file)?;
+    Ok(spans)
+}
+
+fn format_boot(mut part: Part, built: Option<&Path>) -> Result<()> {
+    fatfs::format_volume(&mut part, fatfs::FormatVolumeOptions::new().volume_label(*b"BOOT       "))?;
+    let volume = fatfs::FileSystem::new(part, fatfs::FsOptions::new())?;
+    for name in built.iter().flat_map(|_| ["Image", "root.elf"]) {
+        let bytes = std::fs::read(built.unwrap_or(Path::new("")).join(name))?;
+        volume.root_dir().create_file(name)?.write_all(&bytes)?;
+    }
+    Ok(volume.unmount()?)
+}
+
+/// A part of a file as a file of its own.
+struct Part {
+    file: File,
+    start: u64,
+    bytes: u64,
+    at: u64,
+}
+
+impl Part {
+    /// Puts the file's position to this part's, and cuts `len` to what is left.
+    fn place(&mut self, len: usize) -> std::io::Result<usize> {
+        self.file.seek(SeekFrom::Start(self.start + self.at))?;
+        let left = usize::try_from(self.bytes - self.at).unwrap_or(usize::MAX);
+        Ok(len.min(left))
+    }
+}
+
+impl Read for Part {
+    fn read(&mut self, data: &mut [u8]) -> std::io::Result<usize> {
+        let len = self.place(data.len())?;
+        let len = self.file.read(&mut data[..len])?;
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl Write for Part {
+    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+        let len = self.place(data.len())?;
+        let len = self.file.write(&data[..len])?;
+        self.at += len as u64;
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Seek for Part {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let (base, step) = match to {
+            SeekFrom::Start(at) => (at, 0),
+            SeekFrom::Current(step) => (self.at, step),
+            SeekFrom::End(step) => (self.bytes, step),
+        };
+        let at = base.checked_add_signed(step).filter(|at| *at <= self.bytes);
+        self.at = at.ok_or_else(|| std::io::Error::new(std::io::ErrorKind::InvalidInput, "beyond the partition"))?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disk_has_its_partitions_and_the_image_on_both_boot_ones() {
+        let folder = std::env::temp_dir().join(format!("hybrid-disk-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for the test");
+        for name in ["Image", "root.elf"] {
+            std::fs::write(folder.join(name), name.repeat(100_000)).expect("room");
+        }
+        let path = folder.join("disk.img");
+        create(&path, Some(&folder)).expect("room");
+        let table = GptConfig::new().open(&path).expect("a table");
+        let names: Vec<(&str, u64)> =
+            table.partitions().values().map(|one| (one.name.as_str(), one.last_lba - one.first_lba + 1)).collect();
+        assert_eq!(names, PARTITIONS.map(|(name, mib, _)| (name, mib * 2048)));
+        for one in table.partitions().values().take(2) {
+            let file = File::open(&path).expect("it is there");
+            let bytes = (one.last_lba - one.first_lba + 1) * 512;
+            let volume = fatfs::FileSystem::new(
+                ReadOnly(Part { file, start: one.first_lba * 512, bytes, at: 0 }),
+                fatfs::FsOptions::new(),
+            );
+            let mut text = String::new();
+            let volume = volume.expect("a volume");
+            volume.root_dir().open_file("root.elf").expect("there").read_to_string(&mut text).expect("text");
+            assert_eq!(text, "root.elf".repeat(100_000));
+        }
+        std::fs::remove_dir_all(&folder).expect("it was made here");
+    }
+
+    /// What `fatfs` wants to be able to write.
+    struct ReadOnly(Part);
+
+    impl Read for ReadOnly {
+        fn read(&mut self, data: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(data)
+        }
+    }
+
+    impl Write for ReadOnly {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::PermissionDenied.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for ReadOnly {
+        fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+            self.0.seek(to)
+        }
+    }
+}
