@@ -192,11 +192,15 @@ fn processes<W: Wires>(clients: &mut Clients<W>, index: u16, out: &mut String) -
         return Ok(Step::Done);
     }
     let instance = clients.inspect.instance(index).map_err(because("securityd"))?;
-    line(out, &process(&instance));
+    let by_verdict = match instance.state {
+        State::Starting | State::Killed => services::by_verdict(clients, index),
+        _ => None,
+    };
+    line(out, &process(&instance, by_verdict));
     Ok(Step::More(Job::Processes(index + 1)))
 }
 
-fn process(instance: &Instance<'_>) -> String {
+fn process(instance: &Instance<'_>, by_verdict: Option<&str>) -> String {
     let state = match instance.state {
         State::Starting => "starting",
         State::Running => "running",
@@ -206,6 +210,7 @@ fn process(instance: &Instance<'_>) -> String {
         State::Empty => "empty",
         State::Ended => "ended",
     };
+    let state = by_verdict.unwrap_or(state);
     let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
     let (memory, heap, caps) = (instance.memory_bytes / 1024, instance.heap_bytes / 1024, instance.capabilities);
     format!(

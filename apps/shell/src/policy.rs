@@ -110,6 +110,7 @@ fn show<W: Wires>(clients: &mut Clients<W>, times: Times, out: &mut String) -> R
         line(out, &format!("trial     ends in {}; what must stay allowed {proof} passed", left.trim()));
     }
     line(out, &format!("pending   {} bytes", state.pending));
+    line(out, &format!("since boot {} connections and requests allowed, {} denied", state.allowed, state.denied));
     Ok(())
 }
 

@@ -26,6 +26,24 @@ fn service<W: Wires>(clients: &mut Clients<W>, index: u16) -> Result<Option<Serv
     }
 }
 
+const fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Running => "running",
+        Phase::Waiting => "waiting",
+        Phase::Stopped => "stopped",
+        Phase::Failed => "failed",
+        Phase::Ended => "ended",
+        Phase::Held => "held",
+        Phase::Isolated => "isolated",
+    }
+}
+
+/// What the supervisor calls the state of one that does not run, if that is its doing by the auditor's verdict.
+pub fn by_verdict<W: Wires>(clients: &mut Clients<W>, index: u16) -> Option<&'static str> {
+    let phase = clients.services.service(index).ok()?.phase;
+    matches!(phase, Phase::Held | Phase::Isolated).then(|| word(phase))
+}
+
 /// Prints a service a step.
 ///
 /// # Errors
@@ -41,13 +59,7 @@ pub fn status<W: Wires>(
     }
     let Some(service) = service(clients, index)? else { return Ok(Step::Done) };
     if name.as_ref().is_none_or(|name| service.name == name.as_str()) {
-        let phase = match service.phase {
-            Phase::Running => "running",
-            Phase::Waiting => "waiting",
-            Phase::Stopped => "stopped",
-            Phase::Failed => "failed",
-            Phase::Ended => "ended",
-        };
+        let phase = word(service.phase);
         let (subject, detail) = (quoted(&service.name), quoted(&service.detail));
         let watched = if service.is_watched { "yes" } else { "no" };
         let text = format!(

@@ -43,7 +43,7 @@ impl Inspect for FakeInspect {
             index,
             name: (*name).into(),
             component: "servers/x".into(),
-            state: State::Running,
+            state: if index == 0 { State::Killed } else { State::Running },
             generation: 1,
             priority: 100,
             memory_bytes: 4096,
@@ -94,6 +94,10 @@ impl Live for FakeLive {
     fn line(&mut self, _: ClientId, number: u32) -> Option<Cow<'_, str>> {
         ["a bell b slot=9", "x other frame at=0x1"].get(usize::try_from(number).unwrap()).map(|line| (*line).into())
     }
+
+    fn suspect(&mut self, _: ClientId, _: u32) -> Option<hybrid_interfaces::live::Suspect<'_>> {
+        None
+    }
 }
 
 #[derive(Default)]
@@ -116,10 +120,6 @@ impl Control for FakeControl {
     fn permit(&mut self, _: ClientId, client: &str, name: &str) -> Result<(), Error> {
         self.0.push(format!("permit {client} {name}"));
         Ok(())
-    }
-
-    fn dump_grants(&mut self, _: ClientId) -> u32 {
-        6
     }
 }
 
@@ -162,6 +162,8 @@ impl Policy for FakePolicy {
             deadline_ns: 61_000_000_000,
             is_proven: false,
             pending,
+            allowed: 41,
+            denied: 7,
         }
     }
 }
@@ -233,7 +235,7 @@ impl Services for FakeServices {
         Ok(Service {
             index,
             name: (*name).into(),
-            phase: if index == 1 { Phase::Failed } else { Phase::Running },
+            phase: [Phase::Isolated, Phase::Failed].get(usize::from(index)).copied().unwrap_or(Phase::Running),
             generation: 7,
             ends: 6,
             hangs: 1,
@@ -371,6 +373,7 @@ fn start_prints_a_prompt() {
 fn ps_lists_every_instance_with_names_that_cannot_steer_the_terminal() {
     let text = Desk::new().type_line("ps");
     assert!(text.contains("httpd            running     1   100            4         2     2"), "{text}");
+    assert!(text.contains("securityd        isolated "), "the supervisor's word for it: {text}");
     assert!(text.contains("evil\\x1b[2J"), "{text}");
     assert!(!text.contains('\u{1b}'));
     assert!(text.contains("512 of 1024 KiB"), "{text}");
@@ -484,9 +487,13 @@ fn policy_is_handed_over_in_pieces_and_its_state_told() {
     assert!(desk.type_line("policy confirm").contains("the policy: NotProven\r\n"));
     assert!(desk.type_line("policy rollback").contains("in force again\r\n"));
     let shown = desk.type_line("policy show");
-    for part in
-        ["office, 3 rules, sha256 0000000000000abc…, epoch 2", "ends in 48.655 s", "has not yet passed", "6 bytes"]
-    {
+    for part in [
+        "office, 3 rules, sha256 0000000000000abc…, epoch 2",
+        "ends in 48.655 s",
+        "has not yet passed",
+        "6 bytes",
+        "41 connections and requests allowed, 7 denied",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     let policy = desk.policy.server();
@@ -538,7 +545,7 @@ fn svc_asks_and_tells_the_supervisor() {
     let mut desk = Desk::new();
     let text = desk.type_line("svc status");
     assert!(text.contains("httpd            failed      7     6      1  yes      faulted\r\n"), "{text}");
-    assert!(text.contains("securityd        running") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.contains("securityd        isolated") && !text.contains('\u{1b}'), "{text}");
     let text = desk.type_line("svc status httpd");
     assert!(text.contains("httpd            failed") && !text.contains("securityd"), "{text}");
     let text = desk.type_line("svc ends");

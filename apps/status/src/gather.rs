@@ -5,6 +5,7 @@
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
+use hybrid_interfaces::live::{Comparison, LiveClient};
 use hybrid_interfaces::log::{CursorClient, Entry, ReaderClient};
 use hybrid_interfaces::security::{InspectClient, InspectSummary, Instance};
 use hybrid_ipc::Caller;
@@ -15,6 +16,8 @@ pub(crate) const LOG_LINES: u16 = 30;
 const ENTRIES_AT_ONCE: usize = 200;
 /// Components that are shown.
 const COMPONENTS_MAX: u16 = 64;
+/// Differences that are shown.
+const DIFFERENCES_MAX: u32 = 32;
 /// Grants that are shown of one component.
 const GRANTS_MAX: u16 = 256;
 
@@ -25,6 +28,15 @@ pub struct Component {
     pub instance: Instance<'static>,
     /// Its grants as lines of the capability graph, without its own name in front.
     pub grants: Vec<String>,
+}
+
+/// What the auditor found last.
+#[derive(Debug)]
+pub struct Found {
+    /// The counts.
+    pub comparison: Comparison,
+    /// The first lines of what is not as declared.
+    pub lines: Vec<String>,
 }
 
 /// One log entry.
@@ -41,14 +53,17 @@ pub struct Snapshot<'a> {
     pub components: &'a [Component],
     /// The last log entries, oldest first.
     pub log: &'a VecDeque<LogLine>,
+    /// Whether live is as declared; nothing if the auditor does not answer.
+    pub found: Option<Found>,
     /// Why something is missing.
     pub problem: Option<&'static str>,
 }
 
 /// The callers and what is kept between pages.
-pub struct Gatherer<I: Caller, L: Caller> {
+pub struct Gatherer<I: Caller, L: Caller, A: Caller> {
     inspect: InspectClient<I>,
     reader: ReaderClient<L>,
+    live: LiveClient<A>,
     cursor: Option<CursorClient<L::Received>>,
     components: Vec<Component>,
     /// The count of all grants when `components` was read.
@@ -56,10 +71,18 @@ pub struct Gatherer<I: Caller, L: Caller> {
     log: VecDeque<LogLine>,
 }
 
-impl<I: Caller, L: Caller> Gatherer<I, L> {
+impl<I: Caller, L: Caller, A: Caller> Gatherer<I, L, A> {
     /// Gathers through these clients.
-    pub fn new(inspect: InspectClient<I>, reader: ReaderClient<L>) -> Self {
-        Gatherer { inspect, reader, cursor: None, components: Vec::new(), grants_seen: None, log: VecDeque::new() }
+    pub fn new(inspect: InspectClient<I>, reader: ReaderClient<L>, live: LiveClient<A>) -> Self {
+        Gatherer {
+            inspect,
+            reader,
+            live,
+            cursor: None,
+            components: Vec::new(),
+            grants_seen: None,
+            log: VecDeque::new(),
+        }
     }
 
     /// What there is now.
@@ -67,7 +90,9 @@ impl<I: Caller, L: Caller> Gatherer<I, L> {
         let summary = self.inspect.summary().ok();
         let is_inspected = summary.as_ref().is_some_and(|summary| self.read_components(summary));
         let has_log = self.read_log();
+        let found = self.read_found();
         let problem = match (is_inspected, has_log) {
+            (true, true) if found.is_none() => Some("the auditor does not answer"),
             (true, true) => None,
             (false, true) => Some("the security server does not answer"),
             (true, false) => Some("the log does not answer"),
@@ -78,6 +103,7 @@ impl<I: Caller, L: Caller> Gatherer<I, L> {
             summary: summary.unwrap_or_else(unknown),
             components: &self.components,
             log: &self.log,
+            found,
             problem,
         }
     }
@@ -118,6 +144,17 @@ impl<I: Caller, L: Caller> Gatherer<I, L> {
             }
         }
         lines
+    }
+
+    fn read_found(&mut self) -> Option<Found> {
+        let comparison = self.live.last().ok()?;
+        let mut lines = Vec::new();
+        for number in 0..comparison.differences.min(DIFFERENCES_MAX) {
+            // Another comparison may have found fewer meanwhile.
+            let Some(line) = self.live.difference(number).ok()? else { break };
+            lines.push(line.into_owned());
+        }
+        Some(Found { comparison, lines })
     }
 
     /// Reads on in the log; only the last `LOG_LINES` are kept. A log that was started anew is read from its beginning, at once.

@@ -1,9 +1,10 @@
 //! The snapshot as JSON; the shape is described in README.md and only grows.
 
 use crate::escape::push_json;
-use crate::gather::{Component, LogLine, Snapshot};
+use crate::gather::{Component, Found, LogLine, Snapshot};
 use alloc::string::String;
 use core::fmt::Write;
+use hybrid_interfaces::live::Verdict;
 use hybrid_interfaces::log::Level;
 use hybrid_interfaces::security::State;
 
@@ -22,6 +23,7 @@ pub(crate) fn write(snapshot: &Snapshot<'_>) -> String {
         Some(problem) => push_json(&mut out, problem),
         None => out.push_str("null"),
     }
+    push_found(&mut out, snapshot.found.as_ref());
     out.push_str(",\"memory\":{\"total_bytes\":");
     push_decimal(&mut out, summary.memory_total);
     push_number(&mut out, "free_bytes", summary.memory_free);
@@ -43,6 +45,21 @@ pub(crate) fn write(snapshot: &Snapshot<'_>) -> String {
     push_list(&mut out, snapshot.log.iter(), push_entry);
     out.push_str("]}\n");
     out
+}
+
+fn push_found(out: &mut String, found: Option<&Found>) {
+    let Some(Found { comparison, lines }) = found else { return out.push_str(",\"live\":null") };
+    out.push_str(",\"live\":{\"verdict\":");
+    push_json(out, verdict(comparison.verdict));
+    push_number(out, "equal", comparison.equal.into());
+    push_number(out, "different", comparison.differences.into());
+    push_number(out, "absent", comparison.absent.into());
+    push_number(out, "capabilities", comparison.capabilities.into());
+    push_number(out, "comparison", comparison.number.into());
+    push_number(out, "at_us", comparison.at_ns / 1000);
+    out.push_str(",\"differences\":[");
+    push_list(out, lines.iter(), |out, line| push_json(out, line));
+    out.push_str("]}");
 }
 
 fn push_component(out: &mut String, component: &Component) {
@@ -109,6 +126,15 @@ pub(crate) fn state(state: State) -> &'static str {
         State::Failed => "failed",
         State::Empty => "empty",
         State::Ended => "ended",
+    }
+}
+
+/// The words for a verdict.
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::AsDeclared => "as declared",
+        Verdict::Different => "not as declared",
+        Verdict::Unable => "unknown",
     }
 }
 

@@ -15,7 +15,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-pub use gather::{Component, Gatherer, LogLine, Snapshot};
+pub use gather::{Component, Found, Gatherer, LogLine, Snapshot};
 
 use alloc::rc::Rc;
 use hybrid_ipc::Caller;
@@ -32,22 +32,22 @@ struct Rendered {
 }
 
 /// The provider.
-pub struct Status<I: Caller, L: Caller> {
-    gatherer: Gatherer<I, L>,
+pub struct Status<I: Caller, L: Caller, A: Caller> {
+    gatherer: Gatherer<I, L, A>,
     now: fn() -> u64,
     page: Rendered,
     json: Rendered,
 }
 
-impl<I: Caller, L: Caller> Status<I, L> {
+impl<I: Caller, L: Caller, A: Caller> Status<I, L, A> {
     /// Shows what `gatherer` finds; `now` tells nanoseconds since the counter started.
-    pub fn new(gatherer: Gatherer<I, L>, now: fn() -> u64) -> Self {
+    pub fn new(gatherer: Gatherer<I, L, A>, now: fn() -> u64) -> Self {
         Status { gatherer, now, page: Rendered::default(), json: Rendered::default() }
     }
 
     /// The rendering if it is fresh, else a new one.
     fn render(
-        gatherer: &mut Gatherer<I, L>,
+        gatherer: &mut Gatherer<I, L, A>,
         kept: &mut Rendered,
         now: u64,
         write: fn(&Snapshot<'_>) -> alloc::string::String,
@@ -62,7 +62,7 @@ impl<I: Caller, L: Caller> Status<I, L> {
     }
 }
 
-impl<I: Caller, L: Caller> Provider for Status<I, L> {
+impl<I: Caller, L: Caller, A: Caller> Provider for Status<I, L, A> {
     const BODY_MAX: usize = 0;
 
     fn handle(&mut self, request: &Request<'_>, respond: &mut Responder) {

@@ -2,6 +2,7 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
+use hybrid_interfaces::live::LiveClient;
 use hybrid_interfaces::log::ReaderClient;
 use hybrid_interfaces::provider::HostClient;
 use hybrid_interfaces::security::InspectClient;
@@ -16,7 +17,9 @@ libhybrid::component!(run);
 const ENDPOINT: &str = "/";
 
 fn run(env: Env) -> ! {
-    let gatherer = Gatherer::new(InspectClient::new(env.client("inspect")), ReaderClient::new(env.client("reader")));
+    let inspect = InspectClient::new(env.client("inspect"));
+    let reader = ReaderClient::new(env.client("reader"));
+    let gatherer = Gatherer::new(inspect, reader, LiveClient::new(env.client("live")));
     let Lost = serve(&env, "provider", Status::new(gatherer, now_ns), register);
     log::error!("the protocol server broke the session: nothing is served any more");
     stop()

@@ -1,8 +1,8 @@
 //! The snapshot as one HTML page; no script, nothing from elsewhere.
 
 use crate::escape::push_html;
-use crate::gather::{Component, LogLine, Snapshot};
-use crate::json::{level, state};
+use crate::gather::{Component, Found, LogLine, Snapshot};
+use crate::json::{level, state, verdict};
 use alloc::string::String;
 use core::fmt::Write;
 
@@ -22,6 +22,7 @@ pub(crate) fn write(snapshot: &Snapshot<'_>) -> String {
         out.push_str(".</p>");
     }
     push_figures(&mut out, snapshot);
+    push_differences(&mut out, snapshot.found.as_ref());
     out.push_str("<section><h2>Components</h2><p class=\"hint\">Open one to see every capability that it was granted; it holds no ");
     out.push_str("others. What is granted to nobody stays with securityd, the root task.</p>");
     let largest = snapshot.components.iter().map(|component| component.instance.memory_bytes).max().unwrap_or(0);
@@ -54,7 +55,27 @@ fn push_figures(out: &mut String, snapshot: &Snapshot<'_>) {
     push_figure(out, "Grants", |out| {
         let _ = write!(out, "{}", summary.grants);
     });
+    push_figure(out, "Live is", |out| match &snapshot.found {
+        None => out.push_str("unknown"),
+        Some(Found { comparison, .. }) => {
+            out.push_str(verdict(comparison.verdict));
+            let age = snapshot.now_ns.saturating_sub(comparison.at_ns) / 1_000_000_000;
+            let _ = write!(out, "<small>{} capabilities, {age} s ago</small>", comparison.capabilities);
+        }
+    });
     out.push_str("</section>");
+}
+
+/// What the kernel lists otherwise than declared, if anything.
+fn push_differences(out: &mut String, found: Option<&Found>) {
+    let Some(Found { comparison, lines }) = found.filter(|found| found.comparison.differences > 0) else { return };
+    let _ = write!(out, "<section><h2>Not as declared</h2><p class=\"hint\">{} lines, ", comparison.differences);
+    out.push_str("+ for what nothing declares, - for what is missing.</p><pre class=\"problem\">");
+    for line in lines {
+        push_html(out, line);
+        out.push('\n');
+    }
+    out.push_str("</pre></section>");
 }
 
 fn push_figure(out: &mut String, name: &str, value: impl FnOnce(&mut String)) {

@@ -2,6 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
 use crate::{FRESH_NS, Gatherer, Status};
+use hybrid_interfaces::live::{Comparison, Live, LiveClient, LiveLoopback, LiveServer, Suspect, Verdict};
 use hybrid_interfaces::log::{Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer};
 use hybrid_interfaces::provider::{
     Field, HostRings, Protocol, Request as Message, RequestHead, Requester, Response, host,
@@ -11,6 +12,7 @@ use hybrid_interfaces::security::{
 };
 use hybrid_ipc::{Caller, ClientId};
 use hybrid_provider::{Outcome, Request, Responder, Serving, Verb};
+use std::borrow::Cow;
 use std::cell::Cell;
 
 thread_local! {
@@ -108,9 +110,37 @@ impl Cursor<Log> for Place {
     }
 }
 
+/// auditd as far as the page asks: so many lines differ.
+struct Auditor(u32);
+
+impl Live for Auditor {
+    fn compare(&mut self, _: ClientId) -> Comparison {
+        panic!("the page has nobody look");
+    }
+
+    fn last(&mut self, _: ClientId) -> Comparison {
+        let verdict = if self.0 == 0 { Verdict::AsDeclared } else { Verdict::Different };
+        let (at_ns, number) = (3_599_000_000_000, 7);
+        Comparison { verdict, equal: 178, differences: self.0, absent: 2, capabilities: 4997, number, at_ns }
+    }
+
+    fn difference(&mut self, _: ClientId, number: u32) -> Option<Cow<'_, str>> {
+        (number < self.0).then(|| format!("+ httpd call <b> slot={number}").into())
+    }
+
+    fn line(&mut self, _: ClientId, _: u32) -> Option<Cow<'_, str>> {
+        panic!("the page does not ask for all");
+    }
+
+    fn suspect(&mut self, _: ClientId, _: u32) -> Option<Suspect<'_>> {
+        panic!("the page does not judge");
+    }
+}
+
 struct World {
     security: InspectLoopback<Security>,
     log: ReaderLoopback<Log>,
+    live: LiveLoopback<Auditor>,
 }
 
 impl World {
@@ -121,6 +151,7 @@ impl World {
         World {
             security: InspectLoopback::new(InspectServer::new(security)),
             log: ReaderLoopback::new(ReaderServer::new(log)),
+            live: LiveLoopback::new(LiveServer::new(Auditor(0))),
         }
     }
 
@@ -130,11 +161,10 @@ impl World {
         (security.server.calls, security.server.grant_calls)
     }
 
-    fn status(&self) -> Status<impl Caller, impl Caller> {
-        Status::new(
-            Gatherer::new(InspectClient::new(self.security.connect(8)), ReaderClient::new(self.log.connect(8))),
-            now,
-        )
+    fn status(&self) -> Status<impl Caller, impl Caller, impl Caller> {
+        let inspect = InspectClient::new(self.security.connect(8));
+        let reader = ReaderClient::new(self.log.connect(8));
+        Status::new(Gatherer::new(inspect, reader, LiveClient::new(self.live.connect(8))), now)
     }
 }
 
@@ -146,11 +176,11 @@ fn head(verb: Verb, path: &'static str) -> RequestHead<'static> {
 }
 
 /// Asks over real rings, as httpd does: the outcome, the media type and the body.
-fn ask<I: Caller, L: Caller>(
-    status: Status<I, L>,
+fn ask<I: Caller, L: Caller, A: Caller>(
+    status: Status<I, L, A>,
     verb: Verb,
     path: &'static str,
-) -> (Status<I, L>, Outcome, String, String) {
+) -> (Status<I, L, A>, Outcome, String, String) {
     let region = hybrid_ring::Region::on_heap(host::REGION_BYTES);
     let mut server = HostRings::server(&region).expect("fits");
     let mut serving = Serving::new(status, HostRings::client(&region).expect("fits"));
@@ -194,6 +224,7 @@ fn page_shows_everything_and_escapes_it() {
         "9 MiB",
         "call netd.tcp number2 # why &lt;b&gt;",
         "entry 39",
+        "as declared<small>4997 capabilities, 1 s ago",
         "&lt;script&gt;evil()",
     ] {
         assert!(body.contains(part), "{part} is missing in {body}");
@@ -230,9 +261,35 @@ fn json_has_the_documented_shape() {
         (last["sequence"].as_u64(), last["level"].as_str(), last["text"].as_str(), last["at_us"].as_u64()),
         (Some(39), Some("warn"), Some("entry 39"), Some(1_234_567))
     );
-    for key in ["version", "components", "log", "memory", "product", "uptime_ms", "grants", "problem"] {
+    for key in ["version", "live", "components", "log", "memory", "product", "uptime_ms", "grants", "problem"] {
         assert!(json.get(key).is_some(), "{key}");
     }
+}
+
+#[test]
+fn verdict_is_shown_with_the_first_lines_that_differ() {
+    let world = World::new();
+    let live = |json: &str| serde_json::from_str::<serde_json::Value>(json).expect("valid JSON")["live"].clone();
+    let (status, _, _, body) = ask(world.status(), Verb::Read, "/api/status");
+    let found = live(&body);
+    assert_eq!((found["verdict"].as_str(), found["comparison"].as_u64()), (Some("as declared"), Some(7)));
+    assert_eq!(
+        (found["at_us"].as_u64(), found["differences"].as_array().map(Vec::len)),
+        (Some(3_599_000_000), Some(0))
+    );
+    world.live.server().server.0 = 40;
+    pass(FRESH_NS);
+    let (status, _, _, body) = ask(status, Verb::Read, "/api/status");
+    let found = live(&body);
+    assert_eq!((found["verdict"].as_str(), found["different"].as_u64()), (Some("not as declared"), Some(40)));
+    assert_eq!(found["differences"].as_array().map(Vec::len), Some(32), "no page without end");
+    assert_eq!(found["differences"][31], "+ httpd call <b> slot=31");
+    let (status, _, _, body) = ask(status, Verb::Read, "/");
+    assert!(body.contains("<h2>Not as declared</h2>") && body.contains("+ httpd call &lt;b&gt; slot=0\n"), "{body}");
+    world.live.kill();
+    pass(FRESH_NS);
+    let (_, _, _, body) = ask(status, Verb::Read, "/api/status");
+    assert!(live(&body).is_null() && body.contains("the auditor does not answer"));
 }
 
 #[test]
@@ -253,7 +310,7 @@ fn other_paths_and_verbs_are_refused() {
 fn many_requests_cost_no_calls_until_the_page_is_old() {
     let world = World::new();
     let mut status = world.status();
-    let get = |status: &mut Status<_, _>| {
+    let get = |status: &mut Status<_, _, _>| {
         let mut respond = Responder::default();
         let head = head(Verb::Read, "/");
         hybrid_provider::Provider::handle(status, &Request::new(&head, &[]), &mut respond);

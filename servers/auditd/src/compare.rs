@@ -5,11 +5,11 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hybrid_capgraph::{Grant, Graph, Held, What};
+use hybrid_capgraph::{Grant, Graph, Held, What, layout};
 
 use crate::fact::{Cap, Fact};
 use crate::index::Index;
-use crate::lines::{Lines, key, other};
+use crate::lines::{Lines, SHARED_FRAME, key, other};
 
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,22 @@ pub struct Report {
     pub absent: u32,
     /// Capabilities in the system.
     pub capabilities: u32,
+}
+
+impl Report {
+    /// Who holds what nothing declares, each once, with the first such line. Who lacks something is none; nor is who has a page of its own that
+    /// another maps, which is a line of the other's too.
+    pub fn suspects(&self) -> impl Iterator<Item = (&str, &str)> {
+        let extra = self.differences.iter().filter_map(|line| Some((line.as_str(), line.strip_prefix("+ ")?)));
+        let words = extra.map(|(line, rest)| (line, rest.split_ascii_whitespace()));
+        let mut seen: Vec<&str> = Vec::new();
+        words.filter_map(move |(line, mut words)| {
+            let (holder, _kind, what) = (words.next()?, words.next()?, words.next());
+            let is_new = what != Some(SHARED_FRAME) && !seen.contains(&holder);
+            seen.extend(is_new.then_some(holder));
+            is_new.then_some((holder, line))
+        })
+    }
 }
 
 /// Compares everything.
@@ -96,9 +112,14 @@ fn strangers(index: &Index<'_>, facts: &[Fact]) -> Vec<String> {
             lines.push(other(name, "interrupt-bell", "", &format!("irq={irq}")));
         }
     }
-    // The kernel's list itself: securityd's original and the declared copy.
-    let lists = facts.iter().filter(|fact| matches!(fact.cap, Cap::Audit { .. })).count();
-    if lists > 2 {
+    // The kernel's list itself: an instance's copy is a line of that instance, and securityd has the original.
+    let nodes: Vec<_> =
+        index.bodies.iter().filter(|(id, _)| **id != layout::SECURITYD).map(|(_, body)| body.cnode).collect();
+    let is_held = |slot: u64| {
+        nodes.iter().any(|(node, radix)| (*node..node + (crate::index::SLOT << (radix & 31))).contains(&slot))
+    };
+    let lists = facts.iter().filter(|fact| matches!(fact.cap, Cap::Audit { .. }) && !is_held(fact.slot)).count();
+    if lists > 1 {
         lines.push(other("?", "audit", "", &format!("slots={lists}")));
     }
     lines

@@ -14,6 +14,8 @@ use crate::index::{Body, Index, Page, SLOT};
 const SMALL: u64 = 4096;
 /// What securityd tells at the start takes at most this.
 const START_INFO_MAX: u64 = 16 * SMALL;
+/// A page of an instance's own that another maps.
+pub(crate) const SHARED_FRAME: &str = "shared-frame";
 /// Bits of a badge that number a server's objects; those above name client and interface.
 const OBJECT: u64 = 0xffff;
 
@@ -324,7 +326,7 @@ impl<'a, 'g> Lines<'a, 'g> {
             if !is_seen || (page.is_device && !(layout::DEVICE_BASE..layout::DMA_BASE).contains(address)) {
                 self.other(kind, &others.join(","), &facts);
             } else if !is_region && !others.is_empty() {
-                self.other("shared-frame", &others.join(","), &facts);
+                self.other(SHARED_FRAME, &others.join(","), &facts);
             }
         }
     }

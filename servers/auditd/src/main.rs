@@ -10,17 +10,14 @@ use auditd::{List, Server};
 use hybrid_capgraph::{Graph, layout};
 use libhybrid::drv::Mmio;
 use libhybrid::interfaces::live::dispatch_live;
-use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{Incoming, Outgoing};
 use libhybrid::sys::Audit;
-use libhybrid::{Component, EndpointCaller, Env, log, now_ns};
+use libhybrid::{Component, Env, log, now_ns};
 
 libhybrid::component!(run);
 
 /// As many capabilities as the heap has room to compare, twice those of the gateway: a list without end is none.
 const FACTS_MAX: usize = 12_000;
-/// How long nobody looks, unless somebody asks.
-const INTERVAL_NS: u64 = 10_000_000_000;
 
 struct Kernel(Audit);
 
@@ -42,35 +39,14 @@ impl List for Kernel {
     }
 }
 
-struct Auditd {
-    server: Server<Kernel>,
-    alarm: AlarmClient<EndpointCaller>,
-}
-
-impl Auditd {
-    /// While timed is down the next look waits for it, or for who asks.
-    fn sleep(&mut self) {
-        let _unable = self.alarm.set(now_ns().saturating_add(INTERVAL_NS));
-    }
-}
+struct Auditd(Server<Kernel>);
 
 impl Component for Auditd {
     fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
-        dispatch_live(&mut self.server, incoming, outgoing);
+        dispatch_live(&mut self.0, incoming, outgoing);
     }
 
-    fn on_bell(&mut self, _bits: u64) {
-        if let Ok(Some(_expired)) = self.alarm.pull_expired() {
-            self.server.compare();
-            self.sleep();
-        }
-    }
-
-    fn on_peer(&mut self, change: &libhybrid::PeerChange) {
-        if change.of_use("alarm") == Some(libhybrid::PeerNews::Back) {
-            self.sleep();
-        }
-    }
+    fn on_bell(&mut self, _bits: u64) {}
 }
 
 /// The graph as securityd shows it: its length, then its bytes.
@@ -89,9 +65,6 @@ fn run(env: Env) -> ! {
         log::error!("no graph is shown to compare with");
     }
     let server = Server::new(Kernel(Audit::at(layout::SLOT_AUDIT.into())), graph);
-    let mut auditd = Auditd { server, alarm: AlarmClient::new(env.client("alarm")) };
-    // Nothing below this priority has run yet when the system starts: the first word is said before a frame is received.
-    auditd.server.compare();
-    auditd.sleep();
-    env.serve(&mut auditd)
+    // It looks when it is asked: the supervisor asks before anything starts that moves frames, after each new life, and now and then.
+    env.serve(&mut Auditd(server))
 }

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use hybrid_capgraph::Graph;
-use libhybrid::interfaces::live::{Comparison, LINE_MAX, Live, Verdict};
+use libhybrid::interfaces::live::{Comparison, LINE_MAX, Live, Suspect, Verdict};
 use libhybrid::ipc::ClientId;
 use libhybrid::log;
 
@@ -81,9 +81,12 @@ impl<L: List> Server<L> {
 }
 
 fn line_of(lines: &[alloc::string::String], number: u32) -> Option<&str> {
-    let line = lines.get(usize::try_from(number).ok()?)?;
-    // Names are bounded by the graph's own limits, so nothing is cut; a longer line would be cut at a character.
-    Some(line.get(..LINE_MAX).unwrap_or(line))
+    lines.get(usize::try_from(number).ok()?).map(|line| told(line))
+}
+
+/// Names are bounded by the graph's own limits, so nothing is cut; a longer line would be cut at a character.
+fn told(line: &str) -> &str {
+    line.get(..LINE_MAX).unwrap_or(line)
 }
 
 impl<L: List> Live for Server<L> {
@@ -101,5 +104,10 @@ impl<L: List> Live for Server<L> {
 
     fn line(&mut self, _client: ClientId, number: u32) -> Option<Cow<'_, str>> {
         line_of(&self.report.lines, number).map(Cow::Borrowed)
+    }
+
+    fn suspect(&mut self, _client: ClientId, number: u32) -> Option<Suspect<'_>> {
+        let (name, line) = self.report.suspects().nth(usize::try_from(number).ok()?)?;
+        Some(Suspect { name: Cow::Borrowed(name), line: Cow::Borrowed(told(line)) })
     }
 }

@@ -252,7 +252,9 @@ fn capability_of_each_kind_in_a_slot_is_named() {
         assert_eq!(System::after(|system| system.put(free(200), cap)), [line], "{cap:?}");
     }
     let audit = System::after(|system| system.put(free(200), Cap::Audit { table: TABLE }));
-    assert!(audit.iter().any(|line| line.starts_with("+ shell audit shell slot=200")), "{audit:?}");
+    assert_eq!(audit, ["+ shell audit shell slot=200"], "whose it is is known");
+    let stray = System::after(|system| system.somewhere(Cap::Audit { table: TABLE }));
+    assert_eq!(stray, ["+ ? other audit slots=2"]);
     let irq = System::after(|system| system.put(free(200), Cap::Interrupt { irq: 33 }));
     assert_eq!(irq, ["+ shell interrupt shell slot=200 bit=61 irq=33 trigger=level"]);
     let node = System::after(|system| system.put(free(200), Cap::CNode { at: cnode(7), radix: 7 }));
@@ -369,6 +371,29 @@ fn further_threads_are_as_many_as_declared_in_their_instances_spaces() {
     let place = shared.place(cnode(SHELL) + 32 * u64::from(layout::thread_slot(2)));
     shared.facts[place].cap = Cap::Notification { at: notification(7), badge: 0, rights: Rights::READ_WRITE };
     assert!(shared.compare().differences.iter().any(|line| line.starts_with("+ shell")));
+}
+
+#[test]
+fn suspects_are_those_who_hold_what_is_not_declared_each_once() {
+    let mut system = System::new();
+    system.put(free(200), Cap::Reply { rights: Rights::NONE });
+    system.put(free(201), Cap::Reply { rights: Rights::NONE });
+    system.put(cnode(30), Cap::CNode { at: cnode(30), radix: 4 });
+    // The shell maps a page of httpd's, whose fault that is not.
+    let page = system.facts.iter().find_map(|fact| match fact.cap {
+        Cap::Frame { page, mapping: (7, at), .. } if at == start::IPC_BUFFER_ADDRESS => Some(page),
+        _ => None,
+    });
+    let mapping = (SHELL, 0x6800_0000);
+    system.somewhere(Cap::Frame { page: page.unwrap(), bits: 12, rights: Rights::READ, is_device: false, mapping });
+    // And logd lacks something.
+    let bell = cnode(2) + 32 * u64::from(layout::SLOT_NOTIFICATION);
+    system.facts.retain(|fact| fact.slot != bell);
+    let report = system.compare();
+    assert!(report.differences.iter().any(|line| line.contains("shared-frame")), "{:#?}", report.differences);
+    assert!(report.differences.iter().any(|line| line.starts_with("- logd")), "{:#?}", report.differences);
+    let suspects: Vec<&str> = report.suspects().map(|(name, _)| name).collect();
+    assert_eq!(suspects, ["shell", "?"], "{:#?}", report.differences);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+mod audit;
 pub mod record;
 mod services;
 pub mod supervisor;
 
+pub use audit::{Finding, OnDifference, Suspect};
 pub use supervisor::{Power, Supervisor};
 
 #[cfg(test)]

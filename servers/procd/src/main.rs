@@ -1,22 +1,29 @@
 //! Wires securityd's Lifecycle, the alarm and the console's commands to the supervisor; no logic.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
+extern crate alloc;
 
-use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, Reason, dispatch_services};
+use alloc::vec::Vec;
+
+use libhybrid::interfaces::live::{LiveClient, Verdict};
+use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, Reason, TEXT_MAX, dispatch_services};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, Incoming, Outgoing};
 use libhybrid::{Component, EndpointCaller, Env, log, now_ns};
-use procd::{Power, Supervisor};
+use procd::{Finding, OnDifference, Power, Supervisor, Suspect};
 
 libhybrid::component!(run);
 
 /// Hundreds of the periods after which whoever has precedence gets its budget back: also on an emulated machine on a busy host, where a start of
 /// timed was seen to take a tenth of a second.
 const WELL_WITHIN_NS: u64 = 3_000_000_000;
+/// More instances than a product can have.
+const SUSPECTS_MAX: u32 = 256;
 
 struct Securityd {
     lifecycle: LifecycleClient<EndpointCaller>,
     alarm: AlarmClient<EndpointCaller>,
+    live: LiveClient<EndpointCaller>,
     is_alarm_lost: bool,
 }
 
@@ -75,6 +82,21 @@ impl Power for Securityd {
         }
     }
 
+    /// `compare` is not idempotent, so the stub does not wait for an auditor that the supervisor itself has to start.
+    fn compare(&mut self) -> Option<Finding> {
+        let found = self.live.compare().ok().filter(|found| found.verdict != Verdict::Unable)?;
+        let mut suspects = Vec::new();
+        for number in 0..SUSPECTS_MAX {
+            let Some(suspect) = self.live.suspect(number).ok()? else { break };
+            suspects.push(Suspect { name: suspect.name.into_owned(), line: suspect.line.into_owned() });
+        }
+        Some(Finding { differences: found.differences, suspects })
+    }
+
+    fn note(&mut self, text: &str) {
+        let _in_the_log_then = self.lifecycle.note(text.get(..TEXT_MAX).unwrap_or(text));
+    }
+
     /// While timed is down there is no alarm: nobody's heart is watched and back-offs wait for the next event.
     fn arm(&mut self, deadline_ns: Option<u64>) {
         let result = match deadline_ns {
@@ -105,9 +127,11 @@ fn run(env: Env) -> ! {
     let power = Securityd {
         lifecycle: LifecycleClient::new(env.client("lifecycle")),
         alarm: AlarmClient::new(env.client("alarm")),
+        live: LiveClient::new(env.client("live")),
         is_alarm_lost: false,
     };
     let mut supervisor = Supervisor::new(power, &env.start().name);
+    supervisor.set_on_difference(OnDifference::of(env.parameter("on_difference")));
     supervisor.turn();
     env.serve(&mut Procd(supervisor))
 }

@@ -132,6 +132,18 @@ impl Record {
         self.heart = Heart::Quiet;
     }
 
+    /// It is made, and waits for the auditor's verdict.
+    pub const fn held(&mut self) {
+        self.phase = Phase::Held;
+        self.heart = Heart::Quiet;
+    }
+
+    /// It held what is not declared and was stopped for that; only a command starts it again.
+    pub const fn isolated(&mut self) {
+        self.phase = Phase::Isolated;
+        self.heart = Heart::Quiet;
+    }
+
     /// A command starts it: what it did before is forgotten.
     pub fn forgive(&mut self) {
         self.recent.clear();

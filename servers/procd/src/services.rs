@@ -46,8 +46,8 @@ impl<P: Power> Services for Supervisor<P> {
     fn stop(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
         let index = self.named(name)?;
         match self.entries[index].record.phase() {
-            Phase::Stopped => return Err(Error::DoesNotRun),
-            Phase::Running => self.end_by_own_hand(index, Reason::Stop, false),
+            Phase::Stopped | Phase::Isolated => return Err(Error::DoesNotRun),
+            Phase::Running | Phase::Held => self.end_by_own_hand(index, Reason::Stop, false),
             Phase::Waiting | Phase::Failed | Phase::Ended => {
                 if let Ok(number) = u16::try_from(index) {
                     self.power.postpone(number);

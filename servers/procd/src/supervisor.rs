@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use libhybrid::interfaces::process::{Error, Exit, Life, Phase, Reason, State};
 use libhybrid::log;
 
+use crate::audit::{self, Audit, Finding};
 use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
 
 /// Ends that the console can ask for.
@@ -41,6 +42,10 @@ pub trait Power {
     fn answer(&mut self, index: u16) -> u64;
     /// Asks one with precedence of the supervisor for a sign of life, and waits for the moment that it takes one that is well.
     fn is_well(&mut self, index: u16, number: u64) -> bool;
+    /// Makes the auditor compare; `None` if it does not answer, or cannot read the kernel's list.
+    fn compare(&mut self) -> Option<Finding>;
+    /// Puts what was decided by the auditor's verdict into the audit trail and the log.
+    fn note(&mut self, text: &str);
     /// Sets the alarm, or none.
     fn arm(&mut self, deadline_ns: Option<u64>);
 }
@@ -53,8 +58,10 @@ pub(crate) struct Entry {
     pub(crate) is_foreign: bool,
     needs: Vec<u16>,
     priority: u8,
-    /// The supervisor calls it.
-    is_own_need: bool,
+    /// The supervisor calls it, the auditor aside.
+    pub(crate) is_own_need: bool,
+    /// At boot it is held until the auditor's verdict.
+    pub(crate) awaits_verdict: bool,
     /// The life whose end was seen to.
     ended: Option<u16>,
     /// It is a place in which nothing is installed.
@@ -82,6 +89,7 @@ pub struct Supervisor<P> {
     /// The newest last.
     pub(crate) ends: VecDeque<Exit<'static>>,
     next_exit: u64,
+    pub(crate) audit: Audit,
 }
 
 impl<P: Power> Supervisor<P> {
@@ -90,18 +98,21 @@ impl<P: Power> Supervisor<P> {
         let lives: Vec<Life<'static>> = (0..).map_while(|index| power.life(index).ok()).collect();
         let own_needs = lives.iter().find(|life| life.name == own).map(|life| life.needs.clone()).unwrap_or_default();
         let now = power.now_ns();
+        let own_needs = |life: &Life<'static>| own_needs.contains(&life.index) && !life.is_auditor;
         let entry = |life: &Life<'static>| Entry {
             name: life.name.clone().into_owned(),
-            record: Record::new(life.restart, own_needs.contains(&life.index), now),
+            record: Record::new(life.restart, own_needs(life), now),
             is_foreign: life.index == 0 || life.name == own,
             needs: life.needs.clone(),
             priority: life.priority,
-            is_own_need: own_needs.contains(&life.index),
+            is_own_need: own_needs(life),
+            awaits_verdict: life.awaits_verdict,
             ended: None,
             is_vacant: false,
         };
         let entries = lives.iter().map(entry).collect();
-        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0 };
+        let audit = Audit::new(&lives, now);
+        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0, audit };
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
             // Ends before that were of what was in its place earlier.
             if lives.get(usize::from(exit.index)).is_some_and(|life| exit.sequence >= life.since) {
@@ -110,7 +121,16 @@ impl<P: Power> Supervisor<P> {
             supervisor.keep(exit);
             supervisor.next_exit = next;
         }
-        for (index, life) in lives.iter().enumerate().filter(|(_, life)| is_up(life.state)) {
+        for (life, entry) in lives.iter().zip(&mut supervisor.entries) {
+            match life.reason.filter(|_| !is_up(life.state)) {
+                // The list of ends may have forgotten it.
+                Some(Reason::Stop) => entry.record.stopped(),
+                Some(Reason::Isolation) => entry.record.isolated(),
+                _ if audit::is_held(life) => entry.record.held(),
+                _ => {}
+            }
+        }
+        for (index, life) in lives.iter().enumerate().filter(|(_, life)| is_up(life.state) && !audit::is_held(life)) {
             supervisor.entries[index].record.resume(supervisor.power.now_ns());
             supervisor.entries[index].ended = life.generation.checked_sub(1);
         }
@@ -129,7 +149,8 @@ impl<P: Power> Supervisor<P> {
         };
         entry.ended = Some(exit.generation);
         match exit.reason {
-            Some(Reason::Stop | Reason::Isolation) => entry.record.stopped(),
+            Some(Reason::Stop) => entry.record.stopped(),
+            Some(Reason::Isolation) => entry.record.isolated(),
             Some(Reason::Restart) => entry.record.forgive(),
             Some(Reason::Hang) | None => {
                 if entry.record.phase() != Phase::Running {
@@ -150,7 +171,9 @@ impl<P: Power> Supervisor<P> {
             self.see_to(index, now);
         }
         self.see_to_own_needs();
-        let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next()).min();
+        self.see_to_verdict();
+        let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next());
+        let next = next.chain(self.audit.next()).min();
         self.power.arm(next);
     }
 
@@ -194,6 +217,7 @@ impl<P: Power> Supervisor<P> {
             if let Some(life) = life.filter(|life| life.state != State::Empty) {
                 entry.is_vacant = false;
                 (entry.priority, entry.needs) = (life.priority, life.needs);
+                self.audit.has_new_life();
                 entry.record.forgive();
                 entry.record.started(now);
             }
@@ -219,6 +243,9 @@ impl<P: Power> Supervisor<P> {
         let is_new = self.entries.get(index).is_some_and(|entry| !entry.is_foreign && entry.ended != Some(generation));
         if is_new {
             self.entries[index].ended = Some(generation);
+            if self.entries[index].record.phase() == Phase::Held {
+                return; // It is still to be started when the verdict is known.
+            }
             self.judge(index, cause(state));
         }
     }
@@ -281,6 +308,7 @@ impl<P: Power> Supervisor<P> {
         match result {
             Ok(()) | Err(Error::Runs) => {
                 entry.record.started(now);
+                self.audit.has_new_life();
                 Ok(())
             }
             Err(error) => {
@@ -311,7 +339,7 @@ impl<P: Power> Supervisor<P> {
     }
 
     /// Stops one that hangs. Whoever is silent at that moment may have waited for it, and gets time to answer.
-    fn end_of_hang(&mut self, index: usize) {
+    pub(crate) fn end_of_hang(&mut self, index: usize) {
         self.end_by_own_hand(index, Reason::Hang, true);
         self.judge(index, Cause::Hang);
         let now = self.power.now_ns();
@@ -373,7 +401,7 @@ impl<P: Power> Supervisor<P> {
             let is_subject = place == index;
             let Some(entry) = self.entries.get_mut(place).filter(|entry| !entry.is_foreign) else { continue };
             let is_down = entry.record.phase() != Phase::Running;
-            if is_down && (is_subject || entry.record.phase() == Phase::Stopped) {
+            if is_down && (is_subject || matches!(entry.record.phase(), Phase::Stopped | Phase::Held)) {
                 entry.record.forgive();
                 result = self.start(place);
             }

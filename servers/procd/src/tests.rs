@@ -11,35 +11,47 @@ use libhybrid::interfaces::process::{
 
 use libhybrid::ipc::CallError;
 
-use crate::{Power, Supervisor};
+use crate::{Finding, Power, Supervisor};
 
 const MS: u64 = 1_000_000;
-const NAMES: [&str; 5] = ["securityd", "timed", "netd", "httpd", "procd"];
+const NAMES: [&str; 6] = ["securityd", "timed", "netd", "httpd", "procd", "auditd"];
 
 #[derive(Default)]
-struct Fake {
-    now: u64,
-    states: Vec<State>,
-    generations: Vec<u16>,
-    exits: Vec<Exit<'static>>,
-    armed: Option<u64>,
+pub(crate) struct Fake {
+    pub(crate) now: u64,
+    pub(crate) states: Vec<State>,
+    pub(crate) generations: Vec<u16>,
+    pub(crate) exits: Vec<Exit<'static>>,
+    pub(crate) armed: Option<u64>,
     pings: BTreeMap<u16, u64>,
     answers: BTreeMap<u16, u64>,
     cannot_start: Vec<u16>,
     watched: Vec<u16>,
-    unwell: Vec<u16>,
     policies: BTreeMap<u16, Policy>,
     since: BTreeMap<u16, u64>,
-    done: Vec<String>,
+    /// securityd says why the supervisor stopped them.
+    pub(crate) reasons: BTreeMap<u16, Reason>,
+    pub(crate) unwell: Vec<u16>,
+    /// Who waits for the verdict.
+    pub(crate) held: Vec<u16>,
+    pub(crate) auditor: Option<u16>,
+    /// What the auditor says; `None`: nothing.
+    pub(crate) finding: Option<Finding>,
+    pub(crate) done: Vec<String>,
 }
 
 impl Fake {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { states: vec![State::Running; 5], generations: vec![1; 5], watched: vec![3], ..Self::default() }
     }
 
-    fn end(&mut self, index: u16, state: State) {
+    pub(crate) fn end(&mut self, index: u16, state: State) {
         self.end_by(index, state, None);
+    }
+
+    /// Everybody answers what it was asked.
+    pub(crate) fn answers_all(&mut self) {
+        self.answers.extend(self.pings.clone());
     }
 
     fn end_by(&mut self, index: u16, state: State, reason: Option<Reason>) {
@@ -76,16 +88,18 @@ impl Power for Fake {
             consumed_us: 5,
             budget_us: 1,
             period_us: 1,
-            priority: [254, 210, 180, 150, 208][place],
+            priority: [254, 210, 180, 150, 208, 208][place],
             needs: match index {
                 2 => vec![1],
                 3 => vec![2, 1, 0],
-                4 => vec![0, 1],
+                4 => self.auditor.into_iter().chain([0, 1]).collect(),
                 _ => vec![],
             },
             detail: "".into(),
-            reason: None,
+            reason: self.reasons.get(&index).copied(),
             since: self.since.get(&index).copied().unwrap_or(0),
+            awaits_verdict: self.held.contains(&index),
+            is_auditor: self.auditor == Some(index),
         })
     }
 
@@ -134,12 +148,21 @@ impl Power for Fake {
         !self.unwell.contains(&index)
     }
 
+    fn compare(&mut self) -> Option<Finding> {
+        self.done.push("compare".into());
+        self.finding.clone()
+    }
+
+    fn note(&mut self, text: &str) {
+        self.done.push(format!("note: {text}"));
+    }
+
     fn arm(&mut self, deadline_ns: Option<u64>) {
         self.armed = deadline_ns;
     }
 }
 
-fn done(supervisor: &mut Supervisor<Fake>) -> Vec<String> {
+pub(crate) fn done(supervisor: &mut Supervisor<Fake>) -> Vec<String> {
     std::mem::take(&mut supervisor.power.done)
 }
 

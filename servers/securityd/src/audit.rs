@@ -50,7 +50,7 @@ struct Kept {
 }
 
 /// [`RecordKind`]s, whose ordinals begin with 1.
-const KINDS: usize = RecordKind::Gap as usize;
+const KINDS: usize = RecordKind::Verdict as usize;
 
 impl Kept {
     fn new(chain: &str, max: usize) -> Self {

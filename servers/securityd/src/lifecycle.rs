@@ -4,6 +4,7 @@ use alloc::format;
 
 use hybrid_capgraph::{Policy, layout};
 use hybrid_interfaces::process as idl;
+use hybrid_interfaces::security::RecordKind;
 use hybrid_ipc::ClientId;
 
 use crate::install::{NotStarted, State};
@@ -75,6 +76,8 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
             detail: short(&live.detail, TEXT_MAX),
             reason: live.reason,
             since: self.world.installed.get(&live.id).map_or(0, |installed| installed.since),
+            awaits_verdict: instance.awaits_verdict,
+            is_auditor: instance.devices.iter().any(hybrid_capgraph::Device::is_audit),
         })
     }
 
@@ -131,6 +134,10 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
     fn answer(&mut self, client: ClientId, index: u16) -> Result<u64, idl::Error> {
         let place = self.subject(client, index)?;
         Ok(self.world.answer(place))
+    }
+
+    fn note(&mut self, client: ClientId, text: &str) {
+        self.tell(client, RecordKind::Verdict, text);
     }
 
     fn pull_exited(&mut self, _: ClientId) -> Option<idl::LifecycleExited> {

@@ -28,8 +28,8 @@ pub struct Decisions {
     force: InForce,
     /// What was submitted.
     pending: Vec<u8>,
-    allowed: u64,
-    denied: u64,
+    pub(crate) allowed: u64,
+    pub(crate) denied: u64,
     /// By [`Kind`].
     denials: [Denials; 4],
 }
@@ -83,12 +83,6 @@ impl Decisions {
 }
 
 impl<K: Kernel> Server<K> {
-    /// How many connections and requests were allowed and denied.
-    #[must_use]
-    pub const fn decisions(&self) -> (u64, u64) {
-        (self.access.allowed, self.access.denied)
-    }
-
     /// Ends a trial whose time is over, and tells of denials that were not kept one by one when their window is over.
     pub(crate) fn see_to_policy(&mut self) {
         let now = self.world.kernel.now_ns();
@@ -274,6 +268,8 @@ impl<K: Kernel> idl::Policy for Server<K> {
             deadline_ns,
             is_proven,
             pending: u16::try_from(self.access.pending.len()).unwrap_or(u16::MAX),
+            allowed: self.access.allowed,
+            denied: self.access.denied,
         }
     }
 }

@@ -6,7 +6,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 
-use hybrid_capgraph::{Limits, Session, layout, text_of};
+use hybrid_capgraph::{Limits, Session, layout};
 use hybrid_interfaces::security::RecordKind;
 use hybrid_interfaces::{process, security as idl};
 use hybrid_ipc::{ClientId, Gate, Incoming, Outgoing};
@@ -113,7 +113,7 @@ impl<K: Kernel> Server<K> {
         self.world.graph.instance(client.instance).map_or_else(|| "?".into(), |instance| instance.name.clone())
     }
 
-    fn tell(&mut self, client: ClientId, kind: RecordKind, what: &str) {
+    pub(crate) fn tell(&mut self, client: ClientId, kind: RecordKind, what: &str) {
         let line = format!("{} {what}", self.name_of(client));
         let at = self.world.kernel.now_ns();
         self.world.journal.write(Level::Warn, at, line.clone());
@@ -219,22 +219,6 @@ impl<K: Kernel> idl::Control for Server<K> {
 
     fn permit(&mut self, by: ClientId, client: &str, name: &str) -> Result<(), idl::Error> {
         self.set_permitted(by, client, name, true)
-    }
-
-    fn dump_grants(&mut self, _: ClientId) -> u32 {
-        let grants: alloc::vec::Vec<_> = self.world.live.iter().flat_map(|live| live.grants.iter().cloned()).collect();
-        let at = self.world.kernel.now_ns();
-        for line in text_of(&grants).lines() {
-            self.world.journal.write(Level::Info, at, line);
-        }
-        let count = u32::try_from(grants.len()).unwrap_or(u32::MAX);
-        let (allowed, denied) = self.decisions();
-        self.world.journal.write(
-            Level::Info,
-            at,
-            format!("{count} grants in all; {allowed} connections and requests allowed, {denied} denied"),
-        );
-        count
     }
 }
 

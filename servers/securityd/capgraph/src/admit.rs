@@ -220,6 +220,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         place: None,
         runtime: Runtime::Core,
         threads: 1,
+        awaits_verdict: false,
     }
 }
 

@@ -124,6 +124,8 @@ pub struct Instance {
     pub runtime: Runtime,
     /// Threads of its program. If there are several, the first thread of the instance is none of them: it takes the bells.
     pub threads: u8,
+    /// It is made at boot, but started only when the auditor's verdict is known.
+    pub awaits_verdict: bool,
 }
 
 impl Instance {
@@ -534,6 +536,7 @@ pub(crate) mod tests {
             place: None,
             runtime: Runtime::Core,
             threads: 1,
+            awaits_verdict: false,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

@@ -3,6 +3,7 @@
 mod holders;
 mod never;
 mod policy;
+mod verdict;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -27,11 +28,15 @@ impl Found<'_> {
     }
 }
 
+/// Who uses it decides about lives.
+pub(crate) const LIFECYCLE: &str = "hybrid.process.Lifecycle";
+
 /// Every rule about the graph: who reaches whom, who holds what, what must never be, and whether it fits.
 pub(crate) fn check_graph(found: &mut Found<'_>, graph: &Graph) {
     holders::check(found, graph);
     policy::check(found, graph);
     never::check(found, graph);
+    verdict::check(found, graph);
 }
 
 /// Up to `most` of a-z, 0-9, - and _.

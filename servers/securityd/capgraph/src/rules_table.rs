@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 56] = [
+pub const RULES: [Rule; 58] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -71,6 +71,8 @@ pub const RULES: [Rule; 56] = [
     is("CAP-R054", "bad-place"),
     is("CAP-R055", "beyond-place"),
     is("CAP-R056", "bad-limit"),
+    is("CAP-R057", "bad-after"),
+    is("CAP-R058", "before-verdict"),
 ];
 
 /// The rule of that name.

@@ -21,6 +21,9 @@ fn interfaces() -> BTreeMap<String, InterfaceFacts> {
         ("hybrid.test.Secret", calls.clone()),
         ("hybrid.test.State", InterfaceFacts { has_events: true, operations: looks(), ..calls.clone() }),
         ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls.clone() }),
+        ("hybrid.process.Lifecycle", calls.clone()),
+        ("hybrid.live.Live", calls.clone()),
+        ("hybrid.net.link.Link", calls.clone()),
         ("hybrid.security.Install", calls),
     ]
     .map(|(name, facts)| (name.to_owned(), facts))

@@ -7,7 +7,7 @@ use hybrid_capgraph::{Bundle, Grant, Graph, Instance, Program, Rights, Runtime, 
 use hybrid_start::{Device, Dma, Limits, Provided, Session, Span, StartInfo, Use};
 use hybrid_sys::{Attributes, CPtr, ObjectType};
 
-use super::{Cause, World, rights};
+use super::{Cause, Live, World, rights};
 use crate::account::log2_at_least;
 use crate::kernel::Kernel;
 use crate::memory::MemoryError;
@@ -126,7 +126,9 @@ impl<K: Kernel> World<K> {
 
     /// Maps the whole graph, read-only, with its length before it.
     pub(super) fn show_graph(&mut self, place: usize, address: u64) -> Result<(), Cause> {
-        let bytes = shown_graph(&self.graph)?;
+        let graph = self.graph.encode().map_err(|_| Cause::StartInfo)?;
+        let bytes = [(graph.len() as u64).to_le_bytes().as_slice(), &graph].concat();
+        self.live[place].shown = (bytes.len() as u64).next_multiple_of(PAGE);
         let first = self.make(place, ObjectType::SmallPage, 12, bytes.len().div_ceil(4096) as u64)?;
         for (page, part) in bytes.chunks(4096).enumerate() {
             let (frame, at) = (CPtr(first.0 + page as u64), address + page as u64 * PAGE);
@@ -140,7 +142,7 @@ impl<K: Kernel> World<K> {
     pub(super) fn make_start_info(&mut self, place: usize, instance: &Instance) -> Result<u64, Cause> {
         let graph = Rc::clone(&self.graph);
         let live = &self.live[place];
-        let info = start_info(&graph, instance, live.generation, &live.dma, self.boot_ns);
+        let info = start_info(&graph, instance, live, self.boot_ns);
         let bytes = info.encode_to_vec().map_err(|_| Cause::StartInfo)?;
         let length = bytes.len() as u64;
         if length > START_INFO_MAX {
@@ -162,16 +164,11 @@ impl<K: Kernel> World<K> {
     }
 }
 
-fn shown_graph(graph: &Graph) -> Result<Vec<u8>, Cause> {
-    let graph = graph.encode().map_err(|_| Cause::StartInfo)?;
-    Ok([(graph.len() as u64).to_le_bytes().as_slice(), &graph].concat())
-}
-
-/// Where an instance finds its device: its register page, or what is shown in the place of one.
-fn shown_at(graph: &Graph, index: usize, device: &hybrid_capgraph::Device) -> Span {
+/// Where an instance finds its device: its register page, or the `shown` bytes in the place of one.
+fn shown_at(index: usize, device: &hybrid_capgraph::Device, shown: u64) -> Span {
     let bytes = match device.page {
         Some(_) => PAGE,
-        None if device.is_audit() => shown_graph(graph).map_or(0, |bytes| bytes.len() as u64).next_multiple_of(PAGE),
+        None if device.is_audit() => shown,
         None => return Span::default(),
     };
     Span { addr: layout::device_address(index), len: bytes }
@@ -186,19 +183,19 @@ fn part_in_page<'a>(segment: &Segment<'a>, address: u64) -> (usize, &'a [u8]) {
     (usize::try_from(start - address).unwrap_or(0), bytes)
 }
 
-/// What an instance is told at its start; `dma` are the physical addresses of its DMA memory.
+/// What an instance is told at its start.
 #[must_use]
-pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u64], boot_ns: u64) -> StartInfo {
+pub fn start_info(graph: &Graph, instance: &Instance, live: &Live, boot_ns: u64) -> StartInfo {
     let serves = instance.endpoint.is_some();
     let devices = instance.devices.iter().enumerate().map(|(index, device)| Device {
         name: device.name.clone(),
         compatible: device.compatible.clone(),
-        mmio: shown_at(graph, index, device),
+        mmio: shown_at(index, device, live.shown),
         irq_slot: device.irq.map(|_| layout::interrupt_slot(index)),
         irq_bit: device.irq.map(|_| layout::interrupt_port(index)),
         irq_number: device.irq,
     });
-    let dma = instance.dma.iter().zip(dma).enumerate().map(|(index, (dma, physical))| Dma {
+    let dma = instance.dma.iter().zip(&live.dma).enumerate().map(|(index, (dma, physical))| Dma {
         name: dma.name.clone(),
         span: Span { addr: layout::dma_address(index), len: dma.bytes },
         paddr: *physical,
@@ -206,7 +203,7 @@ pub fn start_info(graph: &Graph, instance: &Instance, generation: u16, dma: &[u6
     StartInfo {
         abi: hybrid_start::ABI,
         instance: instance.id,
-        generation,
+        generation: live.generation,
         name: instance.name.clone(),
         product: graph.product.clone(),
         version: graph.version.clone(),

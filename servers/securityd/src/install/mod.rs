@@ -50,6 +50,8 @@ pub struct Live {
     pub state: State,
     /// It does not run, and somebody is about to start it again.
     pub is_expected: bool,
+    /// It is made, and waits for the auditor's verdict.
+    pub is_held: bool,
     /// Why it stopped; empty while it runs.
     pub detail: String,
     /// Why the supervisor stopped it, if it did.
@@ -71,6 +73,8 @@ pub struct Live {
     pub(crate) context: CPtr,
     /// Unmapped capability of the page with its IPC buffer, for reading the gauge in it.
     pub(crate) gauge: CPtr,
+    /// Bytes of the graph that it is shown.
+    pub(crate) shown: u64,
     /// Unmapped capability of its page of peers, for writing it.
     pub(crate) peers: CPtr,
     /// The bell that says that the page changed.
@@ -95,9 +99,9 @@ impl Live {
     /// How its peers shall think of it.
     const fn condition(&self) -> Condition {
         match self.state {
-            State::Starting | State::Running => Condition::Up,
+            State::Starting | State::Running if !self.is_held => Condition::Up,
             _ if self.is_expected => Condition::Restarting,
-            State::Faulted | State::Killed | State::Failed | State::Empty | State::Ended => Condition::Down,
+            _ => Condition::Down,
         }
     }
 }
@@ -275,7 +279,8 @@ impl<K: Kernel> World<K> {
             self.step(own, "plant wrong capabilities", Self::plant)?;
         }
         self.report_grants();
-        for instance in graph.start_order.iter().filter_map(|id| graph.instance(*id)).filter(is_built_in) {
+        let at_boot = graph.start_order.iter().filter_map(|id| graph.instance(*id)).filter(is_built_in);
+        for instance in at_boot.filter(|instance| !instance.awaits_verdict) {
             self.step(instance, "start it", |world| world.start(instance))?;
         }
         Ok(())

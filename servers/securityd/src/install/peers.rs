@@ -112,7 +112,7 @@ impl<K: Kernel> World<K> {
     }
 
     /// Writes a word that is no peer's, and rings. False if the instance does not run.
-    fn tell_word(&mut self, place: usize, index: usize, word: u64) -> bool {
+    pub(super) fn tell_word(&mut self, place: usize, index: usize, word: u64) -> bool {
         let Some(live) = self.live.get(place).filter(|live| live.is_watched()) else { return false };
         let (page, bell) = (live.peers, live.supervision);
         let is_written = self.kernel.write_word(page, index * WORD, word).is_ok();

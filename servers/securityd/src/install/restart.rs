@@ -6,6 +6,7 @@ use alloc::string::ToString;
 
 use hybrid_capgraph::{Bundle, Instance, layout};
 use hybrid_interfaces::security::RecordKind;
+use hybrid_start::peers::POLICY;
 
 use super::{Cause, State, World};
 use crate::journal::Level;
@@ -30,7 +31,8 @@ impl<K: Kernel> World<K> {
     /// [`NotStarted`].
     pub fn start_again(&mut self, place: usize) -> Result<(), NotStarted> {
         let graph = Rc::clone(&self.graph);
-        let live = self.live.get(place).filter(|live| live.account.is_none());
+        let is_held = self.live.get_mut(place).is_some_and(|live| core::mem::take(&mut live.is_held));
+        let live = self.live.get(place).filter(|live| is_held || live.account.is_none());
         let instance = live.and_then(|live| graph.instance(live.id)).ok_or(NotStarted::Runs)?;
         if instance.place.is_some() && !self.installed.contains_key(&instance.id) {
             return Err(NotStarted::Empty);
@@ -38,7 +40,9 @@ impl<K: Kernel> World<K> {
         let bundle = self.bundle.ok_or(NotStarted::Failed)?;
         let generation = self.live[place].generation;
         self.meet_anew(instance.id);
-        if let Err((step, cause)) = self.make_again(place, instance, &bundle) {
+        // Who was held is made already, and is to its peers like one that was started again: they were told that it is down.
+        let made = if is_held { Ok(()) } else { self.make_again(instance, &bundle) };
+        if let Err((step, cause)) = made.and_then(|()| self.set_going(place)) {
             if self.live[place].generation == generation {
                 // Not even its account could be opened; what died now is a life of its own all the same.
                 self.live[place].generation = generation.checked_add(1).unwrap_or(1);
@@ -46,6 +50,10 @@ impl<K: Kernel> World<K> {
             let detail = format!("cannot make it: {step}: {cause:?}");
             self.end(place, State::Failed, detail);
             return Err(NotStarted::Failed);
+        }
+        if is_held {
+            self.note(RecordKind::Started, instance.name.clone());
+            return Ok(());
         }
         let live = &self.live[place];
         let (count, generation) = (live.grants.len(), live.generation);
@@ -55,12 +63,7 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn make_again(
-        &mut self,
-        place: usize,
-        instance: &Instance,
-        bundle: &Bundle<'static>,
-    ) -> Result<(), (&'static str, Cause)> {
+    fn make_again(&mut self, instance: &Instance, bundle: &Bundle<'static>) -> Result<(), (&'static str, Cause)> {
         let graph = Rc::clone(&self.graph);
         let at = |step| move |cause| (step, cause);
         self.make_objects(instance, bundle).map_err(at("make its objects"))?;
@@ -71,10 +74,13 @@ impl<K: Kernel> World<K> {
         }
         self.give_devices(instance).map_err(at("give it its devices"))?;
         self.load(instance, bundle).map_err(at("load its program"))?;
-        self.prepare(instance, bundle).map_err(at("prepare its thread"))?;
-        self.live[place].state = State::Running;
-        self.live[place].is_expected = false;
+        self.prepare(instance, bundle).map_err(at("prepare its thread"))
+    }
+
+    fn set_going(&mut self, place: usize) -> Result<(), (&'static str, Cause)> {
+        (self.live[place].state, self.live[place].is_expected) = (State::Running, false);
         self.tell_peers();
+        self.tell_word(place, POLICY, self.policy_epoch);
         let live = &self.live[place];
         self.kernel.start(live.thread, &live.registers).map_err(|error| ("start it", error.into()))
     }

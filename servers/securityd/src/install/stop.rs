@@ -21,7 +21,7 @@ impl<K: Kernel> World<K> {
     /// then its memory, which takes its endpoint from all clients and restarts those that wait in its queue.
     pub fn stop(&mut self, id: u16, state: State, mut detail: String) -> bool {
         let Some(place) = self.place(id).filter(|_| id != layout::SECURITYD) else { return false };
-        if self.live[place].state != State::Running {
+        if self.live[place].state != State::Running && !core::mem::take(&mut self.live[place].is_held) {
             return false;
         }
         let thread = self.live[place].thread;

@@ -1,4 +1,4 @@
-//! Panics in every life, or hangs in its first; does nothing else.
+//! Panics in every life, hangs in its first, or rests; does nothing else.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ fn run(env: Env) -> ! {
         Some("hang") if generation == 1 => loop {
             core::hint::spin_loop();
         },
-        Some("hang") => {}
+        Some("hang" | "rest") => {}
         other => log::error!("{other:?} is no deed"),
     }
     loop {

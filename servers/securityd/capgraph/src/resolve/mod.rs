@@ -13,7 +13,7 @@ use crate::graph::{Device, Dma, Endpoint, Graph, Instance, Key, Provided, Trigge
 use crate::layout;
 use crate::ports;
 use crate::rulebook::{DeviceFacts, InterfaceFacts, Rulebook};
-use crate::rules::{Found, check_graph};
+use crate::rules::{Found, LIFECYCLE, check_graph};
 use text::{ComponentText, InstanceText, SystemText};
 
 /// Everything that was read.
@@ -104,6 +104,7 @@ pub fn resolve_whole(
     let inputs = read(root, product, board, interfaces, today)?;
     let mut problems = Vec::new();
     rules::check_texts(&inputs, &mut problems);
+    check_audit(&inputs, &mut problems);
     let version = version_of(root);
     let book = inputs.rulebook();
     let place = |instance: &str| inputs.place(instance);
@@ -278,12 +279,34 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         devices: devices(inputs, placed, component),
         dma: dma.collect(),
         keys: keys.collect(),
-        parameters: placed.parameters.iter().map(|(key, value)| (key.clone(), value.get_ref().clone())).collect(),
+        parameters: parameters(inputs, placed, component),
         restart: component.restart,
         place: place(inputs, placed),
         runtime: component.runtime,
         threads,
+        awaits_verdict: placed.after.is_some(),
     }
+}
+
+/// What `[audit]` says is carried out by the supervisor, so there has to be one.
+fn check_audit(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
+    let Some(answer) = &inputs.system.on_difference else { return };
+    if !inputs.placed().any(|(_, component)| supervises(component)) {
+        let help = format!("route {LIFECYCLE} to a supervisor, or leave out `[audit]`");
+        let message = "`[audit]` says what follows from a difference, and nobody could do it";
+        problems.push(inputs.system.source.problem(answer.span(), "bad-after", message, help));
+    }
+}
+
+fn supervises(component: &ComponentText) -> bool {
+    component.uses.iter().any(|used| used.interface.get_ref() == LIFECYCLE)
+}
+
+/// What the integrator tells it; the supervisor is told the product's `[audit]` as well.
+fn parameters(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentText) -> Vec<(String, String)> {
+    let own = placed.parameters.iter().map(|(key, value)| (key.clone(), value.get_ref().clone()));
+    let told = inputs.system.on_difference.as_ref().filter(|_| supervises(component));
+    own.chain(told.map(|answer| ("on_difference".into(), answer.get_ref().word().into()))).collect()
 }
 
 /// An installer that does not exist is 0: the rules about places find it.

@@ -323,6 +323,43 @@ pub(crate) struct InstanceText {
     pub(crate) parameters: BTreeMap<String, Spanned<String>>,
     /// Who fills it while the system runs: then it is a place.
     pub(crate) installer: Option<String>,
+    /// What it is started after.
+    pub(crate) after: Option<After>,
+}
+
+/// What an instance is started after, beside the servers that it calls.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum After {
+    /// The auditor's first verdict.
+    Verdict,
+}
+
+/// What follows when live is not as declared.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnDifference {
+    /// It is told.
+    Log,
+    /// Who holds what is not declared is isolated.
+    Isolate,
+}
+
+impl OnDifference {
+    /// As the supervisor reads it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Isolate => "isolate",
+        }
+    }
+}
+
+/// `[audit]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AuditText {
+    on_difference: Spanned<OnDifference>,
 }
 
 #[derive(Deserialize)]
@@ -353,6 +390,7 @@ struct SystemFile {
     key: Vec<ProductKeyText>,
     #[serde(default)]
     access: AccessText,
+    audit: Option<AuditText>,
 }
 
 /// One system.toml. securityd is the first of the instances.
@@ -364,6 +402,8 @@ pub(crate) struct SystemText {
     pub(crate) keys: Vec<ProductKeyText>,
     /// Compiled.
     pub(crate) access: Vec<u8>,
+    /// What `[audit]` says.
+    pub(crate) on_difference: Option<Spanned<OnDifference>>,
 }
 
 impl SystemText {
@@ -393,6 +433,7 @@ impl SystemText {
                 instances,
                 keys: file.key,
                 access: access.policy.to_bytes(),
+                on_difference: file.audit.map(|audit| audit.on_difference),
             }),
             _ => Err(problems),
         }
@@ -410,7 +451,7 @@ struct BaseText {
     base: Option<Spanned<String>>,
 }
 
-/// The text of a product, behind that of its base: all instances, keys and tables of the base are its own.
+/// The text of a product, behind that of its base: all instances, keys and tables of the base are its own, but for an `[audit]` where it has one.
 fn read_system(root: &Path, product: &str) -> Result<Source, Problem> {
     let file_of = |product: &str| format!("images/{product}/system.toml");
     let source = Source::read(root, &file_of(product))?;
@@ -421,18 +462,20 @@ fn read_system(root: &Path, product: &str) -> Result<Source, Problem> {
     if base.parse::<BaseFile>()?.product.base.is_some() {
         return Err(refuse(format!("the base `{}` has a base itself", name.get_ref())));
     }
-    let base = Source::new(file_of(name.get_ref()), without_product(&base.text));
+    let has_audit = source.text.lines().any(|line| line.trim_end() == "[audit]");
+    let tables: &[&str] = if has_audit { &["[product]", "[audit]"] } else { &["[product]"] };
+    let base = Source::new(file_of(name.get_ref()), without(tables, &base.text));
     Ok(source.on(base))
 }
 
-/// The text with its table `[product]` blanked, so that all places in it stay.
-fn without_product(text: &str) -> String {
-    let mut is_product = false;
+/// The text with these tables blanked, so that all places in it stay.
+fn without(tables: &[&str], text: &str) -> String {
+    let mut is_blank = false;
     let blank = |line: &str| {
         if line.starts_with('[') {
-            is_product = line.trim_end() == "[product]";
+            is_blank = tables.contains(&line.trim_end());
         }
-        if is_product { " ".repeat(line.trim_end_matches('\n').len()) + "\n" } else { line.into() }
+        if is_blank { " ".repeat(line.trim_end_matches('\n').len()) + "\n" } else { line.into() }
     };
     text.split_inclusive('\n').map(blank).collect()
 }
@@ -451,5 +494,6 @@ fn securityd(text: SecuritydText) -> InstanceText {
         keys: BTreeMap::new(),
         parameters: BTreeMap::new(),
         installer: None,
+        after: None,
     }
 }

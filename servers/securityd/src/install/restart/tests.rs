@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use hybrid_capgraph::{layout, text_of};
 use hybrid_start::peers::{self, Condition, Peer};
 
-use super::super::tests::{check_sessions, check_slots, graph, installed, installed_of, object, peers_page};
+use super::super::tests::{check_sessions, check_slots, graph, installed, installed_of, object, peers_page, product};
 use super::super::{State, World};
 use crate::fake::{Cap, FakeKernel, Kind};
 
@@ -237,4 +237,37 @@ fn ping_is_written_and_rung_and_the_answer_is_read() {
     assert!(world.stop(world.live[place].id, State::Killed, String::new()));
     assert!(!world.ping(place, 78) && !world.ping(0, 78) && !world.ping(99, 78));
     assert_eq!((world.answer(place), world.answer(0), world.answer(99)), (0, 0, 0));
+}
+
+#[test]
+fn who_waits_for_the_verdict_is_made_whole_at_boot_and_started_on_command() {
+    let mut world = installed_of(product());
+    let movers = ["nic", "netd"].map(|name| world.graph.named(name).unwrap().id);
+    let places = movers.map(|id| world.place(id).unwrap());
+    let states = |world: &World<FakeKernel>| places.map(|place| world.live[place].state);
+    assert_eq!(states(&world), [State::Starting; 2]);
+    let is_running = |live: &super::super::Live| live.state == State::Running || movers.contains(&live.id);
+    assert!(world.live.iter().all(is_running));
+    // All that they hold is there to be looked at, and those that run are told that they are not.
+    check_declared(&world);
+    check_pages(&world);
+    world.tell_policy(2);
+    let logd = world.graph.named("logd").unwrap().id;
+    assert!(world.stop(logd, State::Killed, String::new()));
+    world.start_again(world.place(logd).unwrap()).unwrap();
+    for place in places {
+        assert_eq!(world.start_again(place), Ok(()));
+        assert_eq!(world.start_again(place), Err(super::NotStarted::Runs));
+    }
+    assert_eq!((states(&world), places.map(|place| world.live[place].generation)), ([State::Running; 2], [1; 2]));
+    check_declared(&world);
+    check_pages(&world);
+    assert!(movers.iter().all(|id| peers_page(&world, *id)[peers::POLICY] == 2), "they know what is in force");
+    // One that is ended while it waits is started anew, and waits no more.
+    let mut world = installed_of(product());
+    assert!(world.stop(movers[0], State::Killed, String::new()));
+    assert!(!world.stop(movers[0], State::Killed, String::new()));
+    assert_eq!(world.start_again(places[0]), Ok(()));
+    assert_eq!((states(&world), world.live[places[0]].generation), ([State::Running, State::Starting], 2));
+    check_pages(&world);
 }
