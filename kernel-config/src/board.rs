@@ -27,6 +27,12 @@ pub struct BoardDevice {
     pub compatible: String,
     /// Physical address of its register page.
     pub page: Option<u64>,
+    /// Bytes of that page: 4 KiB or 2 MiB.
+    #[serde(default = "small_page")]
+    pub size: Size,
+    /// Whoever holds it only looks: its page is mapped without the right to write, beside whoever drives what is there.
+    #[serde(default)]
+    pub read_only: bool,
     /// Interrupt id as the interrupt controller numbers it (SPI n = 32 + n, PPI n = 16 + n).
     pub irq: Option<u32>,
     /// Of the interrupt.
@@ -38,6 +44,12 @@ pub struct BoardDevice {
     #[serde(default)]
     pub timer_access: bool,
 }
+
+const fn small_page() -> Size {
+    Size(PAGE)
+}
+
+const LARGE_PAGE: u64 = 2 << 20;
 
 /// Memory that the board may have.
 #[derive(Debug, Clone, Deserialize)]
@@ -148,11 +160,26 @@ fn check_device(source: &Source, device: &BoardDevice, earlier: &[BoardDevice], 
     if earlier.iter().any(|other| other.name.get_ref() == name) {
         report("duplicate-name", format!("device `{name}` is declared twice"), "rename or remove one");
     }
-    if device.page.is_some_and(|page| page % PAGE != 0) {
+    if ![PAGE, LARGE_PAGE].contains(&device.size.0) || device.page.is_some_and(|page| page % device.size.0.max(1) != 0)
+    {
         report(
             "bad-value",
-            format!("the page of `{name}` is not aligned to 4 KiB"),
+            format!("the page of `{name}` is not aligned to its size, or that is neither 4 KiB nor 2 MiB"),
             "give the page that holds the registers",
+        );
+    }
+    if device.read_only && (device.irq.is_some() || device.bus_master || device.timer_access) {
+        report(
+            "bad-value",
+            format!("`{name}` is only looked at, and has more than a page"),
+            "what drives a device has a device of its own",
+        );
+    }
+    if earlier.iter().any(|other| device.page.is_some() && other.page == device.page && other.size != device.size) {
+        report(
+            "bad-value",
+            format!("the page of `{name}` is another device's too, with another size"),
+            "a page has one size",
         );
     }
     if device.irq.is_some() != device.trigger.is_some() {
@@ -199,6 +226,9 @@ mod tests {
         for (devices, rule, line) in [
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\ncolour = 1\n", "unknown-key", 12),
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\npage = 0x1001\n", "bad-value", 10),
+            ("[[device]]\nname = \"u\"\ncompatible = \"c\"\npage = 0x1000\nsize = \"2 MiB\"\n", "bad-value", 10),
+            ("[[device]]\nname = \"u\"\ncompatible = \"c\"\npage = 0x2000\nsize = \"8 KiB\"\n", "bad-value", 10),
+            ("[[device]]\nname = \"u\"\ncompatible = \"c\"\nread_only = true\nbus_master = true\n", "bad-value", 10),
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\nirq = 33\n", "bad-value", 10),
             ("[[device]]\nname = \"u\"\ncompatible = \"c\"\nirq = 3\ntrigger = \"edge\"\n", "bad-value", 10),
             (

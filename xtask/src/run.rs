@@ -81,6 +81,8 @@ impl MachineOptions {
             http_port: None,
             has_open_cable: false,
             disk: None,
+            has_entropy: true,
+            devices: Vec::new(),
             command_line: String::new(),
             gdb_port: None,
         }

@@ -25,6 +25,8 @@ pub enum Command {
     Ends,
     /// Have a service started, stopped or restarted.
     Service(Order, String),
+    /// The machine's devices; true: after looking again.
+    Devices(bool),
     /// Processor time of every component.
     Top,
     /// Addresses and counters.
@@ -66,7 +68,7 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 17] = [
+pub const HELP: [(&str, &str); 18] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
@@ -75,6 +77,7 @@ pub const HELP: [(&str, &str); 17] = [
     ("revoke NAME USE", "end the session on demand of NAME's use USE, and let it open no other"),
     ("permit NAME USE", "let NAME open the session of its use USE again"),
     ("svc status|ends|start|stop|restart [NAME]", "ask or tell the supervisor; status and ends need no NAME"),
+    ("devices [scan]", "the machine's devices and what drives each; scan looks at them again"),
     ("top", "processor time of every component"),
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
@@ -124,6 +127,8 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
             _ => Err(usage_of(verb)),
         },
         ("kill", Some(name)) => Ok(Command::Kill(name.to_string())),
+        ("devices", None) => Ok(Command::Devices(false)),
+        ("devices", Some("scan")) => Ok(Command::Devices(true)),
         ("top", None) => Ok(Command::Top),
         ("net", None) => Ok(Command::Network),
         ("grants", None) => Ok(Command::Grants),
@@ -172,6 +177,7 @@ mod tests {
                 .replace("NAME", "httpd")
                 .replace("[N]", "5")
                 .replace("[all]", "all")
+                .replace("[scan]", "scan")
                 .replace("status|ends|start|stop|restart", "stop")
                 .replace("show|data OFFSET BASE64|check|try SECONDS|confirm|rollback", "try 60")
                 .replace("[httpd]", "httpd");
@@ -193,6 +199,7 @@ mod tests {
             ("svc burn httpd", "svc status|ends|start|stop|restart [NAME]"),
             ("policy", crate::policy::USAGE),
             ("policy burn", crate::policy::USAGE),
+            ("devices all", "devices [scan]"),
             ("caps a b", "caps NAME"),
         ] {
             assert_eq!(parse(line), Err(Mistake::Usage(usage)), "{line}");

@@ -1,11 +1,12 @@
 //! What commands do: calls on the shell's capabilities, one line of output a step.
 use crate::command::{Command, HELP};
 use crate::quote::quoted;
-use crate::{policy, services};
+use crate::{devices, policy, services};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Debug;
+use hybrid_interfaces::device::DevicesClient;
 use hybrid_interfaces::live::{Comparison, LiveClient, Verdict};
 use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
@@ -36,6 +37,8 @@ pub trait Wires {
     type Services: Caller;
     /// To `hybrid.live.Live`.
     type Live: Caller;
+    /// To `hybrid.device.Devices`.
+    type Devices: Caller;
 }
 
 /// All authority that the shell has.
@@ -58,6 +61,8 @@ pub struct Clients<W: Wires> {
     pub services: ServicesClient<W::Services>,
     /// Compares live with declared.
     pub live: LiveClient<W::Live>,
+    /// Lists devices.
+    pub devices: DevicesClient<W::Devices>,
 }
 
 type Cursor<W> = CursorClient<<<W as Wires>::Reader as Caller>::Received>;
@@ -90,6 +95,8 @@ pub enum Job<W: Wires> {
     Live(bool),
     /// Line `.1` is next, of what was found (`.0`) or of the differences, of the comparison `.2`.
     LiveLines(bool, u32, Comparison),
+    /// The device with this index is next; whether everything is looked at again first.
+    Devices(bool, u16),
     /// A command with one call.
     Once(Command),
 }
@@ -124,6 +131,7 @@ impl<W: Wires> Job<W> {
             Command::Grants => Self::Grants(0, 0, 0),
             Command::Services(name) => Self::Services(name, 0),
             Command::Ends => Self::Ends(0),
+            Command::Devices(is_scan) => Self::Devices(is_scan, 0),
             Command::Top => Self::Top(Vec::new(), 0),
             other => Self::Once(other),
         }
@@ -147,6 +155,7 @@ impl<W: Wires> Job<W> {
             Self::Services(name, index) => services::status(clients, name, index, out),
             Self::Ends(number) => services::ends(clients, number, out),
             Self::Top(shares, index) => services::top(clients, shares, index, times, out),
+            Self::Devices(is_scan, index) => devices::list(clients, is_scan, index, out),
             Self::Audit(chain) => chain_head(clients, chain, out),
             Self::Trail(chain, sequence, end) => trail(clients, chain, (sequence, end), out),
             Self::Live(is_all) => {
@@ -332,8 +341,7 @@ fn trail<W: Wires>(
 }
 
 /// What the kernel's list can show of the golden format, for `cargo xtask caps compare`.
-const LIVE_HEAD: &str =
-    "# shows audit bell call cnode device dma endpoint fault interrupt memory notification other peers region reply";
+const LIVE_HEAD: &str = "# shows audit bell call cnode device dma endpoint fault interrupt memory notification other peers region reply shown";
 
 fn live_line<W: Wires>(
     clients: &mut Clients<W>,

@@ -4,6 +4,7 @@
 extern crate alloc;
 
 pub mod command;
+pub mod devices;
 pub mod editor;
 pub mod job;
 pub mod policy;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use libhybrid::interfaces::console::TerminalRings;
+use libhybrid::interfaces::device::DevicesClient;
 use libhybrid::interfaces::live::LiveClient;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
@@ -27,6 +28,7 @@ impl Wires for Endpoints {
     type Network = EndpointCaller;
     type Services = EndpointCaller;
     type Live = EndpointCaller;
+    type Devices = EndpointCaller;
 }
 
 fn run(env: Env) -> ! {
@@ -40,6 +42,7 @@ fn run(env: Env) -> ! {
         network: NetworkClient::new(env.client("network")),
         services: ServicesClient::new(env.client("services")),
         live: LiveClient::new(env.client("live")),
+        devices: DevicesClient::new(env.client("devices")),
     };
     let terminal = env.session("terminal");
     let Ok(rings) = TerminalRings::client(terminal.region()) else {

@@ -1,9 +1,11 @@
 //! The whole shell on loopbacks: keys go in, text comes out; no kernel.
+use crate::devices::fake::FakeDevices;
 use crate::job::{Clients, Times, Wires};
 use crate::screen::Screen;
 use crate::shell::Shell;
 use alloc::borrow::Cow;
 use hybrid_interfaces::console::{TerminalRings, TerminalServerRings, terminal};
+use hybrid_interfaces::device::{DevicesClient, DevicesLoopback, DevicesServer};
 use hybrid_interfaces::live::{Comparison, Live, LiveClient, LiveLoopback, LiveServer, Verdict};
 use hybrid_interfaces::log::{Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer};
 use hybrid_interfaces::net::stack::{
@@ -293,6 +295,7 @@ impl Wires for Loops {
     type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
     type Services = LoopbackCaller<ServicesServer<FakeServices>>;
     type Live = LoopbackCaller<LiveServer<FakeLive>>;
+    type Devices = LoopbackCaller<DevicesServer<FakeDevices>>;
 }
 
 /// A shell, its terminal, and the servers that a test looks at.
@@ -326,6 +329,7 @@ impl Desk {
             network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
             services: ServicesClient::new(services.connect(9)),
             live: LiveClient::new(LiveLoopback::new(LiveServer::new(FakeLive)).connect(9)),
+            devices: DevicesClient::new(DevicesLoopback::new(DevicesServer::new(FakeDevices)).connect(9)),
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
@@ -414,6 +418,16 @@ fn audit_longer_than_the_ring_waits_for_room_and_loses_nothing() {
         text.ends_with("forgotten=Granted:3,Gap:1\r\n# end of the trail\r\n> "),
         "the chain without records ends too"
     );
+}
+
+#[test]
+fn devices_are_listed_with_what_drives_them_and_counted() {
+    let text = Desk::new().type_line("devices");
+    assert!(text.contains("virtio     a000000    48  virtio 1                          nic\r\n"), "{text}");
+    assert!(text.contains("NO DRIVER\r\n") && !text.contains('\u{1b}'), "{text}");
+    assert!(text.ends_with("\r\n2 devices, 1 without a driver, 3 more were found\r\n> "), "{text}");
+    let text = Desk::new().type_line("devices scan");
+    assert_eq!(text.matches("4 changes\r\n").count(), 1, "{text}");
 }
 
 #[test]

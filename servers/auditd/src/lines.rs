@@ -237,6 +237,11 @@ impl<'a, 'g> Lines<'a, 'g> {
                     seen.push((bottom, stack));
                     self.ranged(&grant, (start::HEAP_BASE, heap), What::Memory { stack, heap })
                 }
+                What::Shown { address } => {
+                    let (bytes, rights) = run(pages, address, layout::DEVICE_STRIDE, false);
+                    let bytes = if rights == Rights::READ { bytes } else { 0 };
+                    self.ranged(&grant, (address, bytes), What::Shown { address })
+                }
                 What::Audit { .. } => {
                     let place = self.instance.devices.iter().position(hybrid_capgraph::Device::is_audit).unwrap_or(0);
                     (layout::device_address(place), layout::DEVICE_STRIDE)
@@ -268,7 +273,8 @@ impl<'a, 'g> Lines<'a, 'g> {
 
     fn device(&mut self, pages: &BTreeMap<u64, Page>, grant: &Grant, address: u64) -> (u64, u64) {
         let Some(page) = pages.get(&address).filter(|page| page.is_device) else { return (address, 0) };
-        let what = What::Device { page: page.page, address, rights: page.rights };
+        let bits = u8::try_from(page.bytes.trailing_zeros()).unwrap_or(0);
+        let what = What::Device { page: page.page, bits, address, rights: page.rights };
         self.ranged(grant, (address, page.bytes), what)
     }
 
@@ -310,7 +316,8 @@ impl<'a, 'g> Lines<'a, 'g> {
         })
     }
 
-    /// Pages beside what is declared, and private ones that somebody else has too.
+    /// Pages beside what is declared, and private ones that somebody else has too. Registers can have several holders, each with a line of its
+    /// own: one who drives, others who only read.
     fn rest(&mut self, pages: &BTreeMap<u64, Page>, seen: &[(u64, u64)]) {
         let root = self.index.bodies.get(&layout::SECURITYD).map(|body| body.asid);
         for (address, page) in pages {
@@ -325,7 +332,7 @@ impl<'a, 'g> Lines<'a, 'g> {
             let kind = if page.is_device { "device-frame" } else { "frame" };
             if !is_seen || (page.is_device && !(layout::DEVICE_BASE..layout::DMA_BASE).contains(address)) {
                 self.other(kind, &others.join(","), &facts);
-            } else if !is_region && !others.is_empty() {
+            } else if !is_region && !page.is_device && !others.is_empty() {
                 self.other(SHARED_FRAME, &others.join(","), &facts);
             }
         }

@@ -84,7 +84,11 @@ impl System {
     }
 
     fn map(&mut self, id: u16, address: u64, page: u64, rights: Rights, is_device: bool) {
-        self.somewhere(Cap::Frame { page, bits: 12, rights, is_device, mapping: (id, address) });
+        self.map_sized(id, address, (page, 12), rights, is_device);
+    }
+
+    fn map_sized(&mut self, id: u16, address: u64, (page, bits): (u64, u8), rights: Rights, is_device: bool) {
+        self.somewhere(Cap::Frame { page, bits, rights, is_device, mapping: (id, address) });
     }
 
     fn fresh(&mut self, id: u16, address: u64, bytes: u64, rights: Rights) {
@@ -165,7 +169,8 @@ impl System {
                 let cap = Cap::Notification { at: notification(id), badge, rights: Rights::WRITE };
                 self.put(TABLE + 32 * u64::from(irq), cap);
             }
-            What::Device { page, address, rights } => self.map(id, address, page, rights, true),
+            What::Device { page, bits, address, rights } => self.map_sized(id, address, (page, bits), rights, true),
+            What::Shown { address } => self.fresh(id, address, PAGE, Rights::READ),
             What::Dma { bytes, address } => self.fresh(id, address, bytes, Rights::READ_WRITE),
             What::Peers { address } => self.fresh(id, address, PAGE, Rights::READ),
             What::Memory { stack, heap } => {

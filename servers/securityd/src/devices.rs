@@ -8,8 +8,6 @@ use crate::kernel::Kernel;
 use crate::memory::{Chunk, MemoryError, halve};
 use crate::space::Space;
 
-const PAGE_BITS: u8 = 12;
-
 /// Untyped capabilities of device memory.
 #[derive(Debug, Default)]
 pub struct Devices {
@@ -35,9 +33,9 @@ impl Devices {
         self.made.push((page, frame));
     }
 
-    /// Makes the frame of the register page at `page` in slot `offset` of the CNode in `node`.
+    /// Makes the frame of the register page at `page`, of 2^`bits` bytes (12 or 21), in slot `offset` of the CNode in `node`.
     ///
-    /// Halves the untyped around it until a page is left, since Retype only ever takes the lowest free address.
+    /// Halves the untyped around it until the page is left, since Retype only ever takes the lowest free address.
     ///
     /// # Errors
     /// [`MemoryError::Exhausted`] when the board has no such page or it was given away.
@@ -45,15 +43,14 @@ impl Devices {
         &mut self,
         kernel: &mut K,
         space: &mut Space,
-        page: u64,
+        (page, bits): (u64, u8),
         node: Slot,
         offset: u64,
     ) -> Result<(), MemoryError> {
-        let covers =
-            |(base, chunk): &(u64, Chunk)| *base <= page && page - base < chunk.bytes() && chunk.bits >= PAGE_BITS;
+        let covers = |(base, chunk): &(u64, Chunk)| *base <= page && page - base < chunk.bytes() && chunk.bits >= bits;
         let found = self.free.iter().position(covers).ok_or(MemoryError::Exhausted)?;
         let (mut base, mut chunk) = self.free.swap_remove(found);
-        while chunk.bits > PAGE_BITS {
+        while chunk.bits > bits {
             let (lower, upper) = halve(kernel, space, chunk)?;
             let middle = base + lower.bytes();
             if page < middle {
@@ -64,6 +61,7 @@ impl Devices {
                 (base, chunk) = (middle, upper);
             }
         }
-        Ok(kernel.retype(chunk.cap, ObjectType::SmallPage, PAGE_BITS, node, offset, 1)?)
+        let kind = if bits == 12 { ObjectType::SmallPage } else { ObjectType::LargePage };
+        Ok(kernel.retype(chunk.cap, kind, bits, node, offset, 1)?)
     }
 }

@@ -80,23 +80,20 @@ impl FakeKernel {
         kernel.put(0, boot::CNODE, root);
         kernel.put(0, boot::THREAD, cap(thread));
         kernel.put(0, boot::VSPACE, cap(vspace));
-        let blocks = [
-            (0x0800_0000, 27, true),
-            (0x4100_0000, 24, false),
-            (0x4200_0000, 25, false),
-            (0x4400_0000, 26, false),
-            (0x4080_0000, 23, false),
-        ];
+        let devices = [(0x0800_0000, 27), (0x40_1000_0000, 21)].map(|(base, bits)| (base, bits, true));
+        let memory = [(0x4100_0000, 24), (0x4200_0000, 25), (0x4400_0000, 26), (0x4080_0000, 23)];
+        let blocks = devices.into_iter().chain(memory.map(|(base, bits)| (base, bits, false)));
         let list = kernel.add(Kind::Audit, None);
         kernel.put(0, 99, cap(list));
         let mut untypeds = Vec::new();
-        for (index, (base, bits, is_device)) in blocks.into_iter().enumerate() {
+        for (index, (base, bits, is_device)) in blocks.enumerate() {
             let untyped = kernel.add(Kind::Untyped { base, bits, is_device, used: 0 }, None);
             let slot = 100 + index as u64;
             kernel.put(0, slot, cap(untyped));
             untypeds.push((slot, base, bits, is_device));
         }
-        (kernel, crate::install::BootFacts { empty: (600, 4096), untypeds, image_bytes: 3 << 20, audit: Some(99) })
+        let (audit, tree) = (Some(99), &b"a tree"[..]);
+        (kernel, crate::install::BootFacts { empty: (600, 4096), untypeds, image_bytes: 3 << 20, audit, tree })
     }
 
     fn add(&mut self, kind: Kind, parent: Option<Id>) -> Id {
@@ -302,7 +299,7 @@ impl Kernel for FakeKernel {
         if start + (count << object_bits) > 1 << bits {
             return Err(Error::NotEnoughMemory { free: 0 });
         }
-        if is_device && !matches!(kind, ObjectType::Untyped | ObjectType::SmallPage) {
+        if is_device && !matches!(kind, ObjectType::Untyped | ObjectType::SmallPage | ObjectType::LargePage) {
             return Err(Error::InvalidArgument { index: 1 });
         }
         *used = start + (count << object_bits);

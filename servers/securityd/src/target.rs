@@ -218,6 +218,7 @@ fn facts(boot: &Boot) -> BootFacts {
             .collect(),
         image_bytes: info.user_image_frames.count() * PAGE as u64,
         audit: boot.audit().map(|list| list.cptr().0),
+        tree: boot.device_tree().unwrap_or_default(),
     }
 }
 

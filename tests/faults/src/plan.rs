@@ -76,6 +76,8 @@ pub(crate) struct Victim {
 
 /// Of a component that serves calls and makes none.
 const SERVES: &[&str] = &["wait", "bell", "request", "handler", "answer", "answered"];
+/// Of one that only answers.
+const ANSWERS: &[&str] = &["wait", "request", "handler", "answer", "answered"];
 /// Of one that does both.
 const SERVES_AND_CALLS_ONCE: &[&str] =
     &["wait", "bell", "request", "handler", "answer", "answered", "call", "sent", "returned"];
@@ -88,7 +90,7 @@ const CALLS: &[&str] = &["wait", "bell", "call", "sent", "returned", "between"];
 const RINGS: &[&str] = &["wait", "bell"];
 
 /// Every component of the gateway but securityd.
-pub(crate) const VICTIMS: [Victim; 12] = [
+pub(crate) const VICTIMS: [Victim; 13] = [
     Victim { name: "status", steps: CALLS, trigger: "uptime", calls_after: None, has_slots: true, is_watched: true },
     Victim {
         name: "httpd",
@@ -142,6 +144,7 @@ pub(crate) const VICTIMS: [Victim; 12] = [
         has_slots: false,
         is_watched: true,
     },
+    Victim { name: "udevd", steps: ANSWERS, trigger: "devices", calls_after: None, has_slots: false, is_watched: true },
     Victim {
         name: "procd",
         steps: SERVES_AND_CALLS,

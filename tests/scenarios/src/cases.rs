@@ -3,6 +3,7 @@ mod audit;
 mod boot;
 mod cable;
 mod console;
+mod devices;
 mod faults;
 mod foreign;
 mod guests;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<Scenario> {
         storm::all(),
         boot::all(),
         console::all(),
+        devices::all(),
         audit::all(),
         policy::all(),
         requests::all(),

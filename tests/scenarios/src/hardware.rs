@@ -40,6 +40,10 @@ pub struct Hardware {
     pub has_open_cable: bool,
     /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
     pub disk: Option<PathBuf>,
+    /// The board has a virtio entropy device, if it has a card.
+    pub has_entropy: bool,
+    /// Further devices, as QEMU's `-device` takes them.
+    pub devices: Vec<String>,
     /// The kernel's command line; user space finds it in the device tree.
     pub command_line: String,
     /// Wait for a debugger on this port of 127.0.0.1.
@@ -63,6 +67,8 @@ impl Default for Hardware {
             http_port: None,
             has_open_cable: false,
             disk: None,
+            has_entropy: true,
+            devices: Vec::new(),
             command_line: String::new(),
             gdb_port: None,
         }
@@ -122,8 +128,13 @@ impl Hardware {
             };
             add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
-            // The first of the next page. Its noise is the host's.
-            add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
+            if self.has_entropy {
+                // The first of the next page. Its noise is the host's.
+                add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
+            }
+        }
+        for device in &self.devices {
+            add(&["-device", device]);
         }
         if let Some(disk) = &self.disk {
             let mut drive: OsString = "if=none,id=disk0,format=raw,file=".into();

@@ -10,17 +10,26 @@ struct Layer {
 }
 
 /// The first folder that a path starts with is its layer; so inner folders stand before outer ones.
-const LAYERS: [Layer; 12] = [
+const LAYERS: [Layer; 13] = [
     Layer { folder: "kernel/abi", below: &[] },
     Layer { folder: "kernel-config", below: &[] },
-    Layer { folder: "kernel", below: &["kernel/abi", "kernel-config"] },
+    // Readers of what the firmware left, which are not the kernel's alone: a device tree has one reader.
+    Layer { folder: "kernel/machine", below: &["kernel/abi"] },
+    Layer { folder: "kernel", below: &["kernel/abi", "kernel/machine", "kernel-config"] },
     Layer { folder: "ipc-idl", below: &[] },
     Layer { folder: "libhybrid/interfaces", below: &["ipc-idl", "libhybrid"] },
     Layer { folder: "libhybrid", below: &["kernel/abi", "libhybrid/interfaces", "ipc-idl"] },
     Layer { folder: "servers/securityd/capgraph", below: &["ipc-idl", "kernel-config", "libhybrid"] },
     Layer {
         folder: "servers",
-        below: &["libhybrid", "libhybrid/interfaces", "servers/securityd/capgraph", "kernel/abi", "kernel-config"],
+        below: &[
+            "libhybrid",
+            "libhybrid/interfaces",
+            "servers/securityd/capgraph",
+            "kernel/abi",
+            "kernel/machine",
+            "kernel-config",
+        ],
     },
     Layer { folder: "drivers", below: &["libhybrid", "libhybrid/interfaces"] },
     Layer { folder: "apps", below: &["libhybrid", "libhybrid/interfaces"] },
@@ -32,6 +41,7 @@ const LAYERS: [Layer; 12] = [
             "libhybrid/interfaces",
             "kernel/abi",
             "kernel",
+            "kernel/machine",
             "servers",
             "servers/securityd/capgraph",
             "drivers",

@@ -192,6 +192,8 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
             compatible: device.compatible.clone(),
             reason: need.reason.clone(),
             page: device.page.filter(|_| need.registers),
+            page_bits: device.page_bits,
+            read_only: device.read_only,
             irq: device.irq.filter(|_| need.interrupt),
             trigger: device.trigger,
             timer_access: device.timer_access,

@@ -22,7 +22,9 @@ pub fn svg(graph: &Graph) -> String {
          font-family=\"sans-serif\" font-size=\"13\">\n<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" \
          markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#556\"/></marker></defs>\n"
     );
-    for edge in graph.edges().iter().filter(|edge| matches!(edge.how, "calls" | "shares memory with" | "drives")) {
+    for edge in
+        graph.edges().iter().filter(|edge| matches!(edge.how, "calls" | "shares memory with" | "drives" | "reads"))
+    {
         let find = |name: &str| nodes.iter().find(|node| node.name == name);
         let (Some(from), Some(to)) = (find(&edge.from), find(&edge.to)) else { continue };
         // Memory is one edge in the picture: from the client, whose use it is.
@@ -35,7 +37,7 @@ pub fn svg(graph: &Graph) -> String {
         }
         let (kind, look) = match edge.how {
             "calls" => ("call", "stroke=\"#2456a6\""),
-            "drives" => ("device", "stroke=\"#a33a2a\" stroke-width=\"2\""),
+            "drives" | "reads" => ("device", "stroke=\"#a33a2a\" stroke-width=\"2\""),
             _ => ("region", "stroke=\"#7a8a3a\" stroke-dasharray=\"5 4\""),
         };
         let _ = writeln!(

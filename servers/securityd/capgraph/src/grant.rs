@@ -73,6 +73,8 @@ pub enum What {
     Device {
         /// Physical address.
         page: u64,
+        /// log2 of its bytes.
+        bits: u8,
         /// In the holder's address space.
         address: u64,
         /// Of the mapping.
@@ -95,6 +97,11 @@ pub enum What {
     Audit {
         /// In the holder's CNode.
         slot: u32,
+    },
+    /// Pages with a copy of the boot's device tree.
+    Shown {
+        /// In the holder's address space.
+        address: u64,
     },
     /// Physically contiguous memory whose physical address is told.
     Dma {
@@ -162,13 +169,19 @@ impl fmt::Display for What {
                 write!(out, "slot={slot} rights={rights}")
             }
             Self::CNode { slot, slots } => write!(out, "slot={slot} slots={slots}"),
-            Self::Device { page, address, rights } => write!(out, "at={address:#x} rights={rights} page={page:#x}"),
+            Self::Device { page, bits: 12, address, rights } => {
+                write!(out, "at={address:#x} rights={rights} page={page:#x}")
+            }
+            Self::Device { page, bits, address, rights } => {
+                write!(out, "at={address:#x} rights={rights} bytes={} page={page:#x}", 1_u64 << (bits & 63))
+            }
             Self::Interrupt { irq, trigger, slot, bit } => {
                 let trigger = if *trigger == Trigger::Level { "level" } else { "edge" };
                 write!(out, "slot={slot} bit={bit} irq={irq} trigger={trigger}")
             }
             Self::Timer => write!(out, "registers=CNTP"),
             Self::Audit { slot } => write!(out, "slot={slot}"),
+            Self::Shown { address } => write!(out, "at={address:#x} rights=read"),
             Self::Key => Ok(()),
             Self::Dma { bytes, address } => write!(out, "at={address:#x} rights=read,write bytes={bytes}"),
             Self::Memory { stack, heap } => write!(out, "stack={stack} heap={heap}"),
@@ -197,6 +210,7 @@ impl What {
             Self::Interrupt { .. } => "interrupt",
             Self::Timer => "timer",
             Self::Audit { .. } => "audit",
+            Self::Shown { .. } => "shown",
             Self::Key => "key",
             Self::Dma { .. } => "dma",
             Self::Memory { .. } => "memory",
@@ -435,7 +449,7 @@ fn device_grants(instance: &Instance) -> Vec<Grant> {
             grants.push(Grant { target, kind, reason: device.reason.clone(), ..own_grant(instance, what) });
         };
         if let Some(page) = device.page {
-            push(What::Device { page, address: layout::device_address(index), rights: Rights::READ_WRITE });
+            push(device.registers(page, index));
         }
         if let Some(irq) = device.irq {
             let (slot, bit) = (layout::interrupt_slot(index), layout::interrupt_port(index));
@@ -446,6 +460,9 @@ fn device_grants(instance: &Instance) -> Vec<Grant> {
         }
         if device.is_audit() {
             push(What::Audit { slot: layout::SLOT_AUDIT });
+        }
+        if device.is_tree() {
+            push(What::Shown { address: layout::device_address(index) });
         }
     }
     for key in &instance.keys {

@@ -7,6 +7,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::access;
+pub use crate::device::Device;
 use crate::grant::Held;
 use crate::layout;
 use crate::limit::Limits;
@@ -282,35 +283,6 @@ pub struct Session {
     pub is_on_demand: bool,
     /// What it is at most.
     pub limits: Limits,
-}
-
-/// One device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Device {
-    /// The component's name for it.
-    pub name: String,
-    /// The board's name for it.
-    pub device: String,
-    /// As in the device tree.
-    pub compatible: String,
-    /// Why.
-    pub reason: String,
-    /// Physical address of the register page, if mapped.
-    pub page: Option<u64>,
-    /// Interrupt id, if granted.
-    pub irq: Option<u32>,
-    /// Of the interrupt.
-    pub trigger: Trigger,
-    /// The thread may program the physical timer.
-    pub timer_access: bool,
-}
-
-impl Device {
-    /// It stands for the kernel's list of all capabilities; who has it is also told the whole graph.
-    #[must_use]
-    pub fn is_audit(&self) -> bool {
-        self.compatible == layout::AUDIT_COMPATIBLE
-    }
 }
 
 /// One piece of physically contiguous memory.

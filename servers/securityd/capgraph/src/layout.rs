@@ -12,6 +12,10 @@ pub const SLOT_NOTIFICATION: u32 = 4;
 pub const SLOT_AUDIT: u32 = 5;
 /// `compatible` of the board's device that stands for that list.
 pub const AUDIT_COMPATIBLE: &str = "hybrid,audit";
+/// How the `compatible` of what is no device of a device tree begins.
+pub const OWN_PREFIX: &str = "hybrid,";
+/// `compatible` of the board's device that stands for the device tree of boot.
+pub const TREE_COMPATIBLE: &str = "hybrid,device-tree";
 /// Endpoint of use 0; use i has `SLOT_USES + 2 i`, and its bell the slot after that.
 pub const SLOT_USES: u32 = 8;
 /// Interrupt handler of device 0.

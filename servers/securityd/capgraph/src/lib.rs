@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod access;
 mod admit;
 mod bundle;
+mod device;
 mod grant;
 mod graph;
 mod join;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 /// What a listing shows if it does not say so: all but what only the texts know.
 const DECLARED_ONLY: [&str; 1] = ["key"];
 /// Every word of a line's second column.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 19] = [
     "audit",
     "bell",
     "call",
@@ -23,6 +23,7 @@ const KINDS: [&str; 18] = [
     "peers",
     "region",
     "reply",
+    "shown",
     "time",
     "timer",
 ];
@@ -300,7 +301,7 @@ const RISKS: [&str; 9] =
 fn risk(line: &Line) -> usize {
     let passes = line.facts.get("rights").is_some_and(|rights| rights.split(',').any(|right| right == "grant"));
     match line.verb.as_str() {
-        "device" | "dma" | "timer" | "audit" => 0,
+        "device" | "dma" | "timer" | "audit" | "shown" => 0,
         "reply" | "endpoint" | "call" if passes => 1,
         "cnode" => 1,
         "key" => 2,

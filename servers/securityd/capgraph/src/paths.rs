@@ -56,7 +56,11 @@ impl Thing {
                 named(name)
                     && matches!(
                         grant.what,
-                        What::Device { .. } | What::Interrupt { .. } | What::Timer | What::Audit { .. }
+                        What::Device { .. }
+                            | What::Interrupt { .. }
+                            | What::Timer
+                            | What::Audit { .. }
+                            | What::Shown { .. }
                     )
             }
             Self::Irq(number) => matches!(grant.what, What::Interrupt { irq, .. } if irq == *number),
@@ -78,6 +82,12 @@ impl Thing {
 
 fn address(text: &str) -> Option<u64> {
     u64::from_str_radix(&text.strip_prefix("0x")?.replace('_', ""), 16).ok()
+}
+
+/// From where to where the registers of a grant are.
+fn registers(grant: &Grant) -> Option<(u64, u64)> {
+    let What::Device { page, bits, .. } = grant.what else { return None };
+    Some((page, page.saturating_add(1 << (bits & 63))))
 }
 
 /// One side of a region.
@@ -123,7 +133,7 @@ impl Graph {
             edges.extend(instance.devices.iter().map(|device| Edge {
                 from: instance.name.clone(),
                 to: device.device.clone(),
-                how: "drives",
+                how: if device.read_only || device.is_tree() { "reads" } else { "drives" },
                 over: device.compatible.clone(),
                 reason: device.reason.clone(),
             }));
@@ -176,7 +186,13 @@ impl Graph {
     pub fn holders(&self, thing: &Thing) -> Holders {
         let other_sides = self.other_sides(thing);
         let is_meant = |grant: &Grant| thing.is_granted_by(grant) || other_sides.iter().any(|side| side.is_of(grant));
-        let grants: Vec<Grant> = self.grants().into_iter().filter(is_meant).collect();
+        let (mut grants, others): (Vec<Grant>, Vec<Grant>) = self.grants().into_iter().partition(is_meant);
+        if matches!(thing, Thing::Device(_)) {
+            // The board can have a second name for the same registers, for who only looks at them.
+            let pages: Vec<(u64, u64)> = grants.iter().filter_map(registers).collect();
+            let is_same = |(start, end): (u64, u64)| pages.iter().any(|(other, last)| start < *last && *other < end);
+            grants.extend(others.into_iter().filter(|grant| registers(grant).is_some_and(is_same)));
+        }
         let holders: BTreeSet<String> = grants.iter().map(|grant| grant.holder.clone()).collect();
         let mut could = BTreeMap::new();
         if thing.can_travel() {

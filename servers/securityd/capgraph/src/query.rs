@@ -49,7 +49,7 @@ pub fn show(graph: &Graph, name: &str) -> String {
     let step = |found: BTreeSet<&str>| {
         if found.is_empty() { "nobody".into() } else { found.into_iter().collect::<Vec<_>>().join(", ") }
     };
-    let is_thread = |edge: &&Edge| edge.how != "drives";
+    let is_thread = |edge: &&Edge| !matches!(edge.how, "drives" | "reads");
     let into: BTreeSet<&str> = edges.iter().filter(|edge| edge.to == name).map(|edge| edge.from.as_str()).collect();
     let out_of: BTreeSet<&str> =
         edges.iter().filter(is_thread).filter(|edge| edge.from == name).map(|edge| edge.to.as_str()).collect();
@@ -91,6 +91,7 @@ fn is_special(grant: &Grant) -> bool {
         | What::Interrupt { .. }
         | What::Timer
         | What::Audit { .. }
+        | What::Shown { .. }
         | What::Dma { .. }
         | What::CNode { .. }
         | What::Key => true,

@@ -38,6 +38,10 @@ pub struct DeviceFacts {
     pub compatible: String,
     /// Physical address of its register page.
     pub page: Option<u64>,
+    /// log2 of its bytes: 12 or 21.
+    pub page_bits: u8,
+    /// Whoever holds it only looks.
+    pub read_only: bool,
     /// Its interrupt.
     pub irq: Option<u32>,
     /// Of the interrupt.

@@ -124,16 +124,19 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    /// Maps the whole graph, read-only, with its length before it.
-    pub(super) fn show_graph(&mut self, place: usize, address: u64) -> Result<(), Cause> {
-        let graph = self.graph.encode().map_err(|_| Cause::StartInfo)?;
-        let bytes = [(graph.len() as u64).to_le_bytes().as_slice(), &graph].concat();
+    /// Maps what a device stands for, read-only, with its length before it: the whole graph, or the device tree of boot. An instance is shown one.
+    pub(super) fn show(&mut self, place: usize, device: &hybrid_capgraph::Device, index: usize) -> Result<(), Cause> {
+        let graph = if device.is_audit() { self.graph.encode().map_err(|_| Cause::StartInfo)? } else { Vec::new() };
+        let shown = if device.is_audit() { &graph } else { self.tree };
+        let bytes = [&(shown.len() as u64).to_le_bytes(), shown].concat();
         self.live[place].shown = (bytes.len() as u64).next_multiple_of(PAGE);
         let first = self.make(place, ObjectType::SmallPage, 12, bytes.len().div_ceil(4096) as u64)?;
         for (page, part) in bytes.chunks(4096).enumerate() {
-            let (frame, at) = (CPtr(first.0 + page as u64), address + page as u64 * PAGE);
+            let frame = CPtr(first.0 + page as u64);
             self.kernel.fill(frame, 0, part, false)?;
-            self.map(place, frame, at, rights(Rights::READ), Attributes::DATA)?;
+            let frame = self.copy_frame(place, frame, Rights::READ)?;
+            let address = layout::device_address(index) + page as u64 * PAGE;
+            self.map(place, frame, address, rights(Rights::READ), Attributes::DATA)?;
         }
         Ok(())
     }
@@ -167,8 +170,8 @@ impl<K: Kernel> World<K> {
 /// Where an instance finds its device: its register page, or the `shown` bytes in the place of one.
 fn shown_at(index: usize, device: &hybrid_capgraph::Device, shown: u64) -> Span {
     let bytes = match device.page {
-        Some(_) => PAGE,
-        None if device.is_audit() => shown,
+        Some(_) => 1 << device.page_bits,
+        None if device.is_audit() || device.is_tree() => shown,
         None => return Span::default(),
     };
     Span { addr: layout::device_address(index), len: bytes }

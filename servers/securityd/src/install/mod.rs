@@ -159,6 +159,8 @@ pub struct BootFacts {
     pub image_bytes: u64,
     /// The kernel's list of all capabilities, if it has one.
     pub audit: Option<u64>,
+    /// The device tree; empty if there is none.
+    pub tree: &'static [u8],
 }
 
 /// The machine under securityd's hands.
@@ -201,6 +203,8 @@ pub struct World<K> {
     pub(crate) policy_epoch: u64,
     /// The kernel's list of all capabilities.
     pub(crate) list: Option<CPtr>,
+    /// The device tree of boot.
+    pub(crate) tree: &'static [u8],
 }
 
 impl<K: Kernel> World<K> {
@@ -245,6 +249,7 @@ impl<K: Kernel> World<K> {
             image_bytes: boot.image_bytes,
             policy_epoch: 1,
             list: boot.audit.map(CPtr),
+            tree: boot.tree,
         })
     }
 

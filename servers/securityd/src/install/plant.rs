@@ -35,9 +35,9 @@ impl<K: Kernel> World<K> {
         let node = (self.live[victim].cnode, self.live[victim].cnode_bits);
         let chunk = self.memory.take(&mut self.kernel, &mut self.space, 12)?;
         let table = self.make(victim, ObjectType::PageTable, 12, 1)?;
-        let (device, frame) = (self.device_frame(DEVICE)?, self.live[owner].gauge);
+        let (device, frame) = (self.device_frame(DEVICE, 12)?, self.live[owner].gauge);
         // A page of another in the victim's space; with the table beside it, since only mapped tables are copied.
-        let page = self.copy_frame(own, frame)?;
+        let page = self.copy_frame(own, frame, Rights::READ_WRITE)?;
         self.map(victim, page, ADDRESS, rights(Rights::READ), Attributes::DATA)?;
         self.kernel.map_table(table, self.live[victim].vspace, ADDRESS + (2 << 20))?;
         let live = &self.live[owner];

@@ -70,7 +70,7 @@ impl<K: Kernel> World<K> {
         let (place, Some(port)) = (self.expect(id)?, port) else { return Ok(()) };
         let address = layout::region_address(port);
         for page in 0..bytes / PAGE {
-            let frame = self.copy_frame(place, CPtr(first.0 + page))?;
+            let frame = self.copy_frame(place, CPtr(first.0 + page), Rights::READ_WRITE)?;
             self.map(place, frame, address + page * PAGE, rights(Rights::READ_WRITE), Attributes::DATA)?;
         }
         let graph = Rc::clone(&self.graph);
@@ -80,9 +80,9 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    pub(super) fn copy_frame(&mut self, place: usize, original: CPtr) -> Result<CPtr, Cause> {
+    pub(super) fn copy_frame(&mut self, place: usize, original: CPtr, granted: Rights) -> Result<CPtr, Cause> {
         let slot = self.take_slot(place)?;
-        self.kernel.copy(self.space.slot(slot), self.space.slot(original), rights(Rights::READ_WRITE))?;
+        self.kernel.copy(self.space.slot(slot), self.space.slot(original), rights(granted))?;
         Ok(slot)
     }
 

@@ -23,14 +23,10 @@ impl<K: Kernel> World<K> {
         self.live[place].thread = self.make(place, ObjectType::Tcb, 11, 1)?;
         for (index, device) in instance.devices.iter().enumerate() {
             if let Some(page) = device.page {
-                let address = layout::device_address(index);
-                let original = self.device_frame(page)?;
-                let frame = self.copy_frame(place, original)?;
-                self.map(place, frame, address, rights(Rights::READ_WRITE), Attributes::DEVICE)?;
-                self.record(
-                    place,
-                    device_grant(instance, device, What::Device { page, address, rights: Rights::READ_WRITE }),
-                );
+                let original = self.device_frame(page, device.page_bits)?;
+                let frame = self.copy_frame(place, original, device.rights())?;
+                self.map(place, frame, layout::device_address(index), rights(device.rights()), Attributes::DEVICE)?;
+                self.record(place, device_grant(instance, device, device.registers(page, index)));
             }
             if let Some(irq) = device.irq {
                 let (slot, bit) = (layout::interrupt_slot(index), layout::interrupt_port(index));
@@ -48,15 +44,20 @@ impl<K: Kernel> World<K> {
                 let slot = layout::SLOT_AUDIT;
                 let target = slot_in(self.live[place].cnode, self.live[place].cnode_bits, slot);
                 self.kernel.copy(target, self.space.slot(list), hybrid_sys::Rights::ALL)?;
-                self.show_graph(place, layout::device_address(index))?;
+                self.show(place, device, index)?;
                 self.record(place, device_grant(instance, device, What::Audit { slot }));
+            }
+            if device.is_tree() {
+                self.show(place, device, index)?;
+                let what = What::Shown { address: layout::device_address(index) };
+                self.record(place, device_grant(instance, device, what));
             }
         }
         Ok(())
     }
 
     /// The frame of a register page is securityd's for ever: device memory cannot be made into a frame twice.
-    pub(super) fn device_frame(&mut self, page: u64) -> Result<CPtr, Cause> {
+    pub(super) fn device_frame(&mut self, page: u64, bits: u8) -> Result<CPtr, Cause> {
         if let Some(frame) = self.devices.made(page) {
             return Ok(frame);
         }
@@ -65,7 +66,7 @@ impl<K: Kernel> World<K> {
         let node = self.live[own].account.as_ref().map(|account| account.destination(&self.space));
         let node = node.ok_or(crate::memory::MemoryError::Slots)?;
         let offset = frame.0 & ((1 << crate::space::NODE_BITS) - 1);
-        self.devices.make_page(&mut self.kernel, &mut self.space, page, node, offset)?;
+        self.devices.make_page(&mut self.kernel, &mut self.space, (page, bits), node, offset)?;
         self.devices.remember(page, frame);
         Ok(frame)
     }

@@ -106,6 +106,14 @@ fn virt(is_gic_v2: bool) -> Vec<u8> {
     let gic = if is_gic_v2 { "arm,cortex-a15-gic" } else { "arm,gic-v3" };
     tree.begin("intc@8000000").text("compatible", gic);
     tree.cells("reg", &[0, 0x0800_0000, 0, 0x1_0000, 0, 0x080a_0000, 0, 0xf6_0000]).end();
+    for slot in [0, 1, 8] {
+        tree.begin("virtio_mmio")
+            .text("compatible", "virtio,mmio")
+            .cells("reg", &[0, 0x0a00_0000 + slot * 512, 0, 512]);
+        tree.cells("interrupts", &[0, 16, 1]).end();
+    }
+    tree.begin("pcie@10000000").text("compatible", "pci-host-ecam-generic").cells("#address-cells", &[3]);
+    tree.cells("reg", &[0x40, 0x1000_0000, 0, 0x1000_0000]).end();
     tree.begin("timer").text("compatible", "arm,armv8-timer");
     tree.cells("interrupts", &[1, 13, 4, 1, 14, 4, 1, 11, 4, 1, 10, 4]).end();
     tree.begin("aliases").text("serial0", "/soc/uart@7e000000").end();

@@ -2,6 +2,7 @@
 
 mod access;
 mod decoders;
+mod devices;
 mod http;
 mod images;
 mod kernel;
@@ -19,6 +20,7 @@ pub use decoders::{
     target_bundle, target_graph, target_idl_decode, target_idl_values, target_listing, target_manifest,
     target_start_info, target_trail,
 };
+pub use devices::target_devices;
 pub use http::{target_http1, target_httpd};
 pub use images::{target_device_tree, target_kernel_elf, target_program};
 pub use kernel::target_kernel;
@@ -63,7 +65,8 @@ const fn target(
 }
 
 /// All targets.
-pub static ALL: [Target; 27] = [
+pub static ALL: [Target; 28] = [
+    target("devices", "device trees and registers for udevd", target_devices, images::device_trees, None),
     target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
     target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),
     target("idl-text", "texts for the IDL compiler", target_idl_text, texts::idl_texts, None),

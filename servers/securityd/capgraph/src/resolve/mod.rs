@@ -1,5 +1,6 @@
 //! From texts to a total graph; every rule that always holds is checked here or in a submodule.
 
+mod finder;
 mod rules;
 mod sessions;
 mod text;
@@ -34,6 +35,8 @@ impl Inputs<'_> {
             name: device.name.get_ref().clone(),
             compatible: device.compatible.clone(),
             page: device.page,
+            page_bits: page_bits(device),
+            read_only: device.read_only,
             irq: device.irq,
             trigger: trigger(device),
             bus_master: device.bus_master,
@@ -212,6 +215,7 @@ fn build(inputs: &Inputs<'_>, book: &Rulebook, version: String, problems: &mut V
         inputs.placed().map(|(placed, component)| instance(inputs, placed, component)).collect();
     instances.sort_by_key(|instance| instance.id);
     instances.dedup_by_key(|instance| instance.id);
+    finder::tell(inputs, &mut instances);
     let mut graph = Graph {
         product: inputs.system.product.clone(),
         version,
@@ -326,12 +330,19 @@ fn devices(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentText
             compatible: device.compatible.clone(),
             reason: need.reason.get_ref().clone(),
             page: device.page.filter(|_| need.registers),
+            page_bits: page_bits(device),
+            read_only: device.read_only,
             irq: device.irq.filter(|_| need.interrupt),
             trigger: trigger(device),
             timer_access: device.timer_access,
         })
     });
     found.collect()
+}
+
+/// The board's text allows two sizes only.
+const fn page_bits(device: &hybrid_config::BoardDevice) -> u8 {
+    if device.size.0 > hybrid_config::PAGE { 21 } else { 12 }
 }
 
 fn trigger(device: &hybrid_config::BoardDevice) -> Trigger {

@@ -114,6 +114,8 @@ pub(crate) struct DeviceText {
     pub(crate) interrupt: bool,
     #[serde(default = "yes")]
     pub(crate) registers: bool,
+    /// Behind a virtio transport: the device id that it drives (Virtio 1.2 §5).
+    pub(crate) virtio: Option<Spanned<u32>>,
 }
 
 const fn yes() -> bool {

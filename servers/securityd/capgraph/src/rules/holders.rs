@@ -139,7 +139,8 @@ fn check_sharing(found: &mut Found<'_>, graph: &Graph) {
                     found.at(&instance.name, rule, format!("{what} is held by `{other}` already"), "one holder only");
                 }
             };
-            if let Some(page) = device.page {
+            // Who only looks is no second hand on a device, and is named by the policy.
+            if let Some(page) = device.page.filter(|_| !device.read_only) {
                 share(
                     pages.insert(page, instance.name.as_str()),
                     "device-shared",

@@ -187,6 +187,8 @@ mod tests {
                 irq: None,
                 trigger: Trigger::Level,
                 timer_access: false,
+                page_bits: 12,
+                read_only: false,
             }),
             Holder::Key(key) => instance.keys.push(crate::Key {
                 name: "more".into(),

@@ -153,7 +153,20 @@ fn check_lists(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Ve
         let message = format!("{count} {what}; a component's capability space has room for {most}");
         problems.push(source.problem(component.name.span(), "too-many-uses", message, "split the component"));
     }
+    check_virtio(source, component, problems);
     check_interfaces(inputs, component, problems);
+}
+
+/// A transport says nothing about what is behind it, so the manifest has to; of anything else `compatible` says it.
+fn check_virtio(source: &Source, component: &ComponentText, problems: &mut Vec<Problem>) {
+    for need in &component.devices {
+        let is_transport = need.compatible.get_ref() == "virtio,mmio";
+        if is_transport != need.virtio.is_some() {
+            let message = format!("`{}` is a virtio transport without `virtio`, or the reverse", need.name.get_ref());
+            let help = "virtio = N is the device id that it drives behind a \"virtio,mmio\" (Virtio 1.2, chapter 5)";
+            problems.push(source.problem(need.name.span(), "bad-value", message, help));
+        }
+    }
 }
 
 fn check_interfaces(inputs: &Inputs<'_>, component: &ComponentText, problems: &mut Vec<Problem>) {
