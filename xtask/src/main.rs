@@ -14,6 +14,7 @@ mod idl;
 mod image;
 mod kernel_table;
 mod musl;
+mod new;
 mod policy;
 mod product;
 mod progress;
@@ -57,6 +58,8 @@ enum Task {
     Audit(audit::AuditTask),
     /// Check, compile and question an access policy
     Policy(policy::PolicyTask),
+    /// Make a component that builds and runs at once
+    New(new::New),
     /// Write the files that go onto a board
     Image(image::MakeImage),
     /// Measure; writes docs/performance.md
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Task::Caps(task) => task.run(),
         Task::Audit(task) => task.run(),
         Task::Policy(task) => task.run(),
+        Task::New(task) => task.run(),
         Task::Image(task) => task.run(),
         Task::Bench(task) => task.run(),
     };

@@ -79,6 +79,7 @@ impl MachineOptions {
             counts_instructions: self.icount,
             instruction_shift: None,
             http_port: None,
+            further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
             has_entropy: true,

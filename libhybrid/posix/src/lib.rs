@@ -8,8 +8,11 @@
 #![cfg_attr(target_os = "none", no_std)]
 #![deny(unsafe_code)]
 
+extern crate alloc;
+
 pub mod areas;
 pub mod futex;
+pub mod net;
 pub mod number;
 pub mod output;
 pub mod process;

@@ -59,6 +59,9 @@ calls! {
     NEWFSTATAT = 79,
     FSTAT = 80,
     FSYNC = 82,
+    TIMERFD_CREATE = 85,
+    TIMERFD_SETTIME = 86,
+    TIMERFD_GETTIME = 87,
     UTIMENSAT = 88,
     EXIT = 93,
     EXIT_GROUP = 94,
@@ -95,7 +98,17 @@ calls! {
     SOCKETPAIR = 199,
     BIND = 200,
     LISTEN = 201,
+    ACCEPT = 202,
     CONNECT = 203,
+    GETSOCKNAME = 204,
+    GETPEERNAME = 205,
+    SENDTO = 206,
+    RECVFROM = 207,
+    SETSOCKOPT = 208,
+    GETSOCKOPT = 209,
+    SHUTDOWN = 210,
+    SENDMSG = 211,
+    RECVMSG = 212,
     BRK = 214,
     MUNMAP = 215,
     MREMAP = 216,
@@ -106,6 +119,7 @@ calls! {
     MSYNC = 227,
     MLOCK = 228,
     MADVISE = 233,
+    ACCEPT4 = 242,
     WAIT4 = 260,
     PRLIMIT64 = 261,
     RENAMEAT2 = 276,
@@ -115,6 +129,7 @@ calls! {
     STATX = 291,
     RSEQ = 293,
     CLONE3 = 435,
+    CLOSE_RANGE = 436,
     FACCESSAT2 = 439,
 }
 
@@ -147,14 +162,42 @@ errors! {
     EEXIST = 17,
     ENODEV = 19,
     EINVAL = 22,
+    ENFILE = 23,
+    EMFILE = 24,
     ENOTTY = 25,
+    ENOSPC = 28,
     ESPIPE = 29,
+    EPIPE = 32,
+    EDOM = 33,
     ERANGE = 34,
     ENOSYS = 38,
+    ELOOP = 40,
+    ENOTSOCK = 88,
+    ENOPROTOOPT = 92,
+    EPROTONOSUPPORT = 93,
+    EAFNOSUPPORT = 97,
+    EADDRINUSE = 98,
+    EADDRNOTAVAIL = 99,
+    ENETDOWN = 100,
+    ECONNABORTED = 103,
+    ECONNRESET = 104,
+    ENOBUFS = 105,
+    EISCONN = 106,
+    ENOTCONN = 107,
     ETIMEDOUT = 110,
+    ECONNREFUSED = 111,
+    EHOSTUNREACH = 113,
+    EALREADY = 114,
+    EINPROGRESS = 115,
 }
 
 impl Errno {
+    /// The number itself.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0 as u32
+    }
+
     /// What the call returns.
     #[must_use]
     pub const fn negated(self) -> i64 {

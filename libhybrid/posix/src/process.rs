@@ -1,11 +1,22 @@
 //! One program's state and its system calls, one at a time; it never waits, and sees no more than its [`World`].
 //!
 //! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
+mod descriptors;
+mod epoll;
 mod files;
 mod identity;
+mod io;
 mod memory;
+mod object;
+mod pieces;
+mod pipe;
+mod poll;
 mod signals;
+mod slab;
+mod socket;
 mod sync;
+mod synthetic;
+mod tcp;
 mod threads;
 mod time;
 
@@ -15,7 +26,9 @@ use crate::number::{self, Answer, Errno};
 use crate::output::Line;
 use crate::world::World;
 
-pub use files::poll;
+pub use descriptors::DESCRIPTORS_MAX;
+pub use epoll::WATCHES_MAX;
+pub use object::poll as readiness;
 pub use signals::{Delivery, signal};
 use threads::Slot;
 
@@ -70,6 +83,8 @@ pub struct Identity {
     pub stack: (u64, u64),
     /// How many threads it may have, the first included; at least 1, at most [`THREADS_MAX`].
     pub threads: u8,
+    /// Addresses of name servers, separated by spaces.
+    pub name_servers: &'static str,
 }
 
 /// Whose memory the table of pages is in.
@@ -82,8 +97,13 @@ pub struct Process<S> {
     identity: Identity,
     areas: Areas<S>,
     lines: [Line; 2],
-    /// Whether descriptors 0 to 2 are open.
-    is_open: [bool; 3],
+    files: descriptors::Files,
+    /// What the host stack is told when it has room.
+    owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
+    /// The number of the next connection that the program opens.
+    next_connection: u32,
+    /// Connections that were accepted so far.
+    accepted: u64,
     table: futex::Table,
     slots: [Slot; THREADS_MAX],
     /// Threads whose result came and that were not told yet.
@@ -107,7 +127,10 @@ impl<S: Pages> Process<S> {
             identity,
             areas,
             lines: [Line::new(), Line::new()],
-            is_open: [true; 3],
+            files: descriptors::Files::new(),
+            owed: heapless::Deque::new(),
+            next_connection: crate::net::FIRST_OWN,
+            accepted: 0,
             table: futex::Table::new(),
             slots,
             woken: 0,
@@ -122,6 +145,7 @@ impl<S: Pages> Process<S> {
         if outcome == Outcome::from(Errno::ENOSYS) && !is_quiet(number) {
             self.tell(world, number, "the personality does not have it");
         }
+        self.retry(world);
         outcome
     }
 
@@ -136,7 +160,6 @@ impl<S: Pages> Process<S> {
             number::MPROTECT => self.mprotect(world, args).into(),
             number::MREMAP => self.mremap(world, args).into(),
             number::MADVISE => self.madvise(world, args).into(),
-            number::PPOLL => self.ppoll(world, thread, args),
             number::EXIT => self.exit_thread(world, thread, args[0]),
             number::EXIT_GROUP => self.end(world, Ending::Exit(exit_status(args[0]))),
             number::RT_SIGACTION => self.sigaction(world, args).into(),
@@ -148,10 +171,15 @@ impl<S: Pages> Process<S> {
                 Errno::ENOSYS.into()
             }
             number::WAIT4 => Errno::ECHILD.into(),
-            _ => self
-                .file_call(world, number, args)
-                .or_else(|| self.identity_call(world, thread, number, args))
-                .map_or_else(|| Errno::ENOSYS.into(), Outcome::from),
+            _ => self.waiting_call(world, thread, number, args).unwrap_or_else(|| {
+                self.descriptor_call(world, number, args)
+                    .or_else(|| self.own_call(world, number, args))
+                    .or_else(|| self.epoll_call(world, number, args))
+                    .or_else(|| self.socket_call(world, number, args))
+                    .or_else(|| self.file_call(world, number, args))
+                    .or_else(|| self.identity_call(world, thread, number, args))
+                    .map_or_else(|| Errno::ENOSYS.into(), Outcome::from)
+            }),
         }
     }
 

@@ -19,7 +19,7 @@ use lock::Lock;
 use threads::{Job, Threads};
 
 /// What of the heap the runtime below keeps for itself: start information, log, messages.
-const RUNTIME_HEAP: usize = 64 * 1024;
+const RUNTIME_HEAP: usize = 128 * 1024;
 const PAGE: u64 = crate::areas::PAGE;
 /// Kept below the top of the stack for what the program finds there when it starts.
 const START_BYTES: usize = 16 * 1024;
@@ -84,6 +84,7 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
         version: &info.version,
         stack: (info.stack.addr, info.stack.addr.saturating_add(info.stack.len)),
         threads: u8::try_from(info.threads.len()).unwrap_or(u8::MAX).max(1),
+        name_servers: env.parameter("dns").unwrap_or_default(),
     };
     let threads = Threads(&info.threads);
     let areas = areas(heap);
@@ -237,6 +238,7 @@ fn with<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
 fn step<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
     let (result, threads, woken) = with(|shell| {
         let result = act(shell);
+        shell.device.publish();
         shell.device.set_alarm(shell.process.next_deadline());
         (result, shell.threads, shell.process.take_woken())
     });
@@ -255,6 +257,7 @@ impl Shell {
     /// What the bells say, after a wait.
     fn on_bells(&mut self, bits: u64) {
         self.device.on_bells(bits);
-        self.process.expire(crate::World::now_ns(&self.device));
+        self.process.take_events(&mut self.device);
+        self.process.expire(&mut self.device);
     }
 }

@@ -1,5 +1,6 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
+use crate::net::{CHUNK, Command, Event};
 use crate::number::Errno;
 use crate::output::Stream;
 
@@ -37,6 +38,24 @@ pub trait World {
     /// # Errors
     /// `ENOSYS` if no source of them was granted, `EIO` if it fails.
     fn random(&mut self, into: &mut [u8]) -> Result<(), Errno>;
+
+    /// Whether connections were granted.
+    fn has_tcp(&self) -> bool;
+
+    /// Accepts connections on a port; the listener's number, by which they are told.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `ENOBUFS`, `ENETDOWN`.
+    fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno>;
+
+    /// Accepts no more.
+    fn unlisten(&mut self, listener: u16);
+
+    /// Says something to the host stack. False if there is no room: then a bell comes when there is.
+    fn command(&mut self, command: Command<'_>) -> bool;
+
+    /// What the host stack says next; data is put into `bytes`. After `None` a bell comes when there is more.
+    fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event>;
 
     /// A line that the program wrote.
     fn line(&mut self, stream: Stream, text: &str);

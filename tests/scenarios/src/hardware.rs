@@ -36,6 +36,8 @@ pub struct Hardware {
     pub instruction_shift: Option<u8>,
     /// Host port, on 127.0.0.1 only, that leads to the guest's port 80; none: no network card.
     pub http_port: Option<u16>,
+    /// Further ports of the host, on 127.0.0.1 only, each with the port of the guest that it leads to.
+    pub further_ports: Vec<(u16, u16)>,
     /// The network card's cable ends at that port: whoever connects to it sends and receives raw frames, and there is no other network.
     pub has_open_cable: bool,
     /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
@@ -65,6 +67,7 @@ impl Default for Hardware {
             counts_instructions: false,
             instruction_shift: None,
             http_port: None,
+            further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
             has_entropy: true,
@@ -124,7 +127,9 @@ impl Hardware {
             let network = if self.has_open_cable {
                 format!("socket,id=net0,listen=127.0.0.1:{port}")
             } else {
-                format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80")
+                let further =
+                    self.further_ports.iter().map(|(ours, its)| format!(",hostfwd=tcp:127.0.0.1:{ours}-:{its}"));
+                format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80{}", further.collect::<String>())
             };
             add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);

@@ -59,6 +59,8 @@ pub struct Stage {
     pub machine: Machine,
     /// The port that leads to its HTTP server.
     pub port: u16,
+    /// The ports of the host that lead to further ones of it, as the scenario's hardware lists them.
+    pub further_ports: Vec<(u16, u16)>,
     /// The committed list of grants of the product, one a line; empty for other images.
     pub golden: BTreeSet<String>,
     /// The same machine once more, with its log.
@@ -89,6 +91,10 @@ impl Scenario {
         let mut hardware = self.hardware.clone();
         let port = machine::free_port()?;
         hardware.http_port = Some(port);
+        for (ours, _) in &mut hardware.further_ports {
+            *ours = machine::free_port()?;
+        }
+        let further_ports = hardware.further_ports.clone();
         let mut files = ImageFiles::in_folder(&places.image);
         if hardware.has_spin_table {
             files = spin_table::prepare(&mut hardware, &files, &places.logs)?;
@@ -104,7 +110,8 @@ impl Scenario {
         };
         let log = self.log(&places.logs);
         let machine = Machine::start(&hardware, &files, &log)?;
-        (self.run)(&mut Stage { name: self.name.clone(), machine, port, golden, again: (hardware, files, log) })
+        let again = (hardware, files, log);
+        (self.run)(&mut Stage { name: self.name.clone(), machine, port, further_ports, golden, again })
     }
 }
 

@@ -66,7 +66,7 @@ impl<S: Pages> Process<S> {
         let (first, end) = self.areas.span();
         let limit = match low(resource) {
             RLIMIT_STACK => top - bottom,
-            RLIMIT_NOFILE => self.is_open.len() as u64,
+            RLIMIT_NOFILE => super::DESCRIPTORS_MAX as u64,
             RLIMIT_AS => end - first,
             resource if resource < RLIMITS => u64::MAX,
             _ => return Err(Errno::EINVAL),

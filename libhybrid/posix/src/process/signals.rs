@@ -144,6 +144,12 @@ impl<S: Pages> Process<S> {
         })
     }
 
+    /// Whether a signal to this thread would end the program at once.
+    pub(super) fn is_fatal(&self, thread: Thread, signal: u8) -> bool {
+        let is_blocked = self.slots.get(usize::from(thread)).is_some_and(|slot| slot.blocked & bit(signal) != 0);
+        !is_blocked && self.default_of(bit(signal)).is_some()
+    }
+
     /// What becomes of the signals that wait and are not blocked; the call that let them in returns 0 afterwards.
     pub(super) fn deliver(&mut self, world: &mut impl World, thread: Thread) -> Outcome {
         let Some(slot) = self.slot(thread) else { return Outcome::Done(0) };

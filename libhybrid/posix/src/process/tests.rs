@@ -1,5 +1,8 @@
 //! The system calls against a fake world: a few pages of memory, a clock that a test moves, and what was told.
 #![expect(clippy::cast_possible_truncation, reason = "offsets in a test's few pages")]
+mod descriptors;
+mod sockets;
+
 use super::*;
 use crate::areas::{Areas, PAGE};
 use crate::output::Stream;
@@ -19,6 +22,7 @@ struct Fake {
     has_no_alarm: bool,
     random: Option<u8>,
     told: Vec<String>,
+    net: Option<sockets::FakeStack>,
 }
 
 impl Fake {
@@ -80,6 +84,26 @@ impl World for Fake {
         Ok(())
     }
 
+    fn has_tcp(&self) -> bool {
+        self.net.is_some()
+    }
+
+    fn listen(&mut self, port: u16, _backlog: u16) -> Result<u16, Errno> {
+        self.net.as_mut().ok_or(Errno::EACCES)?.listen(port)
+    }
+
+    fn unlisten(&mut self, listener: u16) {
+        self.net.as_mut().unwrap().said.push(format!("unlisten {listener}"));
+    }
+
+    fn command(&mut self, command: crate::net::Command<'_>) -> bool {
+        self.net.as_mut().unwrap().command(command)
+    }
+
+    fn event(&mut self, bytes: &mut [u8; crate::net::CHUNK]) -> Option<crate::net::Event> {
+        self.net.as_mut()?.event(bytes)
+    }
+
     fn line(&mut self, stream: Stream, text: &str) {
         self.told.push(format!("{stream:?} {text}"));
     }
@@ -100,7 +124,8 @@ impl Program {
     }
 
     fn with_threads(threads: u8) -> Self {
-        let identity = Identity { instance: 7, name: "prog", version: "1.2", stack: STACK, threads };
+        let identity =
+            Identity { instance: 7, name: "prog", version: "1.2", stack: STACK, threads, name_servers: "10.0.2.3" };
         let heap = vec![0; PAGES * 4096];
         let stack = vec![0; (STACK.1 - STACK.0) as usize];
         let areas = Areas::new(BASE, vec![0; PAGES]);
@@ -119,6 +144,12 @@ impl Program {
             Outcome::Done(result) => result,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Time passes.
+    fn at(&mut self, now: u64) {
+        self.world.now = now;
+        self.process.expire(&mut self.world);
     }
 
     fn put(&mut self, address: u64, words: &[u64]) {
@@ -174,7 +205,7 @@ fn refusal_is_told_once_for_each_call_with_its_name() {
         assert_eq!(program.call(number::OPENAT, &[0, AT, 0]), Errno::ENOENT.negated());
         assert_eq!(program.call(number::OPENAT, &[0, AT, 0o100]), Errno::EACCES.negated());
         assert_eq!(program.call(number::SOCKET, &[2, 1, 0]), Errno::EACCES.negated());
-        assert_eq!(program.call(number::EPOLL_CREATE1, &[0]), Errno::ENOSYS.negated());
+        assert_eq!(program.call(number::MEMFD_CREATE, &[0]), Errno::ENOSYS.negated());
         assert_eq!(program.call(463, &[0]), Errno::ENOSYS.negated());
         assert_eq!(program.call(u64::MAX, &[0]), Errno::ENOSYS.negated());
         assert_eq!(program.call(number::BRK, &[0]), Errno::ENOSYS.negated());
@@ -245,9 +276,9 @@ fn sleep_ends_at_its_deadline_and_not_before() {
     program.put(AT, &[0, 500]);
     assert_eq!(program.on(0, number::NANOSLEEP, &[AT, 0]), Outcome::Park);
     assert_eq!(program.process.next_deadline(), Some(1_500));
-    program.process.expire(1_499);
+    program.at(1_499);
     assert_eq!((program.process.take_result(0), program.process.take_woken()), (None, 0));
-    program.process.expire(1_500);
+    program.at(1_500);
     assert_eq!(program.process.take_woken(), 1);
     assert_eq!((program.process.take_result(0), program.process.next_deadline()), (Some(0), None));
     assert_eq!(program.on(0, number::CLOCK_NANOSLEEP, &[1, 1, AT, 0]), Outcome::Yield);
@@ -271,7 +302,7 @@ fn futex_wait_is_woken_or_ends_by_its_time() {
     assert_eq!(program.call(number::FUTEX, &[AT, 138, 9, 0, 0, 1]), 1);
     assert_eq!(program.process.take_woken(), 1 << second);
     assert_eq!((program.process.take_result(second), program.process.take_result(third)), (Some(0), None));
-    program.process.expire(100);
+    program.at(100);
     assert_eq!(program.process.take_result(third), Some(Errno::ETIMEDOUT.negated()));
     assert_eq!(program.call(number::FUTEX, &[AT, 129, 1]), 0);
     assert_eq!(program.call(number::FUTEX, &[AT + 1, 129, 1]), Errno::EINVAL.negated());
@@ -327,7 +358,7 @@ fn poll_tells_what_is_ready_and_waits_for_the_time_otherwise() {
     assert_eq!(program.call(number::PPOLL, &[AT + 24, 1, AT + 64]), 0);
     program.put(AT + 64, &[1, 0]);
     assert_eq!(program.on(0, number::PPOLL, &[AT + 24, 1, AT + 64]), Outcome::Park);
-    program.process.expire(1_000_000_000);
+    program.at(1_000_000_000);
     assert_eq!(program.process.take_result(0), Some(0));
     assert_eq!(program.call(number::PPOLL, &[AT, 5000, 0]), Errno::EINVAL.negated());
     assert_eq!(program.call(number::PPOLL, &[8, 1, 0]), Errno::EFAULT.negated());
@@ -421,7 +452,7 @@ proptest! {
             }
             // All that wait with an end in time come back at the end of time.
             if number % 7 == 0 {
-                program.process.expire(u64::MAX);
+                program.at(u64::MAX);
                 prop_assert_eq!(program.process.next_deadline(), None);
             }
             for woken in 0..4 {

@@ -13,6 +13,8 @@ pub(super) struct Slot {
     /// Signals that wait until they are allowed.
     pub(super) blocked: u64,
     pub(super) pending: u64,
+    /// What the thread waits to go on with, if it waits for a descriptor.
+    pub(super) call: Option<super::io::Call>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ enum State {
 }
 
 impl Slot {
-    pub(super) const FREE: Self = Self { state: State::Free, clear: 0, blocked: 0, pending: 0 };
+    pub(super) const FREE: Self = Self { state: State::Free, clear: 0, blocked: 0, pending: 0, call: None };
     pub(super) const RUNNING: Self = Self { state: State::Running, ..Self::FREE };
 
     #[cfg(test)]
@@ -77,13 +79,27 @@ impl<S: Pages> Process<S> {
         core::mem::take(&mut self.woken)
     }
 
-    /// Ends the waits whose deadline has come.
-    pub fn expire(&mut self, now_ns: u64) {
+    /// What a parked thread waits to go on with.
+    pub(super) fn parked_call(&self, thread: Thread) -> Option<super::io::Call> {
+        let slot = self.slots.get(usize::from(thread))?;
+        slot.call.filter(|_| matches!(slot.state, State::Parked { .. }))
+    }
+
+    /// Ends the waits whose deadline has come, after timers were told and calls were tried.
+    pub fn expire(&mut self, world: &mut impl World) {
+        let now_ns = world.now_ns();
+        self.pass_timers(now_ns);
+        // A bell can also mean that there is room again.
+        self.files.is_changed = true;
+        self.retry(world);
         for index in 0..THREADS_MAX {
             let Some(slot) = self.slots.get_mut(index) else { return };
             match slot.state {
                 State::Parked { deadline: Some(deadline), late } if deadline <= now_ns => {
                     slot.state = State::Ready(late);
+                    if let Some(call) = slot.call.take() {
+                        self.give_up(world, &call);
+                    }
                     self.woken |= 1 << index;
                     let _was_in_a_queue = self.table.leave(u8::try_from(index).unwrap_or(u8::MAX));
                 }
@@ -99,7 +115,7 @@ impl<S: Pages> Process<S> {
             State::Parked { deadline, .. } => deadline,
             _ => None,
         };
-        self.slots.iter().filter_map(deadline).min()
+        self.slots.iter().filter_map(deadline).chain(self.next_timer()).min()
     }
 
     /// Begins a thread as `clone` with these flags does; its number. The caller lets it run.

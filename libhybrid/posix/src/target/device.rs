@@ -1,5 +1,8 @@
-//! The world of a program on the device: its memory, the counter, its log and its alarm, as they were granted.
+//! The world of a program on the device: its memory, the counter, its log, alarm and connections, as they were granted.
+mod stack;
+
 use crate::World;
+use crate::net::{CHUNK, Command, Event};
 use crate::number::Errno;
 use crate::output::{LINE_MAX, Stream};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -8,6 +11,7 @@ use hybrid_interfaces::log::TEXT_MAX;
 use hybrid_interfaces::time::{AlarmClient, alarm};
 use hybrid_rt::{EndpointCaller, Env, PeerNews, SessionHandle};
 use hybrid_sys::{Endpoint, count_per_second};
+use stack::Stack;
 
 const _: () = assert!(LINE_MAX <= TEXT_MAX);
 
@@ -21,6 +25,7 @@ pub(super) struct Device {
     ranges: [Range; 3],
     alarm: Option<Alarm>,
     random: Option<RandomClient<EndpointCaller>>,
+    stack: Option<Stack>,
 }
 
 struct Alarm {
@@ -52,6 +57,7 @@ impl Device {
             ranges: [image, heap, stack],
             alarm: Alarm::find(&env),
             random: use_of(&env, random::INTERFACE).map(|(_, caller)| RandomClient::new(caller)),
+            stack: Stack::find(&env),
         }
     }
 
@@ -59,6 +65,9 @@ impl Device {
     pub(super) fn on_bells(&mut self, bits: u64) {
         // Told or not, each change is taken: those of the log are the runtime's.
         for change in self.env.peer_changes() {
+            if let Some(stack) = &mut self.stack {
+                stack.on_peer(&change);
+            }
             let Some(alarm) = &mut self.alarm else { continue };
             match change.of_use(alarm.name) {
                 Some(PeerNews::Back) => {
@@ -82,6 +91,13 @@ impl Device {
         // An alarm that is too early costs one look; a later one is set then.
         if alarm.armed.is_none_or(|armed| armed > deadline) {
             alarm.armed = alarm.client.set(deadline).ok().map(|()| deadline);
+        }
+    }
+
+    /// Rings the host stack's bell, if it waits for what was said.
+    pub(super) fn publish(&mut self) {
+        if let Some(stack) = &mut self.stack {
+            stack.publish();
         }
     }
 
@@ -167,6 +183,28 @@ impl World for Device {
             piece.copy_from_slice(numbers.get(..piece.len()).ok_or(Errno::EIO)?);
         }
         Ok(())
+    }
+
+    fn has_tcp(&self) -> bool {
+        self.stack.is_some()
+    }
+
+    fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno> {
+        self.stack.as_mut().ok_or(Errno::EACCES)?.listen(port, backlog)
+    }
+
+    fn unlisten(&mut self, listener: u16) {
+        if let Some(stack) = &mut self.stack {
+            stack.unlisten(listener);
+        }
+    }
+
+    fn command(&mut self, command: Command<'_>) -> bool {
+        self.stack.as_mut().is_some_and(|stack| stack.command(command))
+    }
+
+    fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
+        self.stack.as_mut()?.event(bytes)
     }
 
     fn line(&mut self, stream: Stream, text: &str) {

@@ -248,13 +248,14 @@ impl Connection {
             return service;
         }
         let is_orderly = matches!(self.reason, None | Some(CloseReason::Finished));
-        if self.is_told && is_orderly && !self.deliver(owner, clients, &mut service) {
-            return service;
-        }
-        if let Some(reason) = self.reason {
-            self.tell_closed(owner, reason, clients, &mut service);
-        } else if !self.give_credit(owner, clients) {
-            service.is_blocked = true;
+        let is_delivered = !self.is_told || !is_orderly || self.deliver(owner, clients, &mut service);
+        let reason = self.reason;
+        match reason {
+            Some(reason) if is_delivered => self.tell_closed(owner, reason, clients, &mut service),
+            Some(_) => {}
+            // Also while data waits for the client: it may read no more before it has written, as an echo does.
+            None if !self.give_credit(owner, clients) => service.is_blocked = true,
+            None => {}
         }
         service
     }

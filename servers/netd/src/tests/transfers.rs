@@ -13,8 +13,18 @@ fn pattern(len: usize, seed: u64) -> Vec<u8> {
     (0..len).map(|_| chance.below(256) as u8).collect()
 }
 
-/// The peer sends `data` and gets it back from a client that echoes: at once, or when all of it has come.
-fn echo(world: &mut World, data: &[u8], is_at_once: bool, limit: Duration) {
+/// How a client echoes.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    AtOnce,
+    /// It reads no more until it has written what it read.
+    InTurns,
+    /// When all has come.
+    AtTheEnd,
+}
+
+/// The peer sends `data` and gets it back from a client that echoes.
+fn echo(world: &mut World, data: &[u8], manner: Manner, limit: Duration) {
     world.stack.listen(0, 7, 8).expect("free port");
     let peer = world.peer_connect(7, 40000);
     let (mut sent, mut echoed, mut back) = (0, 0, Vec::new());
@@ -32,8 +42,10 @@ fn echo(world: &mut World, data: &[u8], is_at_once: bool, limit: Duration) {
         if let Some(&(_, connection, _)) = world.clients.accepted.first()
             && world.known(0, connection).closed.is_none()
         {
-            world.give_back(0, connection);
-            if is_at_once || world.known(0, connection).is_peer_finished {
+            if manner != Manner::InTurns || echoed == world.known(0, connection).data.len() {
+                world.give_back(0, connection);
+            }
+            if manner != Manner::AtTheEnd || world.known(0, connection).is_peer_finished {
                 let ready = world.known(0, connection).data[echoed..].to_vec();
                 echoed += world.send(0, connection, &ready);
             }
@@ -52,7 +64,12 @@ fn echo(world: &mut World, data: &[u8], is_at_once: bool, limit: Duration) {
 
 #[test]
 fn echo_perfect_wire_returns_all() {
-    echo(&mut World::new(), &pattern(2 << 20, 1), true, MINUTE);
+    echo(&mut World::new(), &pattern(2 << 20, 1), Manner::AtOnce, MINUTE);
+}
+
+#[test]
+fn echo_by_a_client_that_reads_no_more_until_it_has_written_returns_all() {
+    echo(&mut World::new(), &pattern(200_000, 3), Manner::InTurns, MINUTE);
 }
 
 #[test]
@@ -66,7 +83,7 @@ fn echo_lossy_reordering_wire_returns_all() {
         }
         // Not both ways at once: a smoltcp peer that retransmits acknowledges with an old sequence number, which this side then
         // rightly ignores. Other peers do not.
-        echo(&mut world, &pattern(200_000, seed), false, Duration::from_secs(1200));
+        echo(&mut world, &pattern(200_000, seed), Manner::AtTheEnd, Duration::from_secs(1200));
     }
 }
 
@@ -75,7 +92,7 @@ fn echo_tiny_rings_returns_all() {
     let mut world = World::new();
     world.driver_room = 2;
     world.event_room = 1;
-    echo(&mut world, &pattern(300_000, 9), true, Duration::from_secs(600));
+    echo(&mut world, &pattern(300_000, 9), Manner::AtOnce, Duration::from_secs(600));
 }
 
 #[test]

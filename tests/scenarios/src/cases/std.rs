@@ -2,11 +2,22 @@
 use crate::hardware::Hardware;
 use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, ensure};
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
+    vec![
+        Scenario {
+            name: "echo".into(),
+            about: "echo servers on std and on tokio: short messages, much at once, clients that go, a host stack that dies".into(),
+            image: Image::Product("gateway-std"),
+            // The real ports are chosen when the machine starts.
+            hardware: Hardware { further_ports: vec![(0, 7), (0, 8)], ..Hardware::default() },
+            run: echo,
+        },
+        Scenario {
         name: "std".into(),
         about: "programs on std and C print, sleep and hash with real seeds, are refused what was not granted, end with a status".into(),
         image: Image::Product("gateway-std"),
@@ -58,21 +69,24 @@ const LINES: [&str; 39] = [
     "I stress-std: stress: three others wait for ever",
 ];
 
-/// The lines that are not in this log.
-fn missing(log: &str) -> Vec<&'static str> {
-    LINES.into_iter().filter(|line| !log.contains(line)).collect()
+/// Waits until the console has shown all of these, in any order: several programs write at once. Its text.
+fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
+    let deadline = Instant::now() + SAY_WITHIN;
+    loop {
+        let log = stage.console().text();
+        let missing: Vec<&&str> = lines.iter().filter(|line| !log.contains(**line)).collect();
+        if missing.is_empty() {
+            return Ok(log);
+        }
+        let is_over = Instant::now() >= deadline;
+        ensure!(!is_over, "not on the console: {missing:#?}. Its last lines:\n{}", last_lines(&log, 40));
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn programs(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
-    // Three programs write at once, so their lines come in any order.
-    let deadline = Instant::now() + SAY_WITHIN;
-    while !missing(&stage.console().text()).is_empty() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let log = stage.console().text();
-    let missing = missing(&log);
-    ensure!(missing.is_empty(), "not on the console: {missing:#?}. Its last lines:\n{}", last_lines(&log, 40));
+    let log = all_said(stage, &LINES)?;
     let refusals = log.matches("hello-std: openat refused").count();
     ensure!(refusals == 1, "a refusal is to be told once, not {refusals} times");
     // Both would be the same if a hash map's seed came from anything but the entropy server.
@@ -98,11 +112,78 @@ fn programs(stage: &mut Stage) -> Result<()> {
         (state("hello-c"), state("hello-std")) == (Some("ended"), Some("faulted")),
         "a status is taken for another:\n{processes}"
     );
-    // Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared. The threads of who has not are as
-    // declared.
+    compare_grants(stage)?;
+    stage.power_off()
+}
+
+/// Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared. What others hold, with threads and
+/// without, is as declared.
+fn compare_grants(stage: &mut Stage) -> Result<()> {
     let counts = |line: &str| !line.contains("hello-") || line.split_whitespace().nth(1) == Some("region");
     stage
         .compare_grants(|line| counts(line) && !line.starts_with("hello-"))
-        .context("what programs do changes no grant of others")?;
+        .context("what programs do changes no grant of others")
+}
+
+/// How long an echo may take; the machine is emulated, and the host may be busy.
+const ECHO_WITHIN: Duration = Duration::from_secs(60);
+
+fn echo(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    let ports: Vec<u16> = stage.further_ports.iter().map(|(ours, _)| *ours).collect();
+    let ready =
+        ["echo-std: listening on 0.0.0.0:7", "echo-tokio: listening on 0.0.0.0:8", "slept at least 30 ms: true"];
+    all_said(stage, &ready)?;
+    for (name, port) in ["std", "tokio"].into_iter().zip(&ports) {
+        talk(*port).with_context(|| format!("echo-{name}"))?;
+    }
+    all_said(stage, &["echo-std: a client sent 200320 bytes", "echo-tokio: 3 clients sent 200960 bytes"])?;
+    all_said(
+        stage,
+        &[
+            "hello-std: ended",
+            "hello-panic: ended",
+            "hello-c: ended",
+            "hello-pthreads: ended",
+            "stress: three others wait",
+        ],
+    )?;
+    compare_grants(stage)?;
+    stage.command("kill netd", "\n> ")?;
+    let deadline = Instant::now() + ECHO_WITHIN;
+    for port in ports {
+        // Until the host stack is there again nobody listens.
+        while let Err(error) = talk(port) {
+            ensure!(Instant::now() < deadline, "after the host stack came back: {error:#}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
     stage.power_off()
+}
+
+/// Two short conversations at the same time, and one with much at once.
+fn talk(port: u16) -> Result<()> {
+    let open = || -> Result<TcpStream> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(ECHO_WITHIN))?;
+        Ok(stream)
+    };
+    let (mut first, mut second, mut bulk) = (open()?, open()?, open()?);
+    for round in 0..5 {
+        for stream in [&mut first, &mut second] {
+            let (sent, mut back) = ([round; 64], [0; 64]);
+            stream.write_all(&sent)?;
+            stream.read_exact(&mut back)?;
+            ensure!(back == sent, "round {round} came back otherwise");
+        }
+    }
+    let sent: Vec<u8> = (0..200_320_u32).map(|at| (at % 251) as u8).collect();
+    let mut writer = bulk.try_clone()?;
+    let copy = sent.clone();
+    let sending = std::thread::spawn(move || writer.write_all(&copy).and_then(|()| writer.shutdown(Shutdown::Write)));
+    let mut back = Vec::new();
+    bulk.read_to_end(&mut back)?;
+    sending.join().map_err(|_| anyhow::anyhow!("the sender panicked"))??;
+    ensure!(back == sent, "{} bytes came back of {}", back.len(), sent.len());
+    Ok(())
 }

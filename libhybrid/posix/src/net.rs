@@ -1,0 +1,91 @@
+//! Addresses, what a program says to the host stack and what that tells it: hybrid.net.stack without its encoding.
+
+/// Largest payload of one send, and of what arrives at a time.
+pub const CHUNK: usize = 2048;
+/// Bytes that the stack delivers on a connection before the program has read any.
+pub const WINDOW: u64 = 8192;
+/// Connections of the program's own choice have numbers from here on.
+pub const FIRST_OWN: u32 = 1 << 31;
+
+/// An address of either family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// IPv4.
+    V4([u8; 4]),
+    /// IPv6.
+    V6([u8; 16]),
+}
+
+/// Address and port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// Of the host.
+    pub address: Address,
+    /// At the host.
+    pub port: u16,
+}
+
+/// What a program wants of its connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// At most [`CHUNK`] bytes, within the credit.
+    Send(u32, &'a [u8]),
+    /// No more will be sent.
+    Finish(u32),
+    /// Reset it.
+    Abort(u32),
+    /// So many bytes were read.
+    Credit(u32, u32),
+    /// Open one.
+    Connect(u32, Peer),
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Both directions ended.
+    Finished,
+    /// By the peer, or by breaking the stack's rules.
+    Reset,
+    /// The peer is silent.
+    TimedOut,
+    /// There is no way to the peer.
+    Unreachable,
+    /// The stack has no free connection.
+    NoRoom,
+}
+
+/// What the stack tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody connected to a listener.
+    Accepted {
+        /// Of the connection.
+        connection: u32,
+        /// Which listener.
+        listener: u16,
+        /// Who.
+        peer: Peer,
+        /// What may be sent at once.
+        credit: u32,
+    },
+    /// A connection was opened.
+    Connected {
+        /// Of the program's choice.
+        connection: u32,
+        /// What may be sent at once.
+        credit: u32,
+    },
+    /// So many bytes are in the buffer.
+    Data(u32, usize),
+    /// The peer sends no more.
+    Finished(u32),
+    /// The connection is gone.
+    Closed(u32, Reason),
+    /// So much more may be sent.
+    Credit(u32, u32),
+    /// The stack died, with all connections and listeners.
+    Lost,
+    /// A new one is there; it knows nothing.
+    Back,
+}

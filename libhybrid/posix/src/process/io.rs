@@ -1,0 +1,344 @@
+//! Reading, writing and waiting: a call that cannot go on yet is tried again whenever something changed.
+//!
+//! INV-IO-1: a try either answers or leaves everything as it was but for the bytes that it counts in [`Call::done`].
+use super::object::{Id, Object};
+use super::pieces::{CHUNK, Pieces};
+use super::{Ending, Outcome, Pages, Process};
+use crate::futex::{THREADS_MAX, Thread};
+use crate::number::{self, Answer, Errno, low};
+use crate::output::Stream;
+use crate::world::{self, World};
+
+pub(super) const MSG_PEEK: u32 = 2;
+const MSG_TRUNC: u32 = 0x20;
+const MSG_DONTWAIT: u32 = 0x40;
+pub(super) const MSG_NOSIGNAL: u32 = 0x4000;
+const SIGPIPE: u8 = 13;
+
+/// A call that waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) number: u64,
+    pub(super) args: [u64; 6],
+    /// Bytes that it has moved so far; for others, whether it was begun.
+    pub(super) done: u64,
+}
+
+/// Whether a call is one that can wait for a descriptor.
+const fn can_wait(number: u64) -> bool {
+    is_reading(number)
+        || is_writing(number)
+        || matches!(
+            number,
+            number::PPOLL | number::PSELECT6 | number::EPOLL_PWAIT | number::ACCEPT | number::ACCEPT4 | number::CONNECT
+        )
+}
+
+const fn is_reading(number: u64) -> bool {
+    matches!(number, number::READ | number::READV | number::RECVFROM | number::RECVMSG)
+}
+
+const fn is_writing(number: u64) -> bool {
+    matches!(number, number::WRITE | number::WRITEV | number::SENDTO | number::SENDMSG)
+}
+
+impl<S: Pages> Process<S> {
+    /// Calls that can wait; `None` for others.
+    pub(super) fn waiting_call(
+        &mut self,
+        world: &mut impl World,
+        thread: Thread,
+        number: u64,
+        args: [u64; 6],
+    ) -> Option<Outcome> {
+        if !can_wait(number) {
+            return None;
+        }
+        self.pass_timers(world.now_ns());
+        // A program that never waits hears of its connections, too.
+        if self.has_sockets() {
+            self.take_events(world);
+        }
+        let mut call = Call { number, args, done: 0 };
+        if let Some(answer) = self.attempt(world, &mut call) {
+            return Some(self.answered(world, thread, &call, answer));
+        }
+        let (deadline, late) = match self.limit(world, &call) {
+            Ok(limit) => limit,
+            Err(errno) => return Some(errno.into()),
+        };
+        if deadline.is_some_and(|deadline| deadline <= world.now_ns()) {
+            self.give_up(world, &call);
+            return Some(Outcome::Done(late));
+        }
+        if deadline.is_some() && !self.may_wait_until(world, number) {
+            return Some(Errno::EACCES.into());
+        }
+        if let Some(slot) = self.slot(thread) {
+            slot.call = Some(call);
+        }
+        Some(self.park(thread, deadline, late))
+    }
+
+    /// Whom a broken pipe ends, and what of a call is told.
+    fn answered(&mut self, world: &mut impl World, thread: Thread, call: &Call, answer: Answer) -> Outcome {
+        let is_silent = matches!(call.number, number::SENDTO | number::SENDMSG) && flags(call) & MSG_NOSIGNAL != 0;
+        if is_writing(call.number) && answer == Err(Errno::EPIPE) && !is_silent && self.is_fatal(thread, SIGPIPE) {
+            return self.end(world, Ending::Signal(SIGPIPE));
+        }
+        answer.into()
+    }
+
+    /// Tries all calls that wait, as long as that changes anything.
+    pub fn retry(&mut self, world: &mut impl World) {
+        while core::mem::take(&mut self.files.is_changed) {
+            for thread in 0..THREADS_MAX {
+                let Ok(thread) = Thread::try_from(thread) else { return };
+                let Some(mut call) = self.parked_call(thread) else { continue };
+                let answer = self.attempt(world, &mut call);
+                if let Some(slot) = self.slot(thread) {
+                    slot.call = answer.is_none().then_some(call);
+                }
+                if let Some(answer) = answer {
+                    // A thread that waited is told of a broken pipe by the error alone.
+                    let result = answer.map_or_else(Errno::negated, u64::cast_signed);
+                    self.answer(1 << thread, result);
+                }
+            }
+        }
+    }
+
+    /// One try; `None` if the call has to wait. Only a call that was begun before may change what it did.
+    fn attempt(&mut self, world: &mut impl World, call: &mut Call) -> Option<Answer> {
+        let tried = match call.number {
+            number if is_reading(number) => self.try_read(world, call),
+            number if is_writing(number) => self.try_write(world, call),
+            number::PPOLL => return self.try_poll(world, call.args),
+            number::PSELECT6 => return self.try_select(world, call.args),
+            number::EPOLL_PWAIT => return self.try_epoll(world, call.args),
+            number::CONNECT => self.try_connect(world, call),
+            _ => self.try_accept(world, call),
+        };
+        match tried {
+            Ok(Some(result)) => Some(Ok(result)),
+            Ok(None) if !self.is_nonblocking(call) => None,
+            Ok(None) if call.done > 0 && is_writing(call.number) => Some(Ok(call.done)),
+            Ok(None) if call.number == number::CONNECT => Some(Err(Errno::EINPROGRESS)),
+            Ok(None) => Some(Err(Errno::EAGAIN)),
+            Err(_) if call.done > 0 && is_writing(call.number) => Some(Ok(call.done)),
+            Err(errno) => Some(Err(errno)),
+        }
+    }
+
+    fn is_nonblocking(&self, call: &Call) -> bool {
+        let is_asked = is_socket_call(call.number) && flags(call) & MSG_DONTWAIT != 0;
+        is_asked || self.files.held(call.args[0]).is_ok_and(|held| held.is_nonblocking)
+    }
+
+    /// Until when the call waits, and what it returns then.
+    fn limit(&mut self, world: &mut impl World, call: &Call) -> Result<(Option<u64>, i64), Errno> {
+        let in_time = |world: &mut _, address: u64| match address {
+            0 => Ok(None),
+            address => super::time::read_time(world, address).map(|ns| Some(World::now_ns(world).saturating_add(ns))),
+        };
+        Ok(match call.number {
+            number::PPOLL => (in_time(world, call.args[2])?, 0),
+            number::PSELECT6 => (in_time(world, call.args[4])?, 0),
+            number::EPOLL_PWAIT => {
+                let ms = u64::try_from(number::int(call.args[3])).ok();
+                (ms.map(|ms| world.now_ns().saturating_add(ms.saturating_mul(1_000_000))), 0)
+            }
+            number => {
+                let wait = self.socket_limit(call.args[0], is_writing(number));
+                (wait.map(|ns| world.now_ns().saturating_add(ns)), Errno::EAGAIN.negated())
+            }
+        })
+    }
+
+    /// What a call leaves behind whose time is over: `select` found nothing.
+    pub(super) fn give_up(&mut self, world: &mut impl World, call: &Call) {
+        if call.number == number::PSELECT6 {
+            let _were_readable = self.clear_sets(world, call.args);
+        }
+    }
+
+    fn try_read(&mut self, world: &mut impl World, call: &Call) -> Result<Option<u64>, Errno> {
+        let id = self.files.id(call.args[0])?;
+        let (pieces, is_message) = (pieces(world, call)?, call.number == number::RECVMSG);
+        let is_peek = is_socket_call(call.number) && flags(call) & MSG_PEEK != 0;
+        let read = self.read_object(world, id, pieces, is_peek)?;
+        if read.is_some() && is_message {
+            // No name, no control data, no flags.
+            world.write(call.args[1].wrapping_add(8), &[0; 4])?;
+            world.write(call.args[1].wrapping_add(40), &[0; 12])?;
+        } else if read.is_some() && call.number == number::RECVFROM && call.args[5] != 0 {
+            world.write(call.args[5], &[0; 4])?;
+        }
+        Ok(read)
+    }
+
+    fn read_object(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        pieces: Pieces,
+        is_peek: bool,
+    ) -> Result<Option<u64>, Errno> {
+        let held = self.files.objects.get_mut(id).ok_or(Errno::EBADF)?;
+        match &mut held.object {
+            Object::Input | Object::Null => Ok(Some(0)),
+            Object::Zero => fill_with(world, pieces, |_, chunk| {
+                chunk.fill(0);
+                Ok(())
+            })
+            .map(Some),
+            Object::Random => fill_with(world, pieces, World::random).map(Some),
+            Object::Text(text, at) => {
+                let (text, from) = (*text, *at);
+                let read = self.read_text(world, text, from, pieces)?;
+                if let Some(Object::Text(_, at)) = self.files.objects.get_mut(id).map(|held| &mut held.object) {
+                    *at += read;
+                }
+                Ok(Some(read))
+            }
+            Object::Pipe(ends) => {
+                let ends = *ends;
+                self.read_pipe(world, ends, pieces, is_peek)
+            }
+            Object::Event(event) => {
+                let mut counted = *event;
+                let Some(count) = counted.take() else { return small(world, pieces).map(|()| None) };
+                put_word(world, pieces, count)?;
+                held.object = Object::Event(counted);
+                self.files.touch(Some(id), false, true);
+                Ok(Some(8))
+            }
+            Object::Timer(timer) if timer.expired > 0 => {
+                put_word(world, pieces, timer.expired)?;
+                timer.expired = 0;
+                Ok(Some(8))
+            }
+            Object::Timer(_) => small(world, pieces).map(|()| None),
+            Object::Tcp(_) => self.receive(world, id, pieces, is_peek),
+            Object::Output(_) => Err(Errno::EBADF),
+            Object::Epoll => Err(Errno::EINVAL),
+        }
+    }
+
+    fn try_write(&mut self, world: &mut impl World, call: &mut Call) -> Result<Option<u64>, Errno> {
+        let id = self.files.id(call.args[0])?;
+        let pieces = pieces(world, call)?;
+        let held = self.files.objects.get_mut(id).ok_or(Errno::EBADF)?;
+        match &mut held.object {
+            Object::Null | Object::Zero | Object::Random => pieces.total(world).map(Some),
+            Object::Output(stream) => {
+                let stream = *stream;
+                self.put(world, stream, pieces).map(Some)
+            }
+            Object::Pipe(ends) => {
+                let ends = *ends;
+                self.write_pipe(world, ends, pieces, &mut call.done)
+            }
+            Object::Event(event) => {
+                let mut word = [0; 8];
+                if pieces.total(world)? < 8 || pieces.read(world, 0, &mut word)? < 8 {
+                    return Err(Errno::EINVAL);
+                }
+                let more = u64::from_le_bytes(word);
+                if more == u64::MAX {
+                    return Err(Errno::EINVAL);
+                }
+                if !event.add(more) {
+                    return Ok(None);
+                }
+                self.files.touch(Some(id), true, false);
+                Ok(Some(8))
+            }
+            Object::Tcp(_) => self.transmit(world, id, pieces, &mut call.done),
+            Object::Input | Object::Text(..) => Err(Errno::EBADF),
+            Object::Timer(_) | Object::Epoll => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Text to the log; what was written before a part that cannot be read counts.
+    fn put(&mut self, world: &mut impl World, stream: Stream, pieces: Pieces) -> Answer {
+        let total = pieces.total(world)?;
+        let [out, error] = &mut self.lines;
+        let line = if stream == Stream::Out { out } else { error };
+        let mut done = 0;
+        while done < total {
+            let mut chunk = [0; CHUNK];
+            match pieces.read(world, done, &mut chunk) {
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) | Ok(0) => break,
+                Ok(length) => {
+                    let written = chunk.get(..length).unwrap_or_default();
+                    line.write(written, &mut |text| world.line(stream, text));
+                    done += length as u64;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    /// Tells what was written and not ended.
+    pub(super) fn flush(&mut self, world: &mut impl World) {
+        let [out, error] = &mut self.lines;
+        out.flush(&mut |text| world.line(Stream::Out, text));
+        error.flush(&mut |text| world.line(Stream::Error, text));
+    }
+}
+
+const fn is_socket_call(number: u64) -> bool {
+    matches!(number, number::RECVFROM | number::RECVMSG | number::SENDTO | number::SENDMSG)
+}
+
+/// The flags of a socket's call.
+fn flags(call: &Call) -> u32 {
+    let at = if matches!(call.number, number::RECVMSG | number::SENDMSG) { call.args[2] } else { call.args[3] };
+    low(at) & !MSG_TRUNC
+}
+
+/// Where the bytes of a call are. `struct msghdr`: name, its length, list, its length, control data and its length, flags.
+fn pieces(world: &impl World, call: &Call) -> Result<Pieces, Errno> {
+    Ok(match call.number {
+        number::READV | number::WRITEV => Pieces::List(call.args[1], call.args[2]),
+        number::RECVMSG | number::SENDMSG => {
+            let [list, count] = world::read_words(world, call.args[1].wrapping_add(16))?;
+            Pieces::List(list, count)
+        }
+        _ => Pieces::One(call.args[1], call.args[2]),
+    })
+}
+
+/// What gives and takes words of eight bytes wants room for one.
+fn small(world: &impl World, pieces: Pieces) -> Result<(), Errno> {
+    if pieces.total(world)? < 8 { Err(Errno::EINVAL) } else { Ok(()) }
+}
+
+fn put_word(world: &mut impl World, pieces: Pieces, word: u64) -> Result<(), Errno> {
+    small(world, pieces)?;
+    pieces.fill(world, &word.to_le_bytes()).map(|_| ())
+}
+
+/// Fills what the program reads into with what `make` makes, at most 64 KiB in one call.
+fn fill_with<W: World>(
+    world: &mut W,
+    pieces: Pieces,
+    mut make: impl FnMut(&mut W, &mut [u8]) -> Result<(), Errno>,
+) -> Answer {
+    let total = pieces.total(world)?.min(64 * 1024);
+    let mut done = 0;
+    while done < total {
+        let mut chunk = [0; CHUNK];
+        let length = usize::try_from(total - done).unwrap_or(CHUNK).min(CHUNK);
+        let chunk = chunk.get_mut(..length).unwrap_or_default();
+        match make(world, chunk).and_then(|()| pieces.write(world, done, chunk)) {
+            Ok(0) => break,
+            Ok(length) => done += length as u64,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,196 @@
+//! The program's memory that a call reads or fills: one piece, or the list of a `readv`; and buffers between two calls.
+use crate::Areas;
+use crate::areas::Access;
+use crate::number::Errno;
+use crate::world::{self, World};
+
+/// The most parts of one list (`IOV_MAX`).
+const PARTS_MAX: u64 = 1024;
+/// What is moved at a time.
+pub(super) const CHUNK: usize = 512;
+
+/// Where the bytes of one call are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pieces {
+    /// Address and bytes.
+    One(u64, u64),
+    /// Address of a list of such pairs, and its length.
+    List(u64, u64),
+}
+
+impl Pieces {
+    /// All its bytes.
+    ///
+    /// # Errors
+    /// `EINVAL` if there are too many, `EFAULT`.
+    pub(super) fn total(self, world: &impl World) -> Result<u64, Errno> {
+        let (list, count) = match self {
+            Self::One(_, bytes) => return Ok(bytes.min(i32::MAX.unsigned_abs().into())),
+            Self::List(_, count) if count > PARTS_MAX => return Err(Errno::EINVAL),
+            Self::List(list, count) => (list, count),
+        };
+        (0..count).try_fold(0_u64, |total, part| {
+            let [_, bytes] = world::read_words(world, list.wrapping_add(part * 16))?;
+            let total = total.checked_add(bytes).ok_or(Errno::EINVAL)?;
+            if total > i64::MAX.cast_unsigned() { Err(Errno::EINVAL) } else { Ok(total) }
+        })
+    }
+
+    /// The piece that the byte at `offset` is in, from there on: address and bytes; `None` beyond the end.
+    fn at(self, world: &impl World, offset: u64) -> Result<Option<(u64, u64)>, Errno> {
+        let rest = |address: u64, bytes: u64, offset: u64| {
+            (offset < bytes).then(|| (address.wrapping_add(offset), bytes - offset))
+        };
+        let (list, count) = match self {
+            Self::One(address, bytes) => return Ok(rest(address, bytes, offset)),
+            Self::List(list, count) => (list, count),
+        };
+        let mut offset = offset;
+        for part in 0..count {
+            let [address, bytes] = world::read_words(world, list.wrapping_add(part * 16))?;
+            match rest(address, bytes, offset) {
+                Some(found) => return Ok(Some(found)),
+                None => offset -= bytes,
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies from the program, from `offset` on, at most to the end of a piece; how many bytes.
+    pub(super) fn read(self, world: &impl World, offset: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        let Some((address, bytes)) = self.at(world, offset)? else { return Ok(0) };
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX).min(into.len());
+        world.read(address, into.get_mut(..length).unwrap_or_default())?;
+        Ok(length)
+    }
+
+    /// Copies to the program, from `offset` on, at most to the end of a piece; how many bytes.
+    pub(super) fn write(self, world: &mut impl World, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
+        let Some((address, room)) = self.at(world, offset)? else { return Ok(0) };
+        let length = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+        world.write(address, bytes.get(..length).unwrap_or_default())?;
+        Ok(length)
+    }
+
+    /// Copies all of `bytes` to the program, from its start on, as far as there is room; how many bytes.
+    pub(super) fn fill(self, world: &mut impl World, bytes: &[u8]) -> Result<u64, Errno> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.write(world, done as u64, rest)? {
+                0 => break,
+                moved => done += moved,
+            }
+        }
+        Ok(done as u64)
+    }
+}
+
+/// Bytes in order, in pages of the program's heap: so what waits in pipes and sockets counts as what the program has.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    address: u64,
+    capacity: u64,
+    start: u64,
+    length: u64,
+}
+
+impl Buffer {
+    /// An empty one; `capacity` is a multiple of a page.
+    ///
+    /// # Errors
+    /// `ENOMEM` if the heap has no room.
+    pub(super) fn new<S: super::Pages>(
+        areas: &mut Areas<S>,
+        world: &mut impl World,
+        capacity: u64,
+    ) -> Result<Self, Errno> {
+        let mut zero = |address, bytes| world.zero(address, bytes);
+        let address = areas.map(capacity, Access::ReadWrite, &mut zero)?;
+        Ok(Self { address, capacity, start: 0, length: 0 })
+    }
+
+    /// Gives its pages back.
+    pub(super) fn free<S: super::Pages>(self, areas: &mut Areas<S>) {
+        let _it_was_mapped = areas.unmap(self.address, self.capacity);
+    }
+
+    pub(super) const fn len(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) const fn room(&self) -> u64 {
+        self.capacity - self.length
+    }
+
+    /// The part of `bytes` bytes at `at` that does not wrap.
+    fn run(&self, at: u64, bytes: u64) -> (u64, u64) {
+        let at = at % self.capacity;
+        (self.address + at, bytes.min(self.capacity - at))
+    }
+
+    /// Appends what there is room for; how many bytes.
+    pub(super) fn push(&mut self, world: &mut impl World, bytes: &[u8]) -> Result<usize, Errno> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty() && self.room() > 0) {
+            let (address, room) = self.run(self.start + self.length, self.room());
+            let length = usize::try_from(room).unwrap_or(usize::MAX).min(rest.len());
+            world.write(address, rest.get(..length).unwrap_or_default())?;
+            self.length += length as u64;
+            done += length;
+        }
+        Ok(done)
+    }
+
+    /// Copies out from the front, `skip` bytes behind it, without taking; how many bytes.
+    pub(super) fn peek(&self, world: &impl World, skip: u64, into: &mut [u8]) -> Result<usize, Errno> {
+        if skip >= self.length {
+            return Ok(0);
+        }
+        let (address, bytes) = self.run(self.start + skip, self.length - skip);
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX).min(into.len());
+        world.read(address, into.get_mut(..length).unwrap_or_default())?;
+        Ok(length)
+    }
+
+    /// Takes bytes from the front.
+    pub(super) fn drop_front(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.length);
+        self.start = (self.start + bytes) % self.capacity;
+        self.length -= bytes;
+    }
+
+    /// Appends what the program wrote, from `offset` of it on, until either ends; how many bytes.
+    pub(super) fn push_from(&mut self, world: &mut impl World, pieces: Pieces, offset: u64) -> Result<u64, Errno> {
+        let mut done = 0;
+        while self.room() > 0 {
+            let mut chunk = [0; CHUNK];
+            let most = usize::try_from(self.room()).unwrap_or(CHUNK).min(CHUNK);
+            match pieces.read(world, offset + done, chunk.get_mut(..most).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(length) => done += self.push(world, chunk.get(..length).unwrap_or_default())? as u64,
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Gives the program what is at the front, until either ends; how many bytes. They stay if `is_peek`.
+    pub(super) fn pop_to(&mut self, world: &mut impl World, pieces: Pieces, is_peek: bool) -> Result<u64, Errno> {
+        let mut done = 0;
+        loop {
+            let mut chunk = [0; CHUNK];
+            let length = self.peek(world, done, &mut chunk)?;
+            match pieces.write(world, done, chunk.get(..length).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(moved) => done += moved as u64,
+                Err(errno) if done == 0 => return Err(errno),
+                Err(_) => break,
+            }
+        }
+        if !is_peek {
+            self.drop_front(done);
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,65 @@
+//! Numbered places for things that come and go, at most so many; what is in them is nobody's business here.
+use crate::number::Errno;
+use alloc::vec::Vec;
+
+/// Places by number.
+#[derive(Debug)]
+pub(super) struct Slab<T> {
+    places: Vec<Option<T>>,
+    most: usize,
+}
+
+impl<T> Slab<T> {
+    /// None yet, and at most `most` at once.
+    pub(super) const fn new(most: usize) -> Self {
+        Self { places: Vec::new(), most }
+    }
+
+    /// Puts a thing into the lowest free place from `lowest` on; its number.
+    ///
+    /// # Errors
+    /// `full` if there is none, `ENOMEM` if there is no memory for it.
+    pub(super) fn insert(&mut self, lowest: usize, thing: T, full: Errno) -> Result<usize, Errno> {
+        let free = (lowest..self.most).find(|at| self.places.get(*at).is_none_or(Option::is_none)).ok_or(full)?;
+        self.put(free, thing)?;
+        Ok(free)
+    }
+
+    /// Puts a thing into a place below the bound; what was there is returned.
+    ///
+    /// # Errors
+    /// `EBADF` beyond the bound, `ENOMEM` if there is no memory for it.
+    pub(super) fn put(&mut self, at: usize, thing: T) -> Result<Option<T>, Errno> {
+        if at >= self.most {
+            return Err(Errno::EBADF);
+        }
+        if at >= self.places.len() {
+            self.places.try_reserve(at + 1 - self.places.len()).map_err(|_| Errno::ENOMEM)?;
+            self.places.resize_with(at + 1, || None);
+        }
+        Ok(self.places.get_mut(at).and_then(|place| place.replace(thing)))
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&T> {
+        self.places.get(at).and_then(Option::as_ref)
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut T> {
+        self.places.get_mut(at).and_then(Option::as_mut)
+    }
+
+    /// Empties a place.
+    pub(super) fn take(&mut self, at: usize) -> Option<T> {
+        self.places.get_mut(at).and_then(Option::take)
+    }
+
+    /// All things with their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.places.iter().enumerate().filter_map(|(at, place)| Some((at, place.as_ref()?)))
+    }
+
+    /// All things with their numbers, to be changed.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
+        self.places.iter_mut().enumerate().filter_map(|(at, place)| Some((at, place.as_mut()?)))
+    }
+}

@@ -1,0 +1,102 @@
+//! Files that programs read and no server has: devices that compute, and texts about the component.
+use super::descriptors::{O_CLOEXEC, O_NONBLOCK};
+use super::object::Object;
+use super::pieces::Pieces;
+use super::{Pages, Process};
+use crate::number::{self, Answer, Errno, low};
+use crate::world::World;
+use core::fmt::Write as _;
+
+/// The most bytes of a path, and of a text.
+const PATH_MAX: usize = 64;
+const TEXT_MAX: usize = 512;
+const ACCESS: u32 = 3;
+const READ_ONLY: u32 = 0;
+/// `O_CREAT`, `O_TRUNC`
+const O_CREAT: u32 = 0o100;
+
+/// Texts that are made when they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Text {
+    /// `/etc/hosts`: the component's own name.
+    Hosts,
+    /// `/etc/resolv.conf`: the name servers of the parameter `dns`.
+    Resolver,
+    /// `/proc/self/maps`: the main thread's stack and the heap.
+    Maps,
+}
+
+/// What is at a path.
+fn at_path(path: &str) -> Option<Object> {
+    Some(match path {
+        "/dev/null" => Object::Null,
+        "/dev/zero" => Object::Zero,
+        "/dev/urandom" | "/dev/random" => Object::Random,
+        "/etc/hosts" => Object::Text(Text::Hosts, 0),
+        "/etc/resolv.conf" => Object::Text(Text::Resolver, 0),
+        "/proc/self/maps" => Object::Text(Text::Maps, 0),
+        _ => return None,
+    })
+}
+
+impl<S: Pages> Process<S> {
+    /// `openat`: of these files only.
+    pub(super) fn open_path(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let flags = low(args[2]);
+        let mut bytes = [0; PATH_MAX];
+        let object = read_path(world, args[1], &mut bytes)?.and_then(at_path);
+        match object {
+            Some(Object::Text(..)) if flags & ACCESS != READ_ONLY => Err(Errno::EACCES),
+            Some(object) => self.files.open(object, flags & (O_CLOEXEC | O_NONBLOCK)),
+            None => {
+                let errno = if flags & O_CREAT != 0 { Errno::EACCES } else { Errno::ENOENT };
+                self.tell(world, number::OPENAT, "its component was granted no files");
+                Err(errno)
+            }
+        }
+    }
+
+    /// A piece of a text, from `from` on.
+    pub(super) fn read_text(&self, world: &mut impl World, text: Text, from: u64, pieces: Pieces) -> Answer {
+        let text = self.text(text);
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
+        pieces.fill(world, text.as_bytes().get(from..).unwrap_or_default())
+    }
+
+    /// Bytes of a text.
+    pub(super) fn text_len(&self, text: Text) -> u64 {
+        self.text(text).len() as u64
+    }
+
+    fn text(&self, text: Text) -> heapless::String<TEXT_MAX> {
+        let mut out = heapless::String::new();
+        // What does not fit is left out.
+        let _fits = match text {
+            Text::Hosts => write!(out, "127.0.0.1 localhost {0}\n::1 localhost {0}\n", self.identity.name),
+            Text::Resolver => self
+                .identity
+                .name_servers
+                .split_ascii_whitespace()
+                .try_for_each(|server| writeln!(out, "nameserver {server}")),
+            Text::Maps => {
+                let ((first, end), (bottom, top)) = (self.areas.span(), self.identity.stack);
+                writeln!(out, "{first:08x}-{end:08x} rw-p 00000000 00:00 0 [heap]")
+                    .and_then(|()| writeln!(out, "{bottom:08x}-{top:08x} rw-p 00000000 00:00 0 [stack]"))
+            }
+        };
+        out
+    }
+}
+
+/// A path of the program; `None` if it is longer than any that is here, or no text.
+fn read_path<'a>(world: &impl World, address: u64, bytes: &'a mut [u8; PATH_MAX]) -> Result<Option<&'a str>, Errno> {
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        let mut one = [0];
+        world.read(address.wrapping_add(at as u64), &mut one)?;
+        [*byte] = one;
+        if *byte == 0 {
+            return Ok(core::str::from_utf8(bytes.get(..at).unwrap_or_default()).ok());
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,455 @@
+//! TCP sockets on hybrid.net.stack.Tcp: who waits to be accepted, what waits to be read, what may be sent.
+//!
+//! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
+use super::object::{Id, Object, poll};
+use super::pieces::{Buffer, Pieces};
+use super::{Pages, Process};
+use crate::net::{CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WINDOW};
+use crate::number::{Answer, Errno};
+use crate::world::World;
+
+/// Connections of one listener that the program has not accepted yet; more are reset.
+pub(super) const WAITING_MAX: usize = 64;
+/// What is said again when the stack's ring has room.
+pub(super) const OWED_MAX: usize = 64;
+
+/// A socket.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    pub(super) is_v6: bool,
+    pub(super) stage: Stage,
+    /// Its own port; 0 if the stack chose it, or none was chosen yet.
+    pub(super) port: u16,
+    pub(super) peer: Option<Peer>,
+    buffer: Option<Buffer>,
+    /// Bytes that were read and not given back yet.
+    owed: u64,
+    /// Bytes that may be sent.
+    credit: u64,
+    has_peer_finished: bool,
+    pub(super) is_read_shut: bool,
+    pub(super) is_write_shut: bool,
+    /// Told once, by the next call or `SO_ERROR`.
+    pub(super) error: Option<Errno>,
+    pub(super) receive_ns: u64,
+    pub(super) send_ns: u64,
+    /// `SO_LINGER` of 0: closing resets.
+    pub(super) is_abortive: bool,
+    pub(super) is_nodelay: bool,
+    /// The listener in whose queue it is, and its place there.
+    waits_at: Option<(Id, u64)>,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Fresh,
+    Listening {
+        listener: u16,
+        backlog: u16,
+    },
+    Connecting(u32),
+    Open(u32),
+    /// It was open, or would have been.
+    Closed,
+}
+
+/// What the ring had no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owed {
+    Finish(u32),
+    Abort(u32),
+    Credit(u32, u32),
+}
+
+impl Tcp {
+    pub(super) const fn new(is_v6: bool) -> Self {
+        Self {
+            is_v6,
+            stage: Stage::Fresh,
+            port: 0,
+            peer: None,
+            buffer: None,
+            owed: 0,
+            credit: 0,
+            has_peer_finished: false,
+            is_read_shut: false,
+            is_write_shut: false,
+            error: None,
+            receive_ns: 0,
+            send_ns: 0,
+            is_abortive: false,
+            is_nodelay: false,
+            waits_at: None,
+        }
+    }
+
+    fn connection(&self) -> Option<u32> {
+        match self.stage {
+            Stage::Connecting(connection) | Stage::Open(connection) => Some(connection),
+            _ => None,
+        }
+    }
+
+    /// Bytes that can be read now.
+    pub(super) fn readable(&self) -> u64 {
+        self.buffer.as_ref().map_or(0, Buffer::len)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.has_peer_finished || self.is_read_shut || self.stage == Stage::Closed
+    }
+
+    /// Readiness; a listener is ready if somebody waits.
+    pub(super) fn state(&self, has_waiting: bool) -> u32 {
+        let when = |is: bool, bits: u32| if is { bits } else { 0 };
+        match self.stage {
+            Stage::Fresh => poll::OUT | poll::HUP,
+            Stage::Listening { .. } => when(has_waiting, poll::IN),
+            Stage::Connecting(_) => 0,
+            Stage::Open(_) | Stage::Closed => {
+                let (is_gone, is_at_end) = (self.stage == Stage::Closed, self.is_at_end());
+                when(self.readable() > 0 || is_at_end, poll::IN)
+                    | when(is_at_end, poll::RDHUP)
+                    | when(is_gone || self.is_write_shut || self.credit > 0, poll::OUT)
+                    | when(is_gone || is_at_end && self.is_write_shut, poll::HUP)
+                    | when(self.error.is_some(), poll::ERR | poll::IN | poll::OUT)
+            }
+        }
+    }
+}
+
+impl<S: Pages> Process<S> {
+    /// The socket of a descriptor.
+    ///
+    /// # Errors
+    /// `EBADF`, `ENOTSOCK`.
+    pub(super) fn tcp(&mut self, argument: u64) -> Result<(Id, &mut Tcp), Errno> {
+        let id = self.files.id(argument)?;
+        Ok((id, self.tcp_of(id).ok_or(Errno::ENOTSOCK)?))
+    }
+
+    fn tcp_of(&mut self, id: Id) -> Option<&mut Tcp> {
+        match self.files.objects.get_mut(id).map(|held| &mut held.object) {
+            Some(Object::Tcp(tcp)) => Some(tcp),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a socket that the stack could tell of.
+    pub(super) fn has_sockets(&self) -> bool {
+        self.sockets().next().is_some()
+    }
+
+    fn sockets(&self) -> impl Iterator<Item = (Id, &Tcp)> {
+        self.files.objects.all().filter_map(|(id, held)| match &held.object {
+            Object::Tcp(tcp) => Some((id, tcp)),
+            _ => None,
+        })
+    }
+
+    /// Who waits longest at a listener.
+    fn first_waiting(&self, listener: Id) -> Option<Id> {
+        let waiting =
+            self.sockets().filter_map(|(id, tcp)| Some((tcp.waits_at.filter(|(at, _)| *at == listener)?.1, id)));
+        waiting.min().map(|(_, id)| id)
+    }
+
+    pub(super) fn has_waiting(&self, listener: Id) -> bool {
+        self.first_waiting(listener).is_some()
+    }
+
+    /// How long a socket's calls wait at most.
+    pub(super) fn socket_limit(&mut self, argument: u64, is_writing: bool) -> Option<u64> {
+        let (_, tcp) = self.tcp(argument).ok()?;
+        Some(if is_writing { tcp.send_ns } else { tcp.receive_ns }).filter(|ns| *ns > 0)
+    }
+
+    /// `None`: nobody waits to be accepted. The object that is accepted.
+    pub(super) fn take_waiting(&mut self, argument: u64) -> Result<Option<Id>, Errno> {
+        let (listener, tcp) = self.tcp(argument)?;
+        if !matches!(tcp.stage, Stage::Listening { .. }) {
+            return Err(Errno::EINVAL);
+        }
+        let Some(id) = self.first_waiting(listener) else { return Ok(None) };
+        Ok(Some(id))
+    }
+
+    /// It has a descriptor now.
+    pub(super) fn is_taken(&mut self, id: Id) {
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.waits_at = None;
+        }
+    }
+
+    /// Begins to open a connection.
+    pub(super) fn open_connection(&mut self, world: &mut impl World, id: Id, peer: Peer) -> Result<(), Errno> {
+        let connection = self.next_connection;
+        let buffer = Buffer::new(&mut self.areas, world, WINDOW)?;
+        if !world.command(Command::Connect(connection, peer)) {
+            buffer.free(&mut self.areas);
+            return Err(Errno::EAGAIN);
+        }
+        self.next_connection = connection.checked_add(1).unwrap_or(FIRST_OWN);
+        if let Some(tcp) = self.tcp_of(id) {
+            (tcp.stage, tcp.peer, tcp.buffer) = (Stage::Connecting(connection), Some(peer), Some(buffer));
+        }
+        Ok(())
+    }
+
+    /// `None`: nothing is there yet.
+    pub(super) fn receive(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        pieces: Pieces,
+        is_peek: bool,
+    ) -> Result<Option<u64>, Errno> {
+        let Some(tcp) = self.tcp_of(id) else { return Err(Errno::ENOTSOCK) };
+        if let (Some(buffer), false) = (tcp.buffer.as_mut().filter(|buffer| buffer.len() > 0), tcp.is_read_shut) {
+            let taken = buffer.pop_to(world, pieces, is_peek)?;
+            if !is_peek {
+                tcp.owed += taken;
+                let due = if tcp.owed >= WINDOW / 2 { core::mem::take(&mut tcp.owed) } else { 0 };
+                if let (Stage::Open(connection), 1..) = (tcp.stage, due) {
+                    self.owe(world, Owed::Credit(connection, u32::try_from(due).unwrap_or(u32::MAX)));
+                }
+            }
+            return Ok(Some(taken));
+        }
+        if let Some(error) = tcp.error.take() {
+            return Err(error);
+        }
+        match tcp.stage {
+            _ if tcp.is_at_end() => Ok(Some(0)),
+            Stage::Open(_) if pieces.total(world)? == 0 => Ok(Some(0)),
+            Stage::Open(_) | Stage::Connecting(_) => Ok(None),
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// `None`: the stack takes no more now; `done` bytes are sent.
+    pub(super) fn transmit(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        pieces: Pieces,
+        done: &mut u64,
+    ) -> Result<Option<u64>, Errno> {
+        let total = pieces.total(world)?;
+        let Some(tcp) = self.tcp_of(id) else { return Err(Errno::ENOTSOCK) };
+        if let Some(error) = tcp.error.take() {
+            return Err(error);
+        }
+        let connection = match tcp.stage {
+            _ if tcp.is_write_shut => return Err(Errno::EPIPE),
+            Stage::Open(connection) => connection,
+            Stage::Closed => return Err(Errno::EPIPE),
+            Stage::Connecting(_) => return Ok(None),
+            _ => return Err(Errno::ENOTCONN),
+        };
+        let mut chunk = [0; CHUNK];
+        while *done < total && tcp.credit > 0 {
+            let most = usize::try_from(tcp.credit.min(total - *done)).unwrap_or(CHUNK).min(CHUNK);
+            let length = pieces.read(world, *done, chunk.get_mut(..most).unwrap_or_default())?;
+            if length == 0 || !world.command(Command::Send(connection, chunk.get(..length).unwrap_or_default())) {
+                break;
+            }
+            tcp.credit -= length as u64;
+            *done += length as u64;
+        }
+        Ok((*done >= total).then_some(*done))
+    }
+
+    /// Ends a direction, or both.
+    pub(super) fn shut(&mut self, world: &mut impl World, argument: u64, reading: bool, writing: bool) -> Answer {
+        let (id, tcp) = self.tcp(argument)?;
+        let Stage::Open(connection) = tcp.stage else {
+            return if tcp.stage == Stage::Closed { Ok(0) } else { Err(Errno::ENOTCONN) };
+        };
+        let is_new = writing && !tcp.is_write_shut;
+        tcp.is_read_shut |= reading;
+        tcp.is_write_shut |= writing;
+        if is_new {
+            self.owe(world, Owed::Finish(connection));
+        }
+        self.files.touch(Some(id), true, true);
+        Ok(0)
+    }
+
+    /// The last descriptor is gone. What the peer sent and nobody read is lost, so the peer gets a reset for it.
+    pub(super) fn close_tcp(&mut self, world: &mut impl World, id: Id, tcp: Tcp) {
+        let has_unread = tcp.readable() > 0;
+        match tcp.stage {
+            Stage::Listening { listener, .. } => {
+                world.unlisten(listener);
+                while let Some(waiting) = self.first_waiting(id) {
+                    self.is_taken(waiting);
+                    self.release(world, waiting);
+                }
+            }
+            Stage::Connecting(connection) => self.owe(world, Owed::Abort(connection)),
+            Stage::Open(connection) if has_unread || tcp.is_abortive || tcp.waits_at.is_some() => {
+                self.owe(world, Owed::Abort(connection));
+            }
+            Stage::Open(connection) if !tcp.is_write_shut => self.owe(world, Owed::Finish(connection)),
+            _ => {}
+        }
+        if let Some(buffer) = tcp.buffer {
+            buffer.free(&mut self.areas);
+        }
+    }
+
+    /// Says it now, or when the ring has room.
+    fn owe(&mut self, world: &mut impl World, owed: Owed) {
+        let is_said = self.owed.is_empty() && say(world, owed);
+        if !is_said && self.owed.push_back(owed).is_err() {
+            world.note(format_args!("the host stack takes nothing: a connection stays open"));
+        }
+    }
+
+    /// Takes all that the stack says.
+    pub fn take_events(&mut self, world: &mut impl World) {
+        while let Some(owed) = self.owed.front().copied() {
+            if !say(world, owed) {
+                break;
+            }
+            let _it = self.owed.pop_front();
+        }
+        let mut bytes = [0; CHUNK];
+        while let Some(event) = world.event(&mut bytes) {
+            self.on_event(world, event, &bytes);
+        }
+    }
+
+    fn on_event(&mut self, world: &mut impl World, event: Event, bytes: &[u8; CHUNK]) {
+        match event {
+            Event::Accepted { connection, listener, peer, credit } => {
+                self.on_accepted(world, connection, listener, peer, credit);
+            }
+            Event::Connected { connection, credit } => {
+                self.change(connection, |tcp| {
+                    (tcp.stage, tcp.credit) = (Stage::Open(connection), credit.into());
+                    (true, true)
+                });
+            }
+            Event::Data(connection, length) => self.on_data(world, connection, bytes.get(..length).unwrap_or_default()),
+            Event::Finished(connection) => {
+                self.change(connection, |tcp| {
+                    tcp.has_peer_finished = true;
+                    (true, false)
+                });
+            }
+            Event::Credit(connection, more) => {
+                self.change(connection, |tcp| {
+                    tcp.credit = tcp.credit.saturating_add(more.into());
+                    (false, true)
+                });
+            }
+            Event::Closed(connection, reason) => {
+                self.change(connection, |tcp| {
+                    tcp.error = error_of(reason, matches!(tcp.stage, Stage::Connecting(_)));
+                    tcp.stage = Stage::Closed;
+                    (true, true)
+                });
+            }
+            Event::Lost => self.on_lost(),
+            Event::Back => self.on_back(world),
+        }
+    }
+
+    /// Changes the socket of a connection; what `act` returns says in which directions it became readier. False if nobody has it.
+    fn change(&mut self, connection: u32, act: impl FnOnce(&mut Tcp) -> (bool, bool)) -> bool {
+        let found = self.sockets().find(|(_, tcp)| tcp.connection() == Some(connection)).map(|(id, _)| id);
+        let Some((id, tcp)) = found.and_then(|id| Some((id, self.tcp_of(id)?))) else { return false };
+        let (input, output) = act(tcp);
+        self.files.touch(Some(id), input, output);
+        true
+    }
+
+    fn on_accepted(&mut self, world: &mut impl World, connection: u32, listener: u16, peer: Peer, credit: u32) {
+        let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: own, .. } if own == listener);
+        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.is_v6, tcp.port, tcp.stage));
+        let Some((at, is_v6, port, Stage::Listening { backlog, .. })) = found else {
+            return self.owe(world, Owed::Abort(connection));
+        };
+        let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(own, _)| own == at)).count();
+        let has_room = waiting < usize::from(backlog).clamp(1, WAITING_MAX);
+        let buffer = if has_room { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
+        let Some(buffer) = buffer else { return self.owe(world, Owed::Abort(connection)) };
+        self.accepted += 1;
+        let tcp = Tcp {
+            stage: Stage::Open(connection),
+            port,
+            peer: Some(peer),
+            buffer: Some(buffer),
+            credit: credit.into(),
+            waits_at: Some((at, self.accepted)),
+            ..Tcp::new(is_v6)
+        };
+        match self.files.objects.insert(0, super::object::Held::new(Object::Tcp(tcp)), Errno::ENFILE) {
+            Ok(_) => self.files.touch(Some(at), true, false),
+            // No place: the buffer is lost with it only if memory is, too.
+            Err(_) => self.owe(world, Owed::Abort(connection)),
+        }
+    }
+
+    fn on_data(&mut self, world: &mut impl World, connection: u32, bytes: &[u8]) {
+        let mut is_kept = false;
+        let is_there = self.change(connection, |tcp| {
+            is_kept = tcp.is_read_shut
+                || tcp.buffer.as_mut().is_some_and(|buffer| buffer.push(world, bytes) == Ok(bytes.len()));
+            (true, false)
+        });
+        // Nobody will ever read it, or the stack broke its word.
+        if !is_there || !is_kept {
+            self.owe(world, Owed::Abort(connection));
+        }
+    }
+
+    fn on_lost(&mut self) {
+        self.owed.clear();
+        for (_, held) in self.files.objects.all_mut() {
+            let Object::Tcp(tcp) = &mut held.object else { continue };
+            if tcp.connection().is_some() {
+                (tcp.stage, tcp.error) = (Stage::Closed, Some(Errno::ECONNRESET));
+                held.edges.input = held.edges.input.wrapping_add(1);
+                held.edges.output = held.edges.output.wrapping_add(1);
+            }
+        }
+        self.files.is_changed = true;
+    }
+
+    /// Listeners listen again, where the new stack lets them.
+    fn on_back(&mut self, world: &mut impl World) {
+        for (_, held) in self.files.objects.all_mut() {
+            let Object::Tcp(Tcp { stage: Stage::Listening { listener, backlog }, port, error, .. }) = &mut held.object
+            else {
+                continue;
+            };
+            match world.listen(*port, *backlog) {
+                Ok(anew) => *listener = anew,
+                Err(errno) => *error = Some(errno),
+            }
+        }
+    }
+}
+
+fn say(world: &mut impl World, owed: Owed) -> bool {
+    world.command(match owed {
+        Owed::Finish(connection) => Command::Finish(connection),
+        Owed::Abort(connection) => Command::Abort(connection),
+        Owed::Credit(connection, bytes) => Command::Credit(connection, bytes),
+    })
+}
+
+fn error_of(reason: Reason, is_connecting: bool) -> Option<Errno> {
+    match reason {
+        Reason::Finished => None,
+        Reason::Reset if is_connecting => Some(Errno::ECONNREFUSED),
+        Reason::Reset => Some(Errno::ECONNRESET),
+        Reason::TimedOut => Some(Errno::ETIMEDOUT),
+        Reason::Unreachable => Some(Errno::EHOSTUNREACH),
+        Reason::NoRoom => Some(Errno::ENOBUFS),
+    }
+}

@@ -1,0 +1,202 @@
+//! TCP sockets against a host stack that says what a test tells it to.
+use super::readiness as bits;
+use super::*;
+use crate::net::{Address, CHUNK, Command, Event, Peer, Reason};
+use std::collections::VecDeque;
+
+const FROM: u64 = STACK.0;
+const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5555 };
+
+#[derive(Default)]
+pub(super) struct FakeStack {
+    pub(super) said: Vec<String>,
+    events: VecDeque<(Event, Vec<u8>)>,
+    ports: Vec<u16>,
+    is_full: bool,
+}
+
+impl FakeStack {
+    pub(super) fn listen(&mut self, port: u16) -> Result<u16, Errno> {
+        if self.ports.contains(&port) {
+            return Err(Errno::EADDRINUSE);
+        }
+        self.ports.push(port);
+        Ok(self.ports.len() as u16 - 1)
+    }
+
+    pub(super) fn command(&mut self, command: Command<'_>) -> bool {
+        if !self.is_full {
+            self.said.push(match command {
+                Command::Send(connection, bytes) => format!("send {connection} {}", bytes.len()),
+                other => format!("{other:?}"),
+            });
+        }
+        !self.is_full
+    }
+
+    pub(super) fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
+        let (event, data) = self.events.pop_front()?;
+        bytes[..data.len()].copy_from_slice(&data);
+        Some(event)
+    }
+}
+
+impl Program {
+    fn with_stack() -> Self {
+        let mut program = Self::new();
+        program.world.net = Some(FakeStack::default());
+        program
+    }
+
+    fn hear(&mut self, events: impl IntoIterator<Item = Event>) {
+        let stack = self.world.net.as_mut().unwrap();
+        stack.events.extend(events.into_iter().map(|event| match event {
+            Event::Data(_, length) => (event, (0..length).map(|at| at as u8).collect()),
+            _ => (event, Vec::new()),
+        }));
+        self.process.take_events(&mut self.world);
+        self.process.expire(&mut self.world);
+    }
+
+    fn said(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.world.net.as_mut().unwrap().said)
+    }
+
+    /// Any address of port 80.
+    fn put_address(&mut self) {
+        self.world.write(FROM, &[2, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    }
+
+    fn listener(&mut self, flags: u64) -> u64 {
+        let socket = self.call(number::SOCKET, &[2, 1 | flags, 0]).cast_unsigned();
+        self.put_address();
+        assert_eq!(self.call(number::BIND, &[socket, FROM, 16]), 0);
+        assert_eq!(self.call(number::LISTEN, &[socket, 10]), 0);
+        socket
+    }
+
+    /// A connection of number 1 that was accepted, with so much credit.
+    fn accepted(&mut self, credit: u32) -> u64 {
+        let listener = self.listener(0);
+        self.hear([Event::Accepted { connection: 1, listener: 0, peer: PEER, credit }]);
+        let socket = self.call(number::ACCEPT4, &[listener, 0, 0, 0]).cast_unsigned();
+        assert!(socket < 100);
+        socket
+    }
+}
+
+#[test]
+fn listener_hands_out_connections_in_order_with_their_peers() {
+    let mut program = Program::with_stack();
+    let listener = program.listener(0o4000);
+    assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), Errno::EAGAIN.negated());
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 };
+    program.hear([accepted(8), accepted(3), Event::Data(3, 5)]);
+    program.put(AT + 32, &[16]);
+    let first = program.call(number::ACCEPT4, &[listener, AT, AT + 32, 0o4000]).cast_unsigned();
+    let [head, _] = program.world.words(AT);
+    assert_eq!(head.to_le_bytes(), [2, 0, 21, 179, 10, 0, 2, 2]);
+    let second = program.call(number::ACCEPT4, &[listener, 0, 0, 0]).cast_unsigned();
+    assert_eq!(program.call(number::READ, &[first, AT, 100]), Errno::EAGAIN.negated());
+    assert_eq!(program.call(number::READ, &[second, AT, 100]), 5);
+    let twin = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
+    program.put_address();
+    assert_eq!(program.call(number::BIND, &[twin, FROM, 16]), 0);
+    assert_eq!(program.call(number::LISTEN, &[twin, 10]), Errno::EADDRINUSE.negated());
+}
+
+#[test]
+fn listener_that_closes_resets_who_waits_and_who_comes_later() {
+    let mut program = Program::with_stack();
+    let listener = program.listener(0);
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 };
+    program.hear((0..12).map(accepted));
+    assert_eq!(program.said(), ["Abort(10)", "Abort(11)"], "more than the backlog");
+    assert_eq!(program.call(number::CLOSE, &[listener]), 0);
+    assert_eq!(program.said().len(), 11);
+    program.hear([accepted(20)]);
+    assert_eq!(program.said(), ["Abort(20)"]);
+    assert_eq!(program.process.areas.free_bytes(), PAGES as u64 * PAGE);
+}
+
+#[test]
+fn reading_gives_credit_back_and_sees_the_end() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    assert_eq!(program.on(0, number::READ, &[socket, FROM, 8_000]), Outcome::Park);
+    program.hear([Event::Data(1, 2048), Event::Data(1, 2048), Event::Data(1, 2048)]);
+    assert_eq!(program.process.take_result(0), Some(6_144));
+    assert_eq!(program.said(), ["Credit(1, 6144)"]);
+    program.hear([Event::Finished(1)]);
+    assert_eq!(program.call(number::READ, &[socket, FROM, 8_000]), 0);
+    assert_eq!(program.call(number::CLOSE, &[socket]), 0);
+    assert_eq!(program.said(), ["Finish(1)"]);
+    program.hear([Event::Data(1, 5)]);
+    assert_eq!(program.said(), ["Abort(1)"], "nobody will read it");
+}
+
+#[test]
+fn writing_keeps_to_the_credit_and_to_the_ring() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(3_000);
+    assert_eq!(program.on(0, number::WRITE, &[socket, FROM, 5_000]), Outcome::Park);
+    assert_eq!(program.said(), ["send 1 2048", "send 1 952"]);
+    program.hear([Event::Credit(1, 5_000)]);
+    assert_eq!((program.process.take_result(0), program.said()), (Some(5_000), vec!["send 1 2000".into()]));
+    program.world.net.as_mut().unwrap().is_full = true;
+    assert_eq!(program.on(0, number::WRITE, &[socket, FROM, 10]), Outcome::Park);
+    program.world.net.as_mut().unwrap().is_full = false;
+    program.hear([]);
+    assert_eq!(program.process.take_result(0), Some(10));
+    assert_eq!(program.call(number::SHUTDOWN, &[socket, 1]), 0);
+    let no_signal = [socket, FROM, 10, 0x4000, 0, 0];
+    assert_eq!(program.call(number::SENDTO, &no_signal), Errno::EPIPE.negated());
+    program.hear([Event::Closed(1, Reason::Reset)]);
+    assert_eq!(program.call(number::READ, &[socket, FROM, 10]), Errno::ECONNRESET.negated());
+}
+
+#[test]
+fn connecting_waits_or_is_told_by_readiness() {
+    let mut program = Program::with_stack();
+    let own = crate::net::FIRST_OWN;
+    program.put_address();
+    let blocking = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
+    assert_eq!(program.on(0, number::CONNECT, &[blocking, FROM, 16]), Outcome::Park);
+    program.hear([Event::Connected { connection: own, credit: 10 }]);
+    assert_eq!(program.process.take_result(0), Some(0));
+    let other = program.call(number::SOCKET, &[2, 0o4001, 0]).cast_unsigned();
+    assert_eq!(program.call(number::CONNECT, &[other, FROM, 16]), Errno::EINPROGRESS.negated());
+    assert_eq!(program.call(number::CONNECT, &[other, FROM, 16]), Errno::EALREADY.negated());
+    program.put(AT, &[other | u64::from(bits::OUT) << 32]);
+    program.put(AT + 16, &[0, 0]);
+    assert_eq!(program.call(number::PPOLL, &[AT, 1, AT + 16]), 0);
+    program.hear([Event::Closed(own + 1, Reason::Reset)]);
+    assert_eq!(program.call(number::PPOLL, &[AT, 1, 0]), 1);
+    program.put(AT + 8, &[4]);
+    assert_eq!(program.call(number::GETSOCKOPT, &[other, 1, 4, AT, AT + 8]), 0);
+    assert_eq!(program.world.words::<1>(AT)[0] as u32, Errno::ECONNREFUSED.number());
+}
+
+#[test]
+fn stack_that_dies_resets_connections_and_listeners_listen_again() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    program.hear([Event::Lost]);
+    assert_eq!(program.call(number::READ, &[socket, FROM, 10]), Errno::ECONNRESET.negated());
+    program.world.net.as_mut().unwrap().ports.clear();
+    program.hear([Event::Back]);
+    assert_eq!(program.world.net.as_ref().unwrap().ports, [80]);
+}
+
+#[test]
+fn addresses_that_are_not_the_machines_are_refused() {
+    let mut program = Program::with_stack();
+    let socket = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
+    program.world.write(FROM, &[2, 0, 0, 80, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(program.call(number::BIND, &[socket, FROM, 16]), Errno::EADDRNOTAVAIL.negated());
+    assert_eq!(program.call(number::BIND, &[socket, FROM, 3]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::SOCKET, &[2, 3, 1]), Errno::EPERM.negated());
+    assert_eq!(program.call(number::SOCKET, &[1, 1, 0]), Errno::EAFNOSUPPORT.negated());
+    assert_eq!(program.call(number::LISTEN, &[socket, 1]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::LISTEN, &[1, 1]), Errno::ENOTSOCK.negated());
+}

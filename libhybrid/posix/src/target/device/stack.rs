@@ -1,0 +1,164 @@
+//! The host stack as it was granted: calls and rings, translated; what they mean is in `process::tcp`.
+use super::use_of;
+use crate::net::{Address, CHUNK, Command, Event, Peer, Reason};
+use crate::number::Errno;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use hybrid_interfaces::net::stack as idl;
+use hybrid_interfaces::net::stack::{TcpClient, TcpClientRings, TcpCommand, TcpEvent, TcpRings, tcp};
+use hybrid_ipc::CallError;
+use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
+
+const _: () = assert!(CHUNK == idl::CHUNK_MAX && crate::net::WINDOW == idl::RECEIVE_CREDIT as u64);
+
+/// Bytes of the longest command beside its data.
+const HEAD: usize = 64;
+
+/// The session.
+pub(super) struct Stack {
+    name: &'static str,
+    client: TcpClient<EndpointCaller>,
+    session: SessionHandle,
+    /// `None` while the stack is away, or when it broke its rings.
+    rings: Option<TcpClientRings>,
+    scratch: Vec<u8>,
+    /// It died, or came back, and the program was not told.
+    is_lost: bool,
+    is_back: bool,
+}
+
+impl Stack {
+    /// The use, whatever component.toml calls it.
+    pub(super) fn find(env: &Env) -> Option<Self> {
+        let (name, caller) = use_of(env, tcp::INTERFACE)?;
+        let session = env.session(name);
+        let rings = TcpRings::client(session.region()).ok();
+        let client = TcpClient::new(caller);
+        let mut found = Self { name, client, session, rings, scratch: Vec::new(), is_lost: false, is_back: false };
+        // The first event is to ring, too.
+        if let Some(rings) = &mut found.rings {
+            let _is_empty = rings.events.request_bell();
+        }
+        Some(found)
+    }
+
+    pub(super) fn on_peer(&mut self, change: &PeerChange) {
+        match change.of_use(self.name) {
+            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost) = (None, true),
+            Some(PeerNews::Back) => {
+                self.session = change.session.clone();
+                self.rings = TcpRings::client(self.session.region()).ok();
+                self.is_back = true;
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno> {
+        self.client.listen(port, backlog).map_err(|error| match error {
+            CallError::Domain(idl::Error::InUse) => Errno::EADDRINUSE,
+            CallError::Domain(idl::Error::NoRoom) => Errno::ENOBUFS,
+            CallError::Domain(_) => Errno::EINVAL,
+            CallError::Denied => Errno::EACCES,
+            _ => Errno::ENETDOWN,
+        })
+    }
+
+    pub(super) fn unlisten(&mut self, listener: u16) {
+        // A stack that died has forgotten it.
+        let _it_listened = self.client.unlisten(listener);
+    }
+
+    pub(super) fn command(&mut self, command: Command<'_>) -> bool {
+        let data = |connection, bytes| idl::DataBody { connection, data: Cow::Borrowed(bytes) };
+        let command = match command {
+            Command::Send(connection, bytes) => TcpCommand::Send(data(connection, bytes)),
+            Command::Finish(connection) => TcpCommand::Finish(connection),
+            Command::Abort(connection) => TcpCommand::Abort(connection),
+            Command::Credit(connection, bytes) => TcpCommand::Credit(idl::CreditBody { connection, bytes }),
+            Command::Connect(connection, peer) => {
+                TcpCommand::Connect(idl::ConnectBody { connection, peer: told(peer) })
+            }
+        };
+        let Some(rings) = &mut self.rings else { return false };
+        if rings.commands.push(&command).is_ok() {
+            return true;
+        }
+        let has_room = rings.commands.ring().request_space(CHUNK + HEAD).is_ok_and(|must_wait| !must_wait);
+        has_room && rings.commands.push(&command).is_ok()
+    }
+
+    pub(super) fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
+        if core::mem::take(&mut self.is_lost) {
+            return Some(Event::Lost);
+        }
+        if core::mem::take(&mut self.is_back) {
+            return Some(Event::Back);
+        }
+        let rings = self.rings.as_mut()?;
+        loop {
+            match rings.events.pop(&mut self.scratch) {
+                Ok(Some(event)) => return Some(heard(event, bytes)),
+                Ok(None) if rings.events.request_bell() == Ok(false) => {}
+                Ok(None) => return None,
+                Err(_) => break,
+            }
+        }
+        log::error!(target: "posix", "the host stack broke its session: all connections are lost");
+        self.rings = None;
+        Some(Event::Lost)
+    }
+
+    pub(super) fn publish(&mut self) {
+        if let Some(rings) = &mut self.rings {
+            self.session.bell.ring_if(rings.commands.publish() | rings.events.release());
+        }
+    }
+}
+
+fn heard(event: TcpEvent<'_>, bytes: &mut [u8; CHUNK]) -> Event {
+    match event {
+        TcpEvent::Accepted(body) => Event::Accepted {
+            connection: body.connection,
+            listener: body.listener,
+            peer: peer(&body.peer),
+            credit: body.send_credit,
+        },
+        TcpEvent::Connected(body) => Event::Connected { connection: body.connection, credit: body.send_credit },
+        TcpEvent::Data(body) => {
+            let length = body.data.len().min(CHUNK);
+            for (to, from) in bytes.iter_mut().zip(body.data.iter()) {
+                *to = *from;
+            }
+            Event::Data(body.connection, length)
+        }
+        TcpEvent::PeerFinished(connection) => Event::Finished(connection),
+        TcpEvent::Closed(body) => Event::Closed(
+            body.connection,
+            match body.reason {
+                idl::CloseReason::Finished => Reason::Finished,
+                idl::CloseReason::Reset | idl::CloseReason::Violation => Reason::Reset,
+                idl::CloseReason::TimedOut => Reason::TimedOut,
+                idl::CloseReason::Unreachable => Reason::Unreachable,
+                idl::CloseReason::NoRoom => Reason::NoRoom,
+            },
+        ),
+        TcpEvent::Credit(body) => Event::Credit(body.connection, body.bytes),
+    }
+}
+
+fn peer(peer: &idl::Peer) -> Peer {
+    let address = match peer.address {
+        idl::Address::V4(address) => Address::V4(address),
+        idl::Address::V6(address) => Address::V6(address),
+    };
+    Peer { address, port: peer.port }
+}
+
+fn told(peer: Peer) -> idl::Peer {
+    let address = match peer.address {
+        Address::V4(address) => idl::Address::V4(address),
+        Address::V6(address) => idl::Address::V6(address),
+    };
+    idl::Peer { address, port: peer.port }
+}
