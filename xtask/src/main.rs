@@ -13,6 +13,7 @@ mod hex;
 mod idl;
 mod image;
 mod kernel_table;
+mod miri;
 mod musl;
 mod new;
 mod policy;

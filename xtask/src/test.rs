@@ -3,7 +3,7 @@ use crate::build::{self, Recipe};
 use crate::foreign::c_root;
 use crate::product::Product;
 use crate::progress::{self, Step};
-use crate::{cargo, folders, kernel_table, setup};
+use crate::{cargo, folders, kernel_table, miri, setup};
 use anyhow::{Result, bail};
 use clap::Args;
 use hybrid_scenarios::cases;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Options of `cargo xtask test`.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// `host`, `fuzz`, `scenarios`, or names (or parts of names) of scenarios; nothing: all
+    /// `host`, `fuzz`, `scenarios`, `miri` (only if named; some minutes), or names (or parts of names) of scenarios; nothing: all
     names: Vec<String>,
     /// Only list the scenarios
     #[arg(long)]
@@ -53,6 +53,9 @@ impl Test {
         if self.names.is_empty() || self.names.iter().any(|name| name == "fuzz") {
             outcomes.push(fuzz()?);
         }
+        if self.names.iter().any(|name| name == "miri") {
+            outcomes.push(under_miri());
+        }
         let mut images = HashMap::new();
         for scenario in &scenarios {
             outcomes.push(play(scenario, &mut images)?);
@@ -72,7 +75,7 @@ impl Test {
             all.extend(hybrid_faults::long());
         }
         let names: Vec<&String> =
-            self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios")).collect();
+            self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios" | "miri")).collect();
         if let Some(name) = names.iter().find(|name| !all.iter().any(|scenario| scenario.name.contains(name.as_str())))
         {
             bail!("there is no scenario {name:?}; `cargo xtask test --list` lists them");
@@ -132,6 +135,14 @@ fn fuzz() -> Result<Outcome> {
         step.done();
     }
     Ok(Outcome { name: "fuzz".into(), took: start.elapsed(), failure })
+}
+
+/// The kernel's safe crates, interpreted.
+fn under_miri() -> Outcome {
+    let start = Instant::now();
+    let ran = miri::run();
+    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs")));
+    Outcome { name: "miri".into(), took: start.elapsed(), failure }
 }
 
 /// Plays one scenario; its image is built once.

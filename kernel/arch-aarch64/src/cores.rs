@@ -5,12 +5,12 @@
 //! INV-LOCK-2: a core that is not in user mode answers requests: it waits for the lock, or wakes from idling and then waits.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 
+use crate::atomic::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use crate::cpu;
 
 /// Cores that this kernel is built for.
-pub(crate) const CORES: usize = if cfg!(feature = "smp") { 4 } else { 1 };
+pub(crate) const CORES: usize = if cfg!(any(test, feature = "smp")) { 4 } else { 1 };
 
 /// The number of this core.
 #[inline(always)]

@@ -25,4 +25,6 @@ mod run;
 mod secondary;
 mod start;
 
+use core::sync::atomic;
+
 use hybrid_kernel_machine::{descriptor, device_tree, elf, layout, memory, regions};

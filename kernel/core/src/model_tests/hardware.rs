@@ -76,22 +76,26 @@ impl Hardware {
 
     pub(crate) fn is_dirty(&self, offset: u64, bytes: u64) -> bool {
         let dirty = self.dirty.borrow();
-        let line = |n: u64| dirty.get(usize::try_from(n / 64).unwrap()).is_some_and(|word| word >> (n % 64) & 1 == 1);
-        bytes > 0 && (offset / LINE..=(offset + bytes - 1) / LINE).any(line)
+        lines(offset, bytes).any(|(n, mask)| dirty.get(n).is_some_and(|word| word & mask != 0))
     }
 
     fn each_line(&self, offset: u64, bytes: u64, change: impl Fn(&mut u64, u64)) {
-        if bytes == 0 {
-            return;
-        }
         let mut dirty = self.dirty.borrow_mut();
-        let (first, last) = (offset / LINE, (offset + bytes - 1) / LINE);
-        let end = usize::try_from(last / 64).unwrap() + 1;
-        if dirty.len() < end {
-            dirty.resize(end, 0);
-        }
-        for line in first..=last {
-            change(&mut dirty[usize::try_from(line / 64).unwrap()], 1 << (line % 64));
+        for (n, mask) in lines(offset, bytes) {
+            if dirty.len() <= n {
+                dirty.resize(n + 1, 0);
+            }
+            change(&mut dirty[n], mask);
         }
     }
+}
+
+/// The words of the bitmap, and the bits in each, that stand for the lines of a range.
+fn lines(offset: u64, bytes: u64) -> impl Iterator<Item = (usize, u64)> {
+    let (first, end) = (offset / LINE, if bytes == 0 { offset / LINE } else { (offset + bytes - 1) / LINE + 1 });
+    let bits = move |n: u64| match (first.max(n * 64) - n * 64, end.min(n * 64 + 64) - n * 64) {
+        (from, 64) => u64::MAX << from,
+        (from, to) => (u64::MAX << from) & ((1 << to) - 1),
+    };
+    (first / 64..end.div_ceil(64)).map(move |n| (usize::try_from(n).unwrap(), bits(n)))
 }

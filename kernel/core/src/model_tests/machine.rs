@@ -1,6 +1,7 @@
 //! A fake machine: an arena of words, a clock that tests move, and a record of effects.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 use crate::model_tests::hardware::Hardware;
 use crate::object::TcbRef;
@@ -44,10 +45,23 @@ fn memory(words: usize) -> Memory {
     Cell::from_mut(vec![0; words].leak()).as_slice_of_cells()
 }
 
+/// Words of a piece: what was not handed out since it was last looked at needs no second look, which makes looking at all memory
+/// after each step cheap (and possible at all under Miri). What writes to words that it had before the last look is missed: neither
+/// the kernel nor a test keeps a view of memory from one entry to the next.
+const PIECE: usize = 64;
+/// Marks of a piece that was not handed out since: all of it was zero, as the snapshot has it, as the other machine has it.
+const IS_ZERO: u8 = 1;
+const IS_SAVED: u8 = 2;
+const IS_EQUAL: u8 = 4;
+
 /// `N` cores share everything but clock deadline and address space; `core` says which one is in the kernel.
 pub(crate) struct Machine<const N: usize = 1> {
     pub(crate) core: Cell<usize>,
     memory: Memory,
+    /// For each piece of the memory.
+    marks: Vec<Cell<u8>>,
+    /// All memory as it was saved.
+    saved: RefCell<Vec<u64>>,
     pub(crate) clock: Cell<u64>,
     pub(crate) deadlines: [Cell<u64>; N],
     pub(crate) spaces: [Cell<u64>; N],
@@ -71,9 +85,12 @@ pub(crate) struct Machine<const N: usize = 1> {
 
 impl<const N: usize> Machine<N> {
     pub(crate) fn new(bytes: u64) -> Self {
+        let words = usize::try_from(bytes / 8).unwrap();
         Self {
             core: Cell::new(0),
-            memory: memory(usize::try_from(bytes / 8).unwrap()),
+            memory: memory(words),
+            marks: vec![Cell::new(if cfg!(miri) { IS_ZERO | IS_SAVED } else { 0 }); words.div_ceil(PIECE)],
+            saved: RefCell::new(vec![0; words]),
             clock: Cell::new(1000),
             deadlines: [const { Cell::new(u64::MAX) }; N],
             spaces: [const { Cell::new(0) }; N],
@@ -93,36 +110,76 @@ impl<const N: usize> Machine<N> {
         PhysRange { start: RAM_START, end: RAM_START + self.memory.len() as u64 * 8 }
     }
 
-    /// First address at which the memory of two machines differs.
-    pub(crate) fn difference(&self, other: &Self) -> Option<u64> {
-        let at = self.memory.iter().zip(other.memory.iter()).position(|(a, b)| a != b)?;
-        Some(RAM_START + at as u64 * 8)
+    /// Words and mark of each piece in which these words are.
+    fn pieces(&self, words: Range<usize>) -> impl Iterator<Item = (Range<usize>, &Cell<u8>)> {
+        let end = self.memory.len();
+        (words.start / PIECE..words.end.div_ceil(PIECE))
+            .map(move |n| (n * PIECE..end.min(n * PIECE + PIECE), &self.marks[n]))
     }
 
-    /// Copies all memory to `words`.
-    pub(crate) fn save(&self, words: &mut Vec<u64>) {
-        words.clear();
-        words.extend(self.memory.iter().map(Cell::get));
+    /// Words that are about to be handed out and may change.
+    fn hand_out(&self, words: Range<usize>) {
+        let mut piece = words.start / PIECE;
+        while piece * PIECE < words.end {
+            self.marks[piece].set(0);
+            piece += 1;
+        }
+    }
+
+    /// First address at which the memory of two machines differs. Each is compared with no third one.
+    pub(crate) fn difference(&self, other: &Self) -> Option<u64> {
+        for ((words, mark), other_mark) in self.pieces(0..self.memory.len()).zip(&other.marks) {
+            if mark.get() & other_mark.get() & IS_EQUAL == 0 {
+                if let Some(at) = words.clone().find(|at| self.memory[*at] != other.memory[*at]) {
+                    return Some(RAM_START + at as u64 * 8);
+                }
+                mark.set(mark.get() | IS_EQUAL);
+                other_mark.set(other_mark.get() | IS_EQUAL);
+            }
+        }
+        None
+    }
+
+    /// All memory.
+    pub(crate) fn words_of_all(&self) -> Vec<u64> {
+        self.memory.iter().map(Cell::get).collect()
+    }
+
+    /// Keeps all memory, for [`Self::changes`].
+    pub(crate) fn save(&self) {
+        let mut saved = self.saved.borrow_mut();
+        for (words, mark) in self.pieces(0..self.memory.len()) {
+            if mark.get() & IS_SAVED == 0 {
+                saved[words.clone()].iter_mut().zip(&self.memory[words]).for_each(|(old, now)| *old = now.get());
+                mark.set(mark.get() | IS_SAVED);
+            }
+        }
     }
 
     /// Addresses of the words that are not as they were saved.
-    pub(crate) fn changes(&self, words: &[u64]) -> Vec<u64> {
-        const PIECE: usize = 512;
-        let mut changes = Vec::new();
-        for (n, (now, old)) in self.memory.chunks(PIECE).zip(words.chunks(PIECE)).enumerate() {
-            // Without a branch per word, which is several times faster.
-            if now.iter().zip(old).fold(0, |sum, (a, b)| sum | (a.get() ^ b)) != 0 {
-                let differs = now.iter().zip(old).enumerate().filter(|(_, (a, b))| a.get() != **b);
-                changes.extend(differs.map(|(m, _)| RAM_START + ((n * PIECE + m) * 8) as u64));
-            }
-        }
-        changes
+    pub(crate) fn changes(&self) -> Vec<u64> {
+        let saved = self.saved.borrow();
+        let handed_out = self.pieces(0..self.memory.len()).filter(|(_, mark)| mark.get() & IS_SAVED == 0);
+        let changed = handed_out.flat_map(|(words, _)| words).filter(|at| self.memory[*at].get() != saved[*at]);
+        changed.map(|at| RAM_START + at as u64 * 8).collect()
     }
 
     /// True if all words of a range are zero.
     pub(crate) fn is_zero(&self, paddr: u64, bytes: u64) -> bool {
-        let index = self.index(paddr);
-        self.memory[index..index + usize::try_from(bytes / 8).unwrap()].iter().fold(0, |sum, a| sum | a.get()) == 0
+        let first = self.index(paddr);
+        let range = first..first + usize::try_from(bytes / 8).unwrap();
+        self.pieces(range.clone()).all(|(words, mark)| {
+            if mark.get() & IS_ZERO != 0 {
+                return true;
+            }
+            let part = words.start.max(range.start)..words.end.min(range.end);
+            // Without a branch per word, which is several times faster.
+            let is_zero = self.memory[part.clone()].iter().fold(0, |sum, a| sum | a.get()) == 0;
+            if is_zero && part == words {
+                mark.set(mark.get() | IS_ZERO);
+            }
+            is_zero
+        })
     }
 
     fn log(&self, effect: Effect) {
@@ -159,13 +216,17 @@ impl<const N: usize> Platform for Machine<N> {
 
     fn words<const W: usize>(&self, paddr: u64) -> &[Cell<u64>; W] {
         let index = self.index(paddr);
+        self.hand_out(index..index + W);
         self.memory[index..index + W].try_into().unwrap()
     }
     fn zero(&self, paddr: u64, bytes: u64) {
         assert_eq!((paddr | bytes) % 16, 0, "zero({paddr:#x}, {bytes:#x})");
         let index = self.index(paddr);
-        for cell in &self.memory[index..index + usize::try_from(bytes / 8).unwrap()] {
-            cell.set(0);
+        let range = index..index + usize::try_from(bytes / 8).unwrap();
+        for (words, mark) in self.pieces(range.clone()).filter(|(_, mark)| mark.get() & IS_ZERO == 0) {
+            let part = words.start.max(range.start)..words.end.min(range.end);
+            self.memory[part.clone()].iter().for_each(|cell| cell.set(0));
+            mark.set(if part == words { IS_ZERO } else { 0 });
         }
         self.hardware.soil(paddr - RAM_START, bytes);
         self.maintain_cache(CacheOperation::Clean, paddr, bytes);
@@ -183,7 +244,9 @@ impl<const N: usize> Platform for Machine<N> {
         self.deadlines[self.core.get()].set(deadline);
     }
     fn write_table_entry(&self, paddr: u64, value: u64) {
-        self.memory[self.index(paddr)].set(value);
+        let index = self.index(paddr);
+        self.hand_out(index..index + 1);
+        self.memory[index].set(value);
     }
     fn invalidate_asid(&self, asid: u16) {
         self.hardware.invalidate_asid(asid);
@@ -279,5 +342,34 @@ impl<const N: usize> Platform for Machine<N> {
     }
     fn put_char(&self, character: u8) {
         self.log(Effect::Put(character));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Machine, PIECE, Platform, RAM_START};
+
+    const BYTES: u64 = 8 * 8 * PIECE as u64;
+    /// In the fourth piece.
+    const AT: u64 = RAM_START + 8 * (3 * PIECE as u64 + 5);
+
+    #[test]
+    fn a_word_that_was_handed_out_is_looked_at_again() {
+        let (machine, other) = (Machine::<1>::new(BYTES), Machine::<1>::new(BYTES));
+        machine.zero(RAM_START, BYTES);
+        other.zero(RAM_START, BYTES);
+        for value in [7, 9] {
+            machine.save();
+            assert!(machine.changes().is_empty());
+            machine.words::<1>(AT)[0].set(value);
+            assert_eq!(machine.changes(), [AT]);
+            assert!(!machine.is_zero(RAM_START, BYTES) && machine.is_zero(AT + 8, RAM_START + BYTES - AT - 8));
+            assert_eq!(machine.difference(&other), Some(AT));
+            other.write_table_entry(AT, value);
+            assert_eq!((machine.difference(&other), machine.difference(&other)), (None, None));
+        }
+        machine.zero(AT - 8, 16);
+        assert!(machine.is_zero(RAM_START, BYTES));
+        assert_eq!((machine.changes(), machine.difference(&other)), (vec![AT], Some(AT)));
     }
 }

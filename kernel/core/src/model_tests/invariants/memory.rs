@@ -1,7 +1,5 @@
 //! Capabilities and memory: lists well-formed, objects disjoint, nothing refers to memory that was given back.
 
-use std::collections::BTreeMap;
-
 use crate::cap::Cap;
 use crate::kernel::Kernel;
 use crate::model_tests::machine::{Machine, RAM_START};
@@ -41,25 +39,20 @@ pub(super) fn derivation<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRe
 
 /// Objects of different kinds do not overlap.
 pub(super) fn objects_do_not_overlap(caps: &[(SlotRef, Cap)]) {
-    let mut used: BTreeMap<u64, (u64, Cap)> = BTreeMap::new();
-    for (_, cap) in caps {
-        if matches!(cap, Cap::Untyped { .. }) {
-            continue;
+    let mut used: Vec<(u64, u64, Cap)> = caps
+        .iter()
+        .filter(|(_, cap)| !matches!(cap, Cap::Untyped { .. }))
+        .filter_map(|(_, cap)| cap.memory().map(|(base, bits)| (base, base + (1 << bits), *cap)))
+        .collect();
+    used.sort_unstable_by_key(|(base, ..)| *base);
+    for neighbours in used.windows(2) {
+        let [(base, end, cap), (other_base, other_end, other)] = *neighbours else { unreachable!() };
+        if base == other_base {
+            assert_eq!(end, other_end, "objects of different sizes at {base:#x}: {cap:?} {other:?}");
+            assert!(kind(cap) == kind(other), "two kinds of objects at one place: {cap:?} {other:?}");
+        } else {
+            assert!(end <= other_base, "overlap: {cap:?} {other:?}");
         }
-        let Some((base, bits)) = cap.memory() else { continue };
-        let end = base + (1 << bits);
-        if let Some((old, other)) = used.insert(base, (end, *cap)) {
-            assert_eq!(old, end, "objects of different sizes at {base:#x}: {cap:?}");
-            let is_same_kind = kind(other) == kind(*cap);
-            assert!(is_same_kind, "two kinds of objects at one place: {cap:?} {other:?}");
-        }
-    }
-    let mut last: Option<(u64, Cap)> = None;
-    for (base, (end, cap)) in used {
-        if let Some((before, other)) = last {
-            assert!(before <= base, "overlap: {other:?} {cap:?}");
-        }
-        last = Some((end, cap));
     }
 }
 
@@ -77,10 +70,11 @@ fn kind(cap: Cap) -> u64 {
 /// INV-UNTYPED-1 (memory above a watermark is zero and clean), children lie below it, and whatever lies in an untyped's
 /// memory descends from it: there is no capability to memory that was given back.
 pub(super) fn untyped_memory<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(SlotRef, Cap)]) {
-    let ranges: Vec<(SlotRef, u64, u64)> = caps
+    let mut ranges: Vec<(u64, u64, SlotRef)> = caps
         .iter()
-        .filter_map(|(slot, cap)| cap.memory().map(|(base, bits)| (*slot, base, base + ((1u64 << bits) - 1))))
+        .filter_map(|(slot, cap)| cap.memory().map(|(base, bits)| (base, base + ((1u64 << bits) - 1), *slot)))
         .collect();
+    ranges.sort_unstable();
     let mut run = Vec::new();
     for (slot, cap) in caps {
         let Cap::Untyped { base, bits, watermark, is_device } = *cap else { continue };
@@ -98,10 +92,10 @@ pub(super) fn untyped_memory<const N: usize>(k: &Kernel<Machine<N>>, caps: &[(Sl
         }
         run.sort_unstable();
         let end = base + (bytes - 1);
-        for (other, start, last) in &ranges {
-            let is_inside = base <= *start && *last <= end;
+        let from = ranges.partition_point(|(start, ..)| *start < base);
+        for (start, last, other) in ranges[from..].iter().take_while(|(start, ..)| *start <= end) {
             // Another untyped of the same memory is this one's ancestor or descendant.
-            if is_inside && other != slot && (*start, *last) != (base, end) {
+            if *last <= end && other != slot && (*start, *last) != (base, end) {
                 assert!(run.binary_search(other).is_ok(), "{:?} is in {cap:?} but not its child", k.cap(*other));
             }
         }

@@ -18,15 +18,19 @@ pub(crate) use objects::{release_heap, wait_queue};
 /// All slots that exist, by walking from the interrupt table and the root CNode along derivation lists.
 struct Reach<'k, const N: usize> {
     k: &'k Kernel<Machine<N>>,
-    slots: BTreeSet<SlotRef>,
-    pending: Vec<SlotRef>,
+    /// For each place of a slot in memory: it is in `slots`.
+    is_seen: Vec<bool>,
+    slots: Vec<SlotRef>,
+    /// How many of them were gone through.
+    passed: usize,
     tables: BTreeSet<(u64, u64)>,
 }
 
 impl<const N: usize> Reach<'_, N> {
     fn add(&mut self, slot: SlotRef) {
-        if self.k.slot(slot).word0() != 0 && self.slots.insert(slot) {
-            self.pending.push(slot);
+        let place = usize::try_from((slot.paddr() - self.k.platform.ram().start) / 32).unwrap();
+        if self.k.slot(slot).word0() != 0 && !std::mem::replace(&mut self.is_seen[place], true) {
+            self.slots.push(slot);
         }
     }
 
@@ -54,7 +58,8 @@ impl<const N: usize> Reach<'_, N> {
     }
 
     fn run(&mut self) {
-        while let Some(slot) = self.pending.pop() {
+        while let Some(slot) = self.slots.get(self.passed).copied() {
+            self.passed += 1;
             match self.k.cap(slot) {
                 Cap::CNode { at, radix, .. } => self.add_table(at.paddr(), 1 << radix),
                 Cap::Zombie { kind: ZombieKind::CNode { .. }, base, remaining } => self.add_table(base, remaining),
@@ -72,11 +77,14 @@ impl<const N: usize> Reach<'_, N> {
 
 /// Every occupied slot.
 pub(crate) fn occupied<const N: usize>(k: &Kernel<Machine<N>>) -> Vec<SlotRef> {
-    let mut reach = Reach { k, slots: BTreeSet::new(), pending: Vec::new(), tables: BTreeSet::new() };
+    let ram = k.platform.ram();
+    let is_seen = vec![false; usize::try_from((ram.end - ram.start) / 32).unwrap()];
+    let mut reach = Reach { k, is_seen, slots: Vec::new(), passed: 0, tables: BTreeSet::new() };
     reach.add_table(k.irq_table.get(), IRQS as u64);
     reach.add_table(k.platform.root_cnode.get(), 1 << hybrid_abi::limits::ROOT_CNODE_BITS);
     reach.run();
-    reach.slots.into_iter().collect()
+    reach.slots.sort_unstable();
+    reach.slots
 }
 
 /// Checks everything; panics with a reason.

@@ -14,9 +14,18 @@ use crate::platform::Platform;
 
 const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
+/// The entries of a table that are not zero, and their numbers.
 fn table<const N: usize>(k: &Kernel<Machine<N>>, at: u64) -> Vec<(u64, u64)> {
-    let words = k.platform.words::<512>(at);
-    (0..).zip(words).filter(|(_, word)| word.get() != 0).map(|(n, word)| (n, word.get())).collect()
+    const PIECE: usize = 64;
+    let mut entries = Vec::new();
+    for first in (0..512).step_by(PIECE) {
+        // Tables are mostly empty: such pieces are passed at once.
+        if !k.platform.is_zero(at + 8 * first, 8 * PIECE as u64) {
+            let words = (first..).zip(k.platform.words::<PIECE>(at + 8 * first));
+            entries.extend(words.filter(|(_, word)| word.get() != 0).map(|(n, word)| (n, word.get())));
+        }
+    }
+    entries
 }
 
 /// ASIDs and their root tables.

@@ -82,8 +82,7 @@ fn preempted_operation(seed: u64, steps: u64, at: Option<u32>) -> Option<Left> {
     storm.wake_supervisor()?;
     let points = storm.long_operation(&mut dice, at);
     crate::model_tests::invariants::check(storm.k());
-    let mut memory = Vec::new();
-    storm.k().platform.save(&mut memory);
+    let memory = storm.k().platform.words_of_all();
     Some(Left { memory, cells: cells(storm.k()), points })
 }
 
