@@ -31,13 +31,12 @@ impl<K: Kernel> World<K> {
         };
         let suspect = place(self, VICTIMS[0]);
         let (victim, owner) = (suspect.or_else(|_| place(self, VICTIMS[1]))?, place(self, OWNER)?);
-        let own = self.expect(layout::SECURITYD)?;
         let node = (self.live[victim].cnode, self.live[victim].cnode_bits);
         let chunk = self.memory.take(&mut self.kernel, &mut self.space, 12)?;
         let table = self.make(victim, ObjectType::PageTable, 12, 1)?;
         let (device, frame) = (self.device_frame(DEVICE, 12)?, self.live[owner].gauge);
         // A page of another in the victim's space; with the table beside it, since only mapped tables are copied.
-        let page = self.copy_frame(own, frame, Rights::READ_WRITE)?;
+        let page = self.copy_frame(victim, frame, Rights::READ_WRITE)?;
         self.map(victim, page, ADDRESS, rights(Rights::READ), Attributes::DATA)?;
         self.kernel.map_table(table, self.live[victim].vspace, ADDRESS + (2 << 20))?;
         let live = &self.live[owner];
