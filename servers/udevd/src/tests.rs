@@ -240,7 +240,7 @@ fn changes_are_pulled_once_by_each_client_and_the_oldest_of_too_many_are_lost() 
     server.forget(SHELL);
     assert!(server.pull_changed(SHELL).is_some(), "its next life");
     let mut words = Words::of_machine();
-    for round in 0..CHANGES_MAX as u32 {
+    for round in 0..CHANGES_MAX {
         words = words.transport(0xa00_1000, 2, if round % 2 == 0 { 0 } else { 4 });
         server.replace(words.clone());
         assert_eq!(server.scan(SHELL), 1);
