@@ -5,10 +5,11 @@
 
 mod context;
 mod cores;
-mod invoke;
 mod queues;
 mod refill;
 mod release;
+mod sched_context;
+mod sched_control;
 
 use crate::kernel::Kernel;
 use crate::object::{SchedContextRef, TcbRef, ThreadState};

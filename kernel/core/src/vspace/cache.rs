@@ -1,22 +1,20 @@
-//! Cache-maintenance invocations on frames and address spaces (kernel-abi §6.7).
+//! Cache maintenance of frames and address spaces (kernel-abi §6.7).
 
 use hybrid_abi::label;
-use hybrid_abi::vm::USER_TOP;
 
 use crate::cap::{Frame, Mapping, VmRights};
 use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
-use crate::object::{TableRef, TcbRef};
+use crate::object::TcbRef;
 use crate::platform::{CacheOperation, Platform};
 use crate::vspace::INVALID_ASID;
-use crate::vspace::descriptor::Entry;
 
 /// Bytes between two preemption points: with lines of 64 bytes 5,700 instructions were counted for the dearest, Unify.
 const PIECE: u64 = 32 << 10;
 /// Every piece ends at a look for interrupts.
 const PIECE_UNITS: u32 = crate::preempt::LOOK_AFTER;
 
-fn operation_of(label: u64) -> Option<CacheOperation> {
+pub(super) fn operation_of(label: u64) -> Option<CacheOperation> {
     Some(match label {
         label::PAGE_CLEAN_DATA | label::VSPACE_CLEAN_DATA => CacheOperation::Clean,
         label::PAGE_INVALIDATE_DATA | label::VSPACE_INVALIDATE_DATA => CacheOperation::Invalidate,
@@ -39,31 +37,15 @@ impl<P: Platform> Kernel<P> {
         self.maintain(invocation.thread, operation, rights, (frame.base.wrapping_add(start), end.wrapping_sub(start)))
     }
 
-    pub(crate) fn invoke_vspace(&self, invocation: &Invocation<'_>, root: TableRef, asid: u16) -> Outcome {
-        let operation = match invocation.label {
-            label::VSPACE_CLEAN_DATA..=label::VSPACE_UNIFY_INSTRUCTION => operation_of(invocation.label),
-            _ => None,
-        };
-        let operation = operation.ok_or(Error::IllegalOperation)?;
-        invocation.require(2, 0)?;
-        let (start, end) = (invocation.word(0), invocation.word(1));
-        ensure(start < end, Error::InvalidArgument(1))?;
-        ensure(end <= USER_TOP, Error::IllegalOperation)?;
-        ensure(asid != 0, Error::InvalidCapability(0))?;
-        let live = self.space_of_asid(asid).ok_or(INVALID_ASID)?;
-        ensure(live == root, Error::InvalidCapability(0))?;
-        let stop = self.walk(root, start);
-        let Entry::Leaf { base, rights } = stop.entry else { return Ok(Answer::Empty) };
-        let offset_mask = !(u64::MAX << stop.bits_left());
-        let last_of_page = start | offset_mask;
-        ensure(end.wrapping_sub(1) <= last_of_page, Error::Range { min: start, max: last_of_page })?;
-        let at = base.wrapping_add(start & offset_mask);
-        self.maintain(invocation.thread, operation, rights, (at, end.wrapping_sub(start)))
-    }
-
     /// Maintains `range` (address, bytes) piece by piece. What is done when it is preempted is left out when the caller makes the
     /// call again: the first message word, the start of the range, has moved on. At the end it is what it was.
-    fn maintain(&self, thread: TcbRef, operation: CacheOperation, rights: VmRights, range: (u64, u64)) -> Outcome {
+    pub(super) fn maintain(
+        &self,
+        thread: TcbRef,
+        operation: CacheOperation,
+        rights: VmRights,
+        range: (u64, u64),
+    ) -> Outcome {
         ensure(operation != CacheOperation::Invalidate || rights == VmRights::ReadWrite, Error::IllegalOperation)?;
         let (mut at, mut left) = range;
         let tcb = self.tcb(thread);

@@ -1,17 +1,44 @@
-//! User address spaces: tables, frames, ASIDs, cache maintenance (kernel-abi §6).
+//! User address spaces (kernel-abi §6): what a VSpace capability does, and whose space the machine translates with.
 
-mod asid;
+mod asid_pool;
 mod cache;
 pub mod descriptor;
-mod map;
+mod frame;
+mod page_table;
 mod walk;
 
-use crate::invocation::Error;
+use hybrid_abi::label;
+use hybrid_abi::vm::USER_TOP;
+
+use crate::invocation::{Answer, Error, Invocation, Outcome, ensure};
 use crate::kernel::Kernel;
 use crate::object::{SlotRef, TableRef, Tcb, TcbSlot};
 use crate::platform::Platform;
+use crate::vspace::descriptor::Entry;
 
 impl<P: Platform> Kernel<P> {
+    pub(crate) fn invoke_vspace(&self, invocation: &Invocation<'_>, root: TableRef, asid: u16) -> Outcome {
+        let operation = match invocation.label {
+            label::VSPACE_CLEAN_DATA..=label::VSPACE_UNIFY_INSTRUCTION => cache::operation_of(invocation.label),
+            _ => None,
+        };
+        let operation = operation.ok_or(Error::IllegalOperation)?;
+        invocation.require(2, 0)?;
+        let (start, end) = (invocation.word(0), invocation.word(1));
+        ensure(start < end, Error::InvalidArgument(1))?;
+        ensure(end <= USER_TOP, Error::IllegalOperation)?;
+        ensure(asid != 0, Error::InvalidCapability(0))?;
+        let live = self.space_of_asid(asid).ok_or(INVALID_ASID)?;
+        ensure(live == root, Error::InvalidCapability(0))?;
+        let stop = self.walk(root, start);
+        let Entry::Leaf { base, rights } = stop.entry else { return Ok(Answer::Empty) };
+        let offset_mask = !(u64::MAX << stop.bits_left());
+        let last_of_page = start | offset_mask;
+        ensure(end.wrapping_sub(1) <= last_of_page, Error::Range { min: start, max: last_of_page })?;
+        let at = base.wrapping_add(start & offset_mask);
+        self.maintain(invocation.thread, operation, rights, (at, end.wrapping_sub(start)))
+    }
+
     /// Root table and ASID of the VSpace argument of a mapping call, capability number 1: the ASID lives and belongs to it.
     fn live_space(&self, slot: SlotRef) -> Result<(TableRef, u16), Error> {
         match self.words(slot).vspace() {
