@@ -157,10 +157,10 @@ impl Device {
         assert!(self.memory.read(offset, bytes), "the driver told an address outside of its DMA memory");
     }
 
-    /// Writes into the driver's memory; beyond it there is nothing to write to.
+    /// Writes into the driver's memory; outside of it there is nothing to write to.
     pub fn write(&self, address: u64, bytes: &[u8]) -> bool {
-        let offset = usize::try_from(address - self.memory.paddr()).unwrap_or(usize::MAX);
-        self.memory.write(offset, bytes)
+        let offset = address.checked_sub(self.memory.paddr()).and_then(|offset| usize::try_from(offset).ok());
+        offset.is_some_and(|offset| self.memory.write(offset, bytes))
     }
 
     fn u16_at(&self, address: u64) -> u16 {

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 /// From a kill until the page is there again, on a slow and busy host.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 /// All components of the gateway that can be killed, the drivers included.
-const VICTIMS: [&str; 12] =
-    ["status", "httpd", "netd", "nic", "entropyd", "rng", "timed", "logd", "console", "auditd", "shell", "procd"];
+const VICTIMS: [&str; 13] = [
+    "status", "httpd", "netd", "nic", "entropyd", "rng", "timed", "logd", "udevd", "console", "auditd", "shell",
+    "procd",
+];
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
