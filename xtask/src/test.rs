@@ -69,9 +69,9 @@ impl Test {
 
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let mut all = cases::all();
-        all.extend(hybrid_faults::all());
         if self.long {
             all.extend(cases::long());
+            all.extend(hybrid_faults::all());
             all.extend(hybrid_faults::long());
         }
         let names: Vec<&String> =
