@@ -9,7 +9,7 @@ use libhybrid::interfaces::live::{LiveClient, Verdict};
 use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, Reason, TEXT_MAX, dispatch_services};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, Incoming, Outgoing};
-use libhybrid::{Component, EndpointCaller, Env, log, now_ns};
+use libhybrid::{Component, EndpointCaller, Env, log, now_ns, sys};
 use procd::{Finding, OnDifference, Power, Supervisor, Suspect};
 
 libhybrid::component!(run);
@@ -69,7 +69,8 @@ impl Power for Securityd {
         self.lifecycle.answer(index).unwrap_or(0)
     }
 
-    /// It has precedence, so it answers before the ping returns, unless its budget for this period is used up.
+    /// Who has precedence answers before the ping returns, unless its budget for this period is used up. The auditor has the supervisor's own
+    /// priority, so it runs when this yields: a supervisor that asks securityd again and again lets securityd use the time, and is never taken off.
     fn is_well(&mut self, index: u16, number: u64) -> bool {
         let until = now_ns().saturating_add(WELL_WITHIN_NS);
         self.ping(index, number);
@@ -79,6 +80,7 @@ impl Power for Securityd {
             if self.answer(index) == number || is_late {
                 return !is_late || self.answer(index) == number;
             }
+            sys::yield_now();
         }
     }
 
