@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hybrid_tree_writer::Writer;
 use libhybrid::interfaces::device::{Bus, Condition, Devices, Error};
 use libhybrid::ipc::ClientId;
 use proptest::prelude::*;
@@ -13,62 +14,9 @@ use crate::server::{CHANGES_MAX, LIST_MAX, Server};
 
 const SHELL: ClientId = ClientId { instance: 9 };
 
-/// Writes a device tree token by token.
-#[derive(Default)]
-struct Tree {
-    structure: Vec<u8>,
-    strings: Vec<u8>,
-}
-
-impl Tree {
-    fn word(&mut self, value: u32) {
-        self.structure.extend(value.to_be_bytes());
-    }
-    fn padded(&mut self, bytes: &[u8]) {
-        self.structure.extend(bytes);
-        self.structure.resize(self.structure.len().next_multiple_of(4), 0);
-    }
-    fn begin(&mut self, name: &str) -> &mut Self {
-        self.word(1);
-        self.padded(&[name.as_bytes(), b"\0"].concat());
-        self
-    }
-    fn end(&mut self) -> &mut Self {
-        self.word(2);
-        self
-    }
-    fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
-        self.word(3);
-        self.word(u32::try_from(value.len()).unwrap());
-        self.word(u32::try_from(self.strings.len()).unwrap());
-        self.strings.extend(name.as_bytes());
-        self.strings.push(0);
-        self.padded(value);
-        self
-    }
-    fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        self.property(name, &[value.as_bytes(), b"\0"].concat())
-    }
-    fn cells(&mut self, name: &str, values: &[u32]) -> &mut Self {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
-        self.property(name, &bytes)
-    }
-    fn blob(&self) -> Vec<u8> {
-        let structure = [&self.structure[..], &9u32.to_be_bytes()].concat();
-        let strings_at = 40 + 16 + structure.len();
-        let total = strings_at + self.strings.len();
-        let header = [0xd00d_feed, total, 56, strings_at, 40, 17, 16, 0, self.strings.len(), structure.len()];
-        let mut blob: Vec<u8> = header.iter().flat_map(|&value| u32::try_from(value).unwrap().to_be_bytes()).collect();
-        blob.extend([0; 16]);
-        blob.extend(structure);
-        blob.extend(&self.strings);
-        blob
-    }
-}
-
 /// A machine like QEMU's: a serial line behind a bus with ranges, a clock, two transports, a PCI bridge, the platform.
 fn machine() -> Vec<u8> {
-    let mut t = Tree::default();
+    let mut t = Writer::default();
     t.begin("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
     t.begin("memory@40000000").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0, 0x800_0000]).end();
     t.begin("soc").text("compatible", "simple-bus").cells("#address-cells", &[1]).cells("#size-cells", &[1]);
@@ -362,7 +310,7 @@ proptest! {
 
 #[test]
 fn more_devices_than_there_is_room_for_are_counted() {
-    let mut tree = Tree::default();
+    let mut tree = Writer::default();
     tree.begin("").cells("#address-cells", &[1]).cells("#size-cells", &[1]);
     for number in 0..200u32 {
         tree.begin("d").text("compatible", "a,b").cells("reg", &[number * 4096, 4096]).end();

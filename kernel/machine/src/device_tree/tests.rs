@@ -2,70 +2,12 @@
 
 use super::*;
 use crate::regions::Range;
+use hybrid_tree_writer::Writer;
 use proptest::prelude::*;
 
-/// Writes a blob token by token.
-#[derive(Default)]
-struct Builder {
-    structure: Vec<u8>,
-    strings: Vec<u8>,
-    reservations: Vec<u8>,
-}
-
-impl Builder {
-    fn word(&mut self, value: u32) {
-        self.structure.extend(value.to_be_bytes());
-    }
-    fn padded(&mut self, bytes: &[u8]) {
-        self.structure.extend(bytes);
-        self.structure.resize(self.structure.len().next_multiple_of(4), 0);
-    }
-    fn begin(&mut self, name: &str) -> &mut Self {
-        self.word(1);
-        self.padded(&[name.as_bytes(), b"\0"].concat());
-        self
-    }
-    fn end(&mut self) -> &mut Self {
-        self.word(2);
-        self
-    }
-    fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
-        self.word(3);
-        self.word(u32::try_from(value.len()).unwrap());
-        let at = u32::try_from(self.strings.len()).unwrap();
-        self.word(at);
-        self.strings.extend(name.as_bytes());
-        self.strings.push(0);
-        self.padded(value);
-        self
-    }
-    fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        self.property(name, &[value.as_bytes(), b"\0"].concat())
-    }
-    fn cells(&mut self, name: &str, values: &[u32]) -> &mut Self {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
-        self.property(name, &bytes)
-    }
-    fn blob(&self) -> Vec<u8> {
-        let mut structure = self.structure.clone();
-        structure.extend(9u32.to_be_bytes());
-        let reservations = [&self.reservations[..], &[0; 16]].concat();
-        let structure_at = 40 + reservations.len();
-        let strings_at = structure_at + structure.len();
-        let total = strings_at + self.strings.len();
-        let header = [0xd00d_feed, total, structure_at, strings_at, 40, 17, 16, 0, self.strings.len(), structure.len()];
-        let mut blob: Vec<u8> = header.iter().flat_map(|&value| u32::try_from(value).unwrap().to_be_bytes()).collect();
-        blob.extend(reservations);
-        blob.extend(structure);
-        blob.extend(&self.strings);
-        blob
-    }
-}
-
-fn virt() -> Builder {
-    let mut b = Builder::default();
-    b.reservations.extend(0x4700_0100u64.to_be_bytes());
-    b.reservations.extend(0x10u64.to_be_bytes());
+fn virt() -> Writer {
+    let mut b = Writer::default();
+    b.reserve(0x4700_0100, 0x10);
     b.begin("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
     b.begin("psci").text("compatible", "arm,psci-1.0\0arm,psci-0.2").text("method", "hvc").end();
     b.begin("memory@40000000").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0, 0x0800_0000]).end();
@@ -129,7 +71,7 @@ fn virt_machine_is_understood() {
 
 #[test]
 fn console_without_chosen_is_first_uart() {
-    let mut b = Builder::default();
+    let mut b = Writer::default();
     b.begin("")
         .begin("pl011@9000000")
         .text("compatible", "arm,pl011")
@@ -143,10 +85,10 @@ fn console_without_chosen_is_first_uart() {
 #[test]
 fn what_is_missing_is_named() {
     assert_eq!(machine(&[0; 64]).unwrap_err(), MachineError::Magic);
-    let mut b = Builder::default();
+    let mut b = Writer::default();
     b.begin("").end();
     assert_eq!(machine(&b.blob()).unwrap_err(), MachineError::NoMemory);
-    let mut b = Builder::default();
+    let mut b = Writer::default();
     b.begin("").begin("memory").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0x10_0000]).end();
     b.begin("chosen").cells("linux,initrd-start", &[8]).end().end();
     assert_eq!(machine(&b.blob()).unwrap_err(), MachineError::BadInitrd);
@@ -159,7 +101,7 @@ fn what_is_missing_is_named() {
 fn root_cnode_bits_are_read_from_the_command_line() {
     let with = |line: &str| {
         let mut b = virt();
-        b.structure.truncate(b.structure.len() - 4); // the root's end
+        b.cut(); // the root's end
         b.begin("chosen").text("bootargs", line).end().end();
         machine(&b.blob()).map(|machine| machine.root_cnode_bits)
     };
@@ -187,7 +129,7 @@ fn padding_behind_the_blocks_is_not_used() {
 
 #[test]
 fn deep_nesting_is_survived() {
-    let mut b = Builder::default();
+    let mut b = Writer::default();
     for _ in 0..1000 {
         b.begin("node");
     }

@@ -3,6 +3,7 @@
 use hybrid_capgraph::Program;
 use hybrid_kernel_machine::device_tree::{DeviceTree, Machine};
 use hybrid_kernel_machine::elf::Executable;
+use hybrid_tree_writer::Writer;
 
 /// First address that user space may not have.
 const USER_END: u64 = 1 << 47;
@@ -93,7 +94,8 @@ pub(super) fn device_trees() -> Vec<Vec<u8>> {
 
 /// A tree like that of QEMU's `virt`, with GICv2 or GICv3.
 fn virt(is_gic_v2: bool) -> Vec<u8> {
-    let mut tree = Tree::default();
+    let mut tree = Writer::default();
+    tree.reserve(0x4700_0000, 0x1000);
     tree.begin("").cells("#address-cells", &[2]).cells("#size-cells", &[2]);
     tree.begin("psci").text("compatible", "arm,psci-1.0\0arm,psci-0.2").text("method", "hvc").end();
     tree.begin("memory@40000000").text("device_type", "memory").cells("reg", &[0, 0x4000_0000, 0, 0x0800_0000]).end();
@@ -123,66 +125,4 @@ fn virt(is_gic_v2: bool) -> Vec<u8> {
     tree.begin("cpu@0").text("device_type", "cpu").cells("reg", &[0]).end().end();
     tree.end();
     tree.blob()
-}
-
-/// Writes a flattened device tree (Devicetree Specification 0.4, chapter 5), token by token.
-#[derive(Default)]
-struct Tree {
-    structure: Vec<u8>,
-    strings: Vec<u8>,
-}
-
-impl Tree {
-    fn word(&mut self, value: usize) {
-        self.structure.extend(u32::try_from(value).unwrap_or(0).to_be_bytes());
-    }
-
-    fn padded(&mut self, bytes: &[u8]) {
-        self.structure.extend(bytes);
-        self.structure.resize(self.structure.len().next_multiple_of(4), 0);
-    }
-
-    fn begin(&mut self, name: &str) -> &mut Self {
-        self.word(1);
-        self.padded(&[name.as_bytes(), b"\0"].concat());
-        self
-    }
-
-    fn end(&mut self) -> &mut Self {
-        self.word(2);
-        self
-    }
-
-    fn property(&mut self, name: &str, value: &[u8]) -> &mut Self {
-        self.word(3);
-        self.word(value.len());
-        self.word(self.strings.len());
-        self.strings.extend([name.as_bytes(), b"\0"].concat());
-        self.padded(value);
-        self
-    }
-
-    fn text(&mut self, name: &str, value: &str) -> &mut Self {
-        self.property(name, &[value.as_bytes(), b"\0"].concat())
-    }
-
-    fn cells(&mut self, name: &str, values: &[u32]) -> &mut Self {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_be_bytes()).collect();
-        self.property(name, &bytes)
-    }
-
-    /// Header, an entry and the end of the reservations, structure, strings.
-    fn blob(mut self) -> Vec<u8> {
-        self.word(9);
-        let (structure_at, strings_at) = (40 + 32, 40 + 32 + self.structure.len());
-        let total = strings_at + self.strings.len();
-        let header =
-            [0xd00d_feed, total, structure_at, strings_at, 40, 17, 16, 0, self.strings.len(), self.structure.len()];
-        let mut blob: Vec<u8> =
-            header.iter().flat_map(|&value| u32::try_from(value).unwrap_or(0).to_be_bytes()).collect();
-        blob.extend([0x4700_0000_u64, 0x1000, 0, 0].iter().flat_map(|value| value.to_be_bytes()));
-        blob.extend(self.structure);
-        blob.extend(self.strings);
-        blob
-    }
 }
