@@ -118,8 +118,8 @@ impl Server {
         }
     }
 
-    /// Bells that rang while the component waited for a server to come back, securityd's among them: it rang for peers. More may ring that way meanwhile; each such wait is for a server
-    /// that died once more, so this ends.
+    /// Bells that rang while the component waited for a server to come back, securityd's among them: it rang for peers. More may ring that way
+    /// meanwhile; each such wait is for a server that died once more, so this ends.
     fn hand_on_stashed(&self, component: &mut impl Component) {
         while let Some(bits) = self.env.map(|env| env.take_stashed()).filter(|bits| *bits != 0) {
             self.tell(component, bits);

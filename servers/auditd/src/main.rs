@@ -1,4 +1,4 @@
-//! Wires the kernel's list, the shown graph and the alarm to the comparison; no logic.
+//! Wires the kernel's list and the shown graph to the comparison; no logic.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 extern crate alloc;

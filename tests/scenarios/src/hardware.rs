@@ -42,8 +42,6 @@ pub struct Hardware {
     pub has_open_cable: bool,
     /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
     pub disk: Option<PathBuf>,
-    /// The board has a virtio entropy device, if it has a card.
-    pub has_entropy: bool,
     /// Further devices, as QEMU's `-device` takes them.
     pub devices: Vec<String>,
     /// The kernel's command line; user space finds it in the device tree.
@@ -70,7 +68,6 @@ impl Default for Hardware {
             further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
-            has_entropy: true,
             devices: Vec::new(),
             command_line: String::new(),
             gdb_port: None,
@@ -133,10 +130,8 @@ impl Hardware {
             };
             add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
-            if self.has_entropy {
-                // The first of the next page. Its noise is the host's.
-                add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
-            }
+            // The first of the next page. Its noise is the host's.
+            add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
         }
         for device in &self.devices {
             add(&["-device", device]);
