@@ -77,23 +77,18 @@ impl<K: Kernel> World<K> {
         if let Some(endpoint) = instance.endpoint {
             let original = self.make(place, ObjectType::Endpoint, 4, 1)?;
             let granted = if endpoint.mints { Rights::SERVE_AND_MINT } else { Rights::READ };
-            self.give_own(place, instance, layout::SLOT_ENDPOINT, original, granted, |slot, rights| What::Endpoint {
-                slot,
-                rights,
-            })?;
+            let what = |slot, rights| What::Endpoint { slot, rights };
+            self.give_own(place, instance, layout::SLOT_ENDPOINT, original, granted, what)?;
             self.live[place].endpoint = Some(original);
             let original = self.make(place, ObjectType::Reply, 5, 1)?;
             let granted = if endpoint.mints { Rights::GRANT } else { Rights::NONE };
-            self.give_own(place, instance, layout::SLOT_REPLY, original, granted, |slot, rights| What::Reply {
-                slot,
-                rights,
-            })?;
+            let what = |slot, rights| What::Reply { slot, rights };
+            self.give_own(place, instance, layout::SLOT_REPLY, original, granted, what)?;
             self.live[place].reply = Some(original);
         }
         let notification = self.live[place].notification;
-        self.give_own(place, instance, layout::SLOT_NOTIFICATION, notification, Rights::READ, |slot, rights| {
-            What::Notification { slot, rights }
-        })?;
+        let what = |slot, rights| What::Notification { slot, rights };
+        self.give_own(place, instance, layout::SLOT_NOTIFICATION, notification, Rights::READ, what)?;
         if instance.own_cnode {
             let slot = layout::SLOT_CNODE;
             let guard = component_guard(bits);

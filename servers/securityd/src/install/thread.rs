@@ -31,10 +31,8 @@ impl<K: Kernel> World<K> {
             if let Some(irq) = device.irq {
                 let (slot, bit) = (layout::interrupt_slot(index), layout::interrupt_port(index));
                 self.give_interrupt(place, irq, device.trigger, slot, bit)?;
-                self.record(
-                    place,
-                    device_grant(instance, device, What::Interrupt { irq, trigger: device.trigger, slot, bit }),
-                );
+                let what = What::Interrupt { irq, trigger: device.trigger, slot, bit };
+                self.record(place, device_grant(instance, device, what));
             }
             if device.timer_access {
                 self.kernel.allow_timer(self.live[place].thread)?;
@@ -138,9 +136,8 @@ impl<K: Kernel> World<K> {
             }
             let (top, buffer) = (base + THREAD_STACK, CPtr(pages.0 + THREAD_PAGES - 1));
             let (slot, notification) = (layout::thread_slot(number), self.make(place, ObjectType::Notification, 6, 1)?);
-            self.give_own(place, instance, slot, notification, Rights::READ_WRITE, |slot, rights| {
-                What::Notification { slot, rights }
-            })?;
+            let what = |slot, rights| What::Notification { slot, rights };
+            self.give_own(place, instance, slot, notification, Rights::READ_WRITE, what)?;
             let (thread, context) = (self.make(place, ObjectType::Tcb, 11, 1)?, self.make_context(place, instance)?);
             let parts = ThreadParts { buffer: (top, buffer), context, notification, ..*first };
             self.kernel.configure_thread(thread, &parts)?;
