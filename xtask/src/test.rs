@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Options of `cargo xtask test`.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// `host`, `fuzz`, `scenarios`, `miri` (only if named; some minutes), or names (or parts of names) of scenarios; nothing: all
+    /// `host`, `fuzz`, `scenarios`, `miri` (only if named; half an hour), or names (or parts of names) of scenarios; nothing: all
     names: Vec<String>,
     /// Only list the scenarios
     #[arg(long)]
@@ -69,9 +69,9 @@ impl Test {
 
     fn scenarios(&self) -> Result<Vec<Scenario>> {
         let mut all = cases::all();
+        all.extend(hybrid_faults::all());
         if self.long {
             all.extend(cases::long());
-            all.extend(hybrid_faults::all());
             all.extend(hybrid_faults::long());
         }
         let names: Vec<&String> =
