@@ -93,6 +93,24 @@ impl Toolchain {
         command
     }
 
+    /// The same for a crate's own program, unpacked in `folder`, with its own Cargo.lock; what it says about profiles gives way, so that the
+    /// standard library is not built again for it.
+    pub(crate) fn std_program_in(&self, folder: &Path) -> Command {
+        let mut command = self.std_program();
+        command.current_dir(folder).arg("--locked").arg("--manifest-path").arg(folder.join("Cargo.toml"));
+        for (key, value) in [
+            ("OPT_LEVEL", "3"),
+            ("CODEGEN_UNITS", "1"),
+            ("PANIC", "abort"),
+            ("DEBUG", "line-tables-only"),
+            ("LTO", "false"),
+            ("STRIP", "none"),
+        ] {
+            command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
+        }
+        command
+    }
+
     fn device(&self, verb: &str) -> Command {
         let mut command = self.command(verb, TARGET, &FLAGS);
         command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
@@ -170,11 +188,25 @@ pub(crate) fn metadata(with_dependencies: Dependencies) -> Result<serde_json::Va
     if matches!(with_dependencies, Dependencies::Without) {
         command.arg("--no-deps");
     }
+    answer(&mut command)
+}
+
+fn answer(command: &mut Command) -> Result<serde_json::Value> {
     let output = command.output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("`cargo metadata` failed; a Cargo.toml is broken:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     serde_json::from_slice(&output.stdout).context("`cargo metadata` printed something that is not JSON")
+}
+
+/// The package of `manifest` and all that it depends on.
+///
+/// # Errors
+/// As [`metadata`].
+pub(crate) fn metadata_of(manifest: &Path) -> Result<serde_json::Value> {
+    let mut command = Command::new(host_cargo());
+    command.args(["metadata", "--format-version", "1", "--manifest-path"]).arg(manifest);
+    answer(&mut command)
 }
 
 /// How much of the dependency tree [`metadata`] reports.

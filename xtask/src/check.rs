@@ -1,7 +1,7 @@
 //! Everything that must hold of the text itself; runs no test and changes nothing.
 mod directions;
 mod kernel_size;
-mod licences;
+pub(crate) mod licences;
 mod panics;
 mod tcb;
 mod texts;

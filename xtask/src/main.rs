@@ -4,6 +4,7 @@
 mod audit;
 mod bench;
 mod build;
+mod c_program;
 mod caps;
 mod cargo;
 mod check;
@@ -21,6 +22,7 @@ mod product;
 mod progress;
 mod run;
 mod setup;
+mod source;
 mod std_tier;
 mod test;
 mod traps;

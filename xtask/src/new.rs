@@ -119,7 +119,7 @@ runtime = "RUNTIME"
 
 [memory]
 stack = "64 KiB"
-heap = "1 MiB"
+heap = "512 KiB"
 program = "512 KiB"
 
 [[uses]]
@@ -156,18 +156,24 @@ workspace = true
 
 const RUST: &str = r#"//! Says hello.
 #![forbid(unsafe_code)]
+use std::{collections::HashMap, thread, time::Duration};
 
 fn main() {
     println!("hello from NAME");
+    thread::sleep(Duration::from_millis(10));
+    let lengths: HashMap<&str, usize> = ["one", "three"].map(|word| (word, word.len())).into();
+    println!("three has {} letters", lengths["three"]);
 }
 "#;
 
 const C: &str = r#"/* Says hello. */
 #include <stdio.h>
+#include <unistd.h>
 
 int main(void)
 {
 	printf("hello from NAME\n");
+	usleep(10000);
 	return 0;
 }
 "#;
@@ -220,6 +226,39 @@ mod tests {
         assert!(members.iter().any(|member| member.as_str() == Some("apps/my-app")));
         assert!(root.join("apps/my-app/src/main.rs").exists() && root.join("apps/my-c/src/main.c").exists());
         fs::remove_dir_all(root).unwrap();
+    }
+
+    /// apps/first-std and apps/first-c run in the scenario `programs`, so what this command makes is built and booted with every test.
+    #[test]
+    fn first_apps_of_the_checkout_are_what_the_command_makes() {
+        let root = tree("first");
+        for name in ["first-std", "first-c"] {
+            fs::remove_dir_all(root.join("apps").join(name)).unwrap();
+        }
+        make(&root, "first-std", Runtime::Std, "gateway-std").unwrap();
+        make(&root, "first-c", Runtime::C, "gateway-std").unwrap();
+        for file in [
+            "first-std/component.toml",
+            "first-std/Cargo.toml",
+            "first-std/src/main.rs",
+            "first-c/component.toml",
+            "first-c/src/main.c",
+        ] {
+            let path = Path::new("apps").join(file);
+            let [made, there] = [&root, &folders::checkout()].map(|root| fs::read_to_string(root.join(&path)).unwrap());
+            assert!(made == there, "{} is not what `cargo xtask new app` makes any more:\n{made}", path.display());
+        }
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    /// What README.md and docs/std.md show is what is made.
+    #[test]
+    fn examples_of_the_readme_are_what_the_command_makes() {
+        let readme = fs::read_to_string(folders::checkout().join("README.md")).unwrap();
+        for example in [RUST.replace("NAME", "first-std"), C.replace("NAME", "first-c")] {
+            assert!(readme.contains(&example), "README.md does not show:\n{example}");
+            assert!(example.lines().count() <= 10, "that is no example of ten lines:\n{example}");
+        }
     }
 
     #[test]

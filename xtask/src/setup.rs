@@ -23,7 +23,9 @@ impl Setup {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let mut missing = missing(&TOOLS);
         missing.extend(self::missing(&C_COMPILER));
+        missing.extend(self::missing(&CPP_COMPILER));
         missing.extend(self::missing(&STD_TIER));
+        missing.extend(self::missing(&DECODER));
         if self.dry_run {
             for tool in &missing {
                 println!("missing: {} (Debian package {})", tool.what, tool.packages.join(" "));
@@ -75,6 +77,22 @@ pub(crate) fn ensure_std_tier() -> Result<()> {
     install(&missing)
 }
 
+/// Makes sure that C++ can be compiled, which only components with `.cpp` files need.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_cpp_compiler() -> Result<()> {
+    install(&missing(&CPP_COMPILER))
+}
+
+/// Makes sure that the host can decode H.264, which only the scenario of others' programs needs.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_decoder() -> Result<()> {
+    install(&missing(&DECODER))
+}
+
 struct Tool {
     what: &'static str,
     is_there: fn() -> bool,
@@ -115,6 +133,18 @@ const C_COMPILER: [Tool; 1] = [Tool {
     what: "a C compiler for AArch64",
     is_there: || on_path("aarch64-linux-gnu-gcc"),
     packages: &["gcc-aarch64-linux-gnu"],
+}];
+
+const CPP_COMPILER: [Tool; 1] = [Tool {
+    what: "a C++ compiler for AArch64",
+    is_there: || on_path("aarch64-linux-gnu-g++"),
+    packages: &["g++-aarch64-linux-gnu"],
+}];
+
+const DECODER: [Tool; 1] = [Tool {
+    what: "a decoder of H.264",
+    is_there: || Path::new("/usr/include/wels/codec_api.h").exists(),
+    packages: &["libopenh264-dev"],
 }];
 
 const STD_TIER: [Tool; 3] = [

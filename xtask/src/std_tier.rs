@@ -1,15 +1,17 @@
 //! Builds components of runtime `std` or `c`: programs on musl and the personality; their authors know no flags.
+use crate::c_program;
 use crate::cargo::{self, Toolchain};
 use crate::folders;
 use crate::hex::hex;
 use crate::musl;
 use crate::product::Component;
 use crate::progress::Step;
+use crate::source::Source;
 use crate::traps;
 use anyhow::{Context, Result, bail};
 use hybrid_capgraph::Runtime;
 use sha2::{Digest, Sha256};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The package of the personality, which is built with the components without musl.
@@ -20,7 +22,7 @@ const DOORS: [&str; 6] =
     ["hybrid_start", "hybrid_syscall", "__clone", "__unmapself", "_Unwind_Backtrace", "_Unwind_GetIP"];
 
 /// How every component is linked: one static program at the address of components, its entry the personality's.
-const LINK: [&str; 6] = [
+pub(crate) const LINK: [&str; 6] = [
     "-zmax-page-size=4096",
     "-zseparate-code",
     "-znorelro",
@@ -29,24 +31,12 @@ const LINK: [&str; 6] = [
     "--gc-sections",
 ];
 
-const C_FLAGS: [&str; 11] = [
-    "-std=gnu17",
-    "-O2",
-    "-g1",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-fno-pie",
-    "-mno-outline-atomics",
-    "-ffunction-sections",
-    "-fdata-sections",
-    "-nostdinc",
-];
-
 /// What all components are linked with.
-struct Parts {
-    sysroot: PathBuf,
-    personality: PathBuf,
+pub(crate) struct Parts {
+    /// musl: `include/` and `lib/`.
+    pub(crate) sysroot: PathBuf,
+    /// The personality's object.
+    pub(crate) personality: PathBuf,
 }
 
 /// Builds the programs of these components, whose personality was compiled before; a path for each.
@@ -61,9 +51,10 @@ pub(crate) fn build(toolchain: &Toolchain, image: &str, components: &[&Component
     let mut programs = Vec::new();
     for component in components {
         let step = Step::start(format!("build {image}: {} ({})", component.name, shown(component.runtime)));
+        let source = Source::of_component(&component.folder)?;
         let program = match component.runtime {
-            Runtime::C => c_program(&step, &parts, component)?,
-            _ => std_program(&step, toolchain, &parts, component)?,
+            Runtime::C => c_program::build(&step, &parts, component, source.as_ref())?,
+            _ => std_program(&step, toolchain, &parts, component, source.as_ref())?,
         };
         traps::check(&program, &parts.personality)?;
         programs.push(program);
@@ -76,7 +67,7 @@ fn shown(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::Core => "Rust without std",
         Runtime::Std => "Rust with std",
-        Runtime::C => "C",
+        Runtime::C => "C or C++",
     }
 }
 
@@ -104,9 +95,27 @@ fn personality() -> Result<PathBuf> {
     Ok(object)
 }
 
-fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Component) -> Result<PathBuf> {
-    let mut command = toolchain.std_program();
-    command.args(["--package", &component.name, "--bin", &component.name, "--"]);
+/// A package of the workspace, or a crate's own program.
+fn std_program(
+    step: &Step,
+    toolchain: &Toolchain,
+    parts: &Parts,
+    component: &Component,
+    source: Option<&Source>,
+) -> Result<PathBuf> {
+    let mut command;
+    let bin = source.and_then(|source| source.recipe.bin.as_ref()).unwrap_or(&component.name);
+    if let Some(source) = source {
+        command = toolchain.std_program_in(&source.folder);
+        if source.recipe.no_default_features {
+            command.arg("--no-default-features");
+        }
+        command.args(source.recipe.features.iter().flat_map(|feature| ["--features", feature]));
+    } else {
+        command = toolchain.std_program();
+        command.args(["--package", &component.name]);
+    }
+    command.args(["--bin", bin, "--"]);
     command.arg(format!("-Lnative={}", parts.sysroot.join("lib").display()));
     let objects = [parts.sysroot.join("lib/crt1.o"), parts.personality.clone()];
     let objects = objects.iter().map(|path| path.display().to_string());
@@ -117,32 +126,11 @@ fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Co
     let headers = headers(parts)?.join(" ");
     command.env("CFLAGS_aarch64_unknown_linux_musl", format!("-nostdinc {headers} -mno-outline-atomics"));
     step.command(&format!("build-{}", component.name), &mut command)?;
-    Ok(cargo::std_program(&component.name))
-}
-
-fn c_program(step: &Step, parts: &Parts, component: &Component) -> Result<PathBuf> {
-    let source = folders::checkout().join(&component.folder).join("src");
-    let folder = folders::created(folders::target().join("std/c").join(&component.name))?;
-    let mut objects = Vec::new();
-    for file in c_files(&source)? {
-        step.message(folders::shown(&file));
-        let name = file.strip_prefix(&source).unwrap_or(&file).to_string_lossy().replace('/', "-");
-        let object = folder.join(format!("{name}.o"));
-        let mut compile = Command::new(musl::COMPILER);
-        compile.args(C_FLAGS).args(headers(parts)?);
-        step.command(&format!("build-{}", component.name), compile.arg("-c").arg(&file).arg("-o").arg(&object))?;
-        objects.push(object);
-    }
-    let program = folder.join(&component.name);
-    let mut link = Command::new("ld.lld");
-    link.args(LINK).arg("-static").arg("-o").arg(&program).arg(parts.sysroot.join("lib/crt1.o")).args(&objects);
-    link.arg(&parts.personality).arg(parts.sysroot.join("lib/libc.a")).arg(of_compiler("-print-libgcc-file-name")?);
-    step.command(&format!("link-{}", component.name), &mut link)?;
-    Ok(program)
+    Ok(cargo::std_program(bin))
 }
 
 /// Where headers are: musl's before the compiler's own, which has those that belong to it (`stdatomic.h`, `arm_neon.h`).
-fn headers(parts: &Parts) -> Result<[String; 4]> {
+pub(crate) fn headers(parts: &Parts) -> Result<[String; 4]> {
     let (ours, its) = (parts.sysroot.join("include"), of_compiler("-print-file-name=include")?);
     let text = |path: PathBuf| path.display().to_string();
     Ok(["-isystem".into(), text(ours), "-isystem".into(), text(its)])
@@ -150,17 +138,11 @@ fn headers(parts: &Parts) -> Result<[String; 4]> {
 
 /// A path that the compiler tells when asked so: its headers, or the library that it calls itself (arithmetic of `long double`, which musl's printf
 /// has; GCC's runtime library exception covers it).
-fn of_compiler(question: &str) -> Result<PathBuf> {
+pub(crate) fn of_compiler(question: &str) -> Result<PathBuf> {
     let output = Command::new(musl::COMPILER).arg(question).output();
     let output = output.with_context(|| format!("cannot start {}", musl::COMPILER))?;
     let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if path.is_absolute() { Ok(path) } else { bail!("{} has no answer to {question}", musl::COMPILER) }
-}
-
-fn c_files(source: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = musl::files_below(source)?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
-    if files.is_empty() { bail!("{} holds no .c file", folders::shown(source)) } else { Ok(files) }
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -46,6 +46,9 @@ impl Test {
             return Ok(ExitCode::SUCCESS);
         }
         setup::ensure()?;
+        if scenarios.iter().any(|scenario| scenario.name == "programs") {
+            setup::ensure_decoder()?;
+        }
         let mut outcomes = Vec::new();
         if self.names.is_empty() || self.names.iter().any(|name| name == "host") {
             outcomes.push(host()?);

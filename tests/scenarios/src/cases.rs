@@ -11,6 +11,7 @@ mod live;
 mod lives;
 mod load;
 mod policy;
+mod programs;
 mod requests;
 mod std;
 mod store;
@@ -36,6 +37,7 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         cable::all(),
         std::all(),
+        programs::all(),
         faults::all(),
         guests::all(),
         live::all(),

@@ -43,8 +43,8 @@ pub(crate) fn check(metadata: &Value) -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// An SPDX expression; `/` is how old manifests write OR. AND binds closer than OR.
-fn is_allowed(expression: &str) -> bool {
+/// Whether what an SPDX expression says is on the list; `/` is how old manifests write OR. AND binds closer than OR.
+pub(crate) fn is_allowed(expression: &str) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut rest = words.as_slice();

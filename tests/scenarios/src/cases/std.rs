@@ -70,7 +70,7 @@ const LINES: [&str; 39] = [
 ];
 
 /// Waits until the console has shown all of these, in any order: several programs write at once. Its text.
-fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
+pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
     let deadline = Instant::now() + SAY_WITHIN;
     loop {
         let log = stage.console().text();
@@ -118,7 +118,7 @@ fn programs(stage: &mut Stage) -> Result<()> {
 
 /// Who has ended holds nothing, and nobody holds anything of theirs but the memory of a log that was shared. What others hold, with threads and
 /// without, is as declared.
-fn compare_grants(stage: &mut Stage) -> Result<()> {
+pub(super) fn compare_grants(stage: &mut Stage) -> Result<()> {
     let counts = |line: &str| !line.contains("hello-") || line.split_whitespace().nth(1) == Some("region");
     stage
         .compare_grants(|line| counts(line) && !line.starts_with("hello-"))

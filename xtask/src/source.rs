@@ -1,0 +1,243 @@
+//! Programs of others: `source.toml` says where one comes from and how it is built; it is never changed.
+//!
+//! What is fetched is refused unless it has the SHA-256 that the text says (decision 0151), and lies unpacked in the target folder.
+pub(crate) mod debian;
+mod registry;
+
+use crate::check::licences;
+use crate::folders;
+use crate::musl;
+use crate::progress::Step;
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One source.toml.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Text {
+    source: Origin,
+    #[serde(default)]
+    pub(crate) build: Recipe,
+}
+
+/// Where a program comes from: exactly one of `crate` and `debian` is said.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Origin {
+    /// A crate of the registry that cargo uses.
+    #[serde(rename = "crate")]
+    of_crate: Option<String>,
+    /// A source package of Debian's.
+    debian: Option<String>,
+    version: String,
+    /// The archive that is unpacked, of a Debian source package.
+    archive: Option<String>,
+    /// Of the archive, or of the crate's file.
+    sha256: String,
+    /// An SPDX expression.
+    licence: String,
+}
+
+/// How it is built.
+#[derive(Deserialize, Debug, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Recipe {
+    /// The C and C++ files, as paths in the source; `*` stands for anything within one name.
+    #[serde(default)]
+    files: Vec<String>,
+    /// Those of them that are not compiled.
+    #[serde(default)]
+    without: Vec<String>,
+    /// Folders of headers.
+    #[serde(default)]
+    pub(crate) include: Vec<String>,
+    /// Macros, as `NAME` or `NAME=VALUE`.
+    #[serde(default)]
+    pub(crate) define: Vec<String>,
+    /// The crate's program.
+    pub(crate) bin: Option<String>,
+    #[serde(default)]
+    pub(crate) features: Vec<String>,
+    /// Whether the crate's default features are left out.
+    #[serde(default)]
+    pub(crate) no_default_features: bool,
+}
+
+/// A program's source, unpacked.
+pub(crate) struct Source {
+    /// Where it lies.
+    pub(crate) folder: PathBuf,
+    /// A name for what it is, with its version.
+    pub(crate) name: String,
+    /// How it is built.
+    pub(crate) recipe: Recipe,
+}
+
+impl Source {
+    /// The source of the component in `folder` (relative to the checkout); none if all of it is in the checkout.
+    ///
+    /// # Errors
+    /// Its source.toml is wrong, its licence is not on the list, or it cannot be had.
+    pub(crate) fn of_component(folder: &Path) -> Result<Option<Self>> {
+        let path = folders::checkout().join(folder).join("source.toml");
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", folders::shown(&path)))?;
+        let text = read(&text).with_context(|| format!("{} is not valid", folders::shown(&path)))?;
+        text.fetched().map(Some)
+    }
+
+    /// The files to compile.
+    ///
+    /// # Errors
+    /// A pattern fits none: it is a mistake, or the source is another one.
+    pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
+        let all = musl::files_below(&self.folder)?;
+        let names: Vec<String> =
+            all.iter().filter_map(|path| Some(path.strip_prefix(&self.folder).ok()?.to_str()?.to_string())).collect();
+        let chosen = chosen(&names, &self.recipe.files, &self.recipe.without)
+            .with_context(|| format!("the source of {}", self.name))?;
+        Ok(chosen.into_iter().map(|name| self.folder.join(name)).collect())
+    }
+}
+
+fn read(text: &str) -> Result<Text> {
+    let text: Text = toml::from_str(text)?;
+    let source = &text.source;
+    ensure!(
+        licences::is_allowed(&source.licence),
+        "the licence {} is not on the list of xtask/src/check/licences.rs",
+        source.licence
+    );
+    let is_digest = source.sha256.len() == 64 && source.sha256.chars().all(|digit| digit.is_ascii_hexdigit());
+    ensure!(is_digest, "sha256 is not 64 hexadecimal digits");
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && !text.starts_with('.')
+            && text.chars().all(|letter| letter.is_ascii_graphic() && letter != '/')
+    };
+    let names = [Some(&source.version), source.of_crate.as_ref(), source.debian.as_ref(), source.archive.as_ref()];
+    ensure!(
+        names.into_iter().flatten().all(|name| is_plain(name)),
+        "a name or version with other signs than a file's name has"
+    );
+    match (&source.of_crate, &source.debian, &source.archive) {
+        (Some(_), None, None) | (None, Some(_), Some(_)) => Ok(text),
+        _ => bail!("say either `crate`, or `debian` and the `archive` of it"),
+    }
+}
+
+impl Text {
+    fn fetched(self) -> Result<Source> {
+        let Origin { of_crate, debian, version, archive, sha256, .. } = self.source;
+        let (name, archive) = match (of_crate, debian, archive) {
+            (Some(name), ..) => {
+                let archive = registry::fetched(&name, &version, &sha256)?;
+                (name, archive)
+            }
+            (_, Some(name), Some(archive)) => {
+                let folder = debian::fetched(&name, &version, &[(&archive, &sha256)])?;
+                (name, folder.join(archive))
+            }
+            _ => bail!("no source"),
+        };
+        let name = format!("{name}-{version}");
+        let folder = unpacked(&name, &archive, &sha256)?;
+        Ok(Source { folder, name, recipe: self.build })
+    }
+}
+
+/// The one folder that `archive` unpacks to.
+fn unpacked(name: &str, archive: &Path, sha256: &str) -> Result<PathBuf> {
+    let all = folders::created(folders::target().join("std/others"))?;
+    let place = all.join(format!("{name}-{}", &sha256[..12]));
+    if !place.exists() {
+        let step = Step::start(format!("unpack {name}"));
+        let work = all.join(format!("unpacking-{}", std::process::id()));
+        folders::created(work.clone())?;
+        let mut tar = Command::new("tar");
+        tar.current_dir(&work).args(["--strip-components=1", "-xf"]).arg(archive);
+        step.command("unpack", &mut tar)?;
+        // Another xtask may have been faster; then its result is the same.
+        if !place.exists() {
+            std::fs::rename(&work, &place).with_context(|| format!("cannot write {}", place.display()))?;
+        }
+        let _is_gone = std::fs::remove_dir_all(&work);
+        step.done();
+    }
+    Ok(place)
+}
+
+/// The names that fit one of `patterns` and none of `without`, in their order.
+fn chosen(names: &[String], patterns: &[String], without: &[String]) -> Result<Vec<String>> {
+    for pattern in patterns.iter().chain(without) {
+        if !names.iter().any(|name| fits(name, pattern)) {
+            bail!("no file fits {pattern:?}");
+        }
+    }
+    let fits_any = |name: &String, patterns: &[String]| patterns.iter().any(|pattern| fits(name, pattern));
+    Ok(names.iter().filter(|name| fits_any(name, patterns) && !fits_any(name, without)).cloned().collect())
+}
+
+fn fits(name: &str, pattern: &str) -> bool {
+    let (mut names, mut patterns) = (name.split('/'), pattern.split('/'));
+    loop {
+        match (names.next(), patterns.next()) {
+            (None, None) => return true,
+            (Some(name), Some(pattern)) if fits_part(name, pattern) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn fits_part(name: &str, pattern: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return name == pattern };
+    let Some(rest) = name.strip_prefix(before) else { return false };
+    (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| fits_part(rest, after)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{chosen, fits, read};
+
+    fn text(source: &str) -> String {
+        format!("[source]\n{source}\nsha256 = \"{}\"\n", "0a".repeat(32))
+    }
+
+    #[test]
+    fn texts_name_one_origin_and_a_permissive_licence() {
+        let of_crate = text("crate = \"x\"\nversion = \"1\"\nlicence = \"MIT\"");
+        assert!(read(&of_crate).is_ok());
+        assert!(read(&format!("{of_crate}[build]\nfiles = [\"a/*.c\"]\n")).is_ok());
+        assert!(read(&text("debian = \"x\"\narchive = \"x.tar.gz\"\nversion = \"1\"\nlicence = \"Zlib\"")).is_ok());
+        for wrong in [
+            "version = \"1\"\nlicence = \"MIT\"",
+            "crate = \"x\"\nversion = \"1\"\nlicence = \"GPL-3.0\"",
+            "crate = \"x\"\ndebian = \"x\"\narchive = \"y\"\nversion = \"1\"\nlicence = \"MIT\"",
+            "debian = \"x\"\nversion = \"1\"\nlicence = \"MIT\"",
+            "crate = \"../x\"\nversion = \"1\"\nlicence = \"MIT\"",
+            "crate = \"x\"\nversion = \"1\"\nlicence = \"MIT\"\npatch = \"y\"",
+        ] {
+            assert!(read(&text(wrong)).is_err(), "{wrong}");
+        }
+        assert!(read("[source]\ncrate = \"x\"\nversion = \"1\"\nlicence = \"MIT\"\nsha256 = \"0a\"").is_err());
+    }
+
+    #[test]
+    fn pattern_stands_for_names_within_a_folder() {
+        assert!(fits("a/b.c", "a/*.c") && fits("a/b.c", "*/b.c") && fits("a/b.c", "a/b.c") && fits("a/xaxb", "a/*a*b"));
+        assert!(!fits("a/b/c.c", "a/*.c") && !fits("a/b.cpp", "a/*.c") && !fits("a", "a/*") && !fits("a/é.c", "a/?.c"));
+    }
+
+    #[test]
+    fn files_are_chosen_once_and_a_pattern_without_any_is_told() {
+        let names = ["a.c", "b.c", "d/e.c"].map(String::from);
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_string()).collect::<Vec<_>>();
+        assert_eq!(chosen(&names, &list(&["*.c", "a.c", "d/*"]), &list(&["b.c"])).unwrap(), list(&["a.c", "d/e.c"]));
+        assert!(chosen(&names, &list(&["*.c"]), &list(&["x.c"])).is_err());
+        assert!(chosen(&names, &list(&["x/*.c"]), &[]).is_err());
+    }
+}
