@@ -4,6 +4,7 @@ pub(crate) mod kernel;
 mod latency;
 mod page;
 mod plot;
+mod posix;
 mod rows;
 
 use crate::build::{self, Recipe};
@@ -19,6 +20,7 @@ use hybrid_scenarios::machine::{self, Machine};
 use hybrid_scenarios::{http, load};
 use kernel::{Baseline, Build, KernelBench};
 use latency::LatencyBench;
+use posix::PosixBench;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -46,6 +48,8 @@ enum What {
     Access(AccessBench),
     /// Find the longest stretches with interrupts masked, by cause
     Latency(LatencyBench),
+    /// Count what ordinary programs' calls cost, here and on Linux
+    Posix(PosixBench),
 }
 
 /// A part of the product's measurements.
@@ -80,6 +84,9 @@ impl Bench {
             return bench.run();
         }
         if let Some(What::Latency(bench)) = self.what {
+            return bench.run();
+        }
+        if let Some(What::Posix(bench)) = self.what {
             return bench.run();
         }
         setup::ensure()?;

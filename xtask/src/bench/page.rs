@@ -3,7 +3,7 @@ use crate::folders;
 use anyhow::{Context, Result, bail};
 
 /// The parts in their order, each with its heading and how its figures came about.
-const PARTS: [(&str, &str, &str); 5] = [
+const PARTS: [(&str, &str, &str); 6] = [
     (
         "one core",
         "The kernel, built for one core",
@@ -28,6 +28,13 @@ const PARTS: [(&str, &str, &str); 5] = [
         "Written by `cargo xtask bench access`. The gateway with a component that asks as a protocol server does (`tests/components/asker`), under `-icount shift=0,sleep=off`: one instruction is one nanosecond of the virtual counter (16 ns a \
          tick). All instructions count: the component's, the kernel's, securityd's. A figure is a batch of 128 decisions, divided; the middle one of 65 batches. *Most* has batches into which interrupts and other components' work fell. The \
          goal is for a decision that is remembered, a call to securityd included if it takes one.",
+    ),
+    (
+        "posix",
+        "Calls of ordinary programs",
+        "Written by `cargo xtask bench posix`. One C program (`tests/components/posix-bench`) as a component of the gateway, and, with a static musl, as the first process of Debian's arm64 Linux in the same emulated cortex-a53, under \
+         `-icount shift=0`. Counted are all instructions that the processor retires (PMU event 8), user's and kernel's, the driver's and the host stack's. A figure is a batch of calls, divided; the middle one of nine batches. For the \
+         rows of TCP a program on the host sends a message only when the last answer has come, or reads and writes 4 MiB, of which the first is not counted.",
     ),
     ("product", "The gateway product", "Written by `cargo xtask bench`."),
 ];

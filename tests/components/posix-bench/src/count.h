@@ -1,0 +1,23 @@
+/* Counts retired instructions, those of the kernel and of every component included; the same rows on HybridOS and on Linux. */
+#ifndef COUNT_H
+#define COUNT_H
+
+#include <stdint.h>
+
+/* Starts the counter; 0 if there is none. */
+int count_start(void);
+/* Retired instructions until now; wraps at 2^32. */
+uint32_t count_now(void);
+
+/* Prints the row `name`: the middle, the least and the most of what `rounds` batches of `times` calls cost a call. */
+void row(const char *name, int times, void (*work)(int times));
+
+/* Rows of calls, of threads, and of sockets that somebody on the host talks to. */
+void rows_of_calls(void);
+void rows_of_threads(void);
+void rows_of_sockets(int port);
+
+/* Ends the program, since a figure would be wrong. */
+_Noreturn void fail(const char *what);
+
+#endif

@@ -1,0 +1,214 @@
+//! `cargo xtask bench posix`: counts what ordinary programs' calls cost, here and on Linux; changes no code.
+mod linux;
+
+use super::kernel::grouped;
+use super::page;
+use crate::build::{self, Recipe};
+use crate::folders;
+use crate::product::Product;
+use crate::progress::Step;
+use crate::setup;
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use hybrid_scenarios::hardware::{Hardware, ImageFiles};
+use hybrid_scenarios::machine::{self, Machine};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Options of `cargo xtask bench posix`.
+#[derive(Args, Default)]
+pub(crate) struct PosixBench {
+    /// Only print; docs/performance.md stays as it is
+    #[arg(long)]
+    print: bool,
+    /// Do not fetch and boot Linux: its column stays empty
+    #[arg(long)]
+    without_linux: bool,
+}
+
+/// One row: what tests/components/posix-bench calls it, what it means, and at most what is wanted.
+struct Row {
+    id: &'static str,
+    meaning: &'static str,
+    goal: Option<f64>,
+}
+
+const fn row(id: &'static str, meaning: &'static str, goal: Option<f64>) -> Row {
+    Row { id, meaning, goal }
+}
+
+const ROWS: [Row; 26] = [
+    row("nothing", "a round of the loop, to be taken off the others", None),
+    row("getpid", "`getpid`", None),
+    row("clock", "`clock_gettime`", Some(40.0)),
+    row("pipe-1", "pipe: write and read 1 byte", None),
+    row("pipe-64k", "pipe: write and read 64 KiB, 16 KiB at a time", None),
+    row("socketpair-64", "`socketpair`: write and read 64 bytes", None),
+    row("eventfd", "`eventfd`: write and read", None),
+    row("open-close", "`open` and `close` of /dev/null", None),
+    row("write-null", "`write` of 1 byte to /dev/null", None),
+    row("malloc", "`malloc` and `free` of 100 bytes", None),
+    row("mmap-64k", "`mmap` of 64 KiB, one write, `munmap`", None),
+    row("epoll-1", "`epoll_wait`, one descriptor, which is ready", None),
+    row("epoll-100", "… 100 descriptors, one ready", None),
+    row("epoll-1000", "… 1,000 descriptors, one ready", None),
+    row("thread", "`pthread_create` and `pthread_join`", None),
+    row("mutex-alone", "mutex: lock and unlock, nobody else wants it", Some(100.0)),
+    row("mutex-fight", "… two threads want it, and each yields with it", None),
+    row("pipe-ping-pong", "pipes: 1 byte to another thread and back", None),
+    row("futex-ping-pong", "futex: another thread's turn and back", None),
+    row("condition-ping-pong", "condition: another thread's turn and back", None),
+    row("tcp-echo-64", "TCP echo of 64 bytes, driver and host stack included", Some(20_000.0)),
+    row("tcp-in", "TCP, received, a byte", Some(4.0)),
+    row("tcp-out", "TCP, sent, a byte", Some(5.0)),
+    row("hello-file", "std's hello: file, bytes", Some(300.0 * 1024.0)),
+    row("hello-image", "std's hello: its program in memory, bytes", None),
+    row("hello-memory", "std's hello: all the memory it has, bytes", Some(1024.0 * 1024.0)),
+];
+
+const WITHIN: Duration = Duration::from_secs(900);
+const LISTENS: &str = "listens at port 9";
+const LAST: &str = "all rows are measured";
+
+impl PosixBench {
+    /// Measures, prints the table, and writes it. Exit status 1 if a goal is missed.
+    ///
+    /// # Errors
+    /// An image does not build or boot, Linux cannot be had, or the page cannot be written.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        setup::ensure()?;
+        let image = build::image(&recipe()?)?;
+        let mut ours = counted("HybridOS", &image, &Hardware { instruction_shift: Some(0), ..Hardware::default() })?;
+        let file = folders::created(image.join("components"))?.join("hello-std.elf");
+        ours.insert("hello-file".into(), file.metadata().context("hello-std was not built")?.len() as f64);
+        let theirs = if self.without_linux { None } else { Some(linux::measure()?) };
+        let (text, is_met) = table(&ours, theirs.as_ref())?;
+        print!("{text}");
+        if !self.print {
+            page::write_part("posix", &text)?;
+        }
+        Ok(ExitCode::from(u8::from(!is_met)))
+    }
+}
+
+/// The product that measures, on a kernel that lets user code read the counters of the processor.
+fn recipe() -> Result<Recipe> {
+    let mut recipe = Recipe::of_product(Product::load("gateway-cost")?);
+    recipe.kernel_features.push("export-pmu");
+    Ok(recipe)
+}
+
+/// What the program of tests/components/posix-bench says on this machine, by the rows' ids.
+fn counted(name: &str, image: &Path, hardware: &Hardware) -> Result<BTreeMap<String, f64>> {
+    let step = Step::start(format!("count the instructions of calls on {name}"));
+    let port = machine::free_port()?;
+    let hardware =
+        Hardware { http_port: Some(machine::free_port()?), further_ports: vec![(port, 9)], ..hardware.clone() };
+    let log = folders::logs()?.join(format!("bench-posix-{name}.log"));
+    let mut machine = Machine::start(&hardware, &ImageFiles::in_folder(image), &log)?;
+    machine.console.expect(LISTENS, WITHIN)?;
+    step.message("talk TCP");
+    talk(port).context("TCP with the image")?;
+    machine.console.expect(LAST, WITHIN)?;
+    let console = machine.console.text();
+    machine.kill();
+    step.done();
+    Ok(figures(&console))
+}
+
+/// The other end of the rows of TCP, as the program asks for them.
+fn talk(port: u16) -> Result<()> {
+    const MESSAGE: usize = 64;
+    const BULK: usize = 4 << 20;
+    let ask = |letter: u8| -> Result<TcpStream> {
+        let mut socket = TcpStream::connect(("127.0.0.1", port))?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(WITHIN))?;
+        socket.write_all(&[letter])?;
+        Ok(socket)
+    };
+    let mut socket = ask(b'e')?;
+    // 50 that warm up, 400 that count, and one that says that the last answer has come.
+    for round in 0..=450_u32 {
+        socket.write_all(&[7; MESSAGE])?;
+        if round < 450 {
+            socket.read_exact(&mut [0; MESSAGE])?;
+        }
+    }
+    let mut socket = ask(b'i')?;
+    socket.write_all(&vec![7; BULK])?;
+    let _end = socket.read(&mut [0; 1])?;
+    let mut socket = ask(b'o')?;
+    socket.read_exact(&mut vec![0; BULK])?;
+    socket.write_all(b".")?;
+    let _end = socket.read(&mut [0; 1])?;
+    ask(b'q')?;
+    Ok(())
+}
+
+/// The first figure of each line with `row ID`, whoever wrote what stands before it.
+fn figures(console: &str) -> BTreeMap<String, f64> {
+    let of_line = |line: &str| {
+        let (_, rest) = line.split_once("row ")?;
+        let mut words = rest.split_whitespace();
+        Some((words.next()?.to_string(), words.next()?.parse().ok()?))
+    };
+    console.lines().filter_map(of_line).collect()
+}
+
+fn table(ours: &BTreeMap<String, f64>, theirs: Option<&BTreeMap<String, f64>>) -> Result<(String, bool)> {
+    let mut text = String::from("| call | HybridOS | Linux | goal | met |\n|---|---:|---:|---:|:---:|\n");
+    let mut is_met = true;
+    for row in ROWS {
+        let (own, other) = (ours.get(row.id), theirs.and_then(|rows| rows.get(row.id)));
+        if own.is_none() && other.is_none() {
+            continue;
+        }
+        let verdict = row.goal.and_then(|goal| own.map(|own| *own <= goal));
+        is_met &= verdict.unwrap_or(true);
+        let met = verdict.map_or("", |is_met| if is_met { "yes" } else { "no" });
+        let [own, other, goal] = [own.copied(), other.copied(), row.goal].map(shown);
+        writeln!(text, "| {} | {own} | {other} | {goal} | {met} |", row.meaning)?;
+    }
+    ensure!(ours.len() > 10, "the program told only {} rows", ours.len());
+    Ok((text, is_met))
+}
+
+fn shown(figure: Option<f64>) -> String {
+    match figure {
+        None => "–".into(),
+        Some(figure) if figure < 20.0 => format!("{figure:.1}"),
+        Some(figure) => format!("{figure:.0}").parse().map_or_else(|_| "–".into(), grouped),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{figures, shown, table};
+
+    #[test]
+    fn figures_are_those_of_their_row_on_both_systems() {
+        let console =
+            "0.5 I posix-bench: row getpid 12.5 12.0 13.0\r\nrow clock 30.0 1 2\nrow broken x\nrow epoll-1000 none\n";
+        let figures = figures(console);
+        assert_eq!(figures.get("getpid"), Some(&12.5));
+        assert_eq!((figures.get("clock"), figures.len()), (Some(&30.0), 2));
+    }
+
+    #[test]
+    fn table_tells_what_is_missed_and_refuses_too_few_rows() {
+        let mut rows: std::collections::BTreeMap<String, f64> =
+            super::ROWS.iter().map(|row| (row.id.to_string(), 1.0)).collect();
+        assert!(table(&rows, None).unwrap().1);
+        rows.insert("clock".into(), 41.0);
+        let (text, is_met) = table(&rows, Some(&rows)).unwrap();
+        assert!(!is_met && text.contains("| `clock_gettime` | 41 | 41 | 40 | no |"), "{text}");
+        assert!(table(&figures("row clock 1"), None).is_err());
+        assert_eq!(shown(Some(1234.4)), "1,234");
+    }
+}
