@@ -82,6 +82,7 @@ impl MachineOptions {
             further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
+            has_entropy: true,
             devices: Vec::new(),
             command_line: String::new(),
             gdb_port: None,

@@ -201,15 +201,15 @@ fn processes<W: Wires>(clients: &mut Clients<W>, index: u16, out: &mut String) -
         return Ok(Step::Done);
     }
     let instance = clients.inspect.instance(index).map_err(because("securityd"))?;
-    let by_verdict = match instance.state {
-        State::Starting | State::Killed => services::by_verdict(clients, index),
-        _ => None,
+    let held_back = match instance.state {
+        State::Running | State::Empty => None,
+        _ => services::held_back(clients, index),
     };
-    line(out, &process(&instance, by_verdict));
+    line(out, &process(&instance, held_back));
     Ok(Step::More(Job::Processes(index + 1)))
 }
 
-fn process(instance: &Instance<'_>, by_verdict: Option<&str>) -> String {
+fn process(instance: &Instance<'_>, held_back: Option<(&str, String)>) -> String {
     let state = match instance.state {
         State::Starting => "starting",
         State::Running => "running",
@@ -219,8 +219,8 @@ fn process(instance: &Instance<'_>, by_verdict: Option<&str>) -> String {
         State::Empty => "empty",
         State::Ended => "ended",
     };
-    let state = by_verdict.unwrap_or(state);
-    let (name, detail) = (quoted(&instance.name), quoted(&instance.detail));
+    let name = quoted(&instance.name);
+    let (state, detail) = held_back.unwrap_or_else(|| (state, quoted(&instance.detail).to_string()));
     let (memory, heap, caps) = (instance.memory_bytes / 1024, instance.heap_bytes / 1024, instance.capabilities);
     format!(
         "{name:<16} {state:<9} {:>3}  {:>4}  {memory:>11}  {heap:>8}  {caps:>4}  {detail}",

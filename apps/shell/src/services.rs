@@ -35,13 +35,15 @@ const fn word(phase: Phase) -> &'static str {
         Phase::Ended => "ended",
         Phase::Held => "held",
         Phase::Isolated => "isolated",
+        Phase::NoDevice => "no device",
     }
 }
 
-/// What the supervisor calls the state of one that does not run, if that is its doing by the auditor's verdict.
-pub fn by_verdict<W: Wires>(clients: &mut Clients<W>, index: u16) -> Option<&'static str> {
-    let phase = clients.services.service(index).ok()?.phase;
-    matches!(phase, Phase::Held | Phase::Isolated).then(|| word(phase))
+/// What the supervisor calls the state of one that does not run, and why, if it holds it back: for the auditor's verdict or for a device.
+pub fn held_back<W: Wires>(clients: &mut Clients<W>, index: u16) -> Option<(&'static str, String)> {
+    let service = clients.services.service(index).ok()?;
+    let is_held_back = matches!(service.phase, Phase::Held | Phase::Isolated | Phase::NoDevice);
+    is_held_back.then(|| (word(service.phase), quoted(&service.detail).to_string()))
 }
 
 /// Prints a service a step.

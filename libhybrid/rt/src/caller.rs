@@ -1,6 +1,7 @@
 //! An endpoint capability as a way to call a server.
 use crate::{Env, port, slots};
 use hybrid_ipc::{Caller, CapSlot, Incoming, Outgoing, reply};
+use hybrid_start::peers::Condition;
 use hybrid_sys::{CPtr, Endpoint};
 
 /// Calls a server through an endpoint capability. One that came with a reply is deleted when this is dropped.
@@ -29,11 +30,16 @@ impl EndpointCaller {
 impl Caller for EndpointCaller {
     type Received = Self;
 
-    /// To a server with which there is no session, as the page says, the answer is that the client may not.
+    /// To a server with which there is no session, as the page says, the answer is that the client may not. One that is down is not called: one that
+    /// was made at boot and not started has its endpoint already, and who called it would wait for whatever it waits for.
     fn call(&mut self, request: &Outgoing, answer: &mut Incoming) {
+        let is_now = |condition| self.renewal.is_some_and(|(env, index): (Env, usize)| env.is_server(index, condition));
+        if is_now(Condition::Down) {
+            answer.receive_label(reply::KERNEL_INVALID_CAPABILITY);
+            return;
+        }
         port::call(self.slot, request, answer);
-        let is_closed = |(env, index): (Env, usize)| env.is_closed(index);
-        if answer.label() == reply::KERNEL_INVALID_CAPABILITY && self.renewal.is_some_and(is_closed) {
+        if answer.label() == reply::KERNEL_INVALID_CAPABILITY && is_now(Condition::Closed) {
             answer.receive_label(reply::DENIED);
         }
     }

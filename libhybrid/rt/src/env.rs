@@ -269,9 +269,9 @@ impl Env {
         self.peers.renew(index, || self.notification().wait() & !BELL_MARK)
     }
 
-    /// Whether there is no session with the server of use `index` now.
-    pub(crate) fn is_closed(&self, index: usize) -> bool {
-        self.peers.is_closed(index)
+    /// Whether the server of use `index` is so now.
+    pub(crate) fn is_server(&self, index: usize, condition: Condition) -> bool {
+        self.peers.is(index, condition)
     }
 
     /// The bits that came during such waits, once; [`SUPERVISION`]: peers may have changed.

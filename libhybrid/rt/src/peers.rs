@@ -130,9 +130,9 @@ impl Peers {
         self.told.get(index).map_or(Condition::Up, |peer| peer.get().condition)
     }
 
-    /// Whether there is no session with the server of use `index` now, told or not.
-    pub(crate) fn is_closed(&self, index: usize) -> bool {
-        self.page.is_some_and(|page| page.peer(use_word(index)).condition == Condition::Closed)
+    /// Whether the server of use `index` is so now, told or not.
+    pub(crate) fn is(&self, index: usize, condition: Condition) -> bool {
+        self.page.is_some_and(|page| page.peer(use_word(index)).condition == condition)
     }
 
     /// The component knows how the server of use `index` is, since it has just asked for the session.
@@ -300,8 +300,10 @@ pub(crate) mod tests {
     fn peer_that_is_away_from_the_start_is_told_at_the_first_look() {
         let desk = Desk::new(&[(USE, Peer { condition: Condition::Down, epoch: 4 })]);
         let peers = Peers::new(Some(desk.page()), 1, 0, |_| false);
+        assert!(peers.is(0, Condition::Down), "it is not called, told or not");
         assert_eq!(all(&peers), [(0, PeerNews::Gone(Condition::Down))]);
         desk.set(USE, Condition::Up, 5);
+        assert!(!peers.is(0, Condition::Down));
         assert_eq!((all(&peers), peers.epoch(0)), (vec![(0, PeerNews::Back)], 5));
     }
 
@@ -330,7 +332,10 @@ pub(crate) mod tests {
         let closed = Peer { condition: Condition::Closed, epoch: 1 };
         let desk = Desk::new(&[(USE, closed), (CLIENT, closed)]);
         let peers = Peers::new(Some(desk.page()), 1, 1, |_| true);
-        assert_eq!((all(&peers), peers.condition(1), peers.is_closed(0)), (vec![], Condition::Closed, true));
+        assert_eq!(
+            (all(&peers), peers.condition(1), peers.is(0, Condition::Closed)),
+            (vec![], Condition::Closed, true)
+        );
         desk.set(CLIENT, Condition::Up, 2);
         assert_eq!((all(&peers), peers.condition(1)), (vec![(1, PeerNews::Back)], Condition::Up));
         desk.set(CLIENT, Condition::Closed, 2);
@@ -344,7 +349,7 @@ pub(crate) mod tests {
         // Who asked for it knows; what happens later is told.
         desk.set(USE, Condition::Up, 2);
         peers.know(0);
-        assert_eq!((all(&peers), peers.is_closed(0)), (vec![], false));
+        assert_eq!((all(&peers), peers.is(0, Condition::Closed)), (vec![], false));
         desk.set(USE, Condition::Closed, 2);
         assert_eq!(all(&peers), [(0, PeerNews::Gone(Condition::Closed))]);
         assert!(!peers.renew(0, || panic!("nothing to wait for")));

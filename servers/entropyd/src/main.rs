@@ -12,13 +12,21 @@ libhybrid::component!(run);
 struct Entropyd {
     server: Server,
     source: SourceClient<EndpointCaller>,
+    /// That there is no source was told.
+    is_lack_told: bool,
 }
 
 impl Entropyd {
     /// Asks the source once. False: it has nothing now, or is not there.
     fn seed(&mut self) -> Result<bool, Sick> {
         // A source that is being started again rings when it is back; a generator that is seeded can wait.
-        let Ok(noise) = self.source.read() else { return Ok(false) };
+        let Ok(noise) = self.source.read() else {
+            if !self.is_lack_told && !self.server.is_seeded() {
+                log::info!("there is no source of noise now: waits until there is one");
+            }
+            self.is_lack_told = true;
+            return Ok(false);
+        };
         self.server.absorb(&noise).map(|()| !noise.is_empty())
     }
 
@@ -45,7 +53,8 @@ impl Component for Entropyd {
 }
 
 fn run(env: Env) -> ! {
-    let mut entropyd = Entropyd { server: Server::default(), source: SourceClient::new(env.client("source")) };
+    let source = SourceClient::new(env.client("source"));
+    let mut entropyd = Entropyd { server: Server::default(), source, is_lack_told: false };
     log::info!("waits for noise; who needs numbers waits too");
     while !entropyd.server.is_seeded() {
         match entropyd.seed() {

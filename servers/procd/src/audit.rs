@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use libhybrid::interfaces::process::{Life, Phase, Reason, State};
 use libhybrid::log;
 
-use crate::supervisor::{Power, Supervisor};
+use crate::supervisor::{Entry, Power, Supervisor};
 
 /// How long the first verdict is waited for; then the product's policy decides without one.
 const WAIT_NS: u64 = 5_000_000_000;
@@ -68,24 +68,22 @@ pub(crate) struct Audit {
     looked: Option<u64>,
     /// Until when the first verdict is waited for.
     until: Option<u64>,
+    /// Who waits for the verdict may be started.
+    pub(crate) is_released: bool,
     /// What was told last, so that it is told once.
     told: String,
 }
 
-/// It was made at boot and waits for the verdict.
-pub(crate) fn is_held(life: &Life<'_>) -> bool {
-    life.awaits_verdict && life.state == State::Starting
-}
-
 impl Audit {
     pub(crate) fn new(lives: &[Life<'_>], now: u64) -> Self {
-        let is_awaited = lives.iter().any(is_held);
+        let is_awaited = lives.iter().any(|life| life.awaits_verdict && life.state == State::Starting);
         Self {
             on_difference: OnDifference::Log,
             auditor: lives.iter().position(|life| life.is_auditor),
             due: now,
             looked: None,
             until: is_awaited.then_some(now.saturating_add(WAIT_NS)),
+            is_released: false,
             told: String::new(),
         }
     }
@@ -169,14 +167,13 @@ impl<P: Power> Supervisor<P> {
             self.tell(format!("finds live not as declared, {differences} differences: {first}"));
         }
         let is_contained = self.audit.on_difference == OnDifference::Log || self.isolate_all(suspects);
-        for index in 0..self.entries.len() {
+        self.audit.is_released = is_contained;
+        self.release();
+        for index in (0..self.entries.len()).filter(|_| !is_contained) {
             let entry = &self.entries[index];
-            match entry.record.phase() {
-                Phase::Held if is_contained => _ = self.start_with_needs(index),
-                Phase::Held | Phase::Running if entry.awaits_verdict && !is_contained => {
-                    self.isolate(index, "what is not declared is held by one who cannot be isolated");
-                }
-                _ => {}
+            let is_there = matches!(entry.record.phase(), Phase::Held | Phase::Running | Phase::NoDevice);
+            if entry.awaits_verdict && is_there {
+                self.isolate(index, "what is not declared is held by one who cannot be isolated");
             }
         }
         self.isolated() != before
@@ -216,17 +213,15 @@ impl<P: Power> Supervisor<P> {
 
     /// The network does not come up unverified where a difference would isolate; else it is worth more than the verdict.
     fn go_on_without_verdict(&mut self) {
-        let held: Vec<usize> =
-            (0..self.entries.len()).filter(|index| self.entries[*index].record.phase() == Phase::Held).collect();
-        let names: Vec<&str> = held.iter().map(|index| self.entries[*index].name.as_str()).collect();
+        let is_held = |entry: &&Entry| entry.awaits_verdict && entry.record.phase() == Phase::Held;
+        let names: Vec<&str> = self.entries.iter().filter(is_held).map(|entry| entry.name.as_str()).collect();
         let names = names.join(", ");
         match self.audit.on_difference {
             OnDifference::Isolate => self.tell(format!("has no verdict in time: {names} stay held until there is one")),
             OnDifference::Log => {
-                self.tell(format!("has no verdict in time: {names} are started without one"));
-                for index in held {
-                    let _told_in_the_log = self.start_with_needs(index);
-                }
+                self.tell(format!("has no verdict in time: {names} wait for it no longer"));
+                self.audit.is_released = true;
+                self.release();
             }
         }
     }

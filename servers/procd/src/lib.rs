@@ -4,6 +4,7 @@
 extern crate alloc;
 
 mod audit;
+mod drivers;
 pub mod record;
 mod services;
 pub mod supervisor;

@@ -6,7 +6,9 @@ extern crate alloc;
 use alloc::vec::Vec;
 
 use libhybrid::interfaces::live::{LiveClient, Verdict};
-use libhybrid::interfaces::process::{Error, Exit, Life, LifecycleClient, Reason, TEXT_MAX, dispatch_services};
+use libhybrid::interfaces::process::{
+    Error, Exit, Life, LifecycleClient, Reason, TEXT_MAX, dispatch_drivers, dispatch_services,
+};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, Incoming, Outgoing};
 use libhybrid::{Component, EndpointCaller, Env, log, now_ns, sys};
@@ -112,16 +114,24 @@ impl Power for Securityd {
     }
 }
 
-struct Procd(Supervisor<Securityd>);
+struct Procd {
+    supervisor: Supervisor<Securityd>,
+    /// The index of the finder's interface in badges.
+    drivers: u8,
+}
 
 impl Component for Procd {
     fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
-        dispatch_services(&mut self.0, incoming, outgoing);
+        if incoming.badge().interface() == self.drivers {
+            dispatch_drivers(&mut self.supervisor, incoming, outgoing);
+        } else {
+            dispatch_services(&mut self.supervisor, incoming, outgoing);
+        }
     }
 
     /// Every ring is the same to it: whatever happened is found by looking.
     fn on_bell(&mut self, _: u64) {
-        self.0.turn();
+        self.supervisor.turn();
     }
 }
 
@@ -135,5 +145,5 @@ fn run(env: Env) -> ! {
     let mut supervisor = Supervisor::new(power, &env.start().name);
     supervisor.set_on_difference(OnDifference::of(env.parameter("on_difference")));
     supervisor.turn();
-    env.serve(&mut Procd(supervisor))
+    env.serve(&mut Procd { supervisor, drivers: env.interface_index("drivers") })
 }

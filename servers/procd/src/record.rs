@@ -132,7 +132,7 @@ impl Record {
         self.heart = Heart::Quiet;
     }
 
-    /// It is made, and waits for the auditor's verdict.
+    /// It waits for the auditor's verdict, or for its device to be found.
     pub const fn held(&mut self) {
         self.phase = Phase::Held;
         self.heart = Heart::Quiet;
@@ -141,6 +141,12 @@ impl Record {
     /// It held what is not declared and was stopped for that; only a command starts it again.
     pub const fn isolated(&mut self) {
         self.phase = Phase::Isolated;
+        self.heart = Heart::Quiet;
+    }
+
+    /// It is a driver without a device; it is started when that is found, or by a command.
+    pub const fn no_device(&mut self) {
+        self.phase = Phase::NoDevice;
         self.heart = Heart::Quiet;
     }
 

@@ -1,5 +1,7 @@
 //! The operator's commands on the supervisor; who may give them is the graph's to say.
 
+use alloc::format;
+
 use libhybrid::interfaces::process::{Error, Phase, Reason, Service, Services, ServicesEnd};
 use libhybrid::ipc::ClientId;
 
@@ -17,6 +19,8 @@ impl<P: Power> Services for Supervisor<P> {
         let life = self.power.life(index)?;
         let entry = self.entries.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
         let (ends, hangs) = entry.record.counts();
+        let is_waiting = matches!(entry.record.phase(), Phase::Held | Phase::NoDevice);
+        let waits_for = is_waiting.then(|| self.waits_for(usize::from(index))).flatten();
         Ok(Service {
             index,
             name: life.name,
@@ -29,7 +33,7 @@ impl<P: Power> Services for Supervisor<P> {
             period_us: life.period_us,
             priority: life.priority,
             is_watched: entry.record.is_watched() && !entry.is_foreign,
-            detail: life.detail,
+            detail: waits_for.map_or(life.detail, |what| format!("waits for {what}").into()),
         })
     }
 
@@ -37,6 +41,9 @@ impl<P: Power> Services for Supervisor<P> {
         let index = self.named(name)?;
         if self.entries[index].record.phase() == Phase::Running {
             return Err(Error::Runs);
+        }
+        if self.lacks_device(index) {
+            return Err(Error::NoDevice);
         }
         let result = self.start_with_needs(index);
         self.turn();
@@ -47,7 +54,7 @@ impl<P: Power> Services for Supervisor<P> {
         let index = self.named(name)?;
         match self.entries[index].record.phase() {
             Phase::Stopped | Phase::Isolated => return Err(Error::DoesNotRun),
-            Phase::Running | Phase::Held => self.end_by_own_hand(index, Reason::Stop, false),
+            Phase::Running | Phase::Held | Phase::NoDevice => self.end_by_own_hand(index, Reason::Stop, false),
             Phase::Waiting | Phase::Failed | Phase::Ended => {
                 if let Ok(number) = u16::try_from(index) {
                     self.power.postpone(number);
@@ -61,6 +68,9 @@ impl<P: Power> Services for Supervisor<P> {
 
     fn restart(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
         let index = self.named(name)?;
+        if self.lacks_device(index) {
+            return Err(Error::NoDevice);
+        }
         if self.entries[index].record.phase() == Phase::Running {
             self.end_by_own_hand(index, Reason::Restart, true);
             self.entries[index].record.stopped();

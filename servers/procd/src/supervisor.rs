@@ -7,7 +7,8 @@ use alloc::vec::Vec;
 use libhybrid::interfaces::process::{Error, Exit, Life, Phase, Reason, State};
 use libhybrid::log;
 
-use crate::audit::{self, Audit, Finding};
+use crate::audit::{Audit, Finding};
+use crate::drivers::{Presence, WAIT_NS};
 use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
 
 /// Ends that the console can ask for.
@@ -62,6 +63,11 @@ pub(crate) struct Entry {
     pub(crate) is_own_need: bool,
     /// At boot it is held until the auditor's verdict.
     pub(crate) awaits_verdict: bool,
+    /// At boot it is held until its devices are found.
+    pub(crate) awaits_device: bool,
+    pub(crate) presence: Presence,
+    /// It was made at boot and has not been started: nothing of it has changed since the auditor first looked.
+    is_made: bool,
     /// The life whose end was seen to.
     ended: Option<u16>,
     /// It is a place in which nothing is installed.
@@ -70,6 +76,11 @@ pub(crate) struct Entry {
 
 const fn is_up(state: State) -> bool {
     matches!(state, State::Running | State::Starting)
+}
+
+/// It was made at boot and waits for the supervisor to start it.
+const fn is_held(life: &Life<'_>) -> bool {
+    (life.awaits_verdict || life.awaits_device) && matches!(life.state, State::Starting)
 }
 
 /// Of an end that was not the supervisor's doing.
@@ -90,6 +101,8 @@ pub struct Supervisor<P> {
     pub(crate) ends: VecDeque<Exit<'static>>,
     next_exit: u64,
     pub(crate) audit: Audit,
+    /// Until when the word of a finder of devices is waited for.
+    pub(crate) finder_until: Option<u64>,
 }
 
 impl<P: Power> Supervisor<P> {
@@ -107,12 +120,17 @@ impl<P: Power> Supervisor<P> {
             priority: life.priority,
             is_own_need: own_needs(life),
             awaits_verdict: life.awaits_verdict,
+            awaits_device: life.awaits_device,
+            presence: Presence::Unknown,
+            is_made: is_held(life),
             ended: None,
             is_vacant: false,
         };
         let entries = lives.iter().map(entry).collect();
         let audit = Audit::new(&lives, now);
-        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0, audit };
+        let is_awaited = lives.iter().any(|life| life.awaits_device && is_held(life));
+        let finder_until = is_awaited.then_some(now.saturating_add(WAIT_NS));
+        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0, audit, finder_until };
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
             // Ends before that were of what was in its place earlier.
             if lives.get(usize::from(exit.index)).is_some_and(|life| exit.sequence >= life.since) {
@@ -126,11 +144,11 @@ impl<P: Power> Supervisor<P> {
                 // The list of ends may have forgotten it.
                 Some(Reason::Stop) => entry.record.stopped(),
                 Some(Reason::Isolation) => entry.record.isolated(),
-                _ if audit::is_held(life) => entry.record.held(),
+                _ if is_held(life) => entry.record.held(),
                 _ => {}
             }
         }
-        for (index, life) in lives.iter().enumerate().filter(|(_, life)| is_up(life.state) && !audit::is_held(life)) {
+        for (index, life) in lives.iter().enumerate().filter(|(_, life)| is_up(life.state) && !is_held(life)) {
             supervisor.entries[index].record.resume(supervisor.power.now_ns());
             supervisor.entries[index].ended = life.generation.checked_sub(1);
         }
@@ -171,9 +189,11 @@ impl<P: Power> Supervisor<P> {
             self.see_to(index, now);
         }
         self.see_to_own_needs();
+        self.see_to_finder();
         self.see_to_verdict();
+        self.release();
         let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next());
-        let next = next.chain(self.audit.next()).min();
+        let next = next.chain(self.audit.next()).chain(self.finder_until).min();
         self.power.arm(next);
     }
 
@@ -243,8 +263,9 @@ impl<P: Power> Supervisor<P> {
         let is_new = self.entries.get(index).is_some_and(|entry| !entry.is_foreign && entry.ended != Some(generation));
         if is_new {
             self.entries[index].ended = Some(generation);
-            if self.entries[index].record.phase() == Phase::Held {
-                return; // It is still to be started when the verdict is known.
+            self.entries[index].is_made = false;
+            if matches!(self.entries[index].record.phase(), Phase::Held | Phase::NoDevice) {
+                return; // It is still to be started when what it waits for is there.
             }
             self.judge(index, cause(state));
         }
@@ -254,7 +275,11 @@ impl<P: Power> Supervisor<P> {
     fn judge(&mut self, index: usize, cause: Cause) {
         let now = self.power.now_ns();
         let Some((entry, number)) = self.entries.get_mut(index).zip(u16::try_from(index).ok()) else { return };
-        match entry.record.ended(now, cause) {
+        let verdict = entry.record.ended(now, cause);
+        if entry.presence == Presence::Missing && verdict != Verdict::Leave {
+            return self.leave_without_device(index);
+        }
+        match verdict {
             Verdict::Start => self.see_to(index, now),
             Verdict::Wait(until) => {
                 let delay = until.saturating_sub(now);
@@ -308,7 +333,9 @@ impl<P: Power> Supervisor<P> {
         match result {
             Ok(()) | Err(Error::Runs) => {
                 entry.record.started(now);
-                self.audit.has_new_life();
+                if !core::mem::take(&mut entry.is_made) {
+                    self.audit.has_new_life();
+                }
                 Ok(())
             }
             Err(error) => {
@@ -388,6 +415,7 @@ impl<P: Power> Supervisor<P> {
         let generation = self.power.life(number).ok().map(|life| life.generation);
         if let Some(entry) = self.entries.get_mut(index) {
             entry.ended = generation;
+            entry.is_made = false;
         }
         let _it_ended_by_itself_meanwhile = self.power.stop(number, reason, again);
     }
@@ -399,8 +427,9 @@ impl<P: Power> Supervisor<P> {
         let mut result = Ok(());
         for place in order {
             let is_subject = place == index;
+            let can_run = is_subject || !self.lacks_device(place);
             let Some(entry) = self.entries.get_mut(place).filter(|entry| !entry.is_foreign) else { continue };
-            let is_down = entry.record.phase() != Phase::Running;
+            let is_down = can_run && entry.record.phase() != Phase::Running;
             if is_down && (is_subject || matches!(entry.record.phase(), Phase::Stopped | Phase::Held)) {
                 entry.record.forgive();
                 result = self.start(place);
@@ -410,7 +439,7 @@ impl<P: Power> Supervisor<P> {
     }
 
     /// What it calls, before itself; each once, as calls have no cycle and none is followed twice.
-    fn needed(&self, index: usize, order: &mut Vec<usize>) {
+    pub(crate) fn needed(&self, index: usize, order: &mut Vec<usize>) {
         let needs = self.entries.get(index).map(|entry| entry.needs.as_slice()).unwrap_or_default();
         for need in needs {
             if !order.contains(&usize::from(*need)) {

@@ -14,7 +14,7 @@ use libhybrid::ipc::CallError;
 use crate::{Finding, Power, Supervisor};
 
 const MS: u64 = 1_000_000;
-const NAMES: [&str; 6] = ["securityd", "timed", "netd", "httpd", "procd", "auditd"];
+const NAMES: [&str; 8] = ["securityd", "timed", "netd", "httpd", "procd", "auditd", "rng", "entropyd"];
 
 #[derive(Default)]
 pub(crate) struct Fake {
@@ -34,6 +34,8 @@ pub(crate) struct Fake {
     pub(crate) unwell: Vec<u16>,
     /// Who waits for the verdict.
     pub(crate) held: Vec<u16>,
+    /// Who waits for a device.
+    pub(crate) on_device: Vec<u16>,
     pub(crate) auditor: Option<u16>,
     /// What the auditor says; `None`: nothing.
     pub(crate) finding: Option<Finding>,
@@ -88,10 +90,12 @@ impl Power for Fake {
             consumed_us: 5,
             budget_us: 1,
             period_us: 1,
-            priority: [254, 210, 180, 150, 208, 208][place],
+            priority: [254, 210, 180, 150, 208, 208, 200, 185][place],
             needs: match index {
+                2 if self.states.len() > 7 => vec![1, 7],
                 2 => vec![1],
                 3 => vec![2, 1, 0],
+                7 => vec![6],
                 4 => self.auditor.into_iter().chain([0, 1]).collect(),
                 _ => vec![],
             },
@@ -99,6 +103,7 @@ impl Power for Fake {
             reason: self.reasons.get(&index).copied(),
             since: self.since.get(&index).copied().unwrap_or(0),
             awaits_verdict: self.held.contains(&index),
+            awaits_device: self.on_device.contains(&index),
             is_auditor: self.auditor == Some(index),
         })
     }

@@ -77,6 +77,7 @@ impl<K: Kernel> idl::Lifecycle for Server<K> {
             reason: live.reason,
             since: self.world.installed.get(&live.id).map_or(0, |installed| installed.since),
             awaits_verdict: instance.awaits_verdict,
+            awaits_device: instance.awaits_device,
             is_auditor: instance.devices.iter().any(hybrid_capgraph::Device::is_audit),
         })
     }

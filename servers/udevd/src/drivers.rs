@@ -14,20 +14,29 @@ pub struct Driver {
     pub page: Option<u64>,
     /// The device id that its manifest says, behind a virtio transport.
     pub virtio: Option<u32>,
+    /// The supervisor starts it when its devices are found.
+    pub starts_when_found: bool,
 }
 
 impl Driver {
-    /// Reads a parameter: `driver.NAME` with `COMPATIBLE page=HEX virtio=N`, of which the last two can be missing. `None` for any other parameter.
+    /// Reads a parameter: `driver.NAME` with `COMPATIBLE page=HEX virtio=N start=found`, of which all but the first can be missing. `None` for any other parameter.
     #[must_use]
     pub fn of(key: &str, value: &str) -> Option<Self> {
         let name = key.strip_prefix("driver.")?.split('.').next()?;
         let mut words = value.split(' ');
         let compatible = words.next().filter(|word| !word.is_empty())?;
-        let mut driver = Self { name: name.into(), compatible: compatible.into(), page: None, virtio: None };
+        let mut driver = Self {
+            name: name.into(),
+            compatible: compatible.into(),
+            page: None,
+            virtio: None,
+            starts_when_found: false,
+        };
         for word in words {
             match word.split_once('=')? {
                 ("page", page) => driver.page = Some(u64::from_str_radix(page, 16).ok()?),
                 ("virtio", id) => driver.virtio = Some(id.parse().ok()?),
+                ("start", "found") => driver.starts_when_found = true,
                 _ => return None,
             }
         }

@@ -1,7 +1,8 @@
 //! Finds the machine's devices and says what drives each; drives none and writes no register.
 //!
 //! [`tree`] reads the device tree, [`virtio`] and [`pci`] look behind its transports and its host bridge, [`drivers`] is what the product
-//! has to drive them with, [`found`] holds the two against each other, [`server`] keeps the list. The tree and the registers are taken as hostile: whatever
+//! has to drive them with, [`found`] holds the two against each other, [`server`] keeps the list, [`told`] what
+//! the supervisor is told of drivers. The tree and the registers are taken as hostile: whatever
 //! they say, nothing here panics, and every list is bounded.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@ pub mod drivers;
 pub mod found;
 pub mod pci;
 pub mod server;
+pub mod told;
 pub mod tree;
 pub mod virtio;
 

@@ -7,11 +7,13 @@ use alloc::vec::Vec;
 
 use libhybrid::drv::Mmio;
 use libhybrid::interfaces::device::dispatch_devices;
+use libhybrid::interfaces::process::DriversClient;
 use libhybrid::ipc::{Incoming, Outgoing};
-use libhybrid::{Bell, Component, Env, PeerChange, PeerNews, log, now_ns};
+use libhybrid::{Bell, Component, EndpointCaller, Env, PeerChange, PeerNews, log, now_ns};
 use udevd::Look;
 use udevd::drivers::{Driver, windows};
 use udevd::server::Server;
+use udevd::told::Told;
 
 libhybrid::component!(run);
 
@@ -30,6 +32,8 @@ impl Look for Windows {
 
 struct Udevd {
     server: Server<Windows>,
+    supervisor: DriversClient<EndpointCaller>,
+    said: Told,
     bells: Vec<Bell>,
     told: u64,
 }
@@ -46,12 +50,28 @@ impl Component for Udevd {
         if let Some((client, PeerNews::Gone(_))) = change.of_client("devices") {
             self.server.forget(client);
         }
+        if change.of_use("drivers") == Some(PeerNews::Back) {
+            self.said.forget_all();
+            self.tell_supervisor();
+        }
     }
 }
 
 impl Udevd {
-    /// Rings everybody when something changed.
+    /// Has drivers started whose devices are there. What a supervisor does not hear that is being started anew, its next life is told.
+    fn tell_supervisor(&mut self) {
+        for (name, is_here) in self.said.news(self.server.drivers()) {
+            let result = if is_here { self.supervisor.found(&name) } else { self.supervisor.missing(&name) };
+            if let Err(error) = result {
+                log::error!("the supervisor was not told of the device of {name}: {error:?}");
+                self.said.forget(&name);
+            }
+        }
+    }
+
+    /// Rings everybody when something changed, the supervisor first.
     fn tell(&mut self) {
+        self.tell_supervisor();
         let changes = self.server.change_count();
         for bell in &self.bells {
             bell.ring_if(changes != self.told);
@@ -75,7 +95,8 @@ fn run(env: Env) -> ! {
     let mut server = Server::new(tree(&env.mmio("tree")), Windows(windows), Driver::all(parameters), now_ns);
     server.look();
     let bells = env.provided("devices").iter().map(|session| session.bell).collect();
-    let mut udevd = Udevd { server, bells, told: 0 };
+    let supervisor = DriversClient::new(env.client("drivers"));
+    let mut udevd = Udevd { server, supervisor, said: Told::default(), bells, told: 0 };
     udevd.tell();
     let (devices, undriven) = udevd.server.counts();
     log::info!("{devices} devices, {undriven} without a driver");

@@ -223,6 +223,7 @@ fn some_drivers() -> impl Strategy<Value = Vec<Driver>> {
         compatible: compatible.into(),
         page: page.map(|page| page * 4096),
         virtio: (compatible == "virtio,mmio").then_some(id),
+        starts_when_found: false,
     });
     prop::collection::vec(one, 0..6)
 }
@@ -320,4 +321,41 @@ fn more_devices_than_there_is_room_for_are_counted() {
     assert_eq!(server.look(), FOUND_MAX);
     assert_eq!(server.summary(SHELL).beyond, 72);
     assert_eq!(server.device(SHELL, 0).map(|device| device.bus), Ok(Bus::Tree));
+}
+
+fn told_of(lines: &[(&str, &str, Presence)]) -> Vec<(Driver, Presence)> {
+    let driver =
+        |(key, value, presence): &(&str, &str, Presence)| (Driver::of(key, value).expect("well written"), *presence);
+    lines.iter().map(driver).collect()
+}
+
+#[test]
+fn supervisor_is_told_of_what_is_new_of_drivers_that_start_on_their_device() {
+    use crate::told::Told;
+    let (mut told, found) = (Told::default(), "virtio,mmio page=a001000 virtio=4 start=found");
+    let news = |told: &mut Told, card: Presence, noise: Presence| {
+        let lines = [
+            ("driver.console.uart", "arm,pl011 page=9000000", Presence::Missing),
+            ("driver.nic.nic", found, card),
+            ("driver.rng.rng", found, noise),
+            ("driver.nic.clock", "a,b start=found", Presence::Here),
+        ];
+        let drivers = told_of(&lines);
+        told.news(drivers.iter().map(|(driver, presence)| (driver, *presence)))
+    };
+    let line = |name: &str, is_here| (String::from(name), is_here);
+    let both = [line("nic", true), line("rng", false)];
+    assert_eq!(news(&mut told, Presence::Here, Presence::Missing), both);
+    assert_eq!(news(&mut told, Presence::Here, Presence::Missing), [], "nothing is new");
+    assert_eq!(news(&mut told, Presence::Here, Presence::Here), [line("rng", true)]);
+    // One that has several devices needs all; where there are two for one place, its driver takes none.
+    assert_eq!(news(&mut told, Presence::Several, Presence::Here), [line("nic", false)]);
+    told.forget("nic");
+    assert_eq!(
+        news(&mut told, Presence::Several, Presence::Here),
+        [line("nic", false)],
+        "what was not heard is said again"
+    );
+    told.forget_all();
+    assert_eq!(news(&mut told, Presence::Here, Presence::Missing), both, "a new life is told everything");
 }

@@ -42,6 +42,8 @@ pub struct Hardware {
     pub has_open_cable: bool,
     /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
     pub disk: Option<PathBuf>,
+    /// Beside a network card there is a device of entropy.
+    pub has_entropy: bool,
     /// Further devices, as QEMU's `-device` takes them.
     pub devices: Vec<String>,
     /// The kernel's command line; user space finds it in the device tree.
@@ -68,6 +70,7 @@ impl Default for Hardware {
             further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
+            has_entropy: true,
             devices: Vec::new(),
             command_line: String::new(),
             gdb_port: None,
@@ -130,8 +133,10 @@ impl Hardware {
             };
             add(&["-netdev", &network]);
             add(&["-device", "virtio-net-device,bus=virtio-mmio-bus.0,netdev=net0"]);
-            // The first of the next page. Its noise is the host's.
-            add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
+            if self.has_entropy {
+                // The first of the next page. Its noise is the host's.
+                add(&["-device", "virtio-rng-device,bus=virtio-mmio-bus.8"]);
+            }
         }
         for device in &self.devices {
             add(&["-device", device]);

@@ -64,7 +64,7 @@ fn without_a_verdict_in_time_the_policy_decides_and_a_late_one_still_counts() {
     assert_eq!((done(&mut supervisor), supervisor.power.armed), (vec!["compare".to_string()], Some(RETRY_NS)));
     supervisor.power.now = WAIT_NS;
     supervisor.turn();
-    let told = "note: has no verdict in time: netd are started without one";
+    let told = "note: has no verdict in time: netd wait for it no longer";
     assert_eq!(done(&mut supervisor), ["compare", told, "start netd"]);
     let mut supervisor = booted(None, OnDifference::Isolate);
     supervisor.power.now = WAIT_NS;

@@ -223,6 +223,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         runtime: Runtime::Core,
         threads: 1,
         awaits_verdict: false,
+        awaits_device: false,
     }
 }
 

@@ -127,9 +127,17 @@ pub struct Instance {
     pub threads: u8,
     /// It is made at boot, but started only when the auditor's verdict is known.
     pub awaits_verdict: bool,
+    /// It is made at boot, but started only when its device was found.
+    pub awaits_device: bool,
 }
 
 impl Instance {
+    /// It is made at boot, and somebody else decides when it starts.
+    #[must_use]
+    pub const fn is_held_at_boot(&self) -> bool {
+        self.awaits_verdict || self.awaits_device
+    }
+
     /// Threads beside the first.
     #[must_use]
     pub const fn further_threads(&self) -> u8 {
@@ -509,6 +517,7 @@ pub(crate) mod tests {
             runtime: Runtime::Core,
             threads: 1,
             awaits_verdict: false,
+            awaits_device: false,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

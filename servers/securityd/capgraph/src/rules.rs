@@ -5,6 +5,9 @@ mod never;
 mod policy;
 mod verdict;
 
+#[cfg(feature = "std")]
+pub(crate) use verdict::needs;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 

@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 58] = [
+pub const RULES: [Rule; 59] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -73,6 +73,7 @@ pub const RULES: [Rule; 58] = [
     is("CAP-R056", "bad-limit"),
     is("CAP-R057", "bad-after"),
     is("CAP-R058", "before-verdict"),
+    is("CAP-R059", "bad-start"),
 ];
 
 /// The rule of that name.

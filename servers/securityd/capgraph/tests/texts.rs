@@ -22,6 +22,7 @@ fn interfaces() -> BTreeMap<String, InterfaceFacts> {
         ("hybrid.test.State", InterfaceFacts { has_events: true, operations: looks(), ..calls.clone() }),
         ("hybrid.test.Files", InterfaceFacts { mints_resources: true, ..calls.clone() }),
         ("hybrid.process.Lifecycle", calls.clone()),
+        ("hybrid.process.Drivers", calls.clone()),
         ("hybrid.live.Live", calls.clone()),
         ("hybrid.net.link.Link", calls.clone()),
         ("hybrid.security.Install", calls),

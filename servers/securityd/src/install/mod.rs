@@ -50,7 +50,7 @@ pub struct Live {
     pub state: State,
     /// It does not run, and somebody is about to start it again.
     pub is_expected: bool,
-    /// It is made, and waits for the auditor's verdict.
+    /// It is made, and waits for the supervisor to start it.
     pub is_held: bool,
     /// Why it stopped; empty while it runs.
     pub detail: String,
@@ -285,7 +285,7 @@ impl<K: Kernel> World<K> {
         }
         self.report_grants();
         let at_boot = graph.start_order.iter().filter_map(|id| graph.instance(*id)).filter(is_built_in);
-        for instance in at_boot.filter(|instance| !instance.awaits_verdict) {
+        for instance in at_boot.filter(|instance| !instance.is_held_at_boot()) {
             self.step(instance, "start it", |world| world.start(instance))?;
         }
         Ok(())

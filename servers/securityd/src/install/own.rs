@@ -126,7 +126,7 @@ fn blank(instance: &Instance, state: State, account: Option<Account>) -> Live {
         generation: u16::from(account.is_some()),
         state,
         is_expected: false,
-        is_held: instance.awaits_verdict,
+        is_held: instance.is_held_at_boot(),
         detail: alloc::string::String::new(),
         reason: None,
         grants: Vec::new(),

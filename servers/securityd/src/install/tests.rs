@@ -13,10 +13,10 @@ use hybrid_sys::abi::register::Register;
 use super::{State, World};
 use crate::fake::{Cap, FakeKernel, Id, Kind, program};
 
-/// The gateway's, in which nobody waits for the auditor's verdict: there is no supervisor here to start them.
+/// The gateway's, in which nobody waits for the auditor's verdict or for a device: there is no supervisor here to start them.
 pub(crate) fn graph() -> Graph {
     let mut graph = product();
-    graph.instances.iter_mut().for_each(|instance| instance.awaits_verdict = false);
+    graph.instances.iter_mut().for_each(|instance| (instance.awaits_verdict, instance.awaits_device) = (false, false));
     graph
 }
 

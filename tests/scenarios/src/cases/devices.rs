@@ -2,7 +2,9 @@
 use super::gateway;
 use crate::hardware::Hardware;
 use crate::scenario::{Image, Scenario, Stage};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use std::thread::sleep;
+use std::time::Duration;
 
 /// What is in the machine besides its card and its entropy device: a balloon behind transport 16, and on PCI an entropy device and a block device's bus.
 const MORE: [&str; 2] = ["virtio-balloon-device,bus=virtio-mmio-bus.16", "virtio-rng-pci,addr=5"];
@@ -17,6 +19,15 @@ pub(super) fn all() -> Vec<Scenario> {
             image: Image::Product("gateway"),
             hardware: Hardware { devices: MORE.map(String::from).into(), ..Hardware::default() },
             run: undriven,
+        },
+        Scenario {
+            name: "driver-without-device".into(),
+            about:
+                "a driver whose device is not there is not started, who needs it says so, nothing ends, the rest lives"
+                    .into(),
+            image: Image::Product("gateway"),
+            hardware: Hardware { has_entropy: false, ..Hardware::default() },
+            run: missing,
         },
     ]
 }
@@ -73,5 +84,42 @@ fn undriven(stage: &mut Stage) -> Result<()> {
     let log = stage.command("log 1000", "\n> ")?;
     let told = words(&log).iter().filter(|line| line.ends_with("no driver for virtio 5 at 0xa002000")).count();
     ensure!(told == 1, "the balloon is told {told} times:\n{log}");
+    stage.finish()
+}
+
+/// Longer than the supervisor waits for a finder's word, and than it takes to find somebody who hangs.
+const LOOP_SHOWS_WITHIN: Duration = Duration::from_secs(15);
+const SHELL_WITHIN: Duration = Duration::from_secs(120);
+
+/// Without entropy there are no numbers that nobody can guess, so no network; the console and all else live.
+fn missing(stage: &mut Stage) -> Result<()> {
+    stage.console().expect("rng is not started: its device is not there", SHELL_WITHIN)?;
+    sleep(LOOP_SHOWS_WITHIN);
+    let text = stage.command("ps", " of memory are free")?;
+    let lines = words(&text);
+    let line =
+        |name: &str| lines.iter().find(|line| line.starts_with(&format!("{name} "))).with_context(|| text.clone());
+    let waits = "waits for the device of rng, which is not there";
+    for (name, state, why) in
+        [("rng", "no device", "waits for its device, which is not there"), ("netd", "held", waits)]
+    {
+        let found = line(name)?;
+        ensure!(
+            found.starts_with(&format!("{name} {state} 1 ")) && found.ends_with(why),
+            "not so: {name} {state}:\n{text}"
+        );
+    }
+    for name in ["logd", "console", "timed", "nic", "httpd", "status", "shell", "procd", "entropyd", "auditd", "udevd"]
+    {
+        ensure!(line(name)?.starts_with(&format!("{name} running 1 ")), "{name} is not in its first life:\n{text}");
+    }
+    let log = stage.command("log 1000", "\n> ")?;
+    ensure!(log.contains("there is no source of noise now: waits until there is one"), "entropyd says nothing:\n{log}");
+    ensure!(log.contains(&format!("netd is held: it {waits}")), "nobody says why netd does not run:\n{log}");
+    let refused = stage.command("svc start netd", "\n> ")?;
+    ensure!(refused.contains("NoDevice"), "netd is started without numbers:\n{refused}");
+    let again = stage.command("devices scan", " without a driver")?;
+    ensure!(!again.contains("virtio 4") && words(&again).contains(&"0 changes".to_string()), "{again}");
+    // Who is held has all that it is declared to have.
     stage.finish()
 }

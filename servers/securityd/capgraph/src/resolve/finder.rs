@@ -19,14 +19,18 @@ pub(super) fn tell(inputs: &Inputs<'_>, instances: &mut [Instance]) {
 
 fn drivers(inputs: &Inputs<'_>, instance: &Instance) -> Vec<(String, String)> {
     let text = inputs.components.get(&instance.component);
-    // What the board only lends for reading, or what is no device, has no driver.
-    let is_driven = |device: &&crate::Device| !device.read_only && !device.compatible.starts_with(layout::OWN_PREFIX);
     let driver = |device: &crate::Device| {
         let need = text.and_then(|text| text.devices.iter().find(|need| *need.name.get_ref() == device.name));
         let page = device.page.map(|page| format!(" page={page:x}")).unwrap_or_default();
         let virtio = need.and_then(|need| need.virtio.as_ref());
         let virtio = virtio.map(|id| format!(" virtio={}", id.get_ref())).unwrap_or_default();
-        (format!("driver.{}.{}", instance.name, device.name), format!("{}{page}{virtio}", device.compatible))
+        let start = if instance.awaits_device { " start=found" } else { "" };
+        (format!("driver.{}.{}", instance.name, device.name), format!("{}{page}{virtio}{start}", device.compatible))
     };
-    instance.devices.iter().filter(is_driven).map(driver).collect()
+    instance.devices.iter().filter(|device| is_driven(device)).map(driver).collect()
+}
+
+/// What the board only lends for reading, or what is no device, has no driver.
+pub(super) fn is_driven(device: &crate::Device) -> bool {
+    !device.read_only && !device.compatible.starts_with(layout::OWN_PREFIX)
 }

@@ -114,7 +114,9 @@ pub fn resolve_whole(
     let in_texts = problems.len();
     let graph = build(&inputs, &book, version, &mut problems);
     if problems.is_empty() || in_texts > 0 {
-        check_graph(&mut Found { book: &book, place: &place, problems: &mut problems }, &graph);
+        let found = &mut Found { book: &book, place: &place, problems: &mut problems };
+        check_graph(found, &graph);
+        rules::check_built(found, &graph);
     }
     drop_noise(&inputs, in_texts, &mut problems);
     if problems.is_empty() && !graph.is_coherent() {
@@ -289,6 +291,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         runtime: component.runtime,
         threads,
         awaits_verdict: placed.after.is_some(),
+        awaits_device: placed.start.is_some(),
     }
 }
 

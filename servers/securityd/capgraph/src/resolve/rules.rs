@@ -1,13 +1,21 @@
-//! Rules about texts, each with its own name; it changes nothing. Those about the graph are in `crate::rules`.
+//! Rules that only a build needs, each with its own name; it changes nothing. Those that devices know too are in `crate::rules`.
 
 mod keys;
 mod shape;
+mod start;
 
 use hybrid_config::Problem;
 
 use super::Inputs;
+use crate::graph::Graph;
+use crate::rules::Found;
 
 /// Rules about the texts alone: names, values, reasons, needs.
 pub(crate) fn check_texts(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
     shape::check(inputs, problems);
+}
+
+/// Rules about a graph of which what comes at run time can break none.
+pub(crate) fn check_built(found: &mut Found<'_>, graph: &Graph) {
+    start::check(found, graph);
 }

@@ -327,6 +327,16 @@ pub(crate) struct InstanceText {
     pub(crate) installer: Option<String>,
     /// What it is started after.
     pub(crate) after: Option<After>,
+    /// What starts it, if not the boot.
+    pub(crate) start: Option<Start>,
+}
+
+/// What starts an instance.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) enum Start {
+    /// Its devices, when they are found.
+    #[serde(rename = "on-device")]
+    OnDevice,
 }
 
 /// What an instance is started after, beside the servers that it calls.
@@ -497,5 +507,6 @@ fn securityd(text: SecuritydText) -> InstanceText {
         parameters: BTreeMap::new(),
         installer: None,
         after: None,
+        start: None,
     }
 }

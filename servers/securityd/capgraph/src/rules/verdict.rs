@@ -41,7 +41,7 @@ pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
 }
 
 /// An instance and all that it calls, directly or not.
-fn needs(graph: &Graph, id: u16) -> BTreeSet<u16> {
+pub(crate) fn needs(graph: &Graph, id: u16) -> BTreeSet<u16> {
     let mut all = BTreeSet::new();
     let mut pending = alloc::vec![id];
     while let Some(id) = pending.pop() {

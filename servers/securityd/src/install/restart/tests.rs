@@ -240,12 +240,13 @@ fn ping_is_written_and_rung_and_the_answer_is_read() {
 }
 
 #[test]
-fn who_waits_for_the_verdict_is_made_whole_at_boot_and_started_on_command() {
+fn who_waits_for_the_verdict_or_a_device_is_made_whole_at_boot_and_started_on_command() {
     let mut world = installed_of(product());
-    let movers = ["nic", "netd"].map(|name| world.graph.named(name).unwrap().id);
+    // netd for the verdict, rng for its device, nic for both.
+    let movers = ["nic", "netd", "rng"].map(|name| world.graph.named(name).unwrap().id);
     let places = movers.map(|id| world.place(id).unwrap());
     let states = |world: &World<FakeKernel>| places.map(|place| world.live[place].state);
-    assert_eq!(states(&world), [State::Starting; 2]);
+    assert_eq!(states(&world), [State::Starting; 3]);
     let is_running = |live: &super::super::Live| live.state == State::Running || movers.contains(&live.id);
     assert!(world.live.iter().all(is_running));
     // All that they hold is there to be looked at, and those that run are told that they are not.
@@ -259,7 +260,7 @@ fn who_waits_for_the_verdict_is_made_whole_at_boot_and_started_on_command() {
         assert_eq!(world.start_again(place), Ok(()));
         assert_eq!(world.start_again(place), Err(super::NotStarted::Runs));
     }
-    assert_eq!((states(&world), places.map(|place| world.live[place].generation)), ([State::Running; 2], [1; 2]));
+    assert_eq!((states(&world), places.map(|place| world.live[place].generation)), ([State::Running; 3], [1; 3]));
     check_declared(&world);
     check_pages(&world);
     assert!(movers.iter().all(|id| peers_page(&world, *id)[peers::POLICY] == 2), "they know what is in force");
@@ -268,6 +269,9 @@ fn who_waits_for_the_verdict_is_made_whole_at_boot_and_started_on_command() {
     assert!(world.stop(movers[0], State::Killed, String::new()));
     assert!(!world.stop(movers[0], State::Killed, String::new()));
     assert_eq!(world.start_again(places[0]), Ok(()));
-    assert_eq!((states(&world), world.live[places[0]].generation), ([State::Running, State::Starting], 2));
+    assert_eq!(
+        (states(&world), world.live[places[0]].generation),
+        ([State::Running, State::Starting, State::Starting], 2)
+    );
     check_pages(&world);
 }

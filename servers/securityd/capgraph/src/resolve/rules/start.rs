@@ -1,0 +1,48 @@
+//! Who is started when its device is found: somebody looks for it, somebody starts it, and neither needs it for that.
+
+use super::super::finder::is_driven;
+use crate::graph::{Graph, Instance};
+use crate::rules::{Found, LIFECYCLE, needs};
+
+/// Who uses it tells which devices are there.
+const DRIVERS: &str = "hybrid.process.Drivers";
+
+/// `start = "on-device"` of a whole graph. What is installed at run time can have no device, so the device need not know the rule.
+pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
+    let needed = finder(graph).map(|finder| needs(graph, finder.id));
+    for instance in graph.instances.iter().filter(|instance| instance.awaits_device) {
+        let name = &instance.name;
+        let mut tell = |what: &str, help: &str| found.at(name, "bad-start", format!("`{name}` {what}"), help);
+        match &needed {
+            None => tell(
+                "starts when its device is found, and nobody looks for it",
+                "somebody who is shown the device tree has to use hybrid.process.Drivers of the supervisor",
+            ),
+            Some(needed) if needed.contains(&instance.id) => tell(
+                "starts when its device is found, and is needed to find it",
+                "who looks for devices and who supervises call it, so it starts at boot",
+            ),
+            Some(_) => {}
+        }
+        if instance.devices.is_empty() || !instance.devices.iter().all(is_driven) {
+            tell(
+                "starts when its device is found, and has one that cannot be, or none",
+                "only what is in the device tree or behind a transport is found",
+            );
+        }
+        if instance.place.is_some() {
+            tell("is a place, which its installer starts", "leave out `start`");
+        }
+    }
+}
+
+/// It is shown the device tree, and tells the supervisor.
+fn finder(graph: &Graph) -> Option<&Instance> {
+    let tells = |finder: &&Instance| {
+        let used = finder.uses.iter().filter(|used| used.interface == DRIVERS);
+        let mut servers = used.filter_map(|used| graph.instance(graph.session_of(used)?.server));
+        finder.devices.iter().any(crate::Device::is_tree)
+            && servers.any(|server| server.uses.iter().any(|used| used.interface == LIFECYCLE))
+    };
+    graph.instances.iter().find(tells)
+}
