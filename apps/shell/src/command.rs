@@ -78,7 +78,7 @@ pub const HELP: [(&str, &str); 18] = [
     ("permit NAME USE", "let NAME open the session of its use USE again"),
     ("svc status|ends|start|stop|restart [NAME]", "ask or tell the supervisor; status and ends need no NAME"),
     ("devices [scan]", "the machine's devices and what drives each; scan looks at them again"),
-    ("top", "processor time of every component"),
+    ("top", "how much of its budget every component used since the last top"),
     ("net", "addresses and counters of the network"),
     ("grants", "every capability of every component, as in capgraph.golden"),
     ("audit", "the audit trail, for `cargo xtask audit`"),

@@ -1,7 +1,7 @@
 //! What commands do: calls on the shell's capabilities, one line of output a step.
 use crate::command::{Command, HELP};
 use crate::quote::quoted;
-use crate::{devices, policy, services};
+use crate::{devices, policy, services, top};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -85,8 +85,8 @@ pub enum Job<W: Wires> {
     Services(Option<String>, u16),
     /// The end with this number is next; 0 is the newest.
     Ends(u16),
-    /// Processor time: what was collected, and the index of the next.
-    Top(Vec<services::Share>, u16),
+    /// Use of budgets: what was collected, and the index of the next.
+    Top(Vec<top::Share>, u16),
     /// The head of a chain of the audit trail is next.
     Audit(Chain),
     /// Record `.1` of a chain is next, and `.2` is the end that the head told.
@@ -141,7 +141,13 @@ impl<W: Wires> Job<W> {
     ///
     /// # Errors
     /// A text for the person at the console; the job is over.
-    pub fn step(self, clients: &mut Clients<W>, times: Times, out: &mut String) -> Result<Step<W>, String> {
+    pub fn step(
+        self,
+        clients: &mut Clients<W>,
+        seen: &mut top::Seen,
+        times: Times,
+        out: &mut String,
+    ) -> Result<Step<W>, String> {
         match self {
             Self::Help(index) => Ok(help(index, out)),
             Self::Processes(index) => processes(clients, index, out),
@@ -154,7 +160,7 @@ impl<W: Wires> Job<W> {
             Self::Log(cursor, left) => log_entry(cursor, left, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
             Self::Ends(number) => services::ends(clients, number, out),
-            Self::Top(shares, index) => services::top(clients, shares, index, times, out),
+            Self::Top(shares, index) => top::top(clients, seen, shares, index, times, out),
             Self::Devices(is_scan, index) => devices::list(clients, is_scan, index, out),
             Self::Audit(chain) => chain_head(clients, chain, out),
             Self::Trail(chain, sequence, end) => trail(clients, chain, (sequence, end), out),

@@ -12,6 +12,7 @@ pub mod quote;
 pub mod screen;
 pub mod services;
 pub mod shell;
+pub mod top;
 
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,17 @@
-//! The supervisor's commands: svc and top; decides nothing.
+//! The supervisor's commands: svc; decides nothing.
 use crate::command::Order;
-use crate::job::{Clients, Job, Step, Times, Wires, because, line, seconds};
+use crate::job::{Clients, Job, Step, Wires, because, line, seconds};
 use crate::quote::quoted;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use hybrid_interfaces::process::{Error, Phase, Service};
 use hybrid_ipc::CallError;
 
 /// Services that are asked for; a supervisor that names more would keep the console busy for ever.
 const SERVICES_MAX: u16 = 256;
 
-/// Processor time of one component.
-pub struct Share {
-    consumed_us: u64,
-    text: String,
-}
-
 /// The service with that index, or that there is none.
-fn service<W: Wires>(clients: &mut Clients<W>, index: u16) -> Result<Option<Service<'static>>, String> {
+pub(crate) fn service<W: Wires>(clients: &mut Clients<W>, index: u16) -> Result<Option<Service<'static>>, String> {
     match clients.services.service(index) {
         Ok(service) if index < SERVICES_MAX => Ok(Some(service.into_owned())),
         Ok(_) | Err(CallError::Domain(Error::NoSuchInstance)) => Ok(None),
@@ -86,41 +79,6 @@ pub fn ends<W: Wires>(clients: &mut Clients<W>, number: u16, out: &mut String) -
     let (name, detail) = (quoted(&end.name), quoted(&end.exit.detail));
     line(out, &format!("{} {name:<16} life {:>3}  {detail}", seconds(end.exit.at_ns), end.exit.generation));
     Ok(Step::More(Job::Ends(number + 1)))
-}
-
-/// Collects a component a step, then prints all, the largest share first.
-///
-/// # Errors
-/// As [`status`].
-pub fn top<W: Wires>(
-    clients: &mut Clients<W>,
-    mut shares: Vec<Share>,
-    index: u16,
-    times: Times,
-    out: &mut String,
-) -> Result<Step<W>, String> {
-    if let Some(service) = service(clients, index)? {
-        let uptime_us = (times.now_ns.saturating_sub(times.boot_ns) / 1000).max(1);
-        let permille = service.consumed_us.saturating_mul(1000) / uptime_us;
-        let (milliseconds, subject) = (service.consumed_us / 1000, quoted(&service.name));
-        let limit = match service.period_us {
-            0 => "-".to_string(),
-            period if service.budget_us >= period => "none".to_string(),
-            period => format!("{}%", u64::from(service.budget_us) * 100 / u64::from(period)),
-        };
-        let text = format!(
-            "{subject:<16} {milliseconds:>9}  {:>3}.{}%  {limit:>5}  {:>4}",
-            permille / 10,
-            permille % 10,
-            service.priority
-        );
-        shares.push(Share { consumed_us: service.consumed_us, text });
-        return Ok(Step::More(Job::Top(shares, index + 1)));
-    }
-    shares.sort_by_key(|share| core::cmp::Reverse(share.consumed_us));
-    line(out, "name               time ms   share  limit  prio");
-    shares.iter().for_each(|share| line(out, &share.text));
-    Ok(Step::Done)
 }
 
 /// Tells the supervisor what to do with one service.

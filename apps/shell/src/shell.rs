@@ -4,6 +4,7 @@ use crate::editor::{Editor, Key};
 use crate::job::{Clients, Job, Step, Times, Wires};
 use crate::quote::quoted;
 use crate::screen::Screen;
+use crate::top::Seen;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
@@ -25,6 +26,7 @@ pub struct Shell<W: Wires> {
     editor: Editor,
     ahead: VecDeque<u8>,
     job: Option<Job<W>>,
+    seen: Seen,
     scratch: Vec<u8>,
 }
 
@@ -34,7 +36,16 @@ impl<W: Wires> Shell<W> {
         screen.print(b"\r\nHybridOS console; `help` lists the commands.\r\n");
         screen.print(PROMPT);
         let scratch = Vec::with_capacity(INPUT_MAX);
-        Self { clients, input, screen, editor: Editor::default(), ahead: VecDeque::new(), job: None, scratch }
+        Self {
+            clients,
+            input,
+            screen,
+            editor: Editor::default(),
+            ahead: VecDeque::new(),
+            job: None,
+            seen: Seen::default(),
+            scratch,
+        }
     }
 
     /// The terminal was started anew, with these rings: what was typed, printed or under way is over, and there is a prompt again.
@@ -124,7 +135,7 @@ impl<W: Wires> Shell<W> {
     fn run(&mut self, times: Times) {
         let Some(job) = self.job.take() else { return };
         let mut out = String::new();
-        let outcome = job.step(&mut self.clients, times, &mut out);
+        let outcome = job.step(&mut self.clients, &mut self.seen, times, &mut out);
         self.screen.print(out.as_bytes());
         match outcome {
             Ok(Step::More(job)) => self.job = Some(job),

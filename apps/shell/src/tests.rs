@@ -228,8 +228,9 @@ impl Network for FakeNetwork {
     }
 }
 
+/// What it was told, and what everybody but securityd used since the start of the test.
 #[derive(Default)]
-struct FakeServices(Vec<String>);
+struct FakeServices(Vec<String>, u64);
 
 impl Services for FakeServices {
     fn service(&mut self, _: ClientId, index: u16) -> Result<Service<'_>, process::Error> {
@@ -241,9 +242,9 @@ impl Services for FakeServices {
             generation: 7,
             ends: 6,
             hangs: 1,
-            consumed_us: u64::from(index) * 1_234_500,
-            budget_us: 5000,
-            period_us: 10_000,
+            consumed_us: if index == 0 { 0 } else { u64::from(index) * 1_234_500 + self.1 },
+            budget_us: if index == 2 { 10_000 } else { 5000 },
+            period_us: if index == 0 { 0 } else { 10_000 },
             priority: 150,
             is_watched: true,
             detail: "faulted".into(),
@@ -308,6 +309,7 @@ struct Desk {
     reader: ReaderLoopback<FakeLog>,
     services: ServicesLoopback<FakeServices>,
     region: Region,
+    now_ns: u64,
 }
 
 impl Desk {
@@ -333,11 +335,12 @@ impl Desk {
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
-        Self { shell, terminal, control, policy, power, reader, services, region }
+        Self { shell, terminal, control, policy, power, reader, services, region, now_ns: 12_345_000_000 }
     }
 
     fn advance(&mut self) {
-        let times = || Times { now_ns: 12_345_000_000, boot_ns: 0 };
+        let now_ns = self.now_ns;
+        let times = || Times { now_ns, boot_ns: 0 };
         self.shell.advance(times, || {}).expect("the rings are sound");
     }
 
@@ -574,10 +577,32 @@ fn svc_asks_and_tells_the_supervisor() {
 }
 
 #[test]
-fn top_lists_the_largest_share_first() {
-    let text = Desk::new().type_line("top");
-    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("name ")).collect();
-    assert!(lines[1].starts_with("evil\\x1b[2J"), "{text}");
-    assert!(lines[2].starts_with("httpd                 1234   10.0%    50%   150"), "{text}");
-    assert!(lines[3].starts_with("securityd                0    0.0%"), "{text}");
+fn top_lists_first_who_used_most_of_its_budget_since_it_was_typed_last() {
+    let mut desk = Desk::new();
+    let lines = |text: String| -> Vec<String> {
+        text.lines().map(String::from).skip_while(|line| !line.starts_with("since")).collect()
+    };
+    // 1.2345 s of 12.345 s is a tenth of the time, and a fifth of a budget of half of it; the other used a fifth of the time and has no limit.
+    let first = lines(desk.type_line("top"));
+    let expected = [
+        "since the start of the system, 12.3 s ago:",
+        "name             of budget    share  limit  prio   total ms",
+        "httpd                20.0%    10.0%    50%   150       1234",
+        "evil\\x1b[2J          20.0%    20.0%   none   150       2469",
+        "securityd                -                   150          0",
+    ];
+    let is_there = |line: &&str| first.iter().any(|printed| printed == line);
+    assert!(expected.iter().all(is_there), "{first:#?}");
+    let place = |lines: &[String], name: &str| lines.iter().position(|line| line.starts_with(name)).unwrap();
+    assert!(
+        place(&first, "evil") < place(&first, "httpd"),
+        "of two equal shares of the budget the longer time is first"
+    );
+    desk.now_ns += 1_000_000_000;
+    desk.services.server().server.1 = 100_000;
+    let second = lines(desk.type_line("top"));
+    assert_eq!(second[0], "since the last top, 1.0 s ago:");
+    assert_eq!(second[2], "httpd                20.0%    10.0%    50%   150       1334");
+    assert_eq!(second[3], "evil\\x1b[2J          10.0%    10.0%   none   150       2569");
+    assert!(second[4].starts_with("securityd                -"), "of securityd nobody knows: {second:#?}");
 }
