@@ -19,6 +19,19 @@ pub fn memory(bytes: usize) -> DmaRegion {
     region.part(skip, bytes).expect("there is a page more than asked for")
 }
 
+/// What a driver did with a register that decides when a device works, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// Wrote the status.
+    Wrote(u32),
+    /// Read the status.
+    Read(u32),
+    /// Took these features.
+    Took(u64),
+    /// Told the addresses of a queue.
+    Told(u16),
+}
+
 /// What the driver wrote into the registers, and what it reads there.
 #[derive(Debug, Default)]
 pub struct Registers {
@@ -32,6 +45,13 @@ pub struct Registers {
     pub is_refusing: bool,
     /// The device does not get through its reset.
     pub is_stuck: bool,
+    /// So often the status is read before a reset is done; it keeps its value so long.
+    pub resets_after: u32,
+    /// What an earlier life of the driver lent it. It writes there whenever the status is read, until it is reset.
+    pub lent_earlier: Option<DmaRegion>,
+    /// In this order; one that was repeated at once stands there once.
+    pub touched: Vec<Touch>,
+    is_resetting: bool,
     /// The longest queue.
     pub queue_max: u32,
     /// Descriptors, driver area and device area of each queue.
@@ -42,6 +62,27 @@ pub struct Registers {
     pub interrupt: u32,
     /// The configuration space.
     pub config: Vec<u8>,
+}
+
+impl Registers {
+    fn touch(&mut self, touch: Touch) {
+        if self.touched.last() != Some(&touch) {
+            self.touched.push(touch);
+        }
+    }
+
+    /// A device that works, or resets itself, uses what it was lent.
+    fn go_on(&mut self) {
+        if self.is_resetting {
+            match self.resets_after.checked_sub(1) {
+                Some(left) => self.resets_after = left,
+                None => (self.is_resetting, self.status, self.lent_earlier) = (false, 0, None),
+            }
+        }
+        if let Some(memory) = &self.lent_earlier {
+            assert!(memory.write(0, &vec![0xa5; memory.len()]), "all of it is its own");
+        }
+    }
 }
 
 /// A device that tells what the test says.
@@ -59,6 +100,7 @@ impl Transport for FakeTransport {
         let mut registers = self.0.borrow_mut();
         assert_eq!(features & !registers.offered, 0, "a feature that was not offered");
         registers.accepted = features;
+        registers.touch(Touch::Took(features));
     }
     fn max_queue_size(&mut self, _: u16) -> u32 {
         self.0.borrow().queue_max
@@ -67,13 +109,22 @@ impl Transport for FakeTransport {
         self.0.borrow_mut().notified[usize::from(queue)] += 1;
     }
     fn get_status(&self) -> DeviceStatus {
-        let registers = self.0.borrow();
+        let mut registers = self.0.borrow_mut();
+        registers.go_on();
         let hidden = if registers.is_refusing { DeviceStatus::FEATURES_OK } else { DeviceStatus::empty() };
-        DeviceStatus::from_bits_truncate(registers.status) - hidden
+        let status = DeviceStatus::from_bits_truncate(registers.status) - hidden;
+        registers.touch(Touch::Read(status.bits()));
+        status
     }
     fn set_status(&mut self, status: DeviceStatus) {
         let mut registers = self.0.borrow_mut();
-        if !registers.is_stuck {
+        registers.touch(Touch::Wrote(status.bits()));
+        if registers.is_stuck {
+            return;
+        }
+        if status.is_empty() && registers.resets_after > 0 {
+            registers.is_resetting = true;
+        } else {
             registers.status = status.bits();
         }
     }
@@ -82,7 +133,9 @@ impl Transport for FakeTransport {
         false
     }
     fn queue_set(&mut self, queue: u16, _: u32, descriptors: u64, driver_area: u64, device_area: u64) {
-        self.0.borrow_mut().queues[usize::from(queue)] = [descriptors, driver_area, device_area];
+        let mut registers = self.0.borrow_mut();
+        registers.queues[usize::from(queue)] = [descriptors, driver_area, device_area];
+        registers.touch(Touch::Told(queue));
     }
     fn queue_unset(&mut self, _: u16) {}
     fn queue_used(&mut self, _: u16) -> bool {
