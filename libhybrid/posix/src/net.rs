@@ -4,6 +4,10 @@
 pub const CHUNK: usize = 2048;
 /// Bytes that the stack delivers on a connection before the program has read any.
 pub const WINDOW: u64 = 8192;
+/// Largest payload of a datagram that goes out or comes in.
+pub const DATAGRAM: usize = 1472;
+/// Name servers that the host stack may know.
+pub const NAME_SERVERS: usize = 3;
 /// Connections of the program's own choice have numbers from here on.
 pub const FIRST_OWN: u32 = 1 << 31;
 
@@ -14,6 +18,15 @@ pub enum Address {
     V4([u8; 4]),
     /// IPv6.
     V6([u8; 16]),
+}
+
+impl core::fmt::Display for Address {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match *self {
+            Self::V4(octets) => core::net::Ipv4Addr::from(octets).fmt(out),
+            Self::V6(octets) => core::net::Ipv6Addr::from(octets).fmt(out),
+        }
+    }
 }
 
 /// Address and port.
@@ -85,6 +98,24 @@ pub enum Event {
     /// So much more may be sent.
     Credit(u32, u32),
     /// The stack died, with all connections and listeners.
+    Lost,
+    /// A new one is there; it knows nothing.
+    Back,
+}
+
+/// What the host stack's datagram service tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// A datagram, whose payload is in the buffer.
+    Datagram {
+        /// Of which of the program's ports.
+        socket: u16,
+        /// Who sent it.
+        peer: Peer,
+        /// Bytes of payload.
+        length: usize,
+    },
+    /// The service died, with all that was bound.
     Lost,
     /// A new one is there; it knows nothing.
     Back,

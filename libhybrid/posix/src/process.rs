@@ -1,16 +1,21 @@
 //! One program's state and its system calls, one at a time; it never waits, and sees no more than its [`World`].
 //!
 //! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
+mod address;
+mod datagram;
 mod descriptors;
 mod epoll;
 mod files;
 mod identity;
 mod io;
 mod memory;
+mod messages;
 mod object;
+mod options;
 mod pieces;
 mod pipe;
 mod poll;
+mod queue;
 mod signals;
 mod slab;
 mod socket;
@@ -85,6 +90,8 @@ pub struct Identity {
     pub threads: u8,
     /// Addresses of name servers, separated by spaces.
     pub name_servers: &'static str,
+    /// What `resolv.conf` has for `options`.
+    pub name_options: &'static str,
 }
 
 /// Whose memory the table of pages is in.

@@ -85,6 +85,7 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
         stack: (info.stack.addr, info.stack.addr.saturating_add(info.stack.len)),
         threads: u8::try_from(info.threads.len()).unwrap_or(u8::MAX).max(1),
         name_servers: env.parameter("dns").unwrap_or_default(),
+        name_options: env.parameter("dns.options").unwrap_or_default(),
     };
     let threads = Threads(&info.threads);
     let areas = areas(heap);

@@ -1,6 +1,6 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
-use crate::net::{CHUNK, Command, Event};
+use crate::net::{Address, Arrival, CHUNK, Command, DATAGRAM, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::Stream;
 
@@ -56,6 +56,33 @@ pub trait World {
 
     /// What the host stack says next; data is put into `bytes`. After `None` a bell comes when there is more.
     fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event>;
+
+    /// Whether datagrams were granted.
+    fn has_udp(&self) -> bool;
+
+    /// Takes a port for datagrams, any free one for 0: the number under which they come and go, and the port.
+    ///
+    /// # Errors
+    /// `EADDRINUSE`, `ENOBUFS`, `ENETDOWN`, `EACCES` if no datagrams were granted.
+    fn bind_port(&mut self, port: u16) -> Result<(u16, u16), Errno>;
+
+    /// Gives a port back.
+    fn unbind_port(&mut self, socket: u16);
+
+    /// Sends a datagram. False if there is no room: then a bell comes when there is.
+    ///
+    /// # Errors
+    /// `ENETDOWN` while the host stack is away.
+    fn send_datagram(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno>;
+
+    /// Whether there is room for a datagram, of any port. If not, a bell comes when there is.
+    fn has_datagram_room(&mut self) -> bool;
+
+    /// What came next; its payload is put into `bytes`. After `None` a bell comes when there is more.
+    fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival>;
+
+    /// The name servers that the host stack knows, if it may be asked.
+    fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS>;
 
     /// A line that the program wrote.
     fn line(&mut self, stream: Stream, text: &str);

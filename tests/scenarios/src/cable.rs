@@ -2,7 +2,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::{icmp, tcp};
+use smoltcp::socket::{icmp, tcp, udp};
 use smoltcp::time::{Duration as Span, Instant as Moment};
 use smoltcp::wire::{
     EthernetAddress, Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr, Ipv4Address, Ipv6Address,
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 pub const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
 const ADDRESS_V6: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2);
+/// Its second address: the one at which QEMU's network has a name server.
+const NAME_SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 3);
 const FRAME_MAX: usize = 1514;
 
 /// QEMU's socket network: each frame after its length, big-endian, in 4 bytes.
@@ -134,8 +136,9 @@ impl Peer {
         let mut interface = Interface::new(config, &mut link, Moment::ZERO);
         interface.update_ip_addrs(|addresses| {
             let has_room = addresses.push(IpCidr::new(ADDRESS.into(), 24)).is_ok()
-                && addresses.push(IpCidr::new(ADDRESS_V6.into(), 64)).is_ok();
-            assert!(has_room, "an interface has room for two addresses");
+                && addresses.push(IpCidr::new(ADDRESS_V6.into(), 64)).is_ok()
+                && addresses.push(IpCidr::new(NAME_SERVER.into(), 24)).is_ok();
+            assert!(has_room, "smoltcp is built with room for three addresses");
         });
         let buffer = || icmp::PacketBuffer::new(vec![icmp::PacketMetadata::EMPTY; 8], vec![0; 4096]);
         let mut socket = icmp::Socket::new(buffer(), buffer());
@@ -212,6 +215,64 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// A socket for datagrams to a port of the peer, at all its addresses.
+    ///
+    /// # Errors
+    /// The port is 0.
+    pub fn datagrams(&mut self, port: u16) -> Result<SocketHandle> {
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY; 16], vec![0; 32 * 1024]);
+        let mut socket = udp::Socket::new(buffer(), buffer());
+        socket.bind(port).ok().context("a port that datagrams can come to")?;
+        Ok(self.sockets.add(socket))
+    }
+
+    /// Sends a datagram, from one of the peer's addresses if that matters.
+    ///
+    /// # Errors
+    /// There is no room, or no way to the receiver.
+    pub fn send_datagram(&mut self, socket: SocketHandle, bytes: &[u8], to: udp::UdpMetadata) -> Result<()> {
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(socket);
+        socket.send_slice(bytes, to).ok().context("a datagram cannot be sent")
+    }
+
+    /// The next datagram that came, if any; others' business goes on meanwhile.
+    ///
+    /// # Errors
+    /// The cable is gone.
+    pub fn next_datagram(&mut self, socket: SocketHandle) -> Result<Option<(Vec<u8>, udp::UdpMetadata)>> {
+        self.turn()?;
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(socket);
+        Ok(socket.recv().ok().map(|(bytes, from)| (bytes.to_vec(), from)))
+    }
+
+    /// A socket at which one connection can be opened to the peer.
+    ///
+    /// # Errors
+    /// The port is 0.
+    pub fn listen(&mut self, port: u16) -> Result<SocketHandle> {
+        let buffer = || tcp::SocketBuffer::new(vec![0; 8192]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.listen(port).ok().context("a port that can be listened at")?;
+        Ok(self.sockets.add(socket))
+    }
+
+    /// What a socket of [`Self::listen`] has received.
+    pub fn take_received(&mut self, socket: SocketHandle) -> Vec<u8> {
+        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(socket);
+        socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default()
+    }
+
+    /// Sends on a socket of [`Self::listen`], then ends its direction.
+    ///
+    /// # Errors
+    /// There is no room for all of it.
+    pub fn send_and_finish(&mut self, socket: SocketHandle, bytes: &[u8]) -> Result<()> {
+        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(socket);
+        ensure!(socket.send_slice(bytes) == Ok(bytes.len()), "no room for an answer of {} bytes", bytes.len());
+        socket.close();
+        Ok(())
     }
 
     /// Sends `request` to a TCP port and returns what comes back until the other side ends.

@@ -3,6 +3,7 @@ mod audit;
 mod boot;
 mod cable;
 mod console;
+mod datagrams;
 mod devices;
 mod faults;
 mod foreign;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Scenario> {
         cable::all(),
         std::all(),
         programs::all(),
+        datagrams::all(),
         faults::all(),
         guests::all(),
         live::all(),

@@ -121,7 +121,7 @@ impl<S: Pages> Process<S> {
         })
     }
 
-    fn close(&mut self, world: &mut impl World, argument: u64) -> Answer {
+    pub(super) fn close(&mut self, world: &mut impl World, argument: u64) -> Answer {
         let at = usize::try_from(int(argument)).map_err(|_| Errno::EBADF)?;
         let descriptor = self.files.descriptors.take(at).ok_or(Errno::EBADF)?;
         // A watch is of a descriptor's object: it stays while others stand for that.
@@ -205,7 +205,7 @@ impl<S: Pages> Process<S> {
             FIOCLEX => self.close_on_exec(at, true),
             FIONCLEX => self.close_on_exec(at, false),
             FIONREAD => {
-                let length = self.readable_bytes(id).ok_or(Errno::ENOTTY)?;
+                let length = self.readable_bytes(world, id).ok_or(Errno::ENOTTY)?;
                 world.write(args[2], &u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())?;
                 Ok(0)
             }
@@ -213,10 +213,11 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    fn readable_bytes(&self, id: Id) -> Option<u64> {
+    fn readable_bytes(&self, world: &impl World, id: Id) -> Option<u64> {
         match &self.files.objects.get(id)?.object {
             Object::Pipe(Ends { reads: Some(pipe), .. }) => Some(self.files.pipes.get(*pipe)?.buffer.len()),
             Object::Tcp(tcp) => Some(tcp.readable()),
+            Object::Datagram(_) => Some(self.next_message(world, id)),
             _ => None,
         }
     }
@@ -233,6 +234,7 @@ impl<S: Pages> Process<S> {
         match held.object {
             Object::Pipe(ends) => self.close_ends(ends),
             Object::Tcp(tcp) => self.close_tcp(world, id, tcp),
+            Object::Datagram(datagram) => self.close_datagram(world, id, datagram),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ impl<S: Pages> Process<S> {
     /// Calls about files; `None` for others.
     pub(super) fn file_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
         Some(match number {
-            number::LSEEK => self.seek(args),
+            number::LSEEK => self.seek(world, args),
             number::PREAD64 => self.read_at(world, args),
             number::PWRITE64 => self.files.id(args[0]).and(Err(Errno::ESPIPE)),
             number::FSYNC | number::FTRUNCATE => self.files.id(args[0]).and(Err(Errno::EINVAL)),
@@ -50,7 +50,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// Only texts have a place for their reader.
-    fn seek(&mut self, args: [u64; 6]) -> Answer {
+    fn seek(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let id = self.files.id(args[0])?;
         let (text, at) = match self.files.objects.get(id).map(|held| &held.object) {
             Some(Object::Text(text, at)) => (*text, *at),
@@ -60,7 +60,7 @@ impl<S: Pages> Process<S> {
         let base = match low(args[2]) {
             0 => 0,
             1 => at,
-            2 => self.text_len(text),
+            2 => self.text_len(world, text),
             _ => return Err(Errno::EINVAL),
         };
         let to = base.checked_add_signed(args[1].cast_signed()).ok_or(Errno::EINVAL)?;
@@ -81,10 +81,10 @@ impl<S: Pages> Process<S> {
     fn stat(&mut self, world: &mut impl World, argument: u64, address: u64) -> Answer {
         let id = self.files.id(argument)?;
         let (mode, size) = match self.files.held(argument)?.object {
-            Object::Text(text, _) => (REGULAR, self.text_len(text)),
+            Object::Text(text, _) => (REGULAR, self.text_len(world, text)),
             Object::Pipe(ends) if ends.reads.is_some() && ends.writes.is_some() => (SOCKET, 0),
             Object::Pipe(_) => (FIFO, 0),
-            Object::Tcp(_) => (SOCKET, 0),
+            Object::Tcp(_) | Object::Datagram(_) => (SOCKET, 0),
             Object::Event(_) | Object::Timer(_) | Object::Epoll => (ANONYMOUS, 0),
             Object::Input | Object::Output(_) | Object::Null | Object::Zero | Object::Random => (CHARACTER_DEVICE, 0),
         };

@@ -1,6 +1,7 @@
 //! Reading, writing and waiting: a call that cannot go on yet is tried again whenever something changed.
 //!
 //! INV-IO-1: a try either answers or leaves everything as it was but for the bytes that it counts in [`Call::done`].
+use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
 use super::{Ending, Outcome, Pages, Process};
@@ -10,7 +11,6 @@ use crate::output::Stream;
 use crate::world::{self, World};
 
 pub(super) const MSG_PEEK: u32 = 2;
-const MSG_TRUNC: u32 = 0x20;
 const MSG_DONTWAIT: u32 = 0x40;
 pub(super) const MSG_NOSIGNAL: u32 = 0x4000;
 const SIGPIPE: u8 = 13;
@@ -164,15 +164,15 @@ impl<S: Pages> Process<S> {
 
     fn try_read(&mut self, world: &mut impl World, call: &Call) -> Result<Option<u64>, Errno> {
         let id = self.files.id(call.args[0])?;
-        let (pieces, is_message) = (pieces(world, call)?, call.number == number::RECVMSG);
-        let is_peek = is_socket_call(call.number) && flags(call) & MSG_PEEK != 0;
+        let pieces = pieces(world, call)?;
+        let flags = if is_socket_call(call.number) { flags(call) } else { 0 };
+        let (is_peek, wants_length) = (flags & MSG_PEEK != 0, flags & MSG_TRUNC != 0);
+        if let Some(Object::Datagram(_)) = self.files.objects.get(id).map(|held| &held.object) {
+            return self.receive_message(world, id, call, pieces, (is_peek, wants_length));
+        }
         let read = self.read_object(world, id, pieces, is_peek)?;
-        if read.is_some() && is_message {
-            // No name, no control data, no flags.
-            world.write(call.args[1].wrapping_add(8), &[0; 4])?;
-            world.write(call.args[1].wrapping_add(40), &[0; 12])?;
-        } else if read.is_some() && call.number == number::RECVFROM && call.args[5] != 0 {
-            world.write(call.args[5], &[0; 4])?;
+        if read.is_some() {
+            messages::tell_nobody(world, call)?;
         }
         Ok(read)
     }
@@ -221,7 +221,7 @@ impl<S: Pages> Process<S> {
             Object::Timer(_) => small(world, pieces).map(|()| None),
             Object::Tcp(_) => self.receive(world, id, pieces, is_peek),
             Object::Output(_) => Err(Errno::EBADF),
-            Object::Epoll => Err(Errno::EINVAL),
+            Object::Epoll | Object::Datagram(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -255,6 +255,7 @@ impl<S: Pages> Process<S> {
                 Ok(Some(8))
             }
             Object::Tcp(_) => self.transmit(world, id, pieces, &mut call.done),
+            Object::Datagram(_) => self.send(world, id, call, pieces),
             Object::Input | Object::Text(..) => Err(Errno::EBADF),
             Object::Timer(_) | Object::Epoll => Err(Errno::EINVAL),
         }
@@ -296,7 +297,7 @@ const fn is_socket_call(number: u64) -> bool {
 /// The flags of a socket's call.
 fn flags(call: &Call) -> u32 {
     let at = if matches!(call.number, number::RECVMSG | number::SENDMSG) { call.args[2] } else { call.args[3] };
-    low(at) & !MSG_TRUNC
+    low(at)
 }
 
 /// Where the bytes of a call are. `struct msghdr`: name, its length, list, its length, control data and its length, flags.

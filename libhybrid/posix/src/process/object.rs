@@ -1,4 +1,5 @@
 //! What a descriptor stands for, and whether it is ready; descriptors are numbers of these, epoll and poll ask these.
+use super::datagram::Datagram;
 use super::pieces::Buffer;
 use super::synthetic::Text;
 use super::tcp::Tcp;
@@ -82,6 +83,7 @@ pub(super) enum Object {
     Timer(Timer),
     Epoll,
     Tcp(Tcp),
+    Datagram(Datagram),
 }
 
 /// The pipes that an end reads from and writes to.

@@ -152,6 +152,26 @@ impl Buffer {
         Ok(length)
     }
 
+    /// Copies out from the front, `skip` bytes behind it, all of `into`, without taking.
+    ///
+    /// # Errors
+    /// `EIO` if there is less.
+    pub(super) fn peek_whole(&self, world: &impl World, skip: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let mut done = 0;
+        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.peek(world, skip + done as u64, rest)? {
+                0 => return Err(Errno::EIO),
+                length => done += length,
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what was appended since it had this length.
+    pub(super) fn cut(&mut self, length: u64) {
+        self.length = self.length.min(length);
+    }
+
     /// Takes bytes from the front.
     pub(super) fn drop_front(&mut self, bytes: u64) {
         let bytes = bytes.min(self.length);
@@ -177,19 +197,26 @@ impl Buffer {
 
     /// Gives the program what is at the front, until either ends; how many bytes. They stay if `is_peek`.
     pub(super) fn pop_to(&mut self, world: &mut impl World, pieces: Pieces, is_peek: bool) -> Result<u64, Errno> {
+        let done = self.copy_to(world, pieces, 0, self.length)?;
+        if !is_peek {
+            self.drop_front(done);
+        }
+        Ok(done)
+    }
+
+    /// Gives the program at most `most` bytes, `skip` bytes behind the front, without taking them; how many bytes.
+    pub(super) fn copy_to(&self, world: &mut impl World, pieces: Pieces, skip: u64, most: u64) -> Result<u64, Errno> {
         let mut done = 0;
-        loop {
+        while done < most {
             let mut chunk = [0; CHUNK];
-            let length = self.peek(world, done, &mut chunk)?;
+            let limit = usize::try_from(most - done).unwrap_or(CHUNK).min(CHUNK);
+            let length = self.peek(world, skip + done, chunk.get_mut(..limit).unwrap_or_default())?;
             match pieces.write(world, done, chunk.get(..length).unwrap_or_default()) {
                 Ok(0) => break,
                 Ok(moved) => done += moved as u64,
                 Err(errno) if done == 0 => return Err(errno),
                 Err(_) => break,
             }
-        }
-        if !is_peek {
-            self.drop_front(done);
         }
         Ok(done)
     }

@@ -9,18 +9,12 @@ use crate::world::{self, World};
 const EFD_SEMAPHORE: u32 = 1;
 const TFD_TIMER_ABSTIME: u32 = 1;
 const NS: u64 = 1_000_000_000;
-const AF_UNIX: u32 = 1;
-const SOCK_STREAM: u32 = 1;
 
 impl<S: Pages> Process<S> {
     /// Calls that make or set one of these; `None` for others.
     pub(super) fn own_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
         Some(match number {
             number::PIPE2 => self.pipe(world, args[0], low(args[1]), false),
-            number::SOCKETPAIR if low(args[0]) == AF_UNIX => {
-                let (kind, flags) = (low(args[1]) & 15, low(args[1]) & !15);
-                if kind == SOCK_STREAM { self.pipe(world, args[3], flags, true) } else { Err(Errno::EPROTONOSUPPORT) }
-            }
             number::EVENTFD2 => self.eventfd(args),
             number::TIMERFD_CREATE => self.timerfd(args),
             number::TIMERFD_SETTIME => self.set_timer(world, args),
@@ -34,7 +28,7 @@ impl<S: Pages> Process<S> {
         self.files.pipes.insert(0, Pipe { buffer, reader: None, writer: None }, Errno::ENFILE)
     }
 
-    fn pipe(&mut self, world: &mut impl World, address: u64, flags: u32, is_pair: bool) -> Answer {
+    pub(super) fn pipe(&mut self, world: &mut impl World, address: u64, flags: u32, is_pair: bool) -> Answer {
         if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
             return Err(Errno::EINVAL);
         }

@@ -27,6 +27,7 @@ impl<S: Pages> Process<S> {
                 if watches.any(|watch| self.report(watch) != 0) { poll::IN } else { 0 }
             }
             Object::Tcp(tcp) => tcp.state(self.has_waiting(id)),
+            Object::Datagram(datagram) => self.datagram_state(datagram),
         };
         let normal = |bit, also| if state & bit != 0 { also } else { 0 };
         state | normal(poll::IN, poll::RDNORM) | normal(poll::OUT, poll::WRNORM)

@@ -20,7 +20,7 @@ const O_CREAT: u32 = 0o100;
 pub(super) enum Text {
     /// `/etc/hosts`: the component's own name.
     Hosts,
-    /// `/etc/resolv.conf`: the name servers of the parameter `dns`.
+    /// `/etc/resolv.conf`: the name servers of the parameter `dns`, else those of the host stack; and the parameter `dns.options`.
     Resolver,
     /// `/proc/self/maps`: the main thread's stack and the heap.
     Maps,
@@ -58,26 +58,22 @@ impl<S: Pages> Process<S> {
 
     /// A piece of a text, from `from` on.
     pub(super) fn read_text(&self, world: &mut impl World, text: Text, from: u64, pieces: Pieces) -> Answer {
-        let text = self.text(text);
+        let text = self.text(world, text);
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
         pieces.fill(world, text.as_bytes().get(from..).unwrap_or_default())
     }
 
     /// Bytes of a text.
-    pub(super) fn text_len(&self, text: Text) -> u64 {
-        self.text(text).len() as u64
+    pub(super) fn text_len(&self, world: &mut impl World, text: Text) -> u64 {
+        self.text(world, text).len() as u64
     }
 
-    fn text(&self, text: Text) -> heapless::String<TEXT_MAX> {
+    fn text(&self, world: &mut impl World, text: Text) -> heapless::String<TEXT_MAX> {
         let mut out = heapless::String::new();
         // What does not fit is left out.
         let _fits = match text {
             Text::Hosts => write!(out, "127.0.0.1 localhost {0}\n::1 localhost {0}\n", self.identity.name),
-            Text::Resolver => self
-                .identity
-                .name_servers
-                .split_ascii_whitespace()
-                .try_for_each(|server| writeln!(out, "nameserver {server}")),
+            Text::Resolver => self.resolver(world, &mut out),
             Text::Maps => {
                 let ((first, end), (bottom, top)) = (self.areas.span(), self.identity.stack);
                 writeln!(out, "{first:08x}-{end:08x} rw-p 00000000 00:00 0 [heap]")
@@ -85,6 +81,19 @@ impl<S: Pages> Process<S> {
             }
         };
         out
+    }
+}
+
+impl<S> Process<S> {
+    fn resolver(&self, world: &mut impl World, out: &mut impl core::fmt::Write) -> core::fmt::Result {
+        let identity = &self.identity;
+        let mut told = identity.name_servers.split_ascii_whitespace().peekable();
+        if told.peek().is_some() {
+            told.try_for_each(|server| writeln!(out, "nameserver {server}"))?;
+        } else {
+            world.name_servers().iter().try_for_each(|server| writeln!(out, "nameserver {server}"))?;
+        }
+        if identity.name_options.is_empty() { Ok(()) } else { writeln!(out, "options {}", identity.name_options) }
     }
 }
 

@@ -1,8 +1,11 @@
 //! TCP sockets on hybrid.net.stack.Tcp: who waits to be accepted, what waits to be read, what may be sent.
 //!
 //! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
+use super::address::Family;
 use super::object::{Id, Object, poll};
+use super::options::Options;
 use super::pieces::{Buffer, Pieces};
+use super::socket::is_for;
 use super::{Pages, Process};
 use crate::net::{CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WINDOW};
 use crate::number::{Answer, Errno};
@@ -16,7 +19,8 @@ pub(super) const OWED_MAX: usize = 64;
 /// A socket.
 #[derive(Debug)]
 pub(super) struct Tcp {
-    pub(super) is_v6: bool,
+    pub(super) family: Family,
+    pub(super) options: Options,
     pub(super) stage: Stage,
     /// Its own port; 0 if the stack chose it, or none was chosen yet.
     pub(super) port: u16,
@@ -31,11 +35,6 @@ pub(super) struct Tcp {
     pub(super) is_write_shut: bool,
     /// Told once, by the next call or `SO_ERROR`.
     pub(super) error: Option<Errno>,
-    pub(super) receive_ns: u64,
-    pub(super) send_ns: u64,
-    /// `SO_LINGER` of 0: closing resets.
-    pub(super) is_abortive: bool,
-    pub(super) is_nodelay: bool,
     /// The listener in whose queue it is, and its place there.
     waits_at: Option<(Id, u64)>,
 }
@@ -63,9 +62,10 @@ pub(super) enum Owed {
 }
 
 impl Tcp {
-    pub(super) const fn new(is_v6: bool) -> Self {
+    pub(super) fn new(family: Family) -> Self {
         Self {
-            is_v6,
+            family,
+            options: Options::default(),
             stage: Stage::Fresh,
             port: 0,
             peer: None,
@@ -76,10 +76,6 @@ impl Tcp {
             is_read_shut: false,
             is_write_shut: false,
             error: None,
-            receive_ns: 0,
-            send_ns: 0,
-            is_abortive: false,
-            is_nodelay: false,
             waits_at: None,
         }
     }
@@ -129,7 +125,7 @@ impl<S: Pages> Process<S> {
         Ok((id, self.tcp_of(id).ok_or(Errno::ENOTSOCK)?))
     }
 
-    fn tcp_of(&mut self, id: Id) -> Option<&mut Tcp> {
+    pub(super) fn tcp_of(&mut self, id: Id) -> Option<&mut Tcp> {
         match self.files.objects.get_mut(id).map(|held| &mut held.object) {
             Some(Object::Tcp(tcp)) => Some(tcp),
             _ => None,
@@ -138,7 +134,7 @@ impl<S: Pages> Process<S> {
 
     /// Whether there is a socket that the stack could tell of.
     pub(super) fn has_sockets(&self) -> bool {
-        self.sockets().next().is_some()
+        self.sockets().next().is_some() || self.has_datagrams()
     }
 
     fn sockets(&self) -> impl Iterator<Item = (Id, &Tcp)> {
@@ -161,8 +157,8 @@ impl<S: Pages> Process<S> {
 
     /// How long a socket's calls wait at most.
     pub(super) fn socket_limit(&mut self, argument: u64, is_writing: bool) -> Option<u64> {
-        let (_, tcp) = self.tcp(argument).ok()?;
-        Some(if is_writing { tcp.send_ns } else { tcp.receive_ns }).filter(|ns| *ns > 0)
+        let options = self.options(self.files.id(argument).ok()?)?;
+        Some(if is_writing { options.send_ns } else { options.receive_ns }).filter(|ns| *ns > 0)
     }
 
     /// `None`: nobody waits to be accepted. The object that is accepted.
@@ -262,7 +258,13 @@ impl<S: Pages> Process<S> {
     }
 
     /// Ends a direction, or both.
-    pub(super) fn shut(&mut self, world: &mut impl World, argument: u64, reading: bool, writing: bool) -> Answer {
+    pub(super) fn shut_stream(
+        &mut self,
+        world: &mut impl World,
+        argument: u64,
+        reading: bool,
+        writing: bool,
+    ) -> Answer {
         let (id, tcp) = self.tcp(argument)?;
         let Stage::Open(connection) = tcp.stage else {
             return if tcp.stage == Stage::Closed { Ok(0) } else { Err(Errno::ENOTCONN) };
@@ -289,7 +291,7 @@ impl<S: Pages> Process<S> {
                 }
             }
             Stage::Connecting(connection) => self.owe(world, Owed::Abort(connection)),
-            Stage::Open(connection) if has_unread || tcp.is_abortive || tcp.waits_at.is_some() => {
+            Stage::Open(connection) if has_unread || tcp.options.is_abortive() || tcp.waits_at.is_some() => {
                 self.owe(world, Owed::Abort(connection));
             }
             Stage::Open(connection) if !tcp.is_write_shut => self.owe(world, Owed::Finish(connection)),
@@ -319,6 +321,9 @@ impl<S: Pages> Process<S> {
         let mut bytes = [0; CHUNK];
         while let Some(event) = world.event(&mut bytes) {
             self.on_event(world, event, &bytes);
+        }
+        if world.has_udp() {
+            self.take_arrivals(world);
         }
     }
 
@@ -369,8 +374,10 @@ impl<S: Pages> Process<S> {
 
     fn on_accepted(&mut self, world: &mut impl World, connection: u32, listener: u16, peer: Peer, credit: u32) {
         let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: own, .. } if own == listener);
-        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.is_v6, tcp.port, tcp.stage));
-        let Some((at, is_v6, port, Stage::Listening { backlog, .. })) = found else {
+        // The host stack's listeners are of both families.
+        let is_it = |tcp: &Tcp| is_it(tcp) && is_for(tcp.family, tcp.options.is_v6_only, peer.address);
+        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.port, tcp.stage));
+        let Some((at, family, port, Stage::Listening { backlog, .. })) = found else {
             return self.owe(world, Owed::Abort(connection));
         };
         let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(own, _)| own == at)).count();
@@ -385,7 +392,7 @@ impl<S: Pages> Process<S> {
             buffer: Some(buffer),
             credit: credit.into(),
             waits_at: Some((at, self.accepted)),
-            ..Tcp::new(is_v6)
+            ..Tcp::new(family)
         };
         match self.files.objects.insert(0, super::object::Held::new(Object::Tcp(tcp)), Errno::ENFILE) {
             Ok(_) => self.files.touch(Some(at), true, false),

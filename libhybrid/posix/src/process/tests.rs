@@ -1,5 +1,6 @@
 //! The system calls against a fake world: a few pages of memory, a clock that a test moves, and what was told.
 #![expect(clippy::cast_possible_truncation, reason = "offsets in a test's few pages")]
+mod datagrams;
 mod descriptors;
 mod sockets;
 
@@ -23,6 +24,7 @@ struct Fake {
     random: Option<u8>,
     told: Vec<String>,
     net: Option<sockets::FakeStack>,
+    udp: Option<datagrams::FakePorts>,
 }
 
 impl Fake {
@@ -104,6 +106,34 @@ impl World for Fake {
         self.net.as_mut()?.event(bytes)
     }
 
+    fn has_udp(&self) -> bool {
+        self.udp.is_some()
+    }
+
+    fn bind_port(&mut self, port: u16) -> Result<(u16, u16), Errno> {
+        self.udp.as_mut().ok_or(Errno::EACCES)?.bind(port)
+    }
+
+    fn unbind_port(&mut self, socket: u16) {
+        self.udp.as_mut().unwrap().bound.retain(|(bound, _)| *bound != socket);
+    }
+
+    fn send_datagram(&mut self, socket: u16, peer: crate::net::Peer, bytes: &[u8]) -> Result<bool, Errno> {
+        self.udp.as_mut().unwrap().send(socket, peer, bytes)
+    }
+
+    fn has_datagram_room(&mut self) -> bool {
+        !self.udp.as_ref().unwrap().is_full
+    }
+
+    fn arrival(&mut self, bytes: &mut [u8; crate::net::DATAGRAM]) -> Option<crate::net::Arrival> {
+        self.udp.as_mut()?.arrival(bytes)
+    }
+
+    fn name_servers(&mut self) -> heapless::Vec<crate::net::Address, 3> {
+        self.udp.iter().flat_map(|ports| ports.servers.iter().copied()).collect()
+    }
+
     fn line(&mut self, stream: Stream, text: &str) {
         self.told.push(format!("{stream:?} {text}"));
     }
@@ -124,8 +154,15 @@ impl Program {
     }
 
     fn with_threads(threads: u8) -> Self {
-        let identity =
-            Identity { instance: 7, name: "prog", version: "1.2", stack: STACK, threads, name_servers: "10.0.2.3" };
+        let identity = Identity {
+            instance: 7,
+            name: "prog",
+            version: "1.2",
+            stack: STACK,
+            threads,
+            name_servers: "10.0.2.3",
+            name_options: "",
+        };
         let heap = vec![0; PAGES * 4096];
         let stack = vec![0; (STACK.1 - STACK.0) as usize];
         let areas = Areas::new(BASE, vec![0; PAGES]);

@@ -1,16 +1,19 @@
 //! The world of a program on the device: its memory, the counter, its log, alarm and connections, as they were granted.
+mod ports;
 mod stack;
 
 use crate::World;
-use crate::net::{CHUNK, Command, Event};
+use crate::net::{Address, Arrival, CHUNK, Command, DATAGRAM, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::{LINE_MAX, Stream};
 use core::sync::atomic::{AtomicU32, Ordering};
 use hybrid_interfaces::entropy::{FILL_MAX, RandomClient, random};
 use hybrid_interfaces::log::TEXT_MAX;
+use hybrid_interfaces::net::stack::{NetworkClient, network};
 use hybrid_interfaces::time::{AlarmClient, alarm};
 use hybrid_rt::{EndpointCaller, Env, PeerNews, SessionHandle};
 use hybrid_sys::{Endpoint, count_per_second};
+use ports::Ports;
 use stack::Stack;
 
 const _: () = assert!(LINE_MAX <= TEXT_MAX);
@@ -26,6 +29,8 @@ pub(super) struct Device {
     alarm: Option<Alarm>,
     random: Option<RandomClient<EndpointCaller>>,
     stack: Option<Stack>,
+    ports: Option<Ports>,
+    network: Option<NetworkClient<EndpointCaller>>,
 }
 
 struct Alarm {
@@ -58,6 +63,8 @@ impl Device {
             alarm: Alarm::find(&env),
             random: use_of(&env, random::INTERFACE).map(|(_, caller)| RandomClient::new(caller)),
             stack: Stack::find(&env),
+            ports: Ports::find(&env),
+            network: use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller)),
         }
     }
 
@@ -67,6 +74,9 @@ impl Device {
         for change in self.env.peer_changes() {
             if let Some(stack) = &mut self.stack {
                 stack.on_peer(&change);
+            }
+            if let Some(ports) = &mut self.ports {
+                ports.on_peer(&change);
             }
             let Some(alarm) = &mut self.alarm else { continue };
             match change.of_use(alarm.name) {
@@ -98,6 +108,9 @@ impl Device {
     pub(super) fn publish(&mut self) {
         if let Some(stack) = &mut self.stack {
             stack.publish();
+        }
+        if let Some(ports) = &mut self.ports {
+            ports.publish();
         }
     }
 
@@ -205,6 +218,37 @@ impl World for Device {
 
     fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
         self.stack.as_mut()?.event(bytes)
+    }
+
+    fn has_udp(&self) -> bool {
+        self.ports.is_some()
+    }
+
+    fn bind_port(&mut self, port: u16) -> Result<(u16, u16), Errno> {
+        self.ports.as_mut().ok_or(Errno::EACCES)?.bind(port)
+    }
+
+    fn unbind_port(&mut self, socket: u16) {
+        if let Some(ports) = &mut self.ports {
+            ports.unbind(socket);
+        }
+    }
+
+    fn send_datagram(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
+        self.ports.as_mut().ok_or(Errno::EACCES)?.send(socket, peer, bytes)
+    }
+
+    fn has_datagram_room(&mut self) -> bool {
+        self.ports.as_mut().is_some_and(Ports::has_room)
+    }
+
+    fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
+        self.ports.as_mut()?.arrival(bytes)
+    }
+
+    fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS> {
+        let servers = self.network.as_mut().and_then(|network| network.configuration().ok()).map(|known| known.dns);
+        servers.iter().flatten().take(NAME_SERVERS).map(stack::address).collect()
     }
 
     fn line(&mut self, stream: Stream, text: &str) {

@@ -147,15 +147,18 @@ fn heard(event: TcpEvent<'_>, bytes: &mut [u8; CHUNK]) -> Event {
     }
 }
 
-fn peer(peer: &idl::Peer) -> Peer {
-    let address = match peer.address {
-        idl::Address::V4(address) => Address::V4(address),
-        idl::Address::V6(address) => Address::V6(address),
-    };
-    Peer { address, port: peer.port }
+pub(super) fn peer(peer: &idl::Peer) -> Peer {
+    Peer { address: address(&peer.address), port: peer.port }
 }
 
-fn told(peer: Peer) -> idl::Peer {
+pub(super) const fn address(address: &idl::Address) -> Address {
+    match *address {
+        idl::Address::V4(octets) => Address::V4(octets),
+        idl::Address::V6(octets) => Address::V6(octets),
+    }
+}
+
+pub(super) fn told(peer: Peer) -> idl::Peer {
     let address = match peer.address {
         Address::V4(address) => idl::Address::V4(address),
         Address::V6(address) => idl::Address::V6(address),

@@ -1,0 +1,601 @@
+//! Datagram sockets: over the host stack, at the component's own addresses, and by name within the component.
+//!
+//! What comes to an address of a host and finds no room is lost, as the network may lose it; who sends to a name within the component waits.
+use super::address::{Encoded, Family, Name};
+use super::io::Call;
+use super::messages;
+use super::object::{Id, Object, poll};
+use super::options::Options;
+use super::pieces::Pieces;
+use super::queue::{MESSAGE_MAX, Payload, Queue};
+use super::socket::is_for;
+use super::{Pages, Process};
+use crate::net::{Address, Arrival, DATAGRAM, Peer};
+use crate::number::{Answer, Errno};
+use crate::world::World;
+use alloc::vec::Vec;
+
+/// How often another port is tried for who wants any.
+const PORT_TRIES: u16 = 16;
+/// Ports for who wants any.
+const FREE_PORTS: u16 = 49_152;
+
+/// A socket.
+#[derive(Debug)]
+pub(super) struct Datagram {
+    pub(super) family: Family,
+    pub(super) options: Options,
+    own: Own,
+    target: Target,
+    /// Messages that wait; there from when somebody can send it one.
+    queue: Option<Queue>,
+    /// Told once, by the next call or `SO_ERROR`.
+    pub(super) error: Option<Errno>,
+    is_read_shut: bool,
+    is_write_shut: bool,
+    /// The host stack had no room for what it sent last.
+    is_stuck: bool,
+}
+
+/// Where it is reached.
+#[derive(Debug)]
+enum Own {
+    Nowhere,
+    /// At one of the component's own addresses, or at every one; with the number of the port at the host stack if others reach it, too.
+    Host(Peer, Option<u16>),
+    Path(Vec<u8>),
+}
+
+/// Whom it talks to, if it was connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Target {
+    Nobody,
+    Host(Peer),
+    /// Within the component, by name or as a pair.
+    Socket(Id),
+    /// It was connected to one that is closed.
+    Gone,
+}
+
+/// Where one message goes.
+enum Route {
+    Socket(Id),
+    /// Nobody is at that own address.
+    Nobody,
+    Outside(u16, Peer),
+}
+
+impl Datagram {
+    pub(super) fn new(family: Family) -> Self {
+        Self {
+            family,
+            options: Options::default(),
+            own: Own::Nowhere,
+            target: Target::Nobody,
+            queue: None,
+            error: None,
+            is_read_shut: false,
+            is_write_shut: false,
+            is_stuck: false,
+        }
+    }
+
+    /// Whether what is sent to `to` from `from` is for it.
+    fn is_reached(&self, to: Peer, from: Peer) -> bool {
+        let Own::Host(own, _) = self.own else { return false };
+        let is_family = is_for(self.family, self.options.is_v6_only, to.address);
+        let is_peer = match self.target {
+            Target::Host(peer) => peer == from,
+            _ => true,
+        };
+        is_family && is_peer && own.port == to.port && (own.address.is_any() || own.address == to.address)
+    }
+
+    fn has_message(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.as_ref().is_none_or(Queue::has_room)
+    }
+}
+
+impl<S: Pages> Process<S> {
+    fn datagram(&self, id: Id) -> Option<&Datagram> {
+        match self.files.objects.get(id).map(|held| &held.object) {
+            Some(Object::Datagram(datagram)) => Some(datagram),
+            _ => None,
+        }
+    }
+
+    fn datagram_mut(&mut self, id: Id) -> Result<&mut Datagram, Errno> {
+        match self.files.objects.get_mut(id).map(|held| &mut held.object) {
+            Some(Object::Datagram(datagram)) => Ok(datagram),
+            _ => Err(Errno::ENOTSOCK),
+        }
+    }
+
+    fn datagrams(&self) -> impl Iterator<Item = (Id, &Datagram)> {
+        self.files.objects.all().filter_map(|(id, held)| match &held.object {
+            Object::Datagram(datagram) => Some((id, datagram)),
+            _ => None,
+        })
+    }
+
+    /// Whether there is one.
+    pub(super) fn has_datagrams(&self) -> bool {
+        self.datagrams().next().is_some()
+    }
+
+    /// Readiness. Who talks to a socket within the component can write when that has room for the longest message.
+    pub(super) fn datagram_state(&self, datagram: &Datagram) -> u32 {
+        let when = |is: bool, bits: u32| if is { bits } else { 0 };
+        let has_room = match datagram.target {
+            Target::Socket(target) => self.datagram(target).is_none_or(Datagram::has_room),
+            _ => !datagram.is_stuck,
+        };
+        let is_shut = datagram.is_read_shut && datagram.is_write_shut;
+        when(datagram.has_message() || datagram.is_read_shut, poll::IN)
+            | when(has_room, poll::OUT)
+            | when(datagram.is_read_shut, poll::RDHUP)
+            | when(is_shut, poll::HUP)
+            | when(datagram.error.is_some(), poll::ERR | poll::IN | poll::OUT)
+    }
+
+    /// Bytes of the message that is next.
+    pub(super) fn next_message(&self, world: &impl World, id: Id) -> u64 {
+        let queue = self.datagram(id).and_then(|datagram| datagram.queue.as_ref());
+        queue.and_then(|queue| queue.front(world).ok()).map_or(0, |front| front.length)
+    }
+
+    fn make_queue(&mut self, world: &mut impl World, id: Id) -> Result<(), Errno> {
+        if self.datagram_mut(id)?.queue.is_none() {
+            let queue = Queue::new(&mut self.areas, world)?;
+            self.datagram_mut(id)?.queue = Some(queue);
+        }
+        Ok(())
+    }
+
+    /// Two that talk to each other.
+    pub(super) fn datagram_pair(&mut self, world: &mut impl World, flags: u32) -> Result<(u64, u64), Errno> {
+        let first = self.files.open(Object::Datagram(Datagram::new(Family::Unix)), flags)?;
+        let second = self.files.open(Object::Datagram(Datagram::new(Family::Unix)), flags);
+        let pair = second.and_then(|second| {
+            let (a, b) = (self.files.id(first)?, self.files.id(second)?);
+            for (id, other) in [(a, b), (b, a)] {
+                self.make_queue(world, id)?;
+                self.datagram_mut(id)?.target = Target::Socket(other);
+            }
+            Ok((first, second))
+        });
+        if pair.is_err() {
+            let numbers = core::iter::once(first).chain(second.ok());
+            numbers.for_each(|number| _ = self.close(world, number));
+        }
+        pair
+    }
+
+    /// `bind`
+    pub(super) fn bind_datagram(&mut self, world: &mut impl World, id: Id, name: Name) -> Answer {
+        if !matches!(self.datagram_mut(id)?.own, Own::Nowhere) {
+            return Err(Errno::EINVAL);
+        }
+        let own = match name {
+            Name::Path(path) if path.is_empty() => return Err(Errno::EINVAL),
+            Name::Path(path) if self.is_name_taken(&path) => return Err(Errno::EADDRINUSE),
+            Name::Path(path) => {
+                self.make_queue(world, id)?;
+                Own::Path(path)
+            }
+            Name::Host(peer) if peer.address.is_any() => return self.bind_everywhere(world, id, peer),
+            Name::Host(peer) if peer.address.is_own() => {
+                self.make_queue(world, id)?;
+                Own::Host(self.own_port(world, id, peer)?, None)
+            }
+            Name::Host(_) => return Err(Errno::EADDRNOTAVAIL),
+        };
+        self.datagram_mut(id)?.own = own;
+        Ok(0)
+    }
+
+    /// Whether a socket within the component has this name.
+    pub(super) fn is_name_taken(&self, path: &[u8]) -> bool {
+        self.datagrams().any(|(_, datagram)| matches!(&datagram.own, Own::Path(own) if own == path))
+    }
+
+    /// At every address: the host stack's, and the component's own.
+    fn bind_everywhere(&mut self, world: &mut impl World, id: Id, wanted: Peer) -> Answer {
+        if !world.has_udp() {
+            self.tell(world, crate::number::BIND, NO_NETWORK);
+            return Err(Errno::EACCES);
+        }
+        if wanted.port != 0 && self.is_port_taken(id, wanted) {
+            return Err(Errno::EADDRINUSE);
+        }
+        self.make_queue(world, id)?;
+        for _ in 0..PORT_TRIES {
+            let (socket, port) = world.bind_port(wanted.port)?;
+            let own = Peer { port, ..wanted };
+            if wanted.port != 0 || !self.is_port_taken(id, own) {
+                self.datagram_mut(id)?.own = Own::Host(own, Some(socket));
+                return Ok(0);
+            }
+            world.unbind_port(socket);
+        }
+        Err(Errno::EADDRINUSE)
+    }
+
+    /// Whether another socket could be meant by the same address.
+    fn is_port_taken(&self, id: Id, wanted: Peer) -> bool {
+        self.datagrams().filter(|(other, _)| *other != id).any(|(_, datagram)| {
+            let Own::Host(own, _) = datagram.own else { return false };
+            let is_any = own.address.is_any() || wanted.address.is_any();
+            own.port == wanted.port && (is_any || own.address == wanted.address)
+        })
+    }
+
+    /// The wanted port at one of the component's own addresses, or a free one.
+    fn own_port(&self, world: &impl World, id: Id, wanted: Peer) -> Result<Peer, Errno> {
+        let [low, high, ..] = (world.now_ns() / 977).to_le_bytes();
+        let from = u16::from_le_bytes([low, high]);
+        let any = (0..=u16::MAX - FREE_PORTS).map(|at| FREE_PORTS + from.wrapping_add(at) % (u16::MAX - FREE_PORTS));
+        let mut ports = any.filter(|_| wanted.port == 0).chain(Some(wanted.port).filter(|port| *port != 0));
+        let found = ports.find(|port| !self.is_port_taken(id, Peer { port: *port, ..wanted }));
+        found.map(|port| Peer { port, ..wanted }).ok_or(Errno::EADDRINUSE)
+    }
+
+    /// A port for who sends without one. Who was granted no network gets one of its own.
+    fn bind_for(&mut self, world: &mut impl World, id: Id, peer: Peer) -> Result<(), Errno> {
+        let datagram = self.datagram_mut(id)?;
+        if !matches!(datagram.own, Own::Nowhere) {
+            return Ok(());
+        }
+        let address = datagram.family.any();
+        if world.has_udp() {
+            return self.bind_everywhere(world, id, Peer { address, port: 0 }).map(|_| ());
+        }
+        if !peer.address.is_own() {
+            self.tell(world, crate::number::CONNECT, NO_NETWORK);
+            return Err(Errno::EACCES);
+        }
+        self.make_queue(world, id)?;
+        let own = self.own_port(world, id, Peer { address: peer.address, port: 0 })?;
+        self.datagram_mut(id)?.own = Own::Host(own, None);
+        Ok(())
+    }
+
+    /// `connect`; `None` forgets the peer.
+    pub(super) fn connect_datagram(&mut self, world: &mut impl World, id: Id, name: Option<Name>) -> Answer {
+        let target = match name {
+            None => Target::Nobody,
+            Some(Name::Host(peer)) => {
+                let peer = self.allowed(id, peer)?;
+                self.bind_for(world, id, peer)?;
+                Target::Host(peer)
+            }
+            Some(Name::Path(path)) => Target::Socket(self.named(&path)?),
+        };
+        self.datagram_mut(id)?.target = target;
+        Ok(0)
+    }
+
+    /// A peer's address as this socket may have it; no address means the component's own.
+    fn allowed(&mut self, id: Id, peer: Peer) -> Result<Peer, Errno> {
+        let datagram = self.datagram_mut(id)?;
+        match peer.address {
+            _ if peer.port == 0 => Err(Errno::EINVAL),
+            Address::V4([255, 255, 255, 255]) if !datagram.options.is_broadcast => Err(Errno::EACCES),
+            Address::V4(_) if datagram.family == Family::V6 && datagram.options.is_v6_only => Err(Errno::ENETUNREACH),
+            address if address.is_any() => Ok(Peer { address: address.own(), ..peer }),
+            _ => Ok(peer),
+        }
+    }
+
+    /// The socket of a name within the component.
+    fn named(&self, path: &[u8]) -> Result<Id, Errno> {
+        let mut all = self.datagrams();
+        let found = all.find(|(_, datagram)| matches!(&datagram.own, Own::Path(own) if own == path));
+        let is_abstract = path.first().is_none_or(|first| *first == 0);
+        found.map(|(id, _)| id).ok_or(if is_abstract { Errno::ECONNREFUSED } else { Errno::ENOENT })
+    }
+
+    fn route(&mut self, world: &mut impl World, id: Id, to: Option<Name>) -> Result<Route, Errno> {
+        let peer = match (to, self.datagram_mut(id)?.target) {
+            (Some(Name::Path(path)), _) => return self.named(&path).map(Route::Socket),
+            (Some(Name::Host(peer)), _) => self.allowed(id, peer)?,
+            (None, Target::Socket(target)) => return Ok(Route::Socket(target)),
+            (None, Target::Host(peer)) => peer,
+            (None, Target::Gone) => {
+                self.datagram_mut(id)?.target = Target::Nobody;
+                return Err(Errno::ECONNREFUSED);
+            }
+            (None, Target::Nobody) => {
+                let is_unix = self.datagram_mut(id)?.family == Family::Unix;
+                return Err(if is_unix { Errno::ENOTCONN } else { Errno::EDESTADDRREQ });
+            }
+        };
+        self.bind_for(world, id, peer)?;
+        let Own::Host(own, socket) = self.datagram_mut(id)?.own else { return Err(Errno::EINVAL) };
+        if peer.address.is_own() {
+            let from = source(own, peer);
+            let found = self.datagrams().find(|(_, datagram)| datagram.is_reached(peer, from));
+            return Ok(found.map_or(Route::Nobody, |(target, _)| Route::Socket(target)));
+        }
+        match socket {
+            Some(socket) => Ok(Route::Outside(socket, peer)),
+            // It is bound to an address from which nobody else is reached.
+            None if world.has_udp() => Err(Errno::EINVAL),
+            None => {
+                self.tell(world, crate::number::SENDTO, NO_NETWORK);
+                Err(Errno::EACCES)
+            }
+        }
+    }
+
+    /// `None`: there is no room for it yet. A message goes whole or not at all.
+    pub(super) fn send(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        call: &Call,
+        pieces: Pieces,
+    ) -> Result<Option<u64>, Errno> {
+        let to = messages::receiver(world, call, self.datagram_mut(id)?.family)?;
+        let total = pieces.total(world)?;
+        let datagram = self.datagram_mut(id)?;
+        if let Some(error) = datagram.error.take() {
+            return Err(error);
+        }
+        if datagram.is_write_shut {
+            return Err(Errno::EPIPE);
+        }
+        let to_peer = match (&to, datagram.target) {
+            (Some(Name::Host(peer)), _) => Some(*peer),
+            (None, Target::Host(peer)) => Some(peer),
+            _ => None,
+        };
+        match self.route(world, id, to)? {
+            Route::Outside(socket, peer) => self.send_outside(world, id, socket, peer, pieces, total),
+            _ if total > MESSAGE_MAX => Err(Errno::EMSGSIZE),
+            Route::Socket(target) => self.send_within(world, id, target, to_peer, Payload::Program(pieces, total)),
+            Route::Nobody => {
+                // Only who is connected is told that nobody is there.
+                let datagram = self.datagram_mut(id)?;
+                if datagram.target != Target::Nobody {
+                    datagram.error = Some(Errno::ECONNREFUSED);
+                    self.files.touch(Some(id), true, true);
+                }
+                Ok(Some(total))
+            }
+        }
+    }
+
+    fn send_outside(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        socket: u16,
+        peer: Peer,
+        pieces: Pieces,
+        total: u64,
+    ) -> Result<Option<u64>, Errno> {
+        let mut bytes = [0; DATAGRAM];
+        let length = usize::try_from(total).ok().filter(|length| *length <= DATAGRAM).ok_or(Errno::EMSGSIZE)?;
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..length).filter(|rest| !rest.is_empty()) {
+            match pieces.read(world, done as u64, rest)? {
+                0 => break,
+                read => done += read,
+            }
+        }
+        let is_sent = world.send_datagram(socket, peer, bytes.get(..length).unwrap_or_default())?;
+        self.datagram_mut(id)?.is_stuck = !is_sent;
+        Ok(is_sent.then_some(total))
+    }
+
+    fn send_within(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        target: Id,
+        to: Option<Peer>,
+        payload: Payload<'_>,
+    ) -> Result<Option<u64>, Errno> {
+        let family = self.datagram(target).map_or(Family::Unix, |target| target.family);
+        let sender = match (&self.datagram_mut(id)?.own, to) {
+            (Own::Host(own, _), Some(to)) => Encoded::host(source(*own, to), family),
+            (Own::Path(path), _) => Encoded::path(path),
+            _ => Encoded::path(&[]),
+        };
+        if self.datagram(target).is_some_and(|target| target.is_read_shut) {
+            return Err(Errno::EPIPE);
+        }
+        let is_kept = self.deliver_message(world, target, sender, payload)?;
+        let is_lossy = family != Family::Unix;
+        Ok((is_kept || is_lossy).then_some(payload.length()))
+    }
+
+    /// Whether there was room for it.
+    fn deliver_message(
+        &mut self,
+        world: &mut impl World,
+        target: Id,
+        sender: Encoded,
+        payload: Payload<'_>,
+    ) -> Result<bool, Errno> {
+        let Some(queue) = self.datagram_mut(target)?.queue.as_mut() else { return Ok(false) };
+        let is_kept = queue.push(world, &sender, payload)?;
+        if is_kept {
+            self.files.touch(Some(target), true, false);
+        }
+        Ok(is_kept)
+    }
+
+    /// `None`: no message is there. The bytes of the message that were put where the program wants them, or all its bytes if it asks for those.
+    pub(super) fn receive_message(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        call: &Call,
+        pieces: Pieces,
+        (is_peek, wants_length): (bool, bool),
+    ) -> Result<Option<u64>, Errno> {
+        let datagram = self.datagram_mut(id)?;
+        if let Some(error) = datagram.error.take() {
+            return Err(error);
+        }
+        let Some(queue) = datagram.queue.as_mut().filter(|queue| !queue.is_empty()) else {
+            return Ok(datagram.is_read_shut.then_some(0));
+        };
+        let front = queue.front(world)?;
+        let most = front.length.min(pieces.total(world)?);
+        let given = queue.copy(world, &front, pieces, most)?;
+        let flags = if most < front.length { messages::MSG_TRUNC } else { 0 };
+        messages::tell_sender(world, call, front.sender, flags)?;
+        if !is_peek {
+            queue.drop_front(&front);
+            self.has_room_again(id);
+        }
+        Ok(Some(if wants_length { front.length } else { given }))
+    }
+
+    /// Who sends to it by name may have waited.
+    fn has_room_again(&mut self, id: Id) {
+        for (_, held) in self.files.objects.all_mut() {
+            if let Object::Datagram(Datagram { target: Target::Socket(target), .. }) = held.object
+                && target == id
+            {
+                held.edges.output = held.edges.output.wrapping_add(1);
+            }
+        }
+        self.files.is_changed = true;
+    }
+
+    /// `getsockname`
+    pub(super) fn datagram_name(&self, id: Id) -> Result<Encoded, Errno> {
+        let datagram = self.datagram(id).ok_or(Errno::ENOTSOCK)?;
+        Ok(match &datagram.own {
+            Own::Path(path) => Encoded::path(path),
+            Own::Host(own, _) => {
+                // An own peer is reached from an own address.
+                let own = match datagram.target {
+                    Target::Host(peer) if peer.address.is_own() => source(*own, peer),
+                    _ => *own,
+                };
+                Encoded::host(own, datagram.family)
+            }
+            Own::Nowhere if datagram.family == Family::Unix => Encoded::path(&[]),
+            Own::Nowhere => Encoded::host(Peer { address: datagram.family.any(), port: 0 }, datagram.family),
+        })
+    }
+
+    /// `getpeername`
+    pub(super) fn datagram_peer(&self, id: Id) -> Result<Encoded, Errno> {
+        let datagram = self.datagram(id).ok_or(Errno::ENOTSOCK)?;
+        match datagram.target {
+            Target::Host(peer) => Ok(Encoded::host(peer, datagram.family)),
+            Target::Socket(target) => self.datagram_name(target),
+            Target::Nobody | Target::Gone => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// `shutdown`
+    pub(super) fn shut_datagram(&mut self, id: Id, reading: bool, writing: bool) -> Answer {
+        let datagram = self.datagram_mut(id)?;
+        if datagram.target == Target::Nobody {
+            return Err(Errno::ENOTCONN);
+        }
+        datagram.is_read_shut |= reading;
+        datagram.is_write_shut |= writing;
+        self.files.touch(Some(id), true, true);
+        Ok(0)
+    }
+
+    /// The last descriptor is gone: so is what waited, and who was connected to it by name learns of it with the next message.
+    pub(super) fn close_datagram(&mut self, world: &mut impl World, id: Id, datagram: Datagram) {
+        if let Own::Host(_, Some(socket)) = datagram.own {
+            world.unbind_port(socket);
+        }
+        if let Some(queue) = datagram.queue {
+            queue.free(&mut self.areas);
+        }
+        self.has_room_again(id);
+        for (_, held) in self.files.objects.all_mut() {
+            if let Object::Datagram(Datagram { target, .. }) = &mut held.object
+                && *target == Target::Socket(id)
+            {
+                *target = Target::Gone;
+            }
+        }
+    }
+
+    /// Takes all that the host stack brings; who waited for room in its ring tries again.
+    pub(super) fn take_arrivals(&mut self, world: &mut impl World) {
+        let mut bytes = [0; DATAGRAM];
+        while let Some(arrival) = world.arrival(&mut bytes) {
+            match arrival {
+                Arrival::Datagram { socket, peer, length } => {
+                    self.on_datagram(world, socket, peer, bytes.get(..length).unwrap_or_default());
+                }
+                // What it was bound to is bound again; datagrams that were under way are lost.
+                Arrival::Lost => {}
+                Arrival::Back => self.bind_again(world),
+            }
+        }
+        if !self.datagrams().any(|(_, datagram)| datagram.is_stuck) || !world.has_datagram_room() {
+            return;
+        }
+        for (_, held) in self.files.objects.all_mut() {
+            if let Object::Datagram(datagram) = &mut held.object
+                && core::mem::take(&mut datagram.is_stuck)
+            {
+                held.edges.output = held.edges.output.wrapping_add(1);
+                self.files.is_changed = true;
+            }
+        }
+    }
+
+    fn on_datagram(&mut self, world: &mut impl World, socket: u16, from: Peer, bytes: &[u8]) {
+        let found = self.datagrams().find_map(|(id, datagram)| match datagram.own {
+            Own::Host(own, Some(bound)) if bound == socket => {
+                // At which of the machine's addresses it came, the host stack does not say.
+                let to = Peer { address: any_like(from.address), port: own.port };
+                datagram.is_reached(to, from).then_some((id, datagram.family))
+            }
+            _ => None,
+        });
+        if let Some((id, family)) = found {
+            // Without room it is lost, as in the network.
+            let _is_kept = self.deliver_message(world, id, Encoded::host(from, family), Payload::Stack(bytes));
+        }
+    }
+
+    fn bind_again(&mut self, world: &mut impl World) {
+        for (_, held) in self.files.objects.all_mut() {
+            let Object::Datagram(Datagram { own: Own::Host(own, bound @ Some(_)), error, .. }) = &mut held.object
+            else {
+                continue;
+            };
+            match world.bind_port(own.port) {
+                Ok((socket, _)) => *bound = Some(socket),
+                Err(errno) => *error = Some(errno),
+            }
+        }
+        self.files.is_changed = true;
+    }
+}
+
+const NO_NETWORK: &str = "its component was granted no network";
+
+/// The sender's address as the receiver at an own address sees it.
+fn source(own: Peer, to: Peer) -> Peer {
+    let address = if own.address.is_any() { to.address.own() } else { own.address };
+    Peer { address, ..own }
+}
+
+const fn any_like(address: Address) -> Address {
+    match address {
+        Address::V4(_) => Address::V4([0; 4]),
+        Address::V6(_) => Address::V6([0; 16]),
+    }
+}

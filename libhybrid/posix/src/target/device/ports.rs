@@ -1,0 +1,125 @@
+//! Datagrams as they were granted: calls and rings of the host stack, translated; what they mean is in `process::datagram`.
+use super::stack::{peer, told};
+use super::use_of;
+use crate::net::{Arrival, DATAGRAM, Peer};
+use crate::number::Errno;
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use hybrid_interfaces::net::stack as idl;
+use hybrid_interfaces::net::stack::{UdpClient, UdpClientRings, UdpRings, udp};
+use hybrid_ipc::CallError;
+use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
+
+const _: () = assert!(DATAGRAM == idl::DATAGRAM_MAX);
+
+/// Bytes of a datagram in its ring beside its payload, at most.
+const HEAD: usize = 64;
+
+/// The session.
+pub(super) struct Ports {
+    name: &'static str,
+    client: UdpClient<EndpointCaller>,
+    session: SessionHandle,
+    /// `None` while the stack is away, or when it broke its rings.
+    rings: Option<UdpClientRings>,
+    scratch: Vec<u8>,
+    /// It died, or came back, and the program was not told.
+    is_lost: bool,
+    is_back: bool,
+}
+
+impl Ports {
+    /// The use, whatever component.toml calls it.
+    pub(super) fn find(env: &Env) -> Option<Self> {
+        let (name, caller) = use_of(env, udp::INTERFACE)?;
+        let session = env.session(name);
+        let rings = UdpRings::client(session.region()).ok();
+        let client = UdpClient::new(caller);
+        let mut found = Self { name, client, session, rings, scratch: Vec::new(), is_lost: false, is_back: false };
+        // The first datagram is to ring, too.
+        if let Some(rings) = &mut found.rings {
+            let _is_empty = rings.received.request_bell();
+        }
+        Some(found)
+    }
+
+    pub(super) fn on_peer(&mut self, change: &PeerChange) {
+        match change.of_use(self.name) {
+            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost) = (None, true),
+            Some(PeerNews::Back) => {
+                self.session = change.session.clone();
+                self.rings = UdpRings::client(self.session.region()).ok();
+                self.is_back = true;
+            }
+            None => {}
+        }
+    }
+
+    pub(super) fn bind(&mut self, port: u16) -> Result<(u16, u16), Errno> {
+        let bound = self.client.bind(port).map_err(|error| match error {
+            CallError::Domain(idl::Error::InUse) => Errno::EADDRINUSE,
+            CallError::Domain(idl::Error::NoRoom) => Errno::ENOBUFS,
+            CallError::Domain(_) => Errno::EINVAL,
+            CallError::Denied => Errno::EACCES,
+            _ => Errno::ENETDOWN,
+        })?;
+        Ok((bound.socket, bound.port))
+    }
+
+    pub(super) fn unbind(&mut self, socket: u16) {
+        // A stack that died has forgotten it.
+        let _it_was_bound = self.client.unbind(socket);
+    }
+
+    pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
+        let rings = self.rings.as_mut().ok_or(Errno::ENETDOWN)?;
+        let datagram = idl::Datagram { socket, peer: told(peer), data: Cow::Borrowed(bytes) };
+        if rings.transmit.push(&datagram).is_ok() {
+            return Ok(true);
+        }
+        Ok(has_room(rings) && rings.transmit.push(&datagram).is_ok())
+    }
+
+    /// A stack that is away takes nothing, and who sends is told so.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.rings.as_mut().is_none_or(has_room)
+    }
+
+    pub(super) fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
+        if core::mem::take(&mut self.is_lost) {
+            return Some(Arrival::Lost);
+        }
+        if core::mem::take(&mut self.is_back) {
+            return Some(Arrival::Back);
+        }
+        let rings = self.rings.as_mut()?;
+        loop {
+            match rings.received.pop(&mut self.scratch) {
+                Ok(Some(datagram)) => {
+                    let length = datagram.data.len().min(DATAGRAM);
+                    for (to, from) in bytes.iter_mut().zip(datagram.data.iter()) {
+                        *to = *from;
+                    }
+                    return Some(Arrival::Datagram { socket: datagram.socket, peer: peer(&datagram.peer), length });
+                }
+                Ok(None) if rings.received.request_bell() == Ok(false) => {}
+                Ok(None) => return None,
+                Err(_) => break,
+            }
+        }
+        log::error!(target: "posix", "the host stack broke its session of datagrams");
+        self.rings = None;
+        Some(Arrival::Lost)
+    }
+
+    pub(super) fn publish(&mut self) {
+        if let Some(rings) = &mut self.rings {
+            self.session.bell.ring_if(rings.transmit.publish() | rings.received.release());
+        }
+    }
+}
+
+/// If not, the stack rings when there is.
+fn has_room(rings: &mut UdpClientRings) -> bool {
+    rings.transmit.ring().request_space(DATAGRAM + HEAD).is_ok_and(|must_wait| !must_wait)
+}

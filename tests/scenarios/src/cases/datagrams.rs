@@ -1,0 +1,236 @@
+//! Datagrams and names for programs, with a peer at the other end of the cable that echoes, and answers for names as it likes.
+use super::std::all_said;
+use crate::cable::Peer;
+use crate::hardware::Hardware;
+use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use anyhow::{Context, Result, ensure};
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::udp::UdpMetadata;
+use smoltcp::wire::{IpAddress, IpEndpoint};
+use std::time::{Duration, Instant};
+
+/// The guest's addresses: the fallback of images/gateway, and link-local.
+const GUEST: IpAddress = IpAddress::v4(10, 0, 2, 15);
+const GUEST_V6: IpAddress = IpAddress::v6(0xfe80, 0, 0, 0, 0x5054, 0x00ff, 0xfe12, 0x3456);
+/// The peer's first address, from which no name server answers.
+const OTHER: IpAddress = IpAddress::v4(10, 0, 2, 2);
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_millis(500);
+/// Addresses of `many.test`: more than a datagram of 512 bytes holds.
+const MANY: u8 = 40;
+/// Bytes before the question of a query.
+const HEADER: usize = 12;
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+/// What the two programs must have said, whatever comes first.
+const LINES: [&str; 13] = [
+    "I echo-udp: nothing comes: true",
+    "I echo-udp: a broadcast: Err(PermissionDenied)",
+    "I echo-udp: a broadcast allowed: Some(1)",
+    "I echo-udp: a group: Err(Some(92))",
+    "I echo-udp: too long: Err(Some(90))",
+    "I echo-udp: localhost is Ok([[::1]:80, 127.0.0.1:80])",
+    "I names: answer of 17 bytes, 12 taken: hello, other, cut off: yes, from the peer: yes",
+    "I names: both.test: fd00::77 10.0.2.2, 2 in all",
+    "I names: none.test: Name does not resolve",
+    "I names: forged.test: 10.0.2.77, 1 in all",
+    "I names: silent.test: Try again",
+    "I names: ended with status 0",
+    "I names: loop.test: ",
+];
+
+pub(super) fn all() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "datagrams".into(),
+        about: "programs echo datagrams of both families and look up names: found, none, too long, forged, broken, no answer"
+            .into(),
+        image: Image::Product("gateway-std"),
+        hardware: Hardware { has_open_cable: true, ..Hardware::default() },
+        run: datagrams,
+    }]
+}
+
+/// The peer and its sockets.
+struct Host {
+    peer: Peer,
+    names: SocketHandle,
+    long_names: SocketHandle,
+    echo: SocketHandle,
+    own: SocketHandle,
+    /// Queries over a connection that were answered.
+    long_answers: u32,
+}
+
+fn datagrams(stage: &mut Stage) -> Result<()> {
+    let mut peer = Peer::plug_in(stage.port, SAY_WITHIN)?;
+    let (names, long_names) = (peer.datagrams(53)?, peer.listen(53)?);
+    let (echo, own) = (peer.datagrams(9)?, peer.datagrams(4000)?);
+    let mut host = Host { peer, names, long_names, echo, own, long_answers: 0 };
+    host.until(stage, "echo-udp: listening on [::]:7", SAY_WITHIN)?;
+    host.until(stage, "no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
+    for guest in [GUEST, GUEST_V6] {
+        host.talk(guest).with_context(|| format!("with {guest}"))?;
+    }
+    host.until(stage, "names: ended with status", SAY_WITHIN)?;
+    let log = all_said(stage, &LINES)?;
+    // The addresses of an answer that was too long for a datagram came over a connection.
+    ensure!(
+        log.contains(&format!(", {MANY} in all")) && host.long_answers > 0,
+        "the long answer was not asked for again"
+    );
+    ensure!(!log.contains("66.66.66.66"), "a forged answer was believed");
+    stage.command("kill netd", "\n> ")?;
+    host.talk(GUEST).context("after the host stack came back")?;
+    stage.power_off()
+}
+
+impl Host {
+    /// Serves until the console has said something.
+    fn until(&mut self, stage: &mut Stage, text: &str, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        while !stage.console().text().contains(text) {
+            ensure!(Instant::now() < deadline, "not on the console: {text}");
+            let until = Instant::now() + Duration::from_millis(100);
+            while Instant::now() < until {
+                self.serve()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self) -> Result<()> {
+        if let Some((bytes, from)) = self.peer.next_datagram(self.echo)? {
+            self.peer.send_datagram(self.echo, &bytes, from)?;
+        }
+        if let Some((query, from)) = self.peer.next_datagram(self.names)? {
+            self.answer(&query, from)?;
+        }
+        let query = self.peer.take_received(self.long_names);
+        if let Some(query) = query.get(2..).filter(|query| !query.is_empty()) {
+            let answer = found(query, &many());
+            let length = u16::try_from(answer.len())?.to_be_bytes();
+            self.peer.send_and_finish(self.long_names, &[&length[..], &answer].concat())?;
+            self.long_names = self.peer.listen(53)?;
+            self.long_answers += 1;
+        }
+        Ok(())
+    }
+
+    /// Plays the name server. What comes goes back from the address to which it came.
+    fn answer(&mut self, query: &[u8], from: UdpMetadata) -> Result<()> {
+        let Some((name, kind)) = question(query) else { return Ok(()) };
+        let v4 = |last: u8| found(query, &[vec![10, 0, 2, last]]);
+        let forged = found(query, &[vec![66, 66, 66, 66]]);
+        let answer = match (name.as_str(), kind) {
+            ("both.test", A) => v4(2),
+            ("both.test", AAAA) => found(query, &[[&[0xfd][..], &[0; 14], &[0x77]].concat()]),
+            ("many.test", A) => truncated(query),
+            ("forged.test", A) => {
+                // Of another query, and from another host.
+                let mut other = forged.clone();
+                other[0] ^= 1;
+                self.peer.send_datagram(self.names, &other, from)?;
+                self.peer.send_datagram(self.names, &forged, UdpMetadata { local_address: Some(OTHER), ..from })?;
+                v4(77)
+            }
+            ("loop.test", A) => looping(query),
+            ("silent.test", _) => return Ok(()),
+            ("none.test", _) => none(query, 3),
+            _ => none(query, 0),
+        };
+        self.peer.send_datagram(self.names, &answer, from)
+    }
+
+    /// Datagrams of some lengths come back as they were, to the peer as which they were seen.
+    fn talk(&mut self, guest: IpAddress) -> Result<()> {
+        for length in [1, 64, 1400] {
+            let sent: Vec<u8> = (0..length).map(|at: u32| (at % 251) as u8).collect();
+            let back = self.ask(guest, &sent)?;
+            ensure!(back == sent, "{length} bytes came back as {}", back.len());
+        }
+        let seen = String::from_utf8(self.ask(guest, b"who am I")?)?;
+        ensure!(seen.ends_with(":4000"), "the peer was seen as {seen}");
+        Ok(())
+    }
+
+    /// Sends it until an answer comes: the network may lose it, and the guest may not be there yet.
+    fn ask(&mut self, guest: IpAddress, bytes: &[u8]) -> Result<Vec<u8>> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        while Instant::now() < deadline {
+            self.peer.send_datagram(self.own, bytes, IpEndpoint::new(guest, 7).into())?;
+            let until = Instant::now() + AGAIN;
+            while Instant::now() < until {
+                self.serve()?;
+                if let Some((answer, from)) = self.peer.next_datagram(self.own)?
+                    && answer.len() == if bytes == b"who am I" { answer.len() } else { bytes.len() }
+                {
+                    ensure!(from.endpoint.addr == guest, "an answer from {}", from.endpoint);
+                    return Ok(answer);
+                }
+            }
+        }
+        anyhow::bail!("no answer")
+    }
+}
+
+/// The name and type that a query asks for.
+fn question(query: &[u8]) -> Option<(String, u16)> {
+    let (mut labels, mut at) = (Vec::new(), HEADER);
+    loop {
+        let length = usize::from(*query.get(at)?);
+        if length == 0 {
+            break;
+        }
+        labels.push(String::from_utf8_lossy(query.get(at + 1..=at + length)?).into_owned());
+        at += 1 + length;
+    }
+    let kind = query.get(at + 1..at + 3)?;
+    Some((labels.join("."), u16::from_be_bytes([kind[0], kind[1]])))
+}
+
+/// An answer's header with these flags and so many records, and the question again.
+fn head(query: &[u8], flags: u16, records: u16) -> Vec<u8> {
+    let mut answer = query.to_vec();
+    answer[2..4].copy_from_slice(&flags.to_be_bytes());
+    answer[6..8].copy_from_slice(&records.to_be_bytes());
+    answer[8..12].fill(0);
+    answer
+}
+
+/// All these addresses, of the kind that was asked for.
+fn found(query: &[u8], addresses: &[Vec<u8>]) -> Vec<u8> {
+    let mut answer = head(query, 0x8180, addresses.len() as u16);
+    let kind = question(query).map_or(A, |(_, kind)| kind).to_be_bytes();
+    for address in addresses {
+        // The name is that of the question; class IN, a minute to live.
+        answer.extend([0xc0, 0x0c, kind[0], kind[1], 0, 1, 0, 0, 0, 60, 0, address.len() as u8]);
+        answer.extend(address);
+    }
+    answer
+}
+
+fn many() -> Vec<Vec<u8>> {
+    (0..MANY).map(|last| vec![10, 0, 9, last]).collect()
+}
+
+/// The first of many, and that there are more.
+fn truncated(query: &[u8]) -> Vec<u8> {
+    let mut answer = found(query, &many()[..8]);
+    answer[2] |= 2;
+    answer
+}
+
+/// No such name (3), or none of this type (0).
+fn none(query: &[u8], code: u16) -> Vec<u8> {
+    head(query, 0x8180 | code, 0)
+}
+
+/// A record whose name refers to itself, and whose length is more than there is.
+fn looping(query: &[u8]) -> Vec<u8> {
+    let mut answer = head(query, 0x8180, 2);
+    let own = (answer.len() as u16 | 0xc000).to_be_bytes();
+    answer.extend([own[0], own[1], 0, 5, 0, 1, 0, 0, 0, 60, 0, 2, own[0], own[1]]);
+    answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0xff, 0xff, 66, 66]);
+    answer
+}
