@@ -1,6 +1,7 @@
 //! Says what a component with Rust's standard library can do, and ends with a status that depends on it.
 #![forbid(unsafe_code)]
 
+mod own;
 mod stress;
 
 use std::cell::Cell;
@@ -29,6 +30,7 @@ fn main() {
         "a socket: {}",
         std::net::TcpListener::bind("0.0.0.0:80").map_or_else(|error| error.to_string(), |_| "there".into())
     );
+    println!("talks to itself: {}", own::talk());
     println!(
         "a process: {}",
         std::process::Command::new("sh").spawn().map_or_else(|error| error.to_string(), |_| "there".into())

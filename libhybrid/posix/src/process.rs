@@ -24,6 +24,7 @@ mod synthetic;
 mod tcp;
 mod threads;
 mod time;
+mod within;
 
 use crate::areas::Areas;
 use crate::futex::{self, THREADS_MAX, Thread, Threads};

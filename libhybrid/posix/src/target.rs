@@ -163,7 +163,12 @@ extern "C" fn hybrid_syscall(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64
     loop {
         outcome = match outcome {
             Outcome::Done(result) => return result,
-            Outcome::Park => return threads::park(thread),
+            Outcome::Park => match threads::park(thread) {
+                result if result == crate::Errno::EPIPE.negated() => {
+                    step(|shell| shell.process.resumed(&mut shell.device, thread, result))
+                }
+                result => return result,
+            },
             Outcome::Yield => {
                 hybrid_sys::yield_now();
                 return 0;

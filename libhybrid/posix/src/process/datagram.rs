@@ -200,7 +200,8 @@ impl<S: Pages> Process<S> {
 
     /// Whether a socket within the component has this name.
     pub(super) fn is_name_taken(&self, path: &[u8]) -> bool {
-        self.datagrams().any(|(_, datagram)| matches!(&datagram.own, Own::Path(own) if own == path))
+        let is_it = |datagram: &Datagram| matches!(&datagram.own, Own::Path(own) if own == path);
+        self.datagrams().any(|(_, datagram)| is_it(datagram)) || self.is_path_taken(path)
     }
 
     /// At every address: the host stack's, and the component's own.
@@ -295,6 +296,9 @@ impl<S: Pages> Process<S> {
     fn named(&self, path: &[u8]) -> Result<Id, Errno> {
         let mut all = self.datagrams();
         let found = all.find(|(_, datagram)| matches!(&datagram.own, Own::Path(own) if own == path));
+        if found.is_none() && self.is_path_taken(path) {
+            return Err(Errno::EPROTOTYPE);
+        }
         let is_abstract = path.first().is_none_or(|first| *first == 0);
         found.map(|(id, _)| id).ok_or(if is_abstract { Errno::ECONNREFUSED } else { Errno::ENOENT })
     }

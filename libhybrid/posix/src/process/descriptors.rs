@@ -10,8 +10,8 @@ use alloc::vec::Vec;
 
 /// The most descriptors, and the most objects.
 pub const DESCRIPTORS_MAX: usize = 256;
-/// The most pipes; a pair of sockets is two.
-const PIPES_MAX: usize = 64;
+/// The most pipes; a connection within the component is two.
+const PIPES_MAX: usize = 128;
 
 const F_DUPFD: u32 = 0;
 const F_GETFD: u32 = 1;
@@ -216,6 +216,9 @@ impl<S: Pages> Process<S> {
     fn readable_bytes(&self, world: &impl World, id: Id) -> Option<u64> {
         match &self.files.objects.get(id)?.object {
             Object::Pipe(Ends { reads: Some(pipe), .. }) => Some(self.files.pipes.get(*pipe)?.buffer.len()),
+            Object::Tcp(super::tcp::Tcp { stage: super::tcp::Stage::Within(ends), .. }) => {
+                Some(self.readable_within(*ends))
+            }
             Object::Tcp(tcp) => Some(tcp.readable()),
             Object::Datagram(_) => Some(self.next_message(world, id)),
             _ => None,

@@ -4,7 +4,7 @@
 use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
-use super::{Ending, Outcome, Pages, Process};
+use super::{Outcome, Pages, Process};
 use crate::futex::{THREADS_MAX, Thread};
 use crate::number::{self, Answer, Errno, low};
 use crate::output::Stream;
@@ -80,13 +80,28 @@ impl<S: Pages> Process<S> {
         Some(self.park(thread, deadline, late))
     }
 
-    /// Whom a broken pipe ends, and what of a call is told.
+    /// What of a call is told, and to whom a broken pipe is a signal.
     fn answered(&mut self, world: &mut impl World, thread: Thread, call: &Call, answer: Answer) -> Outcome {
-        let is_silent = matches!(call.number, number::SENDTO | number::SENDMSG) && flags(call) & MSG_NOSIGNAL != 0;
-        if is_writing(call.number) && answer == Err(Errno::EPIPE) && !is_silent && self.is_fatal(thread, SIGPIPE) {
-            return self.end(world, Ending::Signal(SIGPIPE));
+        if self.breaks(thread, call, answer) {
+            self.deliver(world, thread, Errno::EPIPE.negated())
+        } else {
+            answer.into()
         }
-        answer.into()
+    }
+
+    /// Whether a call raised SIGPIPE on its thread.
+    fn breaks(&mut self, thread: Thread, call: &Call, answer: Answer) -> bool {
+        let is_silent = is_socket_call(call.number) && flags(call) & MSG_NOSIGNAL != 0;
+        let is_broken = is_writing(call.number) && answer == Err(Errno::EPIPE) && !is_silent;
+        if is_broken {
+            self.raise(thread, SIGPIPE);
+        }
+        is_broken
+    }
+
+    /// A thread that waited goes on with this result; a signal that the call raised meanwhile comes first.
+    pub fn resumed(&mut self, world: &mut impl World, thread: Thread, result: i64) -> Outcome {
+        self.deliver(world, thread, result)
     }
 
     /// Tries all calls that wait, as long as that changes anything.
@@ -100,7 +115,7 @@ impl<S: Pages> Process<S> {
                     slot.call = answer.is_none().then_some(call);
                 }
                 if let Some(answer) = answer {
-                    // A thread that waited is told of a broken pipe by the error alone.
+                    let _is_told_by_resumed = self.breaks(thread, &call, answer);
                     let result = answer.map_or_else(Errno::negated, u64::cast_signed);
                     self.answer(1 << thread, result);
                 }

@@ -32,6 +32,7 @@ mod option {
     pub(super) const KEEPALIVE: u32 = 9;
     pub(super) const LINGER: u32 = 13;
     pub(super) const REUSEPORT: u32 = 15;
+    pub(super) const PEERCRED: u32 = 17;
     pub(super) const RCVTIMEO: u32 = 20;
     pub(super) const SNDTIMEO: u32 = 21;
     pub(super) const ACCEPTCONN: u32 = 30;
@@ -155,6 +156,7 @@ impl<S: Pages> Process<S> {
         let [socket, level, name, value, length, _] = args;
         let (level, name, nature) = (low(level), low(name), self.nature(socket)?);
         let id = self.files.id(socket)?;
+        let own = u32::from(self.identity.instance);
         let options = self.options(id).ok_or(Errno::ENOTSOCK)?;
         if let Some(time) = options.time(level, name) {
             let bytes = timeval(*time);
@@ -165,6 +167,11 @@ impl<S: Pages> Process<S> {
                 let (is_on, seconds) = options.linger;
                 let word = (u64::from(is_on) | u64::from(seconds) << 32).to_le_bytes();
                 return write_option(world, value, length, &word);
+            }
+            (SOL_SOCKET, option::PEERCRED) if nature.family == Family::Unix => {
+                // Whoever is at the other end is the component itself. struct ucred: process, user, group.
+                let [a, b, c, d] = own.to_le_bytes();
+                return write_option(world, value, length, &[a, b, c, d, a, b, c, d, a, b, c, d]);
             }
             (SOL_SOCKET, option::ERROR) => self.take_error(id).map_or(0, Errno::number),
             (SOL_SOCKET, option::TYPE) => {

@@ -14,7 +14,7 @@ impl<S: Pages> Process<S> {
     /// Calls that make or set one of these; `None` for others.
     pub(super) fn own_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
         Some(match number {
-            number::PIPE2 => self.pipe(world, args[0], low(args[1]), false),
+            number::PIPE2 => self.pipe(world, args[0], low(args[1])),
             number::EVENTFD2 => self.eventfd(args),
             number::TIMERFD_CREATE => self.timerfd(args),
             number::TIMERFD_SETTIME => self.set_timer(world, args),
@@ -23,20 +23,25 @@ impl<S: Pages> Process<S> {
         })
     }
 
-    fn new_pipe(&mut self, world: &mut impl World) -> Result<usize, Errno> {
+    pub(super) fn new_pipe(&mut self, world: &mut impl World) -> Result<usize, Errno> {
         let buffer = Buffer::new(&mut self.areas, world, PIPE_BYTES)?;
         self.files.pipes.insert(0, Pipe { buffer, reader: None, writer: None }, Errno::ENFILE)
     }
 
-    pub(super) fn pipe(&mut self, world: &mut impl World, address: u64, flags: u32, is_pair: bool) -> Answer {
+    /// One that has no ends.
+    pub(super) fn free_pipe(&mut self, at: usize) {
+        if let Some(pipe) = self.files.pipes.take(at) {
+            pipe.buffer.free(&mut self.areas);
+        }
+    }
+
+    fn pipe(&mut self, world: &mut impl World, address: u64, flags: u32) -> Answer {
         if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
             return Err(Errno::EINVAL);
         }
-        let there = self.new_pipe(world)?;
-        let back = if is_pair { Some(self.new_pipe(world)?) } else { None };
-        let (first, second) = (Ends { reads: Some(there), writes: back }, Ends { reads: back, writes: Some(there) });
-        let first = self.open_end(first, flags)?;
-        let second = self.open_end(second, flags)?;
+        let pipe = self.new_pipe(world)?;
+        let first = self.open_end(Ends { reads: Some(pipe), writes: None }, flags)?;
+        let second = self.open_end(Ends { reads: None, writes: Some(pipe) }, flags)?;
         let [a, b, c, d] = u32::try_from(first).unwrap_or(u32::MAX).to_le_bytes();
         let [e, f, g, h] = u32::try_from(second).unwrap_or(u32::MAX).to_le_bytes();
         world.write(address, &[a, b, c, d, e, f, g, h])?;

@@ -26,7 +26,7 @@ impl<S: Pages> Process<S> {
                 let mut watches = self.files.watches.iter().filter(|watch| watch.epoll == id);
                 if watches.any(|watch| self.report(watch) != 0) { poll::IN } else { 0 }
             }
-            Object::Tcp(tcp) => tcp.state(self.has_waiting(id)),
+            Object::Tcp(tcp) => self.stream_state(id, tcp),
             Object::Datagram(datagram) => self.datagram_state(datagram),
         };
         let normal = |bit, also| if state & bit != 0 { also } else { 0 };

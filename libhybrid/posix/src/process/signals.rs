@@ -39,6 +39,8 @@ pub struct Delivery {
     pub signal: u8,
     /// Signals that are blocked after it.
     pub blocked_after: u64,
+    /// What the call returns afterwards.
+    pub result: i64,
 }
 
 const IGNORE: u64 = 1;
@@ -76,7 +78,7 @@ impl<S: Pages> Process<S> {
 
     pub(super) fn sigprocmask(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Outcome {
         match self.change_mask(world, thread, args) {
-            Ok(()) => self.deliver(world, thread),
+            Ok(()) => self.deliver(world, thread, 0),
             Err(errno) => errno.into(),
         }
     }
@@ -124,11 +126,9 @@ impl<S: Pages> Process<S> {
             self.tell(world, number, "no thread can be interrupted by another");
             return Errno::ENOSYS.into();
         }
-        if let Some(slot) = self.slot(target) {
-            slot.pending |= bit(signal);
-        }
+        self.raise(target, signal);
         if target == thread {
-            return self.deliver(world, thread);
+            return self.deliver(world, thread, 0);
         }
         match self.default_of(bit(signal)) {
             Some(signal) => self.end(world, Ending::Signal(signal)),
@@ -144,15 +144,16 @@ impl<S: Pages> Process<S> {
         })
     }
 
-    /// Whether a signal to this thread would end the program at once.
-    pub(super) fn is_fatal(&self, thread: Thread, signal: u8) -> bool {
-        let is_blocked = self.slots.get(usize::from(thread)).is_some_and(|slot| slot.blocked & bit(signal) != 0);
-        !is_blocked && self.default_of(bit(signal)).is_some()
+    /// A signal to a thread, which it gets when it goes on.
+    pub(super) fn raise(&mut self, thread: Thread, signal: u8) {
+        if let Some(slot) = self.slot(thread) {
+            slot.pending |= bit(signal);
+        }
     }
 
-    /// What becomes of the signals that wait and are not blocked; the call that let them in returns 0 afterwards.
-    pub(super) fn deliver(&mut self, world: &mut impl World, thread: Thread) -> Outcome {
-        let Some(slot) = self.slot(thread) else { return Outcome::Done(0) };
+    /// What becomes of the signals that wait and are not blocked; the call that let them in returns `result` afterwards.
+    pub(super) fn deliver(&mut self, world: &mut impl World, thread: Thread, result: i64) -> Outcome {
+        let Some(slot) = self.slot(thread) else { return Outcome::Done(result) };
         let now = slot.pending & !slot.blocked;
         slot.pending &= !now;
         let blocked = slot.blocked;
@@ -163,13 +164,13 @@ impl<S: Pages> Process<S> {
             let action = self.actions.get(usize::from(*signal));
             now & bit(*signal) != 0 && action.is_some_and(|action| action.handler > IGNORE)
         };
-        let Some(signal) = (1..=64).find(has_handler) else { return Outcome::Done(0) };
+        let Some(signal) = (1..=64).find(has_handler) else { return Outcome::Done(result) };
         let action = self.actions.get(usize::from(signal)).copied().unwrap_or(Action::DEFAULT);
         if let Some(slot) = self.slot(thread) {
             slot.pending |= now & !bit(signal);
             slot.blocked = (blocked | action.blocked | bit(signal)) & !NEVER_BLOCKED;
         }
-        Outcome::Deliver(Delivery { handler: action.handler, signal, blocked_after: blocked })
+        Outcome::Deliver(Delivery { handler: action.handler, signal, blocked_after: blocked, result })
     }
 
     /// A handler returned; further signals may follow.
@@ -177,6 +178,6 @@ impl<S: Pages> Process<S> {
         if let Some(slot) = self.slot(thread) {
             slot.blocked = delivery.blocked_after;
         }
-        self.deliver(world, thread)
+        self.deliver(world, thread, delivery.result)
     }
 }

@@ -1,12 +1,12 @@
 //! The socket calls: which kind of socket there is, and what of a call is the same for all of them.
-use super::address::{self, Encoded, Family, Name};
+use super::address::{self, Family};
 use super::datagram::Datagram;
 use super::descriptors::{O_CLOEXEC, O_NONBLOCK};
 use super::io::Call;
 use super::object::{Id, Object};
 use super::tcp::{Stage, Tcp};
 use super::{Pages, Process};
-use crate::net::{Address, Peer};
+use crate::net::Address;
 use crate::number::{self, Answer, Errno, low};
 use crate::world::World;
 
@@ -17,8 +17,6 @@ const IPPROTO_TCP: u32 = 6;
 const IPPROTO_UDP: u32 = 17;
 /// What the stack keeps for a listener at most.
 const BACKLOG_MAX: u32 = 128;
-/// Ports for who wants any.
-const FREE_PORTS: u16 = 49_152;
 
 impl<S: Pages> Process<S> {
     /// Calls about sockets that do not wait; `None` for others.
@@ -45,20 +43,14 @@ impl<S: Pages> Process<S> {
         let (kind, flags) = (low(args[1]) & 15, low(args[1]) & (O_CLOEXEC | O_NONBLOCK));
         let family = Family::try_from_number(low(args[0]))?;
         match (kind, low(args[2])) {
-            (SOCK_STREAM, 0 | IPPROTO_TCP) if family != Family::Unix => {}
-            (SOCK_DGRAM, 0 | IPPROTO_UDP) => return self.files.open(Object::Datagram(Datagram::new(family)), flags),
+            (SOCK_STREAM, 0 | IPPROTO_TCP) => self.files.open(Object::Tcp(Tcp::new(family)), flags),
+            (SOCK_DGRAM, 0 | IPPROTO_UDP) => self.files.open(Object::Datagram(Datagram::new(family)), flags),
             (SOCK_RAW, _) => {
                 self.tell(world, number::SOCKET, "a component has no raw sockets");
-                return Err(Errno::EPERM);
+                Err(Errno::EPERM)
             }
-            (SOCK_STREAM, _) if family == Family::Unix => return Err(Errno::EAFNOSUPPORT),
-            _ => return Err(Errno::EPROTONOSUPPORT),
+            _ => Err(Errno::EPROTONOSUPPORT),
         }
-        if !world.has_tcp() {
-            self.tell(world, number::SOCKET, "its component was granted no network");
-            return Err(Errno::EACCES);
-        }
-        self.files.open(Object::Tcp(Tcp::new(family)), flags)
     }
 
     fn socket_pair(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
@@ -72,17 +64,15 @@ impl<S: Pages> Process<S> {
         if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
             return Err(Errno::EINVAL);
         }
-        match kind {
-            SOCK_STREAM => self.pipe(world, args[3], flags, true),
-            SOCK_DGRAM => {
-                let (first, second) = self.datagram_pair(world, flags)?;
-                let [a, b, c, d] = low(first).to_le_bytes();
-                let [e, f, g, h] = low(second).to_le_bytes();
-                world.write(args[3], &[a, b, c, d, e, f, g, h])?;
-                Ok(0)
-            }
-            _ => Err(Errno::EPROTONOSUPPORT),
-        }
+        let (first, second) = match kind {
+            SOCK_STREAM => self.stream_pair(world, flags)?,
+            SOCK_DGRAM => self.datagram_pair(world, flags)?,
+            _ => return Err(Errno::EPROTONOSUPPORT),
+        };
+        let [a, b, c, d] = low(first).to_le_bytes();
+        let [e, f, g, h] = low(second).to_le_bytes();
+        world.write(args[3], &[a, b, c, d, e, f, g, h])?;
+        Ok(0)
     }
 
     /// Whose addresses a socket has.
@@ -101,41 +91,16 @@ impl<S: Pages> Process<S> {
     fn bind(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let id = self.files.id(args[0])?;
         let name = address::read(world, args[1], args[2], self.family(id)?)?;
-        if self.is_datagram(id) {
-            return self.bind_datagram(world, id, name);
-        }
-        let Name::Host(wanted) = name else { return Err(Errno::EINVAL) };
-        // The stack serves every address of the machine, so only that can be had; nobody is reached at 127.0.0.1.
-        if !wanted.address.is_any() {
-            return Err(Errno::EADDRNOTAVAIL);
-        }
-        let now = world.now_ns();
-        let (_, tcp) = self.tcp(args[0])?;
-        if tcp.stage != Stage::Fresh || tcp.port != 0 {
-            return Err(Errno::EINVAL);
-        }
-        let [low, high, ..] = (now / 977).to_le_bytes();
-        let any = FREE_PORTS + u16::from_le_bytes([low, high]) % (u16::MAX - FREE_PORTS);
-        tcp.port = if wanted.port == 0 { any } else { wanted.port };
-        Ok(0)
+        if self.is_datagram(id) { self.bind_datagram(world, id, name) } else { self.bind_stream(world, id, name) }
     }
 
     fn listen(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        if self.is_datagram(self.files.id(args[0])?) {
+        let id = self.files.id(args[0])?;
+        if self.is_datagram(id) {
             return Err(Errno::EOPNOTSUPP);
         }
-        let (_, tcp) = self.tcp(args[0])?;
-        if let Stage::Listening { .. } = tcp.stage {
-            return Ok(0);
-        }
-        if tcp.stage != Stage::Fresh || tcp.port == 0 {
-            return Err(Errno::EINVAL);
-        }
         let backlog = u16::try_from(low(args[1]).clamp(1, BACKLOG_MAX)).unwrap_or(1);
-        let listener = world.listen(tcp.port, backlog)?;
-        let (_, tcp) = self.tcp(args[0])?;
-        tcp.stage = Stage::Listening { listener, backlog };
-        Ok(0)
+        self.listen_stream(world, id, backlog)
     }
 
     /// `None`: it waits for the peer's answer.
@@ -151,17 +116,16 @@ impl<S: Pages> Process<S> {
         let (stage, family, is_begun) = (tcp.stage, tcp.family, call.done > 0);
         match stage {
             Stage::Fresh => {
-                let Name::Host(peer) = address::read(world, call.args[1], call.args[2], family)? else {
-                    return Err(Errno::EINVAL);
-                };
-                self.open_connection(world, id, peer)?;
+                let name = address::read(world, call.args[1], call.args[2], family)?;
+                self.connect_stream(world, id, name)?;
                 call.done = 1;
-                Ok(None)
+                let is_open = self.tcp_of(id).is_some_and(|tcp| matches!(tcp.stage, Stage::Within(_)));
+                Ok(is_open.then_some(0))
             }
-            Stage::Connecting(_) if is_begun => Ok(None),
-            Stage::Connecting(_) => Err(Errno::EALREADY),
-            Stage::Open(_) if is_begun => Ok(Some(0)),
-            Stage::Open(_) | Stage::Listening { .. } => Err(Errno::EISCONN),
+            Stage::Connecting(_) | Stage::Knocking(_) if is_begun => Ok(None),
+            Stage::Connecting(_) | Stage::Knocking(_) => Err(Errno::EALREADY),
+            Stage::Open(_) | Stage::Within(_) if is_begun => Ok(Some(0)),
+            Stage::Open(_) | Stage::Within(_) | Stage::Listening { .. } => Err(Errno::EISCONN),
             Stage::Closed => Err(tcp.error.take().unwrap_or(Errno::ECONNABORTED)),
         }
     }
@@ -175,11 +139,13 @@ impl<S: Pages> Process<S> {
         let Some(id) = self.take_waiting(call.args[0])? else { return Ok(None) };
         let number = self.files.descriptor(id, 0, flags & O_CLOEXEC != 0)?;
         self.is_taken(id);
+        let listener = self.files.id(call.args[0])?;
+        self.let_in(world, listener);
         if let Some(held) = self.files.objects.get_mut(id) {
             held.is_nonblocking = flags & O_NONBLOCK != 0;
         }
         if call.args[1] != 0 {
-            self.peer_name(id)?.put(world, call.args[1], call.args[2])?;
+            self.stream_peer(id)?.put(world, call.args[1], call.args[2])?;
         }
         Ok(Some(number))
     }
@@ -189,24 +155,11 @@ impl<S: Pages> Process<S> {
         let named = match (number, self.is_datagram(id)) {
             (number::GETSOCKNAME, true) => self.datagram_name(id)?,
             (_, true) => self.datagram_peer(id)?,
-            (number::GETSOCKNAME, false) => self.own_name(id)?,
-            (_, false) => self.peer_name(id)?,
+            (number::GETSOCKNAME, false) => self.stream_name(id)?,
+            (_, false) => self.stream_peer(id)?,
         };
         named.put(world, args[1], args[2])?;
         Ok(0)
-    }
-
-    /// The stack does not say at which of its addresses it was reached.
-    fn own_name(&mut self, id: Id) -> Result<Encoded, Errno> {
-        let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
-        Ok(Encoded::host(Peer { address: tcp.family.any(), port: tcp.port }, tcp.family))
-    }
-
-    fn peer_name(&mut self, id: Id) -> Result<Encoded, Errno> {
-        let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
-        let is_connected = matches!(tcp.stage, Stage::Open(_) | Stage::Closed);
-        let peer = tcp.peer.filter(|_| is_connected).ok_or(Errno::ENOTCONN)?;
-        Ok(Encoded::host(peer, tcp.family))
     }
 
     /// Ends a direction, or both.

@@ -2,14 +2,15 @@
 //!
 //! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
 use super::address::Family;
-use super::object::{Id, Object, poll};
+use super::object::{Ends, Id, Object, poll};
 use super::options::Options;
 use super::pieces::{Buffer, Pieces};
 use super::socket::is_for;
 use super::{Pages, Process};
-use crate::net::{CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WINDOW};
+use crate::net::{Address, CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WINDOW};
 use crate::number::{Answer, Errno};
 use crate::world::World;
+use alloc::vec::Vec;
 
 /// Connections of one listener that the program has not accepted yet; more are reset.
 pub(super) const WAITING_MAX: usize = 64;
@@ -22,9 +23,14 @@ pub(super) struct Tcp {
     pub(super) family: Family,
     pub(super) options: Options,
     pub(super) stage: Stage,
+    /// At which address it is reached: every one, or one of the component's own.
+    pub(super) address: Address,
     /// Its own port; 0 if the stack chose it, or none was chosen yet.
     pub(super) port: u16,
     pub(super) peer: Option<Peer>,
+    /// Its name within the component; of who was accepted, its listener's.
+    pub(super) path: Option<Vec<u8>>,
+    pub(super) is_accepted: bool,
     buffer: Option<Buffer>,
     /// Bytes that were read and not given back yet.
     owed: u64,
@@ -36,7 +42,7 @@ pub(super) struct Tcp {
     /// Told once, by the next call or `SO_ERROR`.
     pub(super) error: Option<Errno>,
     /// The listener in whose queue it is, and its place there.
-    waits_at: Option<(Id, u64)>,
+    pub(super) waits_at: Option<(Id, u64)>,
 }
 
 /// How far it has come.
@@ -44,9 +50,14 @@ pub(super) struct Tcp {
 pub(super) enum Stage {
     Fresh,
     Listening {
-        listener: u16,
+        /// Of the host stack, if it is reached from outside.
+        listener: Option<u16>,
         backlog: u16,
     },
+    /// Waits until a listener of the component has room.
+    Knocking(Id),
+    /// Connected within the component.
+    Within(Ends),
     Connecting(u32),
     Open(u32),
     /// It was open, or would have been.
@@ -67,8 +78,11 @@ impl Tcp {
             family,
             options: Options::default(),
             stage: Stage::Fresh,
+            address: family.any(),
             port: 0,
             peer: None,
+            path: None,
+            is_accepted: false,
             buffer: None,
             owed: 0,
             credit: 0,
@@ -102,7 +116,8 @@ impl Tcp {
         match self.stage {
             Stage::Fresh => poll::OUT | poll::HUP,
             Stage::Listening { .. } => when(has_waiting, poll::IN),
-            Stage::Connecting(_) => 0,
+            // Those within the component are told by `within`.
+            Stage::Connecting(_) | Stage::Knocking(_) | Stage::Within(_) => 0,
             Stage::Open(_) | Stage::Closed => {
                 let (is_gone, is_at_end) = (self.stage == Stage::Closed, self.is_at_end());
                 when(self.readable() > 0 || is_at_end, poll::IN)
@@ -137,7 +152,7 @@ impl<S: Pages> Process<S> {
         self.sockets().next().is_some() || self.has_datagrams()
     }
 
-    fn sockets(&self) -> impl Iterator<Item = (Id, &Tcp)> {
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (Id, &Tcp)> {
         self.files.objects.all().filter_map(|(id, held)| match &held.object {
             Object::Tcp(tcp) => Some((id, tcp)),
             _ => None,
@@ -202,6 +217,9 @@ impl<S: Pages> Process<S> {
         is_peek: bool,
     ) -> Result<Option<u64>, Errno> {
         let Some(tcp) = self.tcp_of(id) else { return Err(Errno::ENOTSOCK) };
+        if let Stage::Within(ends) = tcp.stage {
+            return self.receive_within(world, id, ends, pieces, is_peek);
+        }
         if let (Some(buffer), false) = (tcp.buffer.as_mut().filter(|buffer| buffer.len() > 0), tcp.is_read_shut) {
             let taken = buffer.pop_to(world, pieces, is_peek)?;
             if !is_peek {
@@ -219,7 +237,7 @@ impl<S: Pages> Process<S> {
         match tcp.stage {
             _ if tcp.is_at_end() => Ok(Some(0)),
             Stage::Open(_) if pieces.total(world)? == 0 => Ok(Some(0)),
-            Stage::Open(_) | Stage::Connecting(_) => Ok(None),
+            Stage::Open(_) | Stage::Connecting(_) | Stage::Knocking(_) => Ok(None),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -239,9 +257,10 @@ impl<S: Pages> Process<S> {
         }
         let connection = match tcp.stage {
             _ if tcp.is_write_shut => return Err(Errno::EPIPE),
+            Stage::Within(ends) => return self.transmit_within(world, ends, pieces, done),
             Stage::Open(connection) => connection,
             Stage::Closed => return Err(Errno::EPIPE),
-            Stage::Connecting(_) => return Ok(None),
+            Stage::Connecting(_) | Stage::Knocking(_) => return Ok(None),
             _ => return Err(Errno::ENOTCONN),
         };
         let mut chunk = [0; CHUNK];
@@ -266,6 +285,9 @@ impl<S: Pages> Process<S> {
         writing: bool,
     ) -> Answer {
         let (id, tcp) = self.tcp(argument)?;
+        if let Stage::Within(ends) = tcp.stage {
+            return self.shut_within(id, ends, reading, writing);
+        }
         let Stage::Open(connection) = tcp.stage else {
             return if tcp.stage == Stage::Closed { Ok(0) } else { Err(Errno::ENOTCONN) };
         };
@@ -283,8 +305,15 @@ impl<S: Pages> Process<S> {
     pub(super) fn close_tcp(&mut self, world: &mut impl World, id: Id, tcp: Tcp) {
         let has_unread = tcp.readable() > 0;
         match tcp.stage {
+            Stage::Within(ends) => {
+                let is_reset = self.readable_within(ends) > 0 || tcp.options.is_abortive();
+                self.close_within(ends, is_reset);
+            }
             Stage::Listening { listener, .. } => {
-                world.unlisten(listener);
+                if let Some(listener) = listener {
+                    world.unlisten(listener);
+                }
+                self.turn_away(id);
                 while let Some(waiting) = self.first_waiting(id) {
                     self.is_taken(waiting);
                     self.release(world, waiting);
@@ -373,7 +402,7 @@ impl<S: Pages> Process<S> {
     }
 
     fn on_accepted(&mut self, world: &mut impl World, connection: u32, listener: u16, peer: Peer, credit: u32) {
-        let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: own, .. } if own == listener);
+        let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: Some(own), .. } if own == listener);
         // The host stack's listeners are of both families.
         let is_it = |tcp: &Tcp| is_it(tcp) && is_for(tcp.family, tcp.options.is_v6_only, peer.address);
         let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.port, tcp.stage));
@@ -430,7 +459,8 @@ impl<S: Pages> Process<S> {
     /// Listeners listen again, where the new stack lets them.
     fn on_back(&mut self, world: &mut impl World) {
         for (_, held) in self.files.objects.all_mut() {
-            let Object::Tcp(Tcp { stage: Stage::Listening { listener, backlog }, port, error, .. }) = &mut held.object
+            let Object::Tcp(Tcp { stage: Stage::Listening { listener: Some(listener), backlog }, port, error, .. }) =
+                &mut held.object
             else {
                 continue;
             };

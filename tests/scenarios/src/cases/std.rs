@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 39] = [
+const LINES: [&str; 40] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -42,7 +42,8 @@ const LINES: [&str; 39] = [
     "I hello-std: a process: Function not implemented (os error 38)",
     "W hello-std: and one line in two parts",
     "W hello-std: openat refused: its component was granted no files",
-    "W hello-std: socket refused: its component was granted no network",
+    "W hello-std: bind refused: its component was granted no network",
+    "I hello-std: talks to itself: 127.0.0.1 TO MYSELF true, ::1 TO MYSELF true, datagrams 5 true Err(ConnectionRefused), a path hi Err(NotFound), a name 4 5",
     "W hello-std: ended with status 3",
     "W hello-panic: as told",
     "E hello-panic: ended by signal 6",

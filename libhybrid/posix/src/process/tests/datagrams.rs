@@ -11,7 +11,7 @@ const AGAIN: i64 = -11;
 const V4: u64 = 2;
 const V6: u64 = 10;
 const UNIX: u64 = 1;
-const OWN: [u8; 4] = [127, 0, 0, 1];
+pub(super) const OWN: [u8; 4] = [127, 0, 0, 1];
 const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5353 };
 
 #[derive(Default)]
@@ -48,11 +48,11 @@ impl FakePorts {
     }
 }
 
-fn v4(address: [u8; 4], port: u16) -> Vec<u8> {
+pub(super) fn v4(address: [u8; 4], port: u16) -> Vec<u8> {
     [&[2, 0][..], &port.to_be_bytes(), &address, &[0; 8]].concat()
 }
 
-fn path(name: &[u8]) -> Vec<u8> {
+pub(super) fn path(name: &[u8]) -> Vec<u8> {
     [&[1, 0][..], name].concat()
 }
 
@@ -67,12 +67,12 @@ impl Program {
         self.world.udp.as_mut().unwrap()
     }
 
-    fn datagrams(&mut self, family: u64, flags: u64) -> u64 {
+    pub(super) fn datagrams(&mut self, family: u64, flags: u64) -> u64 {
         self.call(number::SOCKET, &[family, 2 | flags, 0]).cast_unsigned()
     }
 
     /// A call with a socket and an address.
-    fn with_address(&mut self, number: u64, socket: u64, address: &[u8]) -> i64 {
+    pub(super) fn with_address(&mut self, number: u64, socket: u64, address: &[u8]) -> i64 {
         self.world.write(AT, address).unwrap();
         self.call(number, &[socket, AT, address.len() as u64])
     }
@@ -97,7 +97,7 @@ impl Program {
         Ok((self.bytes(TO, length), self.named()))
     }
 
-    fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
+    pub(super) fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.world.read(address, &mut bytes).unwrap();
         bytes
@@ -108,7 +108,7 @@ impl Program {
         self.bytes(AT, length as usize)
     }
 
-    fn name(&mut self, number: u64, socket: u64) -> Result<Vec<u8>, i64> {
+    pub(super) fn name(&mut self, number: u64, socket: u64) -> Result<Vec<u8>, i64> {
         self.world.write(AT + 128, &128_u32.to_le_bytes()).unwrap();
         match self.call(number, &[socket, AT, AT + 128]) {
             0 => Ok(self.named()),
@@ -116,7 +116,7 @@ impl Program {
         }
     }
 
-    fn ready(&mut self, socket: u64) -> u32 {
+    pub(super) fn ready(&mut self, socket: u64) -> u32 {
         self.put(AT + 256, &[socket | u64::from(bits::IN | bits::OUT) << 32]);
         self.put(AT + 272, &[0, 0]);
         self.call(number::PPOLL, &[AT + 256, 1, AT + 272]);
@@ -130,7 +130,7 @@ impl Program {
         self.process.expire(&mut self.world);
     }
 
-    fn all_is_free(&self) -> bool {
+    pub(super) fn all_is_free(&self) -> bool {
         self.process.areas.free_bytes() == PAGES as u64 * PAGE
     }
 }

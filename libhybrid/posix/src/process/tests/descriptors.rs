@@ -12,7 +12,7 @@ const ONCE: u32 = 1 << 30;
 
 impl Program {
     /// A new pipe: its reading and its writing end.
-    fn pipe(&mut self, flags: u64) -> (u64, u64) {
+    pub(super) fn pipe(&mut self, flags: u64) -> (u64, u64) {
         assert_eq!(self.call(number::PIPE2, &[AT, flags]), 0);
         let [both] = self.world.words(AT);
         (both & 0xffff_ffff, both >> 32)

@@ -62,7 +62,7 @@ impl Program {
         core::mem::take(&mut self.world.net.as_mut().unwrap().said)
     }
 
-    /// Any address of port 80.
+    /// Every address of port 80.
     fn put_address(&mut self) {
         self.world.write(FROM, &[2, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     }
@@ -101,6 +101,10 @@ fn listener_hands_out_connections_in_order_with_their_peers() {
     assert_eq!(program.call(number::READ, &[second, AT, 100]), 5);
     let twin = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
     program.put_address();
+    assert_eq!(program.call(number::BIND, &[twin, FROM, 16]), Errno::EADDRINUSE.negated());
+    // Another component's port is found in use when the host stack is asked.
+    program.world.net.as_mut().unwrap().ports.push(81);
+    program.world.write(FROM, &[2, 0, 0, 81]).unwrap();
     assert_eq!(program.call(number::BIND, &[twin, FROM, 16]), 0);
     assert_eq!(program.call(number::LISTEN, &[twin, 10]), Errno::EADDRINUSE.negated());
 }
@@ -159,7 +163,7 @@ fn writing_keeps_to_the_credit_and_to_the_ring() {
 fn connecting_waits_or_is_told_by_readiness() {
     let mut program = Program::with_stack();
     let own = crate::net::FIRST_OWN;
-    program.put_address();
+    program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     let blocking = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
     assert_eq!(program.on(0, number::CONNECT, &[blocking, FROM, 16]), Outcome::Park);
     program.hear([Event::Connected { connection: own, credit: 10 }]);
@@ -192,11 +196,11 @@ fn stack_that_dies_resets_connections_and_listeners_listen_again() {
 fn addresses_that_are_not_the_machines_are_refused() {
     let mut program = Program::with_stack();
     let socket = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
-    program.world.write(FROM, &[2, 0, 0, 80, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     assert_eq!(program.call(number::BIND, &[socket, FROM, 16]), Errno::EADDRNOTAVAIL.negated());
     assert_eq!(program.call(number::BIND, &[socket, FROM, 3]), Errno::EINVAL.negated());
     assert_eq!(program.call(number::SOCKET, &[2, 3, 1]), Errno::EPERM.negated());
-    assert_eq!(program.call(number::SOCKET, &[1, 1, 0]), Errno::EAFNOSUPPORT.negated());
+    assert_eq!(program.call(number::SOCKET, &[16, 1, 0]), Errno::EAFNOSUPPORT.negated());
     assert_eq!(program.call(number::LISTEN, &[socket, 1]), Errno::EINVAL.negated());
     assert_eq!(program.call(number::LISTEN, &[1, 1]), Errno::ENOTSOCK.negated());
 }

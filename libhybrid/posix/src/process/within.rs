@@ -1,0 +1,420 @@
+//! Streams within the component: at its own addresses, which is what localhost means here, by name, and as pairs.
+//!
+//! A connection is two pipes (`pipe`). A listener's queue is those who were connected and not accepted yet; who finds it full knocks, and is let
+//! in when somebody was accepted (INV-WITHIN-1: nobody knocks at a listener that has room, or is none).
+use super::address::{Encoded, Family, Name};
+use super::object::{Ends, Held, Id, Object, PIPE_ATOMIC, poll};
+use super::pieces::Pieces;
+use super::socket::is_for;
+use super::tcp::{Stage, Tcp, WAITING_MAX};
+use super::{Pages, Process};
+use crate::net::Peer;
+use crate::number::{self, Answer, Errno};
+use crate::world::World;
+use alloc::vec::Vec;
+
+/// Ports for who wants any.
+const FREE_PORTS: u16 = 49_152;
+const NO_NETWORK: &str = "its component was granted no network";
+
+impl Tcp {
+    /// Where it is reached, or would be if it listened.
+    pub(super) const fn own(&self) -> Peer {
+        Peer { address: self.address, port: self.port }
+    }
+
+    /// Whether it listens for what is sent to this address.
+    fn listens_at(&self, to: Peer) -> bool {
+        matches!(self.stage, Stage::Listening { .. })
+            && self.path.is_none()
+            && self.port == to.port
+            && (self.address.is_any() || self.address == to.address)
+            && is_for(self.family, self.options.is_v6_only, to.address)
+    }
+
+    /// Whether both could be meant by one address.
+    fn overlaps(&self, own: Peer) -> bool {
+        let is_any = self.address.is_any() || own.address.is_any();
+        self.path.is_none() && self.port == own.port && (is_any || self.address == own.address)
+    }
+}
+
+impl<S: Pages> Process<S> {
+    /// `bind`
+    pub(super) fn bind_stream(&mut self, world: &mut impl World, id: Id, name: Name) -> Answer {
+        let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
+        if tcp.stage != Stage::Fresh || tcp.port != 0 || tcp.path.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let is_reused = tcp.options.is_reused;
+        match name {
+            Name::Path(path) if path.is_empty() => return Err(Errno::EINVAL),
+            Name::Path(path) if self.is_name_taken(&path) => return Err(Errno::EADDRINUSE),
+            Name::Path(path) => {
+                if let Some(tcp) = self.tcp_of(id) {
+                    tcp.path = Some(path);
+                }
+            }
+            Name::Host(wanted) => {
+                if wanted.address.is_any() && !world.has_tcp() {
+                    self.tell(world, number::BIND, NO_NETWORK);
+                    return Err(Errno::EACCES);
+                }
+                if !wanted.address.is_any() && !wanted.address.is_own() {
+                    return Err(Errno::EADDRNOTAVAIL);
+                }
+                let port = self.free_port(world, id, wanted, is_reused)?;
+                if let Some(tcp) = self.tcp_of(id) {
+                    (tcp.address, tcp.port) = (wanted.address, port);
+                }
+            }
+        }
+        Ok(0)
+    }
+
+    /// The wanted port, or any free one. A port that was used before is in use only as long as somebody listens.
+    fn free_port(&self, world: &impl World, id: Id, wanted: Peer, is_reused: bool) -> Result<u16, Errno> {
+        let is_taken = |port: u16| {
+            let own = Peer { port, ..wanted };
+            self.sockets().any(|(other, tcp)| {
+                let is_listening = matches!(tcp.stage, Stage::Listening { .. });
+                let is_bound = tcp.stage == Stage::Fresh && !(is_reused && tcp.options.is_reused);
+                other != id && tcp.overlaps(own) && (is_listening || is_bound)
+            })
+        };
+        if wanted.port != 0 {
+            return if is_taken(wanted.port) { Err(Errno::EADDRINUSE) } else { Ok(wanted.port) };
+        }
+        let [low, high, ..] = (world.now_ns() / 977).to_le_bytes();
+        let from = u16::from_le_bytes([low, high]);
+        let mut ports =
+            (0..u16::MAX - FREE_PORTS).map(|at| FREE_PORTS + from.wrapping_add(at) % (u16::MAX - FREE_PORTS));
+        ports
+            .find(|port| !is_taken(*port) && !self.sockets().any(|(_, tcp)| tcp.port == *port))
+            .ok_or(Errno::EADDRINUSE)
+    }
+
+    /// `listen`: at the host stack, too, if it is to be reached at every address.
+    pub(super) fn listen_stream(&mut self, world: &mut impl World, id: Id, backlog: u16) -> Answer {
+        let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
+        let (own, is_path) = (tcp.own(), tcp.path.is_some());
+        match &mut tcp.stage {
+            Stage::Listening { backlog: kept, .. } => {
+                *kept = backlog;
+                self.let_in(world, id);
+                return Ok(0);
+            }
+            Stage::Fresh if own.port != 0 || is_path => {}
+            _ => return Err(Errno::EINVAL),
+        }
+        let is_listening = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { .. });
+        if !is_path && self.sockets().any(|(_, other)| is_listening(other) && other.overlaps(own)) {
+            return Err(Errno::EADDRINUSE);
+        }
+        let listener = if is_path || !own.address.is_any() { None } else { Some(world.listen(own.port, backlog)?) };
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.stage = Stage::Listening { listener, backlog };
+        }
+        Ok(0)
+    }
+
+    /// Whether a stream has this name itself; who was accepted shares its listener's.
+    pub(super) fn is_path_taken(&self, path: &[u8]) -> bool {
+        self.sockets().any(|(_, tcp)| !tcp.is_accepted && tcp.path.as_deref() == Some(path))
+    }
+
+    /// Begins a connection: it is open, begun, or refused.
+    pub(super) fn connect_stream(&mut self, world: &mut impl World, id: Id, name: Name) -> Result<(), Errno> {
+        match name {
+            Name::Path(path) => {
+                let listener = self.path_listener(&path)?;
+                let is_nonblocking = self.files.objects.get(id).is_some_and(|held| held.is_nonblocking);
+                if is_nonblocking && !self.has_room_at(listener) {
+                    return Err(Errno::EAGAIN);
+                }
+                self.knock(world, id, listener)
+            }
+            Name::Host(peer) if peer.port == 0 => Err(Errno::ECONNREFUSED),
+            Name::Host(peer) if peer.address.is_any() || peer.address.is_own() => {
+                let address = if peer.address.is_any() { peer.address.own() } else { peer.address };
+                self.connect_within(world, id, Peer { address, ..peer })
+            }
+            Name::Host(peer) => self.connect_outside(world, id, peer),
+        }
+    }
+
+    fn connect_within(&mut self, world: &mut impl World, id: Id, peer: Peer) -> Result<(), Errno> {
+        let found = self.sockets().find(|(_, tcp)| tcp.listens_at(peer)).map(|(listener, _)| listener);
+        let listener = found.ok_or(Errno::ECONNREFUSED)?;
+        if self.tcp_of(id).is_some_and(|tcp| tcp.port == 0) {
+            let own = Peer { address: peer.address.own(), port: 0 };
+            let port = self.free_port(world, id, own, false)?;
+            if let Some(tcp) = self.tcp_of(id) {
+                tcp.port = port;
+            }
+        }
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.address = if tcp.address.is_any() { peer.address.own() } else { tcp.address };
+            tcp.peer = Some(peer);
+        }
+        self.knock(world, id, listener)
+    }
+
+    fn connect_outside(&mut self, world: &mut impl World, id: Id, peer: Peer) -> Result<(), Errno> {
+        if !world.has_tcp() {
+            self.tell(world, number::CONNECT, NO_NETWORK);
+            return Err(Errno::EACCES);
+        }
+        let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
+        // From such an address nobody else is reached.
+        if tcp.address.is_own() {
+            return Err(Errno::EINVAL);
+        }
+        if !is_for(tcp.family, tcp.options.is_v6_only, peer.address) {
+            return Err(Errno::ENETUNREACH);
+        }
+        self.open_connection(world, id, peer)
+    }
+
+    /// Who listens by a name.
+    fn path_listener(&self, path: &[u8]) -> Result<Id, Errno> {
+        let mut named = self.sockets().filter(|(_, tcp)| !tcp.is_accepted && tcp.path.as_deref() == Some(path));
+        match named.next() {
+            Some((id, tcp)) if matches!(tcp.stage, Stage::Listening { .. }) => Ok(id),
+            Some(_) => Err(Errno::ECONNREFUSED),
+            None if self.is_name_taken(path) => Err(Errno::EPROTOTYPE),
+            None if path.first().is_none_or(|first| *first == 0) => Err(Errno::ECONNREFUSED),
+            None => Err(Errno::ENOENT),
+        }
+    }
+
+    fn has_room_at(&self, listener: Id) -> bool {
+        let Some(Held { object: Object::Tcp(tcp), .. }) = self.files.objects.get(listener) else { return false };
+        let Stage::Listening { backlog, .. } = tcp.stage else { return false };
+        let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(at, _)| at == listener)).count();
+        waiting < usize::from(backlog).clamp(1, WAITING_MAX)
+    }
+
+    /// Joins the listener's queue, or waits for room in it.
+    fn knock(&mut self, world: &mut impl World, id: Id, listener: Id) -> Result<(), Errno> {
+        if self.has_room_at(listener) {
+            return self.join(world, id, listener);
+        }
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.stage = Stage::Knocking(listener);
+        }
+        Ok(())
+    }
+
+    /// Opens a connection between a socket and a new one in the listener's queue.
+    fn join(&mut self, world: &mut impl World, id: Id, listener: Id) -> Result<(), Errno> {
+        let client = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
+        let (to, from) = (client.peer, client.own());
+        let at = self.tcp_of(listener).ok_or(Errno::ECONNREFUSED)?;
+        let mut accepted = Tcp::new(at.family);
+        (accepted.is_accepted, accepted.port, accepted.address) = (true, at.port, at.address);
+        if let Some(path) = &at.path {
+            accepted.path = Some(copy(path)?);
+        }
+        if let Some(to) = to {
+            let address = if from.address.is_any() { to.address.own() } else { from.address };
+            accepted.peer = Some(Peer { address, ..from });
+            accepted.address = to.address;
+        }
+        self.accepted += 1;
+        accepted.waits_at = Some((listener, self.accepted));
+        let other = self.files.objects.insert(0, Held::new(Object::Tcp(accepted)), Errno::ENOBUFS)?;
+        if let Err(errno) = self.link(world, id, other) {
+            self.files.objects.take(other);
+            return Err(errno);
+        }
+        self.files.touch(Some(listener), true, false);
+        Ok(())
+    }
+
+    /// Makes two sockets the ends of one connection.
+    fn link(&mut self, world: &mut impl World, first: Id, second: Id) -> Result<(), Errno> {
+        let there = self.new_pipe(world)?;
+        let back = self.new_pipe(world).inspect_err(|_| self.free_pipe(there))?;
+        for (id, reads, writes) in [(first, back, there), (second, there, back)] {
+            if let Some(pipe) = self.files.pipes.get_mut(reads) {
+                pipe.reader = Some(id);
+            }
+            if let Some(pipe) = self.files.pipes.get_mut(writes) {
+                pipe.writer = Some(id);
+            }
+            if let Some(tcp) = self.tcp_of(id) {
+                tcp.stage = Stage::Within(Ends { reads: Some(reads), writes: Some(writes) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Two that are connected to each other.
+    pub(super) fn stream_pair(&mut self, world: &mut impl World, flags: u32) -> Result<(u64, u64), Errno> {
+        let first = self.files.open(Object::Tcp(Tcp::new(Family::Unix)), flags)?;
+        let second = self.files.open(Object::Tcp(Tcp::new(Family::Unix)), flags);
+        let pair = second.and_then(|second| {
+            let (a, b) = (self.files.id(first)?, self.files.id(second)?);
+            self.link(world, a, b).map(|()| (first, second))
+        });
+        if pair.is_err() {
+            let numbers = core::iter::once(first).chain(second.ok());
+            numbers.for_each(|number| _ = self.close(world, number));
+        }
+        pair
+    }
+
+    /// Somebody was accepted, or the queue became longer: who knocks first is let in.
+    pub(super) fn let_in(&mut self, world: &mut impl World, listener: Id) {
+        while self.has_room_at(listener)
+            && let Some(id) = self.first_knocking(listener)
+        {
+            if let Err(errno) = self.join(world, id, listener) {
+                self.refuse(id, errno);
+            }
+            self.files.touch(Some(id), true, true);
+        }
+    }
+
+    fn first_knocking(&self, listener: Id) -> Option<Id> {
+        self.sockets().find(|(_, tcp)| tcp.stage == Stage::Knocking(listener)).map(|(id, _)| id)
+    }
+
+    fn refuse(&mut self, id: Id, errno: Errno) {
+        if let Some(tcp) = self.tcp_of(id) {
+            (tcp.stage, tcp.error) = (Stage::Closed, Some(errno));
+        }
+    }
+
+    /// The listener is gone.
+    pub(super) fn turn_away(&mut self, listener: Id) {
+        while let Some(id) = self.first_knocking(listener) {
+            self.refuse(id, Errno::ECONNREFUSED);
+            self.files.touch(Some(id), true, true);
+        }
+    }
+
+    /// Who has the other end.
+    fn other_end(&self, ends: Ends) -> Option<Id> {
+        let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
+        of(ends.writes).and_then(|pipe| pipe.reader).or_else(|| of(ends.reads).and_then(|pipe| pipe.writer))
+    }
+
+    /// What can be read at once.
+    pub(super) fn readable_within(&self, ends: Ends) -> u64 {
+        ends.reads.and_then(|at| self.files.pipes.get(at)).map_or(0, |pipe| pipe.buffer.len())
+    }
+
+    /// `None`: nothing is there yet. What was sent before an error is read before it is told.
+    pub(super) fn receive_within(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        ends: Ends,
+        pieces: Pieces,
+        is_peek: bool,
+    ) -> Result<Option<u64>, Errno> {
+        if self.readable_within(ends) == 0
+            && let Some(error) = self.tcp_of(id).and_then(|tcp| tcp.error.take())
+        {
+            return Err(error);
+        }
+        if ends.reads.is_none() { Ok(Some(0)) } else { self.read_pipe(world, ends, pieces, is_peek) }
+    }
+
+    /// `None`: it would wait for more room; `done` bytes are written.
+    pub(super) fn transmit_within(
+        &mut self,
+        world: &mut impl World,
+        ends: Ends,
+        pieces: Pieces,
+        done: &mut u64,
+    ) -> Result<Option<u64>, Errno> {
+        if ends.writes.is_none() { Err(Errno::EPIPE) } else { self.write_pipe(world, ends, pieces, done) }
+    }
+
+    /// `shutdown`: what is not to be read any more cannot be written by the other end.
+    pub(super) fn shut_within(&mut self, id: Id, ends: Ends, reading: bool, writing: bool) -> Answer {
+        let only = |is: bool, at: Option<usize>| if is { at } else { None };
+        let closed = Ends { reads: only(reading, ends.reads), writes: only(writing, ends.writes) };
+        let left = Ends { reads: only(!reading, ends.reads), writes: only(!writing, ends.writes) };
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.stage = Stage::Within(left);
+            tcp.is_read_shut |= reading;
+            tcp.is_write_shut |= writing;
+        }
+        self.close_ends(closed);
+        self.files.touch(Some(id), true, true);
+        Ok(0)
+    }
+
+    /// The last descriptor is gone. The other end learns that what it sent will not be read.
+    pub(super) fn close_within(&mut self, ends: Ends, is_reset: bool) {
+        if is_reset && let Some(tcp) = self.other_end(ends).and_then(|other| self.tcp_of(other)) {
+            tcp.error = Some(Errno::ECONNRESET);
+        }
+        self.close_ends(ends);
+    }
+
+    /// Readiness.
+    pub(super) fn stream_state(&self, id: Id, tcp: &Tcp) -> u32 {
+        let Stage::Within(ends) = tcp.stage else { return tcp.state(self.has_waiting(id)) };
+        let when = |is: bool, bits: u32| if is { bits } else { 0 };
+        let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
+        let is_at_end = of(ends.reads).is_none_or(|pipe| pipe.writer.is_none());
+        let is_gone = of(ends.writes).is_none_or(|pipe| pipe.reader.is_none());
+        let has_room = of(ends.writes).is_some_and(|pipe| pipe.buffer.room() >= PIPE_ATOMIC);
+        let is_over = is_at_end && (tcp.is_write_shut || tcp.family == Family::Unix && is_gone);
+        when(self.readable_within(ends) > 0 || is_at_end, poll::IN)
+            | when(is_at_end, poll::RDHUP)
+            | when(is_gone || has_room, poll::OUT)
+            | when(is_over, poll::HUP)
+            | when(tcp.error.is_some(), poll::ERR | poll::IN | poll::OUT)
+    }
+
+    /// `getsockname`. The host stack does not say at which of its addresses it was reached.
+    pub(super) fn stream_name(&self, id: Id) -> Result<Encoded, Errno> {
+        let tcp = self.stream(id)?;
+        Ok(match (&tcp.path, tcp.family) {
+            (Some(path), _) => Encoded::path(path),
+            (None, Family::Unix) => Encoded::path(&[]),
+            (None, family) => Encoded::host(alike(tcp.own(), family), family),
+        })
+    }
+
+    /// `getpeername`
+    pub(super) fn stream_peer(&self, id: Id) -> Result<Encoded, Errno> {
+        let tcp = self.stream(id)?;
+        match (tcp.stage, tcp.family) {
+            (Stage::Within(ends), Family::Unix) => match self.other_end(ends) {
+                Some(other) => self.stream_name(other),
+                None => Ok(Encoded::path(&[])),
+            },
+            (Stage::Within(_) | Stage::Open(_) | Stage::Closed, family) => {
+                tcp.peer.map(|peer| Encoded::host(peer, family)).ok_or(Errno::ENOTCONN)
+            }
+            _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    fn stream(&self, id: Id) -> Result<&Tcp, Errno> {
+        match self.files.objects.get(id).map(|held| &held.object) {
+            Some(Object::Tcp(tcp)) => Ok(tcp),
+            _ => Err(Errno::ENOTSOCK),
+        }
+    }
+}
+
+/// The address of none of a socket of IPv6 is that of IPv6, too.
+fn alike(own: Peer, family: Family) -> Peer {
+    let address = if own.address.is_any() { family.any() } else { own.address };
+    Peer { address, ..own }
+}
+
+fn copy(path: &[u8]) -> Result<Vec<u8>, Errno> {
+    let mut kept = Vec::new();
+    kept.try_reserve_exact(path.len()).map_err(|_| Errno::ENOMEM)?;
+    kept.extend_from_slice(path);
+    Ok(kept)
+}
