@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Options of `cargo xtask test`.
 #[derive(Args)]
 pub(crate) struct Test {
-    /// `host`, `fuzz`, `scenarios`, `miri` (only if named; half an hour), or names (or parts of names) of scenarios; nothing: all
+    /// `host`, `fuzz`, `scenarios`, `power` (only if named or with --long; minutes), `miri` (only if named; half an hour), or names (or parts of names) of scenarios; nothing: all
     names: Vec<String>,
     /// Only list the scenarios
     #[arg(long)]
@@ -59,6 +59,9 @@ impl Test {
         if self.names.iter().any(|name| name == "miri") {
             outcomes.push(under_miri());
         }
+        if (self.long && self.names.is_empty()) || self.names.iter().any(|name| name == "power") {
+            outcomes.push(losses_of_power()?);
+        }
         let mut images = HashMap::new();
         for scenario in &scenarios {
             outcomes.push(play(scenario, &mut images)?);
@@ -77,8 +80,11 @@ impl Test {
             all.extend(cases::long());
             all.extend(hybrid_faults::long());
         }
-        let names: Vec<&String> =
-            self.names.iter().filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios" | "miri")).collect();
+        let names: Vec<&String> = self
+            .names
+            .iter()
+            .filter(|name| !matches!(name.as_str(), "host" | "fuzz" | "scenarios" | "miri" | "power"))
+            .collect();
         if let Some(name) = names.iter().find(|name| !all.iter().any(|scenario| scenario.name.contains(name.as_str())))
         {
             bail!("there is no scenario {name:?}; `cargo xtask test --list` lists them");
@@ -138,6 +144,22 @@ fn fuzz() -> Result<Outcome> {
         step.done();
     }
     Ok(Outcome { name: "fuzz".into(), took: start.elapsed(), failure })
+}
+
+/// A thousand losses of power at a random write of a random workload.
+fn losses_of_power() -> Result<Outcome> {
+    let step = Step::start("test power: a thousand losses of power under fsd, each with three lives");
+    let start = Instant::now();
+    let mut command = Command::new(cargo::host_cargo());
+    // With optimisation: it is the work of minutes.
+    command.current_dir(folders::checkout()).args(["test", "--release", "--quiet", "--package", "fsd", "--"]);
+    command.args(["--ignored", "campaign"]);
+    let ran = step.command("test-power", &mut command);
+    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-power.log")));
+    if failure.is_none() {
+        step.done();
+    }
+    Ok(Outcome { name: "power".into(), took: start.elapsed(), failure })
 }
 
 /// The kernel's safe crates, interpreted.

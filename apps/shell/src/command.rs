@@ -15,6 +15,8 @@ pub enum Command {
     Capabilities(String),
     /// The newest entries of the log.
     Log(u16),
+    /// The last KiB of the log that is kept on the disk.
+    History(u16),
     /// Stop one instance.
     Kill(String),
     /// End a session on demand of a component for good, or let it open one again: whether it may, the component, its use.
@@ -68,11 +70,12 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 18] = [
+pub const HELP: [(&str, &str); 19] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
     ("log [N]", "the newest N entries of the log (20)"),
+    ("history [N]", "the last N KiB (2) of the log on the disk, which is there after a loss of power"),
     ("kill NAME", "stop the component NAME; its policy decides what follows"),
     ("revoke NAME USE", "end the session on demand of NAME's use USE, and let it open no other"),
     ("permit NAME USE", "let NAME open the session of its use USE again"),
@@ -94,6 +97,8 @@ pub const HELP: [(&str, &str); 18] = [
 
 const LOG_DEFAULT: u16 = 20;
 const LOG_MAX: u16 = 1000;
+const HISTORY_DEFAULT: u16 = 2;
+const HISTORY_MAX: u16 = 1024;
 
 /// Turns a typed line into a command.
 ///
@@ -124,6 +129,11 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
         ("log", None) => Ok(Command::Log(LOG_DEFAULT)),
         ("log", Some(count)) => match count.parse() {
             Ok(count @ 1..=LOG_MAX) => Ok(Command::Log(count)),
+            _ => Err(usage_of(verb)),
+        },
+        ("history", None) => Ok(Command::History(HISTORY_DEFAULT)),
+        ("history", Some(kib)) => match kib.parse() {
+            Ok(kib @ 1..=HISTORY_MAX) => Ok(Command::History(kib)),
             _ => Err(usage_of(verb)),
         },
         ("kill", Some(name)) => Ok(Command::Kill(name.to_string())),
@@ -191,6 +201,7 @@ mod tests {
             ("kill", "kill NAME"),
             ("log many", "log [N]"),
             ("log 0", "log [N]"),
+            ("history all", "history [N]"),
             ("ps x", "ps"),
             ("svc", "svc status|ends|start|stop|restart [NAME]"),
             ("svc stop", "svc status|ends|start|stop|restart [NAME]"),

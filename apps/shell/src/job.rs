@@ -1,12 +1,13 @@
 //! What commands do: calls on the shell's capabilities, one line of output a step.
 use crate::command::{Command, HELP};
 use crate::quote::quoted;
-use crate::{devices, policy, services, top};
+use crate::{devices, history, policy, services, top};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use hybrid_interfaces::device::DevicesClient;
+use hybrid_interfaces::fs::FilesClient;
 use hybrid_interfaces::live::{Comparison, LiveClient, Verdict};
 use hybrid_interfaces::log::{CursorClient, Level, ReaderClient};
 use hybrid_interfaces::net::stack::{Address, NetworkClient};
@@ -31,6 +32,8 @@ pub trait Wires {
     type Power: Caller;
     /// To `hybrid.log.Reader`.
     type Reader: Caller;
+    /// To `hybrid.fs.Files`.
+    type Kept: Caller;
     /// To `hybrid.net.stack.Network`.
     type Network: Caller;
     /// To `hybrid.process.Services`.
@@ -55,6 +58,8 @@ pub struct Clients<W: Wires> {
     pub power: PowerClient<W::Power>,
     /// Reads the log.
     pub reader: ReaderClient<W::Reader>,
+    /// Reads the log that is on the disk.
+    pub kept: FilesClient<W::Kept>,
     /// Reads addresses and counters.
     pub network: NetworkClient<W::Network>,
     /// Asks and tells the supervisor.
@@ -81,6 +86,10 @@ pub enum Job<W: Wires> {
     OpenLog(u16),
     /// Entries up to the end, at most so many.
     Log(Cursor<W>, u16),
+    /// The log on the disk: so many KiB.
+    OpenHistory(u16),
+    /// What is open of it, from there on; true: it begins within a line.
+    History(history::Kept, u64, bool),
     /// The services: of this name only, and the index of the next.
     Services(Option<String>, u16),
     /// The end with this number is next; 0 is the newest.
@@ -126,6 +135,7 @@ impl<W: Wires> Job<W> {
             Command::Processes => Self::Processes(0),
             Command::Capabilities(name) => Self::Capabilities(name, None),
             Command::Log(count) => Self::OpenLog(count),
+            Command::History(kib) => Self::OpenHistory(kib),
             Command::Audit => Self::Audit(Chain::Events),
             Command::Live(is_all) => Self::Live(is_all),
             Command::Grants => Self::Grants(0, 0, 0),
@@ -158,6 +168,8 @@ impl<W: Wires> Job<W> {
                 Ok(Step::More(Self::Log(cursor, count)))
             }
             Self::Log(cursor, left) => log_entry(cursor, left, out),
+            Self::OpenHistory(kib) => history::open(clients, kib),
+            Self::History(kept, at, is_part) => history::piece(clients, kept, at, is_part, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
             Self::Ends(number) => services::ends(clients, number, out),
             Self::Top(shares, index) => top::top(clients, seen, shares, index, times, out),

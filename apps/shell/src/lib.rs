@@ -6,6 +6,7 @@ extern crate alloc;
 pub mod command;
 pub mod devices;
 pub mod editor;
+pub mod history;
 pub mod job;
 pub mod policy;
 pub mod quote;

@@ -4,6 +4,7 @@
 
 use libhybrid::interfaces::console::TerminalRings;
 use libhybrid::interfaces::device::DevicesClient;
+use libhybrid::interfaces::fs::FilesClient;
 use libhybrid::interfaces::live::LiveClient;
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::net::stack::NetworkClient;
@@ -25,6 +26,7 @@ impl Wires for Endpoints {
     type Policy = EndpointCaller;
     type Power = EndpointCaller;
     type Reader = EndpointCaller;
+    type Kept = EndpointCaller;
     type Network = EndpointCaller;
     type Services = EndpointCaller;
     type Live = EndpointCaller;
@@ -39,6 +41,7 @@ fn run(env: Env) -> ! {
         policy: PolicyClient::new(env.client("policy")),
         power: PowerClient::new(env.client("power")),
         reader: ReaderClient::new(env.client("reader")),
+        kept: FilesClient::new(env.client("kept")),
         network: NetworkClient::new(env.client("network")),
         services: ServicesClient::new(env.client("services")),
         live: LiveClient::new(env.client("live")),

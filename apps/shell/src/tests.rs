@@ -1,11 +1,13 @@
 //! The whole shell on loopbacks: keys go in, text comes out; no kernel.
 use crate::devices::fake::FakeDevices;
+use crate::history::fake::FakeFiles;
 use crate::job::{Clients, Times, Wires};
 use crate::screen::Screen;
 use crate::shell::Shell;
 use alloc::borrow::Cow;
 use hybrid_interfaces::console::{TerminalRings, TerminalServerRings, terminal};
 use hybrid_interfaces::device::{DevicesClient, DevicesLoopback, DevicesServer};
+use hybrid_interfaces::fs::{FilesClient, FilesLoopback, FilesServer};
 use hybrid_interfaces::live::{Comparison, Live, LiveClient, LiveLoopback, LiveServer, Verdict};
 use hybrid_interfaces::log::{Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer};
 use hybrid_interfaces::net::stack::{
@@ -293,6 +295,7 @@ impl Wires for Loops {
     type Policy = LoopbackCaller<PolicyServer<FakePolicy>>;
     type Power = LoopbackCaller<PowerServer<FakePower>>;
     type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
+    type Kept = LoopbackCaller<FilesServer<FakeFiles>>;
     type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
     type Services = LoopbackCaller<ServicesServer<FakeServices>>;
     type Live = LoopbackCaller<LiveServer<FakeLive>>;
@@ -308,6 +311,7 @@ struct Desk {
     power: PowerLoopback<FakePower>,
     reader: ReaderLoopback<FakeLog>,
     services: ServicesLoopback<FakeServices>,
+    kept: FilesLoopback<FakeFiles>,
     region: Region,
     now_ns: u64,
 }
@@ -321,6 +325,7 @@ impl Desk {
         let power = PowerLoopback::new(PowerServer::new(FakePower::default()));
         let reader = ReaderLoopback::new(ReaderServer::new(FakeLog));
         let services = ServicesLoopback::new(ServicesServer::new(FakeServices::default()));
+        let kept = FilesLoopback::new(FilesServer::new(FakeFiles::default()));
         let clients = Clients {
             inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
             audit: AuditClient::new(AuditLoopback::new(AuditServer::new(FakeAudit)).connect(9)),
@@ -328,6 +333,7 @@ impl Desk {
             policy: PolicyClient::new(policy.connect(9)),
             power: PowerClient::new(power.connect(9)),
             reader: ReaderClient::new(reader.connect(9)),
+            kept: FilesClient::new(kept.connect(9)),
             network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
             services: ServicesClient::new(services.connect(9)),
             live: LiveClient::new(LiveLoopback::new(LiveServer::new(FakeLive)).connect(9)),
@@ -335,7 +341,7 @@ impl Desk {
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
-        Self { shell, terminal, control, policy, power, reader, services, region, now_ns: 12_345_000_000 }
+        Self { shell, terminal, control, policy, power, reader, services, kept, region, now_ns: 12_345_000_000 }
     }
 
     fn advance(&mut self) {
@@ -605,4 +611,23 @@ fn top_lists_first_who_used_most_of_its_budget_since_it_was_typed_last() {
     assert_eq!(second[2], "httpd                20.0%    10.0%    50%   150       1334");
     assert_eq!(second[3], "evil\\x1b[2J          10.0%    10.0%   none   150       2569");
     assert!(second[4].starts_with("securityd                -"), "of securityd nobody knows: {second:#?}");
+}
+
+#[test]
+fn history_prints_the_last_lines_of_both_files_and_no_control_characters() {
+    let mut desk = Desk::new();
+    assert!(desk.type_line("history").contains("there is no disk: the log is not kept\r\n"));
+    desk.kept.server().server.is_disk = true;
+    assert!(!desk.type_line("history").contains("Info"), "nothing was kept yet");
+    let lines =
+        |from: u32, to: u32| (from..to).map(|number| format!("{number} 1.000000 Info a: text\n")).collect::<String>();
+    desk.kept.server().server.before = Some(lines(0, 100).into());
+    desk.kept.server().server.now = Some((lines(100, 140) + "evil\u{1b}[2J\n" + &lines(140, 200)).into());
+    let text = desk.type_line("history 4");
+    let printed: Vec<u32> = text.lines().filter_map(|line| line.split(' ').next()?.parse().ok()).collect();
+    assert_eq!(printed, (printed[0]..200).collect::<Vec<_>>(), "in order, each once");
+    assert!((28..140).contains(&printed[0]), "{printed:?}");
+    assert!(text.contains("evil\\x1b[2J\r\n") && !text.contains('\u{1b}'));
+    assert_eq!(desk.type_line("history 1024").matches("Info").count(), 200);
+    assert_eq!(desk.kept.server().server.open, 0, "nothing stays open");
 }

@@ -70,29 +70,39 @@ impl Component for BlkVirtio {
     }
 }
 
-fn run(env: Env) -> ! {
+/// The device on the page; nothing if no slot has one, which is no failure.
+fn device(env: &Env) -> Option<Blk<MmioTransport<'static>>> {
     let _is_first = install(env.dma("buffers"));
     let Some(transport) = find(&env.mmio("disk"), DEVICE_ID) else {
-        log::error!("no modern virtio block device, or more than one, on the page");
-        libhybrid::stop()
+        log::warn!("no disk: no modern virtio block device, or more than one, on the page");
+        return None;
     };
-    let mut device = match Blk::start(transport) {
-        Ok(device) => device,
+    match Blk::start(transport) {
+        Ok(device) => Some(device),
         Err(error) => {
             log::error!("the device cannot be used: {error:?}");
             libhybrid::stop()
         }
-    };
+    }
+}
+
+fn run(env: Env) -> ! {
+    let mut device = device(&env);
     let irq = env.irq("disk");
-    let found = partitions(&mut device, &mut || {
-        let _not_acknowledged = irq.ack();
-        let _bits = env.wait();
+    let found = device.as_mut().map_or_else(Vec::new, |device| {
+        partitions(device, &mut || {
+            let _not_acknowledged = irq.ack();
+            let _bits = env.wait();
+        })
     });
+    let sectors = device.as_ref().map_or(0, Blk::sectors);
     let sessions = env.provided("disk");
     let part = |session: &SessionHandle| {
-        let part = Part::named(session.prefix(), &found, device.sectors());
+        let part = Part::named(session.prefix(), &found, sectors);
         let (name, prefix) = (session.name, session.prefix().unwrap_or("the whole disk"));
-        log::info!("{name} has {prefix}: {} sectors from {}", part.count, part.first);
+        if part.count > 0 {
+            log::info!("{name} has {prefix}: {} sectors from {}", part.count, part.first);
+        }
         part
     };
     let instance = |session: &SessionHandle| session.client.map_or(0, |client| client.instance);

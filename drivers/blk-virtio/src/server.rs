@@ -51,7 +51,8 @@ enum Taken {
 
 /// All clients of one device.
 pub struct Server<T: Transport> {
-    device: Blk<T>,
+    /// Nothing: there is no disk, and every session has no sectors.
+    device: Option<Blk<T>>,
     sessions: Vec<Session>,
     flights: [Option<Flight>; PLACES],
     /// Whose turn it is.
@@ -62,8 +63,8 @@ pub struct Server<T: Transport> {
 }
 
 impl<T: Transport> Server<T> {
-    /// A server of `device`, without clients.
-    pub fn new(device: Blk<T>) -> Self {
+    /// A server of `device`, or of no disk, without clients.
+    pub fn new(device: Option<Blk<T>>) -> Self {
         let data = vec![0; TRANSFER_MAX];
         Self {
             device,
@@ -97,7 +98,7 @@ impl<T: Transport> Server<T> {
 
     /// The device interrupted: takes away the cause.
     pub fn interrupted(&mut self) {
-        self.device.acknowledge();
+        self.device.iter_mut().for_each(Blk::acknowledge);
     }
 
     /// Whether the device was given up.
@@ -125,14 +126,14 @@ impl<T: Transport> Server<T> {
     /// True: something was moved.
     fn round(&mut self) -> Result<bool, Broken> {
         let mut is_moved = false;
-        while let Some(answer) = self.device.receive()? {
+        while let Some(answer) = self.device.as_mut().map_or(Ok(None), Blk::receive)? {
             self.pass_on(answer);
-            self.device.free(answer);
+            self.device.iter_mut().for_each(|device| device.free(answer));
             is_moved = true;
         }
         // One request of each in turn, so that nobody's long queue is in front of another's.
         let mut idle = 0;
-        while self.device.has_room() && idle < self.sessions.len() {
+        while self.device.as_ref().is_none_or(Blk::has_room) && idle < self.sessions.len() {
             let index = self.next % self.sessions.len();
             self.next = index + 1;
             match self.take(index)? {
@@ -140,7 +141,7 @@ impl<T: Transport> Server<T> {
                 Taken::Waits => idle += 1,
             }
         }
-        self.device.notify();
+        self.device.iter_mut().for_each(Blk::notify);
         for session in &mut self.sessions {
             if let Some(rings) = &mut session.rings {
                 session.rings_client |= rings.answers.publish() | rings.requests.release();
@@ -161,7 +162,9 @@ impl<T: Transport> Server<T> {
         let told = match outcome(answer) {
             Ok(()) if flight.bytes == 0 => Answer::Done(tag),
             // A device that says that it read, and wrote less than that, has not read.
-            Ok(()) if !self.device.read(answer, data) => Answer::Failed(FailedBody { tag, error: Error::Failed }),
+            Ok(()) if !self.device.as_ref().is_some_and(|device| device.read(answer, data)) => {
+                Answer::Failed(FailedBody { tag, error: Error::Failed })
+            }
             Ok(()) => Answer::Read(ReadBody { tag, data: Cow::Borrowed(data) }),
             Err(error) => Answer::Failed(FailedBody { tag, error }),
         };
@@ -174,7 +177,7 @@ impl<T: Transport> Server<T> {
         let mut scratch = core::mem::take(&mut self.scratch);
         let taken = match session.pop(&mut scratch) {
             Ok(Some(request)) => {
-                start(&mut self.device, session, index, &request, &mut self.flights).map(|()| Taken::Yes)
+                start(self.device.as_mut(), session, index, &request, &mut self.flights).map(|()| Taken::Yes)
             }
             Ok(None) => Ok(Taken::Waits),
             Err(error) => {
@@ -216,17 +219,17 @@ impl Session {
 
 /// Starts a request, or answers that it cannot be.
 fn start<T: Transport>(
-    device: &mut Blk<T>,
+    mut device: Option<&mut Blk<T>>,
     session: &mut Session,
     index: usize,
     request: &Request<'_>,
     flights: &mut [Option<Flight>; PLACES],
 ) -> Result<(), Broken> {
-    let (tag, command) = check(device, session.part, request);
+    let (tag, command) = check(device.as_deref(), session.part, request);
     let bytes = if let Ok(Some(Command::Read { bytes, .. })) = command { bytes } else { 0 };
     match command {
         Ok(Some(command)) => {
-            let place = device.send(command)?.ok_or(Broken)?;
+            let place = device.as_mut().ok_or(Broken)?.send(command)?.ok_or(Broken)?;
             let flight = flights.get_mut(place).ok_or(Broken)?;
             *flight = Some(Flight { session: index, life: session.life, tag, bytes });
             session.under_way += 1;
@@ -239,13 +242,14 @@ fn start<T: Transport>(
 
 /// The tag of a request, and what it means for the device; nothing if it is done already.
 fn check<'a, T: Transport>(
-    device: &Blk<T>,
+    device: Option<&Blk<T>>,
     part: Part,
     request: &'a Request<'_>,
 ) -> (u32, Result<Option<Command<'a>>, Error>) {
-    let place =
-        |sector, count: usize| part.place(sector, count as u64, device.block_sectors()).ok_or(Error::OutOfRange);
-    let writable = if device.is_read_only() { Err(Error::ReadOnly) } else { Ok(()) };
+    let block_sectors = device.map_or(1, Blk::block_sectors);
+    let discard_max = device.map_or(0, Blk::discard_max);
+    let place = |sector, count: usize| part.place(sector, count as u64, block_sectors).ok_or(Error::OutOfRange);
+    let writable = if device.is_some_and(Blk::is_read_only) { Err(Error::ReadOnly) } else { Ok(()) };
     match request {
         Request::Read(wanted) => {
             let count = (wanted.count as usize).min(TRANSFER_SECTORS_MAX + 1);
@@ -259,16 +263,12 @@ fn check<'a, T: Transport>(
                 .and_then(|sector| if is_whole { Ok(sector) } else { Err(Error::OutOfRange) });
             (body.tag, writable.and(sector).map(|sector| Some(Command::Write { sector, data: &body.data })))
         }
-        Request::Flush(tag) => (*tag, Ok(device.has_flush().then_some(Command::Flush))),
+        Request::Flush(tag) => (*tag, Ok(device.is_some_and(Blk::has_flush).then_some(Command::Flush))),
         Request::Discard(wanted) => {
-            let has_command = if device.discard_max() == 0 { Err(Error::Unsupported) } else { Ok(()) };
+            let has_command = if discard_max == 0 { Err(Error::Unsupported) } else { Ok(()) };
             let sector = place(wanted.sector, wanted.count as usize);
             let sector =
-                sector.and_then(
-                    |sector| {
-                        if wanted.count <= device.discard_max() { Ok(sector) } else { Err(Error::OutOfRange) }
-                    },
-                );
+                sector.and_then(|sector| if wanted.count <= discard_max { Ok(sector) } else { Err(Error::OutOfRange) });
             let command = writable.and(has_command).and(sector);
             (wanted.tag, command.map(|sector| Some(Command::Discard { sector, count: wanted.count })))
         }
@@ -280,9 +280,9 @@ impl<T: Transport> Disk for Server<T> {
         let part = self.sessions.iter().find(|session| session.client == client).map(|session| session.part);
         DiskGeometry {
             sectors: part.unwrap_or_default().count,
-            block_sectors: self.device.block_sectors(),
-            is_read_only: self.device.is_read_only(),
-            has_discard: self.device.discard_max() > 0,
+            block_sectors: self.device.as_ref().map_or(1, Blk::block_sectors),
+            is_read_only: self.device.as_ref().is_some_and(Blk::is_read_only),
+            has_discard: self.device.as_ref().is_some_and(|device| device.discard_max() > 0),
         }
     }
 }

@@ -49,7 +49,7 @@ fn bench(features: u64, block: u32) -> Bench {
     install_again(memory.clone());
     let device = Device::new(memory, 1, 64, features, &config(block));
     let blk = Blk::start(device.transport()).expect("an honest device");
-    let mut server = Server::new(blk);
+    let mut server = Server::new(Some(blk));
     let clients = PARTS.iter().zip([20, 21]).map(|(part, instance)| {
         let region = Region::on_heap(disk::REGION_BYTES);
         let client = ClientId { instance };
@@ -322,6 +322,30 @@ fn trick() -> impl Strategy<Value = Trick> {
             .prop_map(|(area, offset, bytes)| Trick::Scribble { area, offset, bytes }),
         (0_usize..2, 0_u64..210, 0_u32..70).prop_map(|(client, sector, count)| Trick::Ask { client, sector, count }),
     ]
+}
+
+/// Who asks a driver that found no disk is answered, with no sectors.
+#[test]
+fn driver_without_a_disk_answers_everybody() {
+    let mut server = Server::<FakeTransport>::new(None);
+    let (region, client) = (Region::on_heap(disk::REGION_BYTES), ClientId { instance: 20 });
+    server.begin(client, Part::named(Some("/data"), &[], 0), DiskRings::server(&region).ok());
+    let mut rings = DiskRings::client(&region).expect("fits");
+    assert_eq!(server.geometry(client).sectors, 0);
+    let discard = Request::Discard(Extent { tag: 1, sector: 0, count: 1 });
+    let cases = [
+        (read(1, 0, 1), Error::OutOfRange),
+        (write(1, 0, &[0; 512]), Error::OutOfRange),
+        (discard, Error::Unsupported),
+    ];
+    for (request, error) in cases {
+        rings.requests.push(&request).expect("room");
+        server.turn(|_client| {});
+        let mut scratch = Vec::new();
+        let answer = rings.answers.pop(&mut scratch).expect("honest").expect("one answer");
+        assert_eq!(failure(&answer.into_owned()), Some(error), "{request:?}");
+    }
+    assert!(!server.is_broken());
 }
 
 proptest! {

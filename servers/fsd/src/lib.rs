@@ -1,6 +1,7 @@
 //! Files and directories for components, each below the directory that its route names; no users, no links, no devices.
 //!
-//! `server.rs` is the interface over any [`Store`]; stores are `memory.rs` (gone with fsd) and `redox/` (a disk). Nothing here waits for the disk
+//! `server.rs` is the interface over any [`Store`]; stores are `memory.rs` (gone with fsd) and `redox/` (a disk), and what other file servers
+//! bring (`servers/imaged`), for which `wiring.rs` is as well. Nothing here waits for the disk
 //! but by [`Blocks`], which `disk.rs` makes of a driver's rings and tests of memory.
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
@@ -16,6 +17,7 @@ mod server;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 pub use blocks::{BLOCK, Blocks, DeviceError};
 pub use disk::{Disk, Wait};
@@ -24,3 +26,4 @@ pub use quota::Quotas;
 pub use redox::{MountError, Redox};
 pub use server::Server;
 pub use store::{Found, Node, Store};
+pub use wiring::{Driver, FileServer, Mount, server_of};

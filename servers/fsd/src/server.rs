@@ -59,18 +59,39 @@ impl Server {
             session.rings = rings;
             return;
         }
-        let grant = prefix.and_then(|prefix| match self.grant(prefix) {
-            Ok(grant) => Some(grant),
-            Err(error) => {
-                log::error!("instance {} cannot have {prefix}: {error:?}", client.instance);
-                None
-            }
-        });
+        let grant = prefix.map_or(Err(Error::NotFound), |prefix| self.grant(prefix));
         let prefix: String = prefix.unwrap_or_default().into();
+        if grant.as_ref().err() == Some(&Error::NoMedium) {
+            log::info!("instance {} has nothing at {prefix} until there is a disk", client.instance);
+        } else if let Err(error) = &grant {
+            log::error!("instance {} cannot have {prefix}: {error:?}", client.instance);
+        }
         // Directories may have been made below others' ones.
         self.sessions.iter_mut().for_each(|other| other.suspect(&prefix));
         self.sessions.push(Session::new(client, prefix, grant, quota, files_max, rings));
         self.warn_of_promises();
+    }
+
+    /// A store comes later than the server: who has a part of it and waits, has it from now on.
+    pub fn mount(&mut self, name: &'static str, store: Box<dyn Store>) {
+        self.mounts.push((name, store));
+        for index in 0..self.sessions.len() {
+            let session = &self.sessions[index];
+            if session.grant.is_none() && session.refused == Error::NoMedium {
+                let prefix = session.prefix.clone();
+                match self.grant(&prefix) {
+                    Ok(grant) => self.sessions[index].grant = Some(grant),
+                    Err(error) => self.sessions[index].refused = error,
+                }
+            }
+        }
+        self.warn_of_promises();
+        self.settled();
+    }
+
+    /// Every session of the start has begun.
+    pub fn settled(&mut self) {
+        self.mounts.iter_mut().for_each(|(_, store)| store.settled());
     }
 
     /// A client is gone: its files are closed, its locks are free.
@@ -87,7 +108,7 @@ impl Server {
         let path = Path::new(prefix.trim_matches('/'))?;
         let mut names = path.names();
         let mount = names.next().and_then(|name| self.mounts.iter().position(|(mount, _)| *mount == name));
-        let mount = mount.ok_or(Error::NotFound)?;
+        let mount = mount.ok_or(Error::NoMedium)?;
         let now = (self.now_ns)();
         let store = &mut self.mounts[mount].1;
         let mut way = alloc::vec![store.root()];
@@ -136,7 +157,8 @@ impl Server {
 
     /// Follows a path from the session's root.
     fn resolve(&mut self, index: usize, path: Path<'_>) -> Result<(usize, Place), Error> {
-        let grant = self.sessions[index].grant.as_ref().ok_or(Error::NotFound)?;
+        let session = &self.sessions[index];
+        let grant = session.grant.as_ref().ok_or(session.refused)?;
         let (mount, root) = (grant.mount, grant.root);
         let store = self.store(mount)?;
         let mut place = Place { way: alloc::vec![root], found: store.found(root)? };
@@ -384,7 +406,8 @@ impl Files for Server {
 
     fn sync(&mut self, client: ClientId) -> Result<(), Error> {
         let index = self.index(client)?;
-        let mount = self.sessions[index].mount().ok_or(Error::NotFound)?;
+        let session = &self.sessions[index];
+        let mount = session.mount().ok_or(session.refused)?;
         self.store(mount)?.sync()
     }
 

@@ -86,6 +86,8 @@ pub trait Store {
     /// # Errors
     /// As the trait says.
     fn sync(&mut self) -> Result<(), Error>;
+    /// Every session of the server's start has its directory: opening the store did not end the server.
+    fn settled(&mut self) {}
     /// Bytes that all quotas together may give out.
     fn capacity(&self) -> u64;
 }

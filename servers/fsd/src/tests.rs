@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
 mod crash;
 mod disk;
+mod escape;
 mod model;
 mod power;
 mod sessions;

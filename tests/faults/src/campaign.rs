@@ -51,7 +51,7 @@ fn long_cell(stage: &mut Stage) -> Result<()> {
 }
 
 fn scenario(name: &str, about: &str, run: fn(&mut Stage) -> Result<()>) -> Scenario {
-    let hardware = Hardware { instruction_shift: Some(SHIFT), ..Hardware::default() };
+    let hardware = Hardware { instruction_shift: Some(SHIFT), disk: Some("disk.img".into()), ..Hardware::default() };
     Scenario { name: name.into(), about: about.into(), image: Image::Faults("gateway"), hardware, run }
 }
 

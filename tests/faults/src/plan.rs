@@ -90,7 +90,7 @@ const CALLS: &[&str] = &["wait", "bell", "call", "sent", "returned", "between"];
 const RINGS: &[&str] = &["wait", "bell"];
 
 /// Every component of the gateway but securityd.
-pub(crate) const VICTIMS: [Victim; 13] = [
+pub(crate) const VICTIMS: [Victim; 16] = [
     Victim { name: "status", steps: CALLS, trigger: "uptime", calls_after: None, has_slots: true, is_watched: true },
     Victim {
         name: "httpd",
@@ -145,6 +145,17 @@ pub(crate) const VICTIMS: [Victim; 13] = [
         is_watched: true,
     },
     Victim { name: "udevd", steps: ANSWERS, trigger: "devices", calls_after: None, has_slots: false, is_watched: true },
+    Victim {
+        name: "disk",
+        steps: SERVES,
+        trigger: "svc restart fsd",
+        calls_after: None,
+        has_slots: false,
+        is_watched: true,
+    },
+    // Its one call is at its own start; later it asks the disk by rings.
+    Victim { name: "fsd", steps: SERVES, trigger: "history", calls_after: None, has_slots: false, is_watched: true },
+    Victim { name: "historyd", steps: CALLS, trigger: "uptime", calls_after: None, has_slots: true, is_watched: true },
     Victim {
         name: "procd",
         steps: SERVES_AND_CALLS,

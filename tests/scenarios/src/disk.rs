@@ -1,5 +1,5 @@
 //! The virtual disk's image: partitions, and the boot partitions' files; what the device keeps on it is the device's.
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, ensure};
 use gpt::GptConfig;
 use gpt::disk::LogicalBlockSize;
 use gpt::partition_types::{BASIC, LINUX_FS, Type};
@@ -36,6 +36,13 @@ fn fill(path: &Path, built: Option<&Path>) -> Result<()> {
     // Sparse: only what is written takes room on the host.
     File::create(path)?.set_len(BYTES)?;
     let spans = partition(path)?;
+    let image = system()?;
+    for (start, bytes) in spans.iter().skip(2).take(2) {
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        ensure!(image.len() as u64 <= *bytes, "the system image does not fit into its partition");
+        file.seek(SeekFrom::Start(*start))?;
+        file.write_all(&image)?;
+    }
     for (start, bytes) in spans.iter().take(2) {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         format_boot(Part { file, start: *start, bytes: *bytes, at: 0 }, built)?;
@@ -60,6 +67,13 @@ fn partition(path: &Path) -> Result<Vec<(u64, u64)>> {
     let sectors = u32::try_from(BYTES / 512 - 1).unwrap_or(u32::MAX);
     gpt::mbr::ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut file)?;
     Ok(spans)
+}
+
+/// The image of both system partitions: what the disk itself is. What else belongs there is an updater's matter.
+fn system() -> Result<Vec<u8>> {
+    let (release, partitions) = (format!("HybridOS {}\n", env!("CARGO_PKG_VERSION")), layout() + "\n");
+    let files = [("release", release.as_bytes()), ("etc/partitions", partitions.as_bytes())];
+    hybrid_sysimage::build(&files).map_err(|unfit| anyhow!("the system image cannot be made: {unfit:?}"))
 }
 
 fn format_boot(mut part: Part, built: Option<&Path>) -> Result<()> {
@@ -152,6 +166,16 @@ mod tests {
             let volume = volume.expect("a volume");
             volume.root_dir().open_file("root.elf").expect("there").read_to_string(&mut text).expect("text");
             assert_eq!(text, "root.elf".repeat(100_000));
+        }
+        for one in table.partitions().values().skip(2).take(2) {
+            let mut bytes = vec![0; 3 * hybrid_sysimage::BLOCK];
+            let mut file = File::open(&path).expect("it is there");
+            file.seek(SeekFrom::Start(one.first_lba * 512)).expect("inside");
+            file.read_exact(&mut bytes).expect("there");
+            let header = hybrid_sysimage::Header::parse(bytes.first_chunk().expect("a block"), 2048).expect("an image");
+            let index =
+                hybrid_sysimage::Index::parse(&header, &bytes[hybrid_sysimage::BLOCK..][..header.index_bytes()]);
+            assert!(index.expect("sound").find(hybrid_sysimage::ROOT, "release").is_some());
         }
         std::fs::remove_dir_all(&folder).expect("it was made here");
     }

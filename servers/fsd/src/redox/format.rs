@@ -14,13 +14,24 @@ const FREE: u64 = HEADER_RING + 4;
 /// The fewest blocks of which a file system is made.
 const BLOCKS_MIN: u64 = FREE + 64;
 
-/// The place and the generation of the newest header in the ring, if there is one; an error if there is none and the ring is not empty. A place
+/// A header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Newest {
+    /// Its block.
+    pub(super) place: u64,
+    /// The higher, the later.
+    pub(super) generation: u64,
+    /// Of the file system.
+    pub(super) bytes: u64,
+}
+
+/// The newest header in the ring, if there is one; an error if there is none and the ring is not empty. A place
 /// where a first header was being written when the power went counts as empty.
-pub(super) fn newest<B: Blocks>(device: &mut B) -> Result<Option<(u64, u64)>, MountError> {
+pub(super) fn newest<B: Blocks>(device: &mut B) -> Result<Option<Newest>, MountError> {
     if device.count() < BLOCKS_MIN {
         return Err(MountError::TooSmall);
     }
-    let (mut newest, mut is_empty) = (None, true);
+    let (mut newest, mut is_empty) = (None::<Newest>, true);
     let mut run = vec![0; 8 * BLOCK];
     for first in (0..HEADER_RING).step_by(8) {
         device.read(first, &mut run)?;
@@ -29,27 +40,28 @@ pub(super) fn newest<B: Blocks>(device: &mut B) -> Result<Option<(u64, u64)>, Mo
             let mut header = Header::default();
             header.copy_from_slice(bytes);
             let is_there = header.valid() && header.generation() % HEADER_RING == place;
-            if is_there && newest.is_none_or(|(_, generation)| header.generation() > generation) {
+            if is_there && newest.is_none_or(|newest| header.generation() > newest.generation) {
                 if header.size() > device.count().saturating_mul(BLOCK as u64) {
                     return Err(MountError::Damaged);
                 }
-                newest = Some((place, header.generation()));
+                newest = Some(Newest { place, generation: header.generation(), bytes: header.size() });
             }
         }
     }
     if newest.is_none() && !is_empty { Err(MountError::Damaged) } else { Ok(newest) }
 }
 
-/// Writes an empty file system without a root directory; returns the place and the generation of its header.
-pub(super) fn format<B: Blocks>(device: &mut B) -> Result<(u64, u64), DeviceError> {
+/// Writes an empty file system without a root directory; returns its header. The last block is left to [`super::attempts`].
+pub(super) fn format<B: Blocks>(device: &mut B) -> Result<Newest, DeviceError> {
     let tree = BlockData::<Tree>::empty(address(TREE)).ok_or(DeviceError)?;
     let mut alloc = BlockData::<AllocList>::empty(address(ALLOC)).ok_or(DeviceError)?;
-    let count = i64::try_from(device.count() - FREE).map_err(|_| DeviceError)?;
+    let blocks = device.count() - 1;
+    let count = i64::try_from(blocks - FREE).map_err(|_| DeviceError)?;
     alloc.data_mut().entries[0] = AllocEntry::new(FREE, count);
     let mut header = Header {
         signature: *SIGNATURE,
         version: VERSION.into(),
-        size: (device.count() * BLOCK as u64).into(),
+        size: (blocks * BLOCK as u64).into(),
         tree: tree.create_ptr(),
         alloc: alloc.create_ptr(),
         ..Header::default()
@@ -60,5 +72,5 @@ pub(super) fn format<B: Blocks>(device: &mut B) -> Result<(u64, u64), DeviceErro
     device.flush()?;
     device.write(FIRST, &header)?;
     device.flush()?;
-    Ok((FIRST, generation))
+    Ok(Newest { place: FIRST, generation, bytes: blocks * BLOCK as u64 })
 }

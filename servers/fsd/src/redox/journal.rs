@@ -62,6 +62,11 @@ impl<B: Blocks> Journal<B> {
         }
     }
 
+    /// The disk itself, for what is no file system's.
+    pub(super) fn device(&mut self) -> &mut B {
+        &mut self.device
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.device.count()
     }

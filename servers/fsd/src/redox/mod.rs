@@ -1,4 +1,5 @@
 //! Files on a disk by redoxfs, and what it leaves out: barriers, zeros, a bound of what waits.
+mod attempts;
 mod door;
 mod format;
 mod journal;
@@ -9,6 +10,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use attempts::Attempts;
 use core::time::Duration;
 use journal::Journal;
 use libhybrid::interfaces::fs::{Error, Kind};
@@ -27,6 +29,8 @@ pub enum MountError {
     Damaged,
     /// A file system does not fit.
     TooSmall,
+    /// Each of the last lives ended while it opened this disk. It is left as it is until the next boot.
+    Poisoned,
 }
 
 impl From<DeviceError> for MountError {
@@ -38,26 +42,38 @@ impl From<DeviceError> for MountError {
 /// The file system of a disk.
 pub struct Redox<B: Blocks> {
     fs: FileSystem<Journal<B>>,
+    attempts: Attempts,
     /// Open files that have no name any more.
     nameless: BTreeSet<Node>,
 }
 
 impl<B: Blocks> Redox<B> {
-    /// The file system of `device`; a new one if the disk is empty.
+    /// The file system of `device`; a new one if the disk is empty. As in the first life since the boot: [`Redox::mount_guarded`].
     ///
     /// # Errors
     /// [`MountError`].
-    pub fn mount(mut device: B) -> Result<Self, MountError> {
-        let (place, generation) = match format::newest(&mut device)? {
+    pub fn mount(device: B) -> Result<Self, MountError> {
+        Self::mount_guarded(device, true)
+    }
+
+    /// The same, but a disk that ended each of the last lives while they opened it is refused. Opening lasts until [`Store::settled`].
+    ///
+    /// # Errors
+    /// [`MountError`].
+    pub fn mount_guarded(mut device: B, is_first_life: bool) -> Result<Self, MountError> {
+        let newest = match format::newest(&mut device)? {
             Some(newest) => newest,
             None => format::format(&mut device)?,
         };
+        let (place, generation) = (newest.place, newest.generation);
+        let attempts = Attempts::new(&device, newest.bytes);
+        attempts.begin(&mut device, is_first_life)?;
         // The header that was read may be in the disk's memory only; what it frees is written soon (INV-DURABLE-1).
         device.flush()?;
         let mut journal = Journal::new(device);
         journal.begin(generation);
         let fs = FileSystem::open(journal, None, Some(place), true).map_err(|_| MountError::Damaged)?;
-        let mut this = Self { fs, nameless: BTreeSet::new() };
+        let mut this = Self { fs, attempts, nameless: BTreeSet::new() };
         // What opening tidied up is durable before anything else is written: only from then on it is known what is free.
         this.settle().and_then(|()| this.sync()).map_err(|_| MountError::Device)?;
         if this.found(ROOT).is_err() {
@@ -279,6 +295,11 @@ impl<B: Blocks> Store for Redox<B> {
 
     fn sync(&mut self) -> Result<(), Error> {
         self.fs.disk.checkpoint().map_err(|DeviceError| Error::Broken)
+    }
+
+    fn settled(&mut self) {
+        // What cannot be written is counted once more, as if this life had ended.
+        let _unless_the_disk_failed = self.attempts.end(self.fs.disk.device());
     }
 
     fn capacity(&self) -> u64 {

@@ -23,6 +23,8 @@ pub(super) struct Session {
     pub(super) client: ClientId,
     pub(super) prefix: String,
     pub(super) grant: Option<Grant>,
+    /// Why there is none.
+    pub(super) refused: Error,
     pub(super) quota: u64,
     pub(super) files: Vec<Option<Open>>,
     pub(super) rings: Option<FilesServerRings>,
@@ -33,13 +35,15 @@ impl Session {
     pub(super) fn new(
         client: ClientId,
         prefix: String,
-        grant: Option<Grant>,
+        grant: Result<Grant, Error>,
         quota: u64,
         files_max: Option<u16>,
         rings: Option<FilesServerRings>,
     ) -> Self {
         let files_max = files_max.map_or(FILES_MAX, usize::from).min(FILES_MAX);
-        Self { client, prefix, grant, quota, files: alloc::vec![None; files_max], rings, scratch: Vec::new() }
+        let refused = grant.as_ref().err().copied().unwrap_or(Error::NotFound);
+        let (grant, files) = (grant.ok(), alloc::vec![None; files_max]);
+        Self { client, prefix, grant, refused, quota, files, rings, scratch: Vec::new() }
     }
 
     pub(super) fn mount(&self) -> Option<usize> {

@@ -2,6 +2,7 @@
 use super::model::{Model, Op, Tree, act, tree};
 use super::power::{Dice, RamDisk};
 use super::{BLOCKS, CLIENT, begin, server};
+use crate::Store;
 use crate::redox::{MountError, Redox};
 use libhybrid::interfaces::fs::Creation;
 
@@ -185,4 +186,22 @@ fn block_that_rotted_is_an_error_and_no_other_data() {
         }
     }
     assert!(refused > 0 && unharmed > 0, "{refused} noticed, {unharmed} unused");
+}
+
+/// A disk that ends whoever opens it is tried three times in a boot; then there are no files, and nothing is written.
+#[test]
+fn disk_that_ends_each_life_is_refused_until_the_next_boot() {
+    let disk = RamDisk::new(BLOCKS);
+    drop(Redox::mount(disk.clone()).expect("a disk that works"));
+    let lives = |count: usize| {
+        (0..count).map(|life| Redox::mount_guarded(disk.clone(), life == 0).map(|_mounted| ())).collect::<Vec<_>>()
+    };
+    // Each ends before it is settled.
+    assert_eq!(lives(5), [Ok(()), Ok(()), Ok(()), Err(MountError::Poisoned), Err(MountError::Poisoned)]);
+    assert_eq!(lives(2), [Ok(()), Ok(())], "a boot counts anew");
+    let mut settled = Redox::mount_guarded(disk.clone(), false).expect("the third in a row");
+    settled.settled();
+    drop(settled);
+    let again: Vec<_> = (0..4).map(|_| Redox::mount_guarded(disk.clone(), false).map(|_mounted| ())).collect();
+    assert_eq!(again, [Ok(()), Ok(()), Ok(()), Err(MountError::Poisoned)], "who served has opened it well");
 }

@@ -2,6 +2,7 @@
 use super::{BLOCKS, CLIENT, begin, power::RamDisk, server};
 use crate::Server;
 use libhybrid::interfaces::fs::{Creation, Error, Files, Kind};
+use libhybrid::ipc::ClientId;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -181,17 +182,22 @@ impl Server {
     }
 }
 
-/// All that the session sees.
+/// All that the client of most tests sees.
 pub(super) fn tree(server: &mut Server) -> Result<Tree, Error> {
+    tree_of(server, CLIENT)
+}
+
+/// All that a session sees.
+pub(super) fn tree_of(server: &mut Server, client: ClientId) -> Result<Tree, Error> {
     let (mut found, mut directories) = (Tree::new(), vec![String::new()]);
     while let Some(directory) = directories.pop() {
-        for (name, kind) in server.names_for_test(CLIENT, &directory)? {
+        for (name, kind) in server.names_for_test(client, &directory)? {
             let path = if directory.is_empty() { name } else { format!("{directory}/{name}") };
             if kind == Kind::Directory {
                 directories.push(path.clone());
                 found.insert(path, None);
             } else {
-                let data = server.content_for_test(CLIENT, &path)?;
+                let data = server.content_for_test(client, &path)?;
                 found.insert(path, Some(data));
             }
         }

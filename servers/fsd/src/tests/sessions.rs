@@ -1,7 +1,7 @@
 //! What one session may not do to another, and what is left of a client that is gone.
 use super::power::RamDisk;
-use super::{BLOCKS, CLIENT, OTHER, begin, server};
-use crate::{Redox, Server, Store};
+use super::{BLOCKS, CLIENT, OTHER, begin, redox, server};
+use crate::{Memory, Redox, Server, Store};
 use libhybrid::interfaces::fs::{
     CHUNK_MAX, Creation, ENTRIES_MAX, Entry, Error, FILES_MAX, Files, FilesClientRings, Kind, Lock, NAME_MAX,
     TRANSFER_MAX,
@@ -58,10 +58,10 @@ fn session_without_a_directory_of_its_own_has_nothing() {
     let mut server = server(&disk);
     server.begin(CLIENT, None, 1 << 20, None, None);
     let _rings = begin(&mut server, OTHER, "/nowhere/x", 1 << 20);
-    for client in [CLIENT, OTHER] {
-        assert_eq!(server.open(client, "").err(), Some(Error::NotFound));
-        assert_eq!(server.make_directory(client, "a"), Err(Error::NotFound));
-        assert_eq!(server.sync(client), Err(Error::NotFound));
+    for (client, error) in [(CLIENT, Error::NotFound), (OTHER, Error::NoMedium)] {
+        assert_eq!(server.open(client, "").err(), Some(error));
+        assert_eq!(server.make_directory(client, "a"), Err(error));
+        assert_eq!(server.sync(client), Err(error));
     }
 }
 
@@ -276,4 +276,25 @@ fn room_of_files_that_are_gone_can_be_used_again() {
         let (first, last) = (free[0], free[free.len() - 1]);
         assert!(first <= last + 8, "way {way} loses room: {free:?}");
     }
+}
+
+/// A disk that comes later: until then its sessions are told that there is none, and those in memory go on.
+#[test]
+fn sessions_of_a_disk_that_comes_later_have_it_then() {
+    let mut server = Server::new(vec![("tmp", Box::new(Memory::new(4 << 20)))], 3, super::clock);
+    let _rings = [begin(&mut server, CLIENT, "/data/x", 1 << 20), begin(&mut server, OTHER, "/tmp/x", 1 << 20)];
+    for _ in 0..2 {
+        assert_eq!(server.open(CLIENT, "").err(), Some(Error::NoMedium));
+        assert_eq!(server.make_directory(CLIENT, "d"), Err(Error::NoMedium));
+        assert_eq!(server.open_to_write(CLIENT, "a", Creation::IfMissing, false).err(), Some(Error::NoMedium));
+        assert_eq!(server.sync(CLIENT), Err(Error::NoMedium));
+        // Also in the client's next life.
+        let _next_rings = begin(&mut server, CLIENT, "/data/x", 1 << 20);
+    }
+    let kept = make(&mut server, OTHER, "a", b"abc").expect("room");
+    server.mount("data", redox(&RamDisk::new(BLOCKS)));
+    let file = make(&mut server, CLIENT, "a", b"xyz").expect("room");
+    assert_eq!(server.get(CLIENT, file, 0, 9).as_deref(), Ok(&b"xyz"[..]));
+    assert_eq!(server.get(OTHER, kept, 0, 9).as_deref(), Ok(&b"abc"[..]));
+    assert_eq!((server.sync(CLIENT), server.space(CLIENT).used), (Ok(()), 8192));
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 /// From a kill until the page is there again, on a slow and busy host.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 /// All components of the gateway that can be killed, the drivers included.
-const VICTIMS: [&str; 13] = [
+const VICTIMS: [&str; 16] = [
     "status", "httpd", "netd", "nic", "entropyd", "rng", "timed", "logd", "udevd", "console", "auditd", "shell",
-    "procd",
+    "disk", "fsd", "historyd", "procd",
 ];
 
 /// The scenarios of this subject.

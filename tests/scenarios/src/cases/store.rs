@@ -21,10 +21,11 @@ fn store(stage: &mut Stage) -> Result<()> {
     ensure!(first > 0, "nothing was kept");
     let text = stage.console().text();
     ensure!(text.contains("a reader may read and no more"), "the reader was not refused as it must be:\n{text}");
-    for victim in ["fsd", "disk", "keeper", "disk", "fsd"] {
+    ensure!(text.contains("the system's files can be read and not changed"), "the system partition's files:\n{text}");
+    for victim in ["fsd", "disk", "keeper", "imaged", "disk", "fsd"] {
         stage.command(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
-        if victim != "disk" {
-            // The driver's death is noticed by nobody but fsd.
+        if !matches!(victim, "disk" | "imaged") {
+            // The driver's death is noticed by nobody but the file servers, and that of one by none of the other's clients.
             number(stage, "found ", " kept and whole").with_context(|| format!("after {victim} was killed"))?;
         }
         kept(stage).with_context(|| format!("after {victim} was killed"))?;
@@ -36,6 +37,8 @@ fn store(stage: &mut Stage) -> Result<()> {
         let found = number(stage, "found ", " kept and whole")?;
         ensure!(found >= before, "{before} was kept before the power went, and {found} is there");
         stage.boot()?;
+        let history = stage.command("history 512", "\n> ")?;
+        ensure!(history.contains(&format!("keeper: kept {first}\r")), "what was logged in the first boot is not kept");
     }
     kept(stage)?;
     no_harm(stage)?;

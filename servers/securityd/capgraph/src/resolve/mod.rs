@@ -43,12 +43,13 @@ impl Inputs<'_> {
             timer_access: device.timer_access,
         };
         let memory = &self.board.memory;
+        let least = self.system.memory.as_ref().map_or(memory.smallest, |least| *least.get_ref());
         Rulebook {
             policy: self.policy.clone(),
             limits: self.limits.clone(),
             interfaces: self.interfaces.clone(),
             devices: self.board.devices.iter().map(device).collect(),
-            room: memory.smallest.0 - memory.reserved.0,
+            room: least.0.saturating_sub(memory.reserved.0),
             today: self.today,
         }
     }

@@ -380,6 +380,8 @@ struct ProductText {
     name: Spanned<String>,
     summary: String,
     boards: Vec<String>,
+    /// Of the smallest board that it is for, if that is not the smallest there is.
+    memory: Option<Spanned<Size>>,
     /// Read before, by [`read_system`].
     #[serde(default, rename = "base")]
     _base: Option<String>,
@@ -410,6 +412,7 @@ pub(crate) struct SystemText {
     pub(crate) source: Source,
     pub(crate) product: String,
     pub(crate) boards: Vec<String>,
+    pub(crate) memory: Option<Spanned<Size>>,
     pub(crate) instances: Vec<InstanceText>,
     pub(crate) keys: Vec<ProductKeyText>,
     /// Compiled.
@@ -442,6 +445,7 @@ impl SystemText {
                 source,
                 product: product.to_owned(),
                 boards: file.product.boards,
+                memory: file.product.memory,
                 instances,
                 keys: file.key,
                 access: access.policy.to_bytes(),

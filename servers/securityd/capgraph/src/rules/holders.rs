@@ -190,7 +190,8 @@ fn check_memory(found: &mut Found<'_>, graph: &Graph) {
             .iter()
             .max_by_key(|instance| memory_of(instance))
             .map_or("", |instance| instance.name.as_str());
-        let message = format!("all instances take {}, but the smallest board leaves {}", Size(sum), Size(room));
+        let message =
+            format!("all instances take {}, but the smallest board that it is for leaves {}", Size(sum), Size(room));
         found.at(
             largest,
             "memory-exceeded",

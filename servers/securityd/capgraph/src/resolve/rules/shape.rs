@@ -48,6 +48,17 @@ fn check_board(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
             "add it to [product] boards, or take another board",
         ));
     }
+    let (smallest, largest) = (inputs.board.memory.smallest, inputs.board.memory.largest);
+    if let Some(memory) =
+        inputs.system.memory.as_ref().filter(|memory| !(smallest..=largest).contains(memory.get_ref()))
+    {
+        problems.push(inputs.system.source.problem(
+            memory.span(),
+            "bad-value",
+            format!("no `{}` has {} of memory", inputs.board.name, memory.get_ref()),
+            format!("between {smallest} and {largest}; left out, it is for the smallest"),
+        ));
+    }
 }
 
 fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText, problems: &mut Vec<Problem>) {
