@@ -48,7 +48,13 @@ fn check(found: &[Found], beyond: usize) {
             Identity::Virtio(id, _) => ("virtio,mmio".into(), Some(*id)),
             Identity::Pci(..) => (String::new(), None),
         };
-        Driver { name: format!("d{number}"), compatible, page: Some(device.address & !0xfff), virtio }
+        Driver {
+            name: format!("d{number}"),
+            compatible,
+            page: Some(device.address & !0xfff),
+            virtio,
+            starts_when_found: number % 2 == 0,
+        }
     };
     let drivers: Vec<Driver> = found.iter().enumerate().map(driver).collect();
     let said = conditions(&drivers, found);
