@@ -69,12 +69,10 @@ impl Server {
     /// Sends the answer that is owed, waits for one event and hands it to the component.
     pub(crate) fn turn(&mut self, port: &mut impl Port, component: &mut impl Component) {
         gauge::publish();
-        // First: whoever stalls there on order has seen the bell of the next ping.
+        // Before the ping is answered: whoever stalls there on order has seen the bell of the next one.
         #[cfg(feature = "faults")]
         self.fail_before_wait(port, component);
-        if let Some(env) = &self.env {
-            env.answer_ping();
-        }
+        self.answer_ping();
         let event = if self.owes_answer {
             port.answer_and_receive(&self.outgoing, &mut self.incoming)
         } else {
@@ -91,9 +89,17 @@ impl Server {
         self.hand_on_stashed(component);
     }
 
+    fn answer_ping(&self) {
+        if let Some(env) = &self.env {
+            env.answer_ping();
+        }
+    }
+
     /// The steps before it waits, for the fault campaign.
     #[cfg(feature = "faults")]
     fn fail_before_wait(&self, port: &mut impl Port, component: &mut impl Component) {
+        // It may be a ping that woke it: who stalls until the next one owes nothing for this one.
+        self.answer_ping();
         crate::fault::pass(if self.owes_answer { Step::Answer } else { Step::Wait });
         if self.owes_answer
             && let Some(order) = crate::fault::due(Step::Answered)
