@@ -193,6 +193,8 @@ impl Victim {
             Manner::Slots => (order("slots", "wait"), Outcome::GoesOn),
             // It has no log.
             Manner::Queue if self.name == "logd" => (order("stall", "wait"), Outcome::GoesOn),
+            // A stall ends with the supervisor's next ping, and this one the supervisor calls: for it that is the hang.
+            Manner::Queue if self.name == "auditd" => (order("flood", "wait"), Outcome::GoesOn),
             Manner::Queue => (order(["flood", "stall"][kind], "wait"), Outcome::GoesOn),
         };
         let calls =
