@@ -13,8 +13,8 @@ const BACK_WITHIN: Duration = Duration::from_secs(180);
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// For one that dies with who carries it.
 const LOST_AFTER: Duration = Duration::from_millis(300);
-/// For an order to be reached by load and trigger.
-const REACHED_WITHIN: Duration = Duration::from_secs(10);
+/// For an order to be reached by load and trigger: who is rarely called passes most steps only when it is pinged, every five seconds of the device.
+const REACHED_WITHIN: Duration = Duration::from_secs(60);
 /// Whoever lacks something gets so long to need it.
 const NEEDED_WITHIN: Duration = Duration::from_millis(1500);
 
