@@ -21,7 +21,7 @@ use alloc::rc::Rc;
 use hybrid_ipc::Caller;
 use hybrid_provider::{Provider, Request, Responder, Verb};
 
-/// How old a page may be, nanoseconds.
+/// How long a page is given again after it was made, nanoseconds.
 pub const FRESH_NS: u64 = 250_000_000;
 
 /// One rendering and when it was made.
@@ -49,15 +49,16 @@ impl<I: Caller, L: Caller, A: Caller> Status<I, L, A> {
     fn render(
         gatherer: &mut Gatherer<I, L, A>,
         kept: &mut Rendered,
-        now: u64,
+        now: fn() -> u64,
         write: fn(&Snapshot<'_>) -> alloc::string::String,
     ) -> Rc<[u8]> {
-        let is_fresh = kept.made_at_ns.is_some_and(|made_at| now.saturating_sub(made_at) < FRESH_NS);
+        let is_fresh = kept.made_at_ns.is_some_and(|made_at| now().saturating_sub(made_at) < FRESH_NS);
         if let Some(bytes) = kept.bytes.as_ref().filter(|_| is_fresh) {
             return bytes.clone();
         }
-        let bytes: Rc<[u8]> = write(&gatherer.gather(now)).into_bytes().into();
-        *kept = Rendered { made_at_ns: Some(now), bytes: Some(bytes.clone()) };
+        let bytes: Rc<[u8]> = write(&gatherer.gather(now())).into_bytes().into();
+        // From the end: on a busy device it takes longer than it stays fresh, and then each request would be made one of its own.
+        *kept = Rendered { made_at_ns: Some(now()), bytes: Some(bytes.clone()) };
         bytes
     }
 }
@@ -72,7 +73,7 @@ impl<I: Caller, L: Caller, A: Caller> Provider for Status<I, L, A> {
         if !matches!(request.verb, Verb::Read | Verb::Describe) {
             return respond.verb_not_allowed("GET, HEAD");
         }
-        let now = (self.now)();
+        let now = self.now;
         if request.path == "/" {
             respond.html(Self::render(&mut self.gatherer, &mut self.page, now, page::write));
             respond.field(

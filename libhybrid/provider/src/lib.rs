@@ -22,7 +22,7 @@ pub use hybrid_interfaces::provider::{Outcome, Protocol, Verb};
 pub use request::Request;
 pub use responder::{Body, Responder};
 pub use serve::serve;
-pub use serving::{Lost, Serving};
+pub use serving::{Lost, Serving, Turn};
 
 /// What answers requests.
 pub trait Provider {

@@ -19,9 +19,9 @@ pub fn serve(
     let mut serving = Serving::new(provider, rings);
     let mut host = HostClient::new(env.client(name));
     register(&mut host);
-    while let Ok(must_ring) = serving.on_bell() {
-        session.bell.ring_if(must_ring);
-        let _any_bell = env.wait();
+    while let Ok(turn) = serving.on_bell() {
+        session.bell.ring_if(turn.must_ring);
+        let _any_bell = if turn.has_more { env.poll() } else { env.wait() };
         for change in env.peer_changes() {
             if change.of_use(name) == Some(PeerNews::Back)
                 && let Ok(rings) = HostRings::client(change.session.region())

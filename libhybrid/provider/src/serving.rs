@@ -5,6 +5,8 @@
 //!   body bytes are held. Requests beyond that are refused as `Unavailable`; while the server has no room even for refusals, they stay
 //!   in the ring. What comes for answers that wait for credit is always taken, else they would wait for ever.
 //! * INV-PROV-2: every request that was taken out of the ring gets exactly one answer, unless it is cancelled.
+//! * INV-PROV-3: one call of `on_bell` asks the provider for at most one answer, and takes at most `MESSAGES_AT_ONCE` messages, however
+//!   many more the server sends meanwhile.
 
 use crate::{Provider, Request, Responder};
 use alloc::borrow::Cow;
@@ -22,6 +24,19 @@ const ANSWERS_MAX: usize = 128;
 const BODIES_MAX: usize = 128 * 1024;
 /// Requests that may be collecting their bodies.
 const COLLECTING_MAX: usize = 64;
+
+/// Messages that are taken in one turn. On a busy device one page can take half a second, and who serves a queue of them without a sign of
+/// life counts as hung.
+const MESSAGES_AT_ONCE: usize = 8;
+
+/// What one turn leaves to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// Ring the server's bell.
+    pub must_ring: bool,
+    /// There may be more requests, for which no bell comes: give a sign of life, then call again.
+    pub has_more: bool,
+}
 
 /// The protocol server broke the rings: nothing can be served any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +72,8 @@ pub struct Serving<P> {
     answers: VecDeque<Answer>,
     /// Credit for request bodies that found no room yet.
     credits: Vec<CreditBody>,
+    /// Requests that the provider was asked to answer, modulo 2^32.
+    handled: u32,
 }
 
 impl<P: Provider> Serving<P> {
@@ -69,6 +86,7 @@ impl<P: Provider> Serving<P> {
             collecting: Vec::new(),
             answers: VecDeque::new(),
             credits: Vec::new(),
+            handled: 0,
         }
     }
 
@@ -96,26 +114,33 @@ impl<P: Provider> Serving<P> {
         self.answers.is_empty() && self.collecting.is_empty()
     }
 
-    /// Call at each bell of the server: takes requests, answers them, and goes on with answers. Returns whether to ring the server's bell.
+    /// Call at each bell of the server: takes requests, answers them, and goes on with answers.
     ///
     /// # Errors
     /// `Lost`; do not call again.
-    pub fn on_bell(&mut self) -> Result<bool, Lost> {
-        loop {
+    pub fn on_bell(&mut self) -> Result<Turn, Lost> {
+        let mut has_more = true;
+        let handled = self.handled;
+        for _ in 0..MESSAGES_AT_ONCE {
             let has_room = self.send().map_err(|_| Lost)?;
             if !has_room && self.answers.len() >= ANSWERS_MAX {
                 // The server rings when it has taken something; then it goes on.
+                has_more = false;
+                break;
+            }
+            if self.handled != handled {
                 break;
             }
             let mut scratch = core::mem::take(&mut self.scratch);
             let popped = self.rings.requests.pop(&mut scratch).map(|message| message.map(|message| self.take(message)));
             self.scratch = scratch;
             if popped.map_err(|_| Lost)?.is_none() && self.rings.requests.request_bell().map_err(|_| Lost)? {
+                has_more = false;
                 break;
             }
         }
         let wants_room = self.rings.requests.release();
-        Ok(self.rings.responses.publish() || wants_room)
+        Ok(Turn { must_ring: self.rings.responses.publish() || wants_room, has_more })
     }
 
     fn take(&mut self, message: Message<'_>) {
@@ -140,6 +165,7 @@ impl<P: Provider> Serving<P> {
         if self.answers.len() >= ANSWERS_MAX {
             return self.refuse(head.request, head.verb, Outcome::Unavailable);
         }
+        self.handled = self.handled.wrapping_add(1);
         let mut content = Responder::default();
         self.provider.handle(&Request::new(head, body), &mut content);
         self.answer(head.request, head.verb, content);

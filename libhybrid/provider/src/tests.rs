@@ -1,7 +1,7 @@
 //! The provider's end against a simulated protocol server, over real rings.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of tests are small")]
 
-use crate::{Body, Lost, Provider, Request, Responder, Serving};
+use crate::{Body, Lost, Provider, Request, Responder, Serving, Turn};
 use hybrid_interfaces::provider::{
     BODY_CREDIT, CHUNK_MAX, Chunk, CreditBody, HostRings, HostServerRings, Outcome, Protocol, Request as Message,
     RequestHead, Requester, Response, Verb, host,
@@ -151,7 +151,12 @@ fn small_answers_come_at_once() {
     assert!(server.head(3, Verb::Delete, "/", false));
     assert!(server.head(4, Verb::Describe, "/big/99999", false));
     assert!(server.rings.responses.request_bell().expect("sound"));
-    assert_eq!(serving.on_bell(), Ok(true));
+    assert_eq!(
+        serving.on_bell(),
+        Ok(Turn { must_ring: true, has_more: true }),
+        "the first is sent before the second is made"
+    );
+    while serving.on_bell().expect("sound").has_more {}
     server.take(100, false);
     let summary: Vec<_> =
         server.done.iter().map(|(request, seen)| (*request, seen.outcome, seen.body.len(), seen.length)).collect();
@@ -164,6 +169,25 @@ fn small_answers_come_at_once() {
             (4, Some(Outcome::Ok), 0, Some(99999)),
         ]
     );
+}
+
+#[test]
+fn turn_is_short_however_many_requests_wait() {
+    let (mut server, mut serving) = Server::pair();
+    let count = (1..=40).take_while(|request| server.head(*request, Verb::Read, "/big/10", false)).count();
+    assert!(count > 16, "the ring holds several turns' requests: {count}");
+    let mut answered = 0;
+    loop {
+        let turn = serving.on_bell().expect("sound");
+        server.take(1000, true);
+        let more = server.done.len() - answered;
+        assert!(more <= 1, "{more} answers in one turn");
+        answered += more;
+        if !turn.has_more {
+            break;
+        }
+    }
+    assert_eq!(answered, count, "no request is left without a bell to come for it");
 }
 
 #[test]
@@ -200,7 +224,7 @@ fn cancelled_requests_are_forgotten() {
     let (mut server, mut serving) = Server::pair();
     server.head(1, Verb::Read, "/big/100000", false);
     server.head(2, Verb::Create, "/echo", true);
-    serving.on_bell().expect("sound");
+    while serving.on_bell().expect("sound").has_more {}
     server.take(100, false);
     for request in [1, 2, 77] {
         server.rings.requests.push(&Message::Cancelled(request)).expect("room");
@@ -221,7 +245,7 @@ fn credit_and_cancellations_are_taken_at_the_bound_of_answers() {
             server.take(1000, false);
         }
     }
-    for _ in 0..400 {
+    for _ in 0..800 {
         serving.on_bell().expect("sound");
         server.take(1000, false);
     }
@@ -234,10 +258,10 @@ fn credit_and_cancellations_are_taken_at_the_bound_of_answers() {
         server.rings.requests.push(&Message::Cancelled(request + 64)).expect("room");
         server.open.remove(&(request + 64));
     }
-    for _ in 0..10 {
-        serving.on_bell().expect("sound");
+    while serving.on_bell().expect("sound").has_more {
         server.take(1000, false);
     }
+    server.take(1000, false);
     assert!(server.open.is_empty() && serving.is_idle());
     assert!((1..=64).all(|request| server.done[&request].body == pattern(large)));
 }

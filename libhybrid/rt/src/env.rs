@@ -375,9 +375,10 @@ impl Env {
         bits & !(BELL_MARK | SUPERVISION)
     }
 
-    /// The bits of bells and interrupts that came since; 0 if none did. Does not wait.
+    /// The bits of bells and interrupts that came since; 0 if none did. Does not wait; a sign of life, like [`Self::wait`].
     #[must_use]
     pub fn poll(&self) -> u64 {
+        self.answer_ping();
         (self.take_stashed() | self.notification().poll()) & !(BELL_MARK | SUPERVISION)
     }
 
