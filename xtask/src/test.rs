@@ -62,10 +62,7 @@ impl Test {
         if (self.long && self.names.is_empty()) || self.names.iter().any(|name| name == "power") {
             outcomes.push(losses_of_power()?);
         }
-        let mut images = HashMap::new();
-        for scenario in &scenarios {
-            outcomes.push(play(scenario, &mut images)?);
-        }
+        outcomes.extend(play_all(&scenarios)?);
         if let Some(failure) = kernel_table::report(&scenarios)? {
             let name = "the kernel's requirements".into();
             outcomes.push(Outcome { name, took: Duration::ZERO, failure: Some(failure) });
@@ -170,8 +167,34 @@ fn under_miri() -> Outcome {
     Outcome { name: "miri".into(), took: start.elapsed(), failure }
 }
 
-/// Plays one scenario; its image is built once.
-fn play(scenario: &Scenario, images: &mut HashMap<(Image, bool), PathBuf>) -> Result<Outcome> {
+/// Plays them one after the other, but for the fault campaign, which plays beside the others: its device's time is counted in instructions, so
+/// that a busy host changes nothing but how long it takes. Not beside scenarios whose cores run at the same time: they need the whole host.
+fn play_all(scenarios: &[Scenario]) -> Result<Vec<Outcome>> {
+    let mut images = HashMap::new();
+    let (campaign, others): (Vec<&Scenario>, Vec<&Scenario>) =
+        scenarios.iter().partition(|scenario| matches!(scenario.image, Image::Faults(_)));
+    let (whole_host, others): (Vec<&Scenario>, Vec<&Scenario>) =
+        others.into_iter().partition(|scenario| scenario.hardware.has_parallel_cores);
+    // Its image is built before anything plays: two builds at once would only wait for each other.
+    let campaign: Vec<(&Scenario, Places)> = campaign
+        .into_iter()
+        .map(|scenario| Ok((scenario, places_of(scenario, &mut images)?)))
+        .collect::<Result<_>>()?;
+    let mut play_each = |scenarios: &[&Scenario]| -> Result<Vec<Outcome>> {
+        scenarios.iter().map(|scenario| play(scenario, &places_of(scenario, &mut images)?)).collect()
+    };
+    let mut outcomes = play_each(&whole_host)?;
+    std::thread::scope(|scope| {
+        let beside = scope
+            .spawn(|| campaign.iter().map(|(scenario, places)| play(scenario, places)).collect::<Result<Vec<_>>>());
+        outcomes.extend(play_each(&others)?);
+        outcomes.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        Ok(outcomes)
+    })
+}
+
+/// Where the scenario's image is; it is built once.
+fn places_of(scenario: &Scenario, images: &mut HashMap<(Image, bool), PathBuf>) -> Result<Places> {
     let key = (scenario.image, scenario.hardware.smp > 1);
     let image = match images.get(&key) {
         Some(folder) => folder.clone(),
@@ -181,11 +204,15 @@ fn play(scenario: &Scenario, images: &mut HashMap<(Image, bool), PathBuf>) -> Re
             folder
         }
     };
-    let places = Places { checkout: folders::checkout(), image, logs: folders::logs()? };
+    Ok(Places { checkout: folders::checkout(), image, logs: folders::logs()? })
+}
+
+/// Plays one scenario.
+fn play(scenario: &Scenario, places: &Places) -> Result<Outcome> {
     let step = Step::start(format!("test {}", scenario.name));
     step.message(scenario.about.clone());
     let start = Instant::now();
-    let failure = scenario.play(&places).err().map(|error| (format!("{error:#}"), scenario.log(&places.logs)));
+    let failure = scenario.play(places).err().map(|error| (format!("{error:#}"), scenario.log(&places.logs)));
     if failure.is_none() {
         step.done();
     }
