@@ -15,6 +15,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 const LOST_AFTER: Duration = Duration::from_millis(300);
 /// For an order to be reached by load and trigger: who is rarely called passes most steps only when it is pinged, every five seconds of the device.
 const REACHED_WITHIN: Duration = Duration::from_secs(60);
+/// For the answer to one trigger, in [`ANSWER_WITHIN`]s: then it counts as lost, and another is typed.
+const WAITS_FOR_ONE: u32 = 5;
 /// Whoever lacks something gets so long to need it.
 const NEEDED_WITHIN: Duration = Duration::from_millis(1500);
 
@@ -84,12 +86,21 @@ fn give(stage: &mut Stage, failure: &Failure) -> Result<()> {
 /// Waits until the step was passed, with the trigger typed now and then. Its word may be lost, its end is not.
 fn reach(stage: &mut Stage, victim: &Victim, failure: &Failure, before: &Lives, place: usize) -> Result<bool> {
     let (mine, deadline) = (format!(" {}: on order: ", victim.name), Instant::now() + REACHED_WITHIN);
+    // Waits for an answer that is still to come.
+    let mut waits = 0;
     loop {
         std::thread::sleep(Duration::from_millis(100));
         if stage.console().text_from(place).contains(&mine) {
             return Ok(true);
         }
-        if try_command(stage, failure.trigger, "> ", ANSWER_WITHIN).is_some()
+        // What is typed while one waits in the shell is carried out after it, and a row of them is a load of its own. An answer may be lost.
+        let is_answered = if waits % WAITS_FOR_ONE == 0 {
+            try_command(stage, failure.trigger, "> ", ANSWER_WITHIN).is_some()
+        } else {
+            stage.console().expect("> ", ANSWER_WITHIN).is_ok()
+        };
+        waits = if is_answered { 0 } else { waits + 1 };
+        if is_answered
             && let Some(now) = try_lives(stage)
             && (life_of(&now, victim.name) != life_of(before, victim.name))
         {
