@@ -14,7 +14,8 @@ use crate::rules::Found;
 
 /// The place `contract` of `live` as `manifest` fills it, or every finding against that.
 ///
-/// INV-PLACE-1: ids, slots, sessions, ports and sizes are the contract's; what the manifest does not use stays closed.
+/// INV-PLACE-1: ids, slots, sessions, ports and sizes are the contract's; what the manifest does not use stays closed. Time and priority are what it asks
+/// for.
 ///
 /// # Errors
 /// What the same rules say as at build time, and what the place does not have.
@@ -29,7 +30,14 @@ pub fn fill(live: &Graph, contract: &Instance, manifest: &Manifest, book: &Ruleb
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(Instance { component: manifest.component, parameters: manifest.parameters, ..contract.clone() })
+    Ok(Instance {
+        component: manifest.component,
+        parameters: manifest.parameters,
+        priority: layout::priority(&manifest.class),
+        budget_us: manifest.budget_us,
+        period_us: manifest.period_us,
+        ..contract.clone()
+    })
 }
 
 /// Whether a component that was installed by `manifest` has the place's use.

@@ -214,6 +214,12 @@ fn place_is_filled_by_what_asks_for_no_more_and_keeps_its_slots() {
     assert_eq!(whole, Instance { component: "apps/other".into(), ..contract.clone() });
     let less = Manifest { uses: vec![log()], heap: 4096, stack: 4096, ..filling() };
     assert_eq!(fill(&graph, &contract, &less, &book).unwrap(), whole);
+    // Memory is the place's, which the image has room for; time and priority are no more than it asks for.
+    let slower = Manifest { period_us: 2 * contract.period_us, ..filling() };
+    let filled = fill(&graph, &contract, &slower, &book).unwrap();
+    assert_eq!(filled, Instance { period_us: 2 * contract.period_us, ..whole.clone() });
+    let higher = Instance { priority: contract.priority + 50, ..contract.clone() };
+    assert_eq!(fill(&graph, &higher, &filling(), &book).unwrap().priority, contract.priority);
     let given: Vec<bool> = contract.uses.iter().map(|used| has_use(&less, used)).collect();
     assert_eq!(given, [true, false, false]);
     let without = graph.without(contract.id);

@@ -281,3 +281,20 @@ fn next_one_reads_nothing_of_what_the_last_one_wrote() {
     let Kind::Frame { content, .. } = &server.world.kernel.objects[frame].kind else { panic!("not a frame") };
     assert!(content.iter().all(|byte| *byte == 0));
 }
+
+#[test]
+fn who_asks_for_less_time_than_its_place_has_gets_that_and_the_next_one_the_whole() {
+    let mut server = server();
+    let time = |server: &Server<FakeKernel>| {
+        let guest = server.world.graph.named(GUEST).unwrap();
+        (guest.budget_us, guest.period_us)
+    };
+    let less = Manifest { budget_us: 2_000, period_us: 20_000, ..manifest() };
+    assert_eq!(fill(&mut server, &less.encode().unwrap(), &program()).0, Outcome::Runs);
+    assert_eq!(time(&server), (2_000, 20_000));
+    check_held(&server, true);
+    take_out(&mut server);
+    fill_rightly(&mut server);
+    assert_eq!(time(&server), (5_000, 10_000));
+    check_held(&server, true);
+}
