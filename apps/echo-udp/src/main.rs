@@ -1,4 +1,4 @@
-//! Echo of datagrams with Rust's standard library: one socket for both families, after a name was resolved if one is given.
+//! Echo of datagrams with Rust's standard library: one socket for both families; resolves a name first.
 #![forbid(unsafe_code)]
 
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! What a program without a network can do with sockets: talk to itself, at localhost and by names that nobody else sees.
+//! What a program without a network can do with sockets: talk to itself, at localhost and by name.
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::linux::net::SocketAddrExt;

@@ -37,9 +37,12 @@ fn handed_on() -> u64 {
     let (first, from_first) = mpsc::channel();
     let (second, from_second) = mpsc::sync_channel(2);
     thread::scope(|scope| {
-        scope.spawn(move || (0..ROUNDS).all(|number| first.send(number).is_ok()));
-        scope.spawn(move || from_first.iter().all(|number| second.send(2 * number).is_ok()));
-        from_second.iter().sum()
+        let sending = scope.spawn(move || (0..ROUNDS).all(|number| first.send(number).is_ok()));
+        let doubling = scope.spawn(move || from_first.iter().all(|number| second.send(2 * number).is_ok()));
+        let sum = from_second.iter().sum();
+        // A scope ends with the closures; their threads may still be there, and there are no others.
+        let is_all_sent = [sending, doubling].into_iter().all(|thread| thread.join().unwrap_or(false));
+        if is_all_sent { sum } else { 0 }
     })
 }
 
@@ -47,7 +50,7 @@ fn handed_on() -> u64 {
 fn turns() -> u64 {
     let (turn, changed) = (Mutex::new(0_u64), Condvar::new());
     thread::scope(|scope| {
-        for number in 0..3 {
+        let threads = [0, 1, 2].map(|number| {
             let (turn, changed) = (&turn, &changed);
             scope.spawn(move || {
                 for _ in 0..ROUNDS {
@@ -56,8 +59,9 @@ fn turns() -> u64 {
                     *waited.unwrap_or_else(PoisonError::into_inner) += 1;
                     changed.notify_all();
                 }
-            });
-        }
+            })
+        });
+        threads.into_iter().for_each(|thread| thread.join().unwrap_or_default());
     });
     turn.into_inner().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,18 +9,18 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* A name server that is not there yet is asked again this often. */
-enum { TRIES = 60, PORT = 9 };
+/* A name server that is not there yet, or does not know the name yet, is asked again this often, each second. */
+enum { TRIES = 600, PORT = 9 };
 
-static int look_up(const char *name, struct addrinfo **found) {
-    struct addrinfo hints = { .ai_socktype = SOCK_DGRAM };
+static int look_up(const char *name, int family, struct addrinfo **found) {
+    struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_DGRAM };
     return getaddrinfo(name, NULL, &hints, found);
 }
 
 /* All addresses in one line, in the order in which they came, or why there are none. */
 static void tell(const char *name) {
     struct addrinfo *found = NULL;
-    int error = look_up(name, &found);
+    int error = look_up(name, AF_UNSPEC, &found);
     if (error) {
         printf("%s: %s\n", name, gai_strerror(error));
         return;
@@ -67,8 +67,11 @@ static void talk(const struct addrinfo *host) {
 
 int main(int count, char **names) {
     struct addrinfo *first = NULL;
-    int error = EAI_AGAIN;
-    for (int try = 0; count > 1 && error == EAI_AGAIN && try < TRIES; try++) error = look_up(names[1], &first);
+    int error = EAI_NONAME;
+    for (int try = 0; count > 1 && error && try < TRIES; try++) {
+        if (try) sleep(1);
+        error = look_up(names[1], AF_INET, &first);
+    }
     if (error) {
         printf("%s: %s\n", count > 1 ? names[1] : "no name", gai_strerror(error));
         return 1;

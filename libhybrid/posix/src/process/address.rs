@@ -75,6 +75,14 @@ impl Address {
         }
     }
 
+    /// Every address of the same family.
+    pub(super) const fn any(self) -> Self {
+        match self {
+            Self::V4(_) => Self::V4([0; 4]),
+            Self::V6(_) => Self::V6([0; 16]),
+        }
+    }
+
     const OWN_V6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
     /// The component's own of the same family.

@@ -563,7 +563,7 @@ impl<S: Pages> Process<S> {
         let found = self.datagrams().find_map(|(id, datagram)| match datagram.own {
             Own::Host(own, Some(bound)) if bound == socket => {
                 // At which of the machine's addresses it came, the host stack does not say.
-                let to = Peer { address: any_like(from.address), port: own.port };
+                let to = Peer { address: from.address.any(), port: own.port };
                 datagram.is_reached(to, from).then_some((id, datagram.family))
             }
             _ => None,
@@ -595,11 +595,4 @@ const NO_NETWORK: &str = "its component was granted no network";
 fn source(own: Peer, to: Peer) -> Peer {
     let address = if own.address.is_any() { to.address.own() } else { own.address };
     Peer { address, ..own }
-}
-
-const fn any_like(address: Address) -> Address {
-    match address {
-        Address::V4(_) => Address::V4([0; 4]),
-        Address::V6(_) => Address::V6([0; 16]),
-    }
 }

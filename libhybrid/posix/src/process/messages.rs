@@ -1,4 +1,4 @@
-//! What surrounds the bytes of a message: whom it is for, who sent it and its flags, in registers or in a `struct msghdr`.
+//! What surrounds the bytes of a message: whom it is for, who sent it, its flags; never the bytes.
 //!
 //! `struct msghdr`: name, its length, list of pieces, its length, control data, its length, flags.
 use super::address::{self, Encoded, Family, Name};

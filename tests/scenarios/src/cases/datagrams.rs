@@ -32,7 +32,7 @@ const LINES: [&str; 13] = [
     "I echo-udp: too long: Err(Some(90))",
     "I echo-udp: localhost is Ok([[::1]:80, 127.0.0.1:80])",
     "I names: answer of 17 bytes, 12 taken: hello, other, cut off: yes, from the peer: yes",
-    "I names: both.test: fd00::77 10.0.2.2, 2 in all",
+    "I names: both.test: 10.0.2.2 fd00::77, 2 in all",
     "I names: none.test: Name does not resolve",
     "I names: forged.test: 10.0.2.77, 1 in all",
     "I names: silent.test: Try again",

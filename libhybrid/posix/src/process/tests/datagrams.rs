@@ -1,4 +1,4 @@
-//! Datagrams: over a host stack that a test plays, at the component's own addresses, and by name; a queue against a simple model.
+//! Datagrams: over a stack that a test plays, at own addresses, by name; a queue against a simple model.
 use super::readiness as bits;
 use super::*;
 use crate::net::{Address, Arrival, DATAGRAM, Peer};

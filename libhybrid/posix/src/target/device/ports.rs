@@ -1,4 +1,4 @@
-//! Datagrams as they were granted: calls and rings of the host stack, translated; what they mean is in `process::datagram`.
+//! Datagrams as they were granted: calls and rings, translated; what they mean is in `process::datagram`.
 use super::stack::{peer, told};
 use super::use_of;
 use crate::net::{Arrival, DATAGRAM, Peer};
