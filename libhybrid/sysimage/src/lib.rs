@@ -1,4 +1,4 @@
-//! The read-only image of a system partition: a tree of files, each block with a checksum; reads no disk and proves no origin.
+//! The read-only image of a system partition: files, each block with a checksum; reads no disk and proves no origin.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 extern crate alloc;

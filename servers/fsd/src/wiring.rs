@@ -160,7 +160,8 @@ impl FileServer {
         let sectors = match DiskClient::new(self.env.client(self.disk)).geometry() {
             Ok(geometry) => geometry.sectors,
             Err(error) => {
-                log::error!("the disk's driver does not answer, so there are no files on the disk: {error:?}");
+                // It died, or was not started since there is no disk.
+                log::warn!("the disk's driver does not answer, so there is nothing at /{}: {error:?}", self.disk);
                 return None;
             }
         };

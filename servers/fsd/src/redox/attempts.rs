@@ -1,4 +1,4 @@
-//! How often in a row the file system was opened and fsd died before it served, kept in a block of the disk that is no file system's.
+//! How often in a row fsd died while it opened the disk, kept in a block that is no file system's; repairs nothing.
 //!
 //! redoxfs believes what its checksums fit. A disk that was made to harm can so end fsd while it opens it; without a memory of that the next life
 //! would do the same, and so on for as long as the supervisor tries. Losses of power do not count: the first life since the boot counts anew.

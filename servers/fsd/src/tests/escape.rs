@@ -1,4 +1,4 @@
-//! Nothing outside of a session's directory is ever read or changed: hostile paths of several sessions at once, against what is on the store.
+//! Nothing outside of a session's directory is read or changed, whatever paths and numbers several sessions try.
 use super::model::{Tree, pattern, tree_of};
 use super::power::RamDisk;
 use super::{BLOCKS, begin, server};
