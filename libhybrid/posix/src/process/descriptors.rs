@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 /// The most descriptors, and the most objects.
 pub const DESCRIPTORS_MAX: usize = 256;
 /// The most pipes; a connection within the component is two.
-const PIPES_MAX: usize = 128;
+pub(super) const PIPES_MAX: usize = 128;
 
 const F_DUPFD: u32 = 0;
 const F_GETFD: u32 = 1;

@@ -1,5 +1,5 @@
 //! Pipes, pairs of sockets, counters and timers: what a program makes for itself alone.
-use super::descriptors::{O_CLOEXEC, O_NONBLOCK};
+use super::descriptors::{O_CLOEXEC, O_NONBLOCK, PIPES_MAX};
 use super::object::{Ends, Event, Id, Object, PIPE_ATOMIC, PIPE_BYTES, Pipe, Timer, poll};
 use super::pieces::{Buffer, Pieces};
 use super::{Pages, Process};
@@ -24,6 +24,9 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn new_pipe(&mut self, world: &mut impl World) -> Result<usize, Errno> {
+        if self.files.pipes.all().count() >= PIPES_MAX {
+            return Err(Errno::ENFILE);
+        }
         let buffer = Buffer::new(&mut self.areas, world, PIPE_BYTES)?;
         self.files.pipes.insert(0, Pipe { buffer, reader: None, writer: None }, Errno::ENFILE)
     }
@@ -41,7 +44,13 @@ impl<S: Pages> Process<S> {
         }
         let pipe = self.new_pipe(world)?;
         let first = self.open_end(Ends { reads: Some(pipe), writes: None }, flags)?;
-        let second = self.open_end(Ends { reads: None, writes: Some(pipe) }, flags)?;
+        let second = match self.open_end(Ends { reads: None, writes: Some(pipe) }, flags) {
+            Ok(second) => second,
+            Err(errno) => {
+                self.close(world, first)?;
+                return Err(errno);
+            }
+        };
         let [a, b, c, d] = u32::try_from(first).unwrap_or(u32::MAX).to_le_bytes();
         let [e, f, g, h] = u32::try_from(second).unwrap_or(u32::MAX).to_le_bytes();
         world.write(address, &[a, b, c, d, e, f, g, h])?;

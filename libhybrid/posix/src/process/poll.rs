@@ -82,8 +82,8 @@ impl<S: Pages> Process<S> {
         let mut found = [[0_u64; 16]; 3];
         let mut total = 0;
         for ((address, bits), found) in sets.iter().zip(&mut found).filter(|((address, _), _)| *address != 0) {
-            for (word, (at, found)) in (0..count.div_ceil(64)).zip((*address..).step_by(8).zip(found)) {
-                let [wanted] = world::read_words(world, at)?;
+            for (word, found) in (0..count.div_ceil(64)).zip(found) {
+                let [wanted] = world::read_words(world, address.wrapping_add(word * 8))?;
                 for bit in (0..64).filter(|bit| wanted >> bit & 1 != 0 && word * 64 + bit < count) {
                     let is_ready = self.state(self.files.id(word * 64 + bit)?) & bits != 0;
                     *found |= u64::from(is_ready) << bit;

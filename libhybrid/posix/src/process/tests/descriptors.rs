@@ -363,3 +363,12 @@ fn synthetic_files_say_what_the_component_knows_and_nothing_else_is_there() {
     assert_eq!(open(&mut program, "/dev/../etc/hosts", 0), Errno::ENOENT.negated());
     assert_eq!(open(&mut program, &"x".repeat(300), 0), Errno::ENOENT.negated());
 }
+
+#[test]
+fn sets_at_the_end_of_the_address_space_are_not_the_programs() {
+    let mut program = Program::new();
+    for address in [u64::MAX - 7, u64::MAX] {
+        let sets = [1024, address, address, address, 0];
+        assert_eq!(program.call(number::PSELECT6, &sets), Errno::EFAULT.negated());
+    }
+}

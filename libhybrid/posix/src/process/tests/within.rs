@@ -195,6 +195,38 @@ fn thread_that_waited_to_write_gets_the_signal_when_it_goes_on() {
     assert_eq!(program.process.resumed(&mut program.world, 1, epipe), Outcome::Ended(Ending::Signal(13)));
 }
 
+#[test]
+fn what_has_no_place_leaves_nothing_behind() {
+    let mut program = Program::new();
+    let memory = program.process.areas.free_bytes();
+    // Each takes two buffers; the heap of a test has room for three of them.
+    let mut pairs = 0;
+    while program.call(number::SOCKETPAIR, &[1, 1, 0, AT]) == 0 {
+        pairs += 1;
+    }
+    assert_eq!(pairs, memory / (2 * 16 * 1024));
+    assert_eq!(program.call(number::SOCKETPAIR, &[1, 1, 0, AT]), Errno::ENOMEM.negated());
+    let listener = program.listening(V4, &v4(OWN, 80), 5);
+    let client = program.stream(V4, 0);
+    assert_eq!(program.with_address(number::CONNECT, client, &v4(OWN, 80)), Errno::ENOMEM.negated());
+    assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), AGAIN, "nobody waits there");
+    assert_eq!(program.call(number::CLOSE_RANGE, &[3, 200, 0]), 0);
+    assert!(program.all_is_free());
+    // Descriptors end before memory does.
+    let mut open = 0;
+    while program.call(number::EVENTFD2, &[0, 0]) > 0 {
+        open += 1;
+    }
+    assert_eq!(open, super::super::DESCRIPTORS_MAX - 3);
+    assert_eq!(program.call(number::CLOSE, &[3]), 0);
+    for (number, args) in [(number::PIPE2, &[AT, 0][..]), (number::SOCKETPAIR, &[1, 1, 0, AT])] {
+        assert_eq!(program.call(number, args), Errno::ENFILE.negated());
+        assert_eq!(program.call(number::EVENTFD2, &[0, 0]), 3);
+        assert_eq!(program.call(number::CLOSE, &[3]), 0);
+    }
+    assert!(program.all_is_free());
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Write(bool, usize),
