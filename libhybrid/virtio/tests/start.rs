@@ -1,4 +1,4 @@
-//! A driver's next life on a device that still works for the earlier one: no memory is given to it anew before it said that it is reset.
+//! A driver's next life on a device that still works for the earlier one: no memory anew before it is reset.
 use hybrid_virtio::fake::{Device, Touch, memory};
 use hybrid_virtio::transport::{DeviceStatus, Transport};
 use hybrid_virtio::{Broken, Direction, Ring, StartError, VERSION_1, install_again, negotiate};

@@ -1,4 +1,4 @@
-//! Who starts when its device is found: every order of the finder's word and the verdict, a finder that is silent, commands, ends.
+//! Who starts when its device is found: any order of word and verdict, a silent finder, commands, ends.
 
 use std::string::ToString;
 use std::vec;

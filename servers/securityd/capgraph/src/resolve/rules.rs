@@ -1,4 +1,4 @@
-//! Rules that only a build needs, each with its own name; it changes nothing. Those that devices know too are in `crate::rules`.
+//! Rules that only a build needs, each with its own name; those that devices know too are in `crate::rules`.
 
 mod keys;
 mod shape;
