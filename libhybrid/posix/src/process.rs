@@ -5,7 +5,7 @@ mod address;
 mod datagram;
 mod descriptors;
 mod epoll;
-mod files;
+mod fs;
 mod identity;
 mod io;
 mod memory;
@@ -106,6 +106,8 @@ pub struct Process<S> {
     areas: Areas<S>,
     lines: [Line; 2],
     files: descriptors::Files,
+    /// What paths mean.
+    fs: fs::Space,
     /// What the host stack is told when it has room.
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
     /// The number of the next connection that the program opens.
@@ -136,6 +138,7 @@ impl<S: Pages> Process<S> {
             areas,
             lines: [Line::new(), Line::new()],
             files: descriptors::Files::new(),
+            fs: fs::Space::new(),
             owed: heapless::Deque::new(),
             next_connection: crate::net::FIRST_OWN,
             accepted: 0,
@@ -227,7 +230,15 @@ impl core::fmt::Display for Lower {
 const fn is_quiet(number: u64) -> bool {
     matches!(
         number,
-        number::BRK | number::PRCTL | number::SIGALTSTACK | number::SET_ROBUST_LIST | number::MEMBARRIER | number::RSEQ
+        number::BRK
+            | number::PRCTL
+            | number::SIGALTSTACK
+            | number::SET_ROBUST_LIST
+            | number::MEMBARRIER
+            | number::RSEQ
+            | number::COPY_FILE_RANGE
+            | number::SENDFILE
+            | number::SPLICE
     )
 }
 

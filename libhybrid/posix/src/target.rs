@@ -92,9 +92,9 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     let areas = areas(heap);
     let mut device = Device::new(env, image, areas.span(), identity.stack);
     let stack = lay_out(&mut device, identity, image.0);
-    SHELL.with(|shell| {
-        *shell = Some(Shell { process: Process::new(identity, areas), device, threads, jobs: [None; THREADS_MAX] })
-    });
+    let mut process = Process::new(identity, areas);
+    device.take_trees().iter().for_each(|point| process.mount(point));
+    SHELL.with(|shell| *shell = Some(Shell { process, device, threads, jobs: [None; THREADS_MAX] }));
     if !threads.are_several() {
         return stack;
     }

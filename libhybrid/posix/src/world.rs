@@ -1,5 +1,6 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
+use crate::files::Tree;
 use crate::net::{Address, Arrival, CHUNK, Command, DATAGRAM, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::Stream;
@@ -83,6 +84,9 @@ pub trait World {
 
     /// The name servers that the host stack knows, if it may be asked.
     fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS>;
+
+    /// The directory of a place, as [`Process::mount`](crate::Process::mount) counts them; none beyond the last.
+    fn tree(&mut self, place: usize) -> Option<&mut dyn Tree>;
 
     /// A line that the program wrote.
     fn line(&mut self, stream: Stream, text: &str);

@@ -6,6 +6,7 @@ mod console;
 mod datagrams;
 mod devices;
 mod faults;
+mod files;
 mod foreign;
 mod guests;
 mod live;
@@ -44,6 +45,7 @@ pub fn all() -> Vec<Scenario> {
         guests::all(),
         live::all(),
         store::all(),
+        files::all(),
         lives::all(),
         stress::all(),
         load::all(),

@@ -1,5 +1,6 @@
 //! Descriptors: numbers of objects, shared and closed; and what becomes of an object that has none left.
 use super::epoll::Watch;
+use super::fs::O_APPEND;
 use super::object::{Ends, Held, Id, Object};
 use super::slab::Slab;
 use super::{Pages, Process};
@@ -115,7 +116,7 @@ impl<S: Pages> Process<S> {
             number::CLOSE_RANGE => self.close_range(world, args),
             number::DUP => self.duplicate(args[0], 0, false),
             number::DUP3 => self.duplicate_to(world, args),
-            number::FCNTL => self.fcntl(args),
+            number::FCNTL => self.fcntl(world, args),
             number::IOCTL => self.ioctl(world, args),
             _ => return None,
         })
@@ -162,8 +163,11 @@ impl<S: Pages> Process<S> {
         Ok(at as u64)
     }
 
-    fn fcntl(&mut self, args: [u64; 6]) -> Answer {
+    fn fcntl(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let id = self.files.id(args[0])?;
+        if super::fs::is_lock(low(args[1])) {
+            return self.record_lock(world, args);
+        }
         let at = usize::try_from(int(args[0])).map_err(|_| Errno::EBADF)?;
         match low(args[1]) {
             F_DUPFD => self.duplicate(args[0], args[2], false),
@@ -171,7 +175,12 @@ impl<S: Pages> Process<S> {
             F_GETFD => Ok(self.files.descriptors.get(at).is_some_and(|of| of.is_closed_on_exec).into()),
             F_SETFD => self.close_on_exec(at, low(args[2]) & 1 != 0),
             F_GETFL => self.files.objects.get(id).map(status).ok_or(Errno::EBADF),
-            F_SETFL => self.set_nonblocking(id, low(args[2]) & O_NONBLOCK != 0),
+            F_SETFL => {
+                if let Some(Held { object: Object::File(file), .. }) = self.files.objects.get_mut(id) {
+                    file.is_appended = low(args[2]) & O_APPEND != 0;
+                }
+                self.set_nonblocking(id, low(args[2]) & O_NONBLOCK != 0)
+            }
             F_GETPIPE_SZ => match self.files.objects.get(id).map(|held| &held.object) {
                 Some(Object::Pipe(_)) => Ok(super::object::PIPE_BYTES),
                 _ => Err(Errno::EBADF),
@@ -238,6 +247,14 @@ impl<S: Pages> Process<S> {
             Object::Pipe(ends) => self.close_ends(ends),
             Object::Tcp(tcp) => self.close_tcp(world, id, tcp),
             Object::Datagram(datagram) => self.close_datagram(world, id, datagram),
+            Object::File(file) => self.close_file(world, id, file),
+            Object::Directory(directory) => {
+                if let Some((place, number)) = directory.opened()
+                    && let Some(tree) = world.tree(place)
+                {
+                    tree.close(number);
+                }
+            }
             _ => {}
         }
     }
@@ -246,7 +263,8 @@ impl<S: Pages> Process<S> {
 /// `F_GETFL`
 fn status(held: &Held) -> u64 {
     let access = match held.object {
-        Object::Input | Object::Text(..) | Object::Pipe(Ends { writes: None, .. }) => 0,
+        Object::File(file) => file.status_flags().into(),
+        Object::Input | Object::Text(..) | Object::Directory(_) | Object::Pipe(Ends { writes: None, .. }) => 0,
         Object::Output(_) | Object::Pipe(Ends { reads: None, .. }) => O_WRONLY,
         _ => O_RDWR,
     };

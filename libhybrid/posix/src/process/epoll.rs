@@ -1,7 +1,7 @@
 //! epoll: watches that are told of readiness by level, by edge, or once.
 //!
 //! INV-EPOLL-1: a watch by edge is told when its object is ready and became so, or more so, after it was told last; never twice for one edge.
-use super::object::{Edges, Id, Object, poll};
+use super::object::{Edges, Held, Id, Object, poll};
 use super::{Pages, Process};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::world::{self, World};
@@ -60,7 +60,10 @@ impl<S: Pages> Process<S> {
         let edges = match self.files.objects.get(object) {
             // An epoll in an epoll could be a circle.
             Some(held) if matches!(held.object, Object::Epoll) => return Err(Errno::ELOOP),
-            Some(held) if matches!(held.object, Object::Text(..)) => return Err(Errno::EPERM),
+            // Files are always ready, and nothing to wait for.
+            Some(Held { object: Object::Text(..) | Object::File(_) | Object::Directory(_), .. }) => {
+                return Err(Errno::EPERM);
+            }
             held => held.map_or(Edges::default(), |held| held.edges),
         };
         let descriptor = low(descriptor);

@@ -31,7 +31,6 @@ impl<S: Pages> Process<S> {
             // Nobody that it could see started it.
             number::GETPPID => Ok(0),
             number::GETTID => Ok(self.number_of(thread).into()),
-            number::GETCWD => getcwd(world, args),
             number::UNAME => self.uname(world, args[0]),
             number::PRLIMIT64 => self.limits(world, args),
             number::SCHED_GETAFFINITY => self.affinity(world, args),
@@ -89,16 +88,6 @@ impl<S: Pages> Process<S> {
         world::write_words(world, address, &[1])?;
         Ok(8)
     }
-}
-
-/// There is one directory, the root, and nothing in it.
-fn getcwd(world: &mut impl World, args: [u64; 6]) -> Answer {
-    let path = b"/\0";
-    if args[1] < path.len() as u64 {
-        return Err(Errno::ERANGE);
-    }
-    world.write(args[0], path)?;
-    Ok(path.len() as u64)
 }
 
 /// `getrandom`. The source answers only once it was seeded, so both pools of Linux are the one.

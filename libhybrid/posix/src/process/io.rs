@@ -235,6 +235,8 @@ impl<S: Pages> Process<S> {
             }
             Object::Timer(_) => small(world, pieces).map(|()| None),
             Object::Tcp(_) => self.receive(world, id, pieces, is_peek),
+            Object::File(_) => self.read_file(world, id, pieces).map(Some),
+            Object::Directory(_) => Err(Errno::EISDIR),
             Object::Output(_) => Err(Errno::EBADF),
             Object::Epoll | Object::Datagram(_) => Err(Errno::EINVAL),
         }
@@ -271,7 +273,8 @@ impl<S: Pages> Process<S> {
             }
             Object::Tcp(_) => self.transmit(world, id, pieces, &mut call.done),
             Object::Datagram(_) => self.send(world, id, call, pieces),
-            Object::Input | Object::Text(..) => Err(Errno::EBADF),
+            Object::File(_) => self.write_file(world, id, pieces).map(Some),
+            Object::Input | Object::Text(..) | Object::Directory(_) => Err(Errno::EBADF),
             Object::Timer(_) | Object::Epoll => Err(Errno::EINVAL),
         }
     }

@@ -1,4 +1,4 @@
-//! Calls about memory: anonymous mappings in the heap, nothing that is executable, no files.
+//! Calls about memory: mappings in the heap, nothing that is executable; a file's are in `fs::map`.
 use super::{Pages, Process};
 use crate::areas::{Access, PAGE};
 use crate::number::{self, Answer, Errno, int, low};
@@ -22,8 +22,7 @@ impl<S: Pages> Process<S> {
         let [address, bytes, prot, flags, ..] = args;
         let (flags, access) = (low(flags), self.access(world, number::MMAP, prot)?);
         if flags & MAP_ANONYMOUS == 0 {
-            self.tell(world, number::MMAP, "no file can be mapped");
-            return Err(Errno::ENODEV);
+            return self.map_file(world, args);
         }
         let mut zero = |address, bytes| world.zero(address, bytes);
         if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) == 0 {

@@ -1,5 +1,6 @@
 //! What a descriptor stands for, and whether it is ready; descriptors are numbers of these, epoll and poll ask these.
 use super::datagram::Datagram;
+use super::fs::{Directory, File};
 use super::pieces::Buffer;
 use super::synthetic::Text;
 use super::tcp::Tcp;
@@ -62,7 +63,7 @@ impl Edges {
     }
 }
 
-/// Each kind of thing. Files of a file server will be one more.
+/// Each kind of thing.
 #[derive(Debug)]
 pub(super) enum Object {
     /// Standard input: at its end.
@@ -84,6 +85,9 @@ pub(super) enum Object {
     Epoll,
     Tcp(Tcp),
     Datagram(Datagram),
+    /// Of a file server.
+    File(File),
+    Directory(Directory),
 }
 
 /// The pipes that an end reads from and writes to.

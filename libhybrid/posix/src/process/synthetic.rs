@@ -1,19 +1,13 @@
 //! Files that programs read and no server has: devices that compute, and texts about the component.
-use super::descriptors::{O_CLOEXEC, O_NONBLOCK};
 use super::object::Object;
 use super::pieces::Pieces;
 use super::{Pages, Process};
-use crate::number::{self, Answer, Errno, low};
+use crate::number::Answer;
 use crate::world::World;
 use core::fmt::Write as _;
 
-/// The most bytes of a path, and of a text.
-const PATH_MAX: usize = 64;
+/// The most bytes of a text.
 const TEXT_MAX: usize = 512;
-const ACCESS: u32 = 3;
-const READ_ONLY: u32 = 0;
-/// `O_CREAT`, `O_TRUNC`
-const O_CREAT: u32 = 0o100;
 
 /// Texts that are made when they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +21,7 @@ pub(super) enum Text {
 }
 
 /// What is at a path.
-fn at_path(path: &str) -> Option<Object> {
+pub(super) fn at_path(path: &str) -> Option<Object> {
     Some(match path {
         "/dev/null" => Object::Null,
         "/dev/zero" => Object::Zero,
@@ -40,22 +34,6 @@ fn at_path(path: &str) -> Option<Object> {
 }
 
 impl<S: Pages> Process<S> {
-    /// `openat`: of these files only.
-    pub(super) fn open_path(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        let flags = low(args[2]);
-        let mut bytes = [0; PATH_MAX];
-        let object = read_path(world, args[1], &mut bytes)?.and_then(at_path);
-        match object {
-            Some(Object::Text(..)) if flags & ACCESS != READ_ONLY => Err(Errno::EACCES),
-            Some(object) => self.files.open(object, flags & (O_CLOEXEC | O_NONBLOCK)),
-            None => {
-                let errno = if flags & O_CREAT != 0 { Errno::EACCES } else { Errno::ENOENT };
-                self.tell(world, number::OPENAT, "its component was granted no files");
-                Err(errno)
-            }
-        }
-    }
-
     /// A piece of a text, from `from` on.
     pub(super) fn read_text(&self, world: &mut impl World, text: Text, from: u64, pieces: Pieces) -> Answer {
         let text = self.text(world, text);
@@ -95,17 +73,4 @@ impl<S> Process<S> {
         }
         if identity.name_options.is_empty() { Ok(()) } else { writeln!(out, "options {}", identity.name_options) }
     }
-}
-
-/// A path of the program; `None` if it is longer than any that is here, or no text.
-fn read_path<'a>(world: &impl World, address: u64, bytes: &'a mut [u8; PATH_MAX]) -> Result<Option<&'a str>, Errno> {
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        let mut one = [0];
-        world.read(address.wrapping_add(at as u64), &mut one)?;
-        [*byte] = one;
-        if *byte == 0 {
-            return Ok(core::str::from_utf8(bytes.get(..at).unwrap_or_default()).ok());
-        }
-    }
-    Ok(None)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "offsets in a test's few pages")]
 mod datagrams;
 mod descriptors;
+mod files;
 mod sockets;
 mod within;
 
@@ -26,6 +27,7 @@ struct Fake {
     told: Vec<String>,
     net: Option<sockets::FakeStack>,
     udp: Option<datagrams::FakePorts>,
+    trees: Vec<files::FakeTree>,
 }
 
 impl Fake {
@@ -135,6 +137,10 @@ impl World for Fake {
         self.udp.iter().flat_map(|ports| ports.servers.iter().copied()).collect()
     }
 
+    fn tree(&mut self, place: usize) -> Option<&mut dyn crate::files::Tree> {
+        self.trees.get_mut(place).map(|tree| tree as &mut dyn crate::files::Tree)
+    }
+
     fn line(&mut self, stream: Stream, text: &str) {
         self.told.push(format!("{stream:?} {text}"));
     }
@@ -239,6 +245,7 @@ fn descriptors_that_are_closed_or_never_were_say_so() {
 #[test]
 fn refusal_is_told_once_for_each_call_with_its_name() {
     let mut program = Program::new();
+    program.world.write(AT, b"/x\0").unwrap();
     for _ in 0..3 {
         assert_eq!(program.call(number::OPENAT, &[0, AT, 0]), Errno::ENOENT.negated());
         assert_eq!(program.call(number::OPENAT, &[0, AT, 0o100]), Errno::EACCES.negated());
@@ -271,7 +278,7 @@ fn memory_is_mapped_zero_and_never_executable() {
     assert_eq!(program.call(number::MPROTECT, &[BASE, PAGE, 5]), refused);
     assert_eq!(program.call(number::MPROTECT, &[STACK.0, PAGE, 1]), refused);
     assert_eq!(program.call(number::MPROTECT, &[BASE, PAGE, 1]), 0);
-    assert_eq!(program.call(number::MMAP, &[0, 1, 1, 2, 3, 0]), Errno::ENODEV.negated());
+    assert_eq!(program.call(number::MMAP, &[0, 1, 1, 2, 3, 0]), Errno::EBADF.negated());
     let noreplace = [BASE, 1, RW, ANONYMOUS | 0x10_0000, 0, 0];
     assert_eq!(program.call(number::MMAP, &noreplace), Errno::EEXIST.negated());
     assert_eq!(program.call(number::MMAP, &[BASE, 1, RW, ANONYMOUS | 0x10, 0, 0]), BASE as i64);

@@ -1,11 +1,15 @@
 //! The world of a program on the device: its memory, the counter, its log, alarm and connections, as they were granted.
 mod ports;
 mod stack;
+mod tree;
 
 use crate::World;
+use crate::files::Tree;
 use crate::net::{Address, Arrival, CHUNK, Command, DATAGRAM, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::{LINE_MAX, Stream};
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use hybrid_interfaces::entropy::{FILL_MAX, RandomClient, random};
 use hybrid_interfaces::log::TEXT_MAX;
@@ -15,6 +19,7 @@ use hybrid_rt::{EndpointCaller, Env, PeerNews, SessionHandle};
 use hybrid_sys::{Endpoint, count_per_second};
 use ports::Ports;
 use stack::Stack;
+use tree::Granted;
 
 const _: () = assert!(LINE_MAX <= TEXT_MAX);
 
@@ -31,6 +36,7 @@ pub(super) struct Device {
     stack: Option<Stack>,
     ports: Option<Ports>,
     network: Option<NetworkClient<EndpointCaller>>,
+    trees: Vec<Granted>,
 }
 
 struct Alarm {
@@ -65,11 +71,28 @@ impl Device {
             stack: Stack::find(&env),
             ports: Ports::find(&env),
             network: use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller)),
+            trees: Vec::new(),
         }
+    }
+
+    /// Takes the directories that were granted; where the program finds each.
+    pub(super) fn take_trees(&mut self) -> Vec<String> {
+        let (trees, points) = Granted::find_all(&self.env).into_iter().unzip();
+        self.trees = trees;
+        points
     }
 
     /// What the bells say: an alarm that expired, or its server that died or came back.
     pub(super) fn on_bells(&mut self, bits: u64) {
+        self.on_peers();
+        let Some(alarm) = &mut self.alarm else { return };
+        if alarm.session.is_in(bits) && matches!(alarm.client.pull_expired(), Ok(Some(_))) {
+            alarm.armed = None;
+        }
+    }
+
+    /// Servers that died or came back. One comparison if none did.
+    fn on_peers(&mut self) {
         // Told or not, each change is taken: those of the log are the runtime's.
         for change in self.env.peer_changes() {
             if let Some(stack) = &mut self.stack {
@@ -77,6 +100,9 @@ impl Device {
             }
             if let Some(ports) = &mut self.ports {
                 ports.on_peer(&change);
+            }
+            for tree in &mut self.trees {
+                tree.on_peer(&self.env, &change);
             }
             let Some(alarm) = &mut self.alarm else { continue };
             match change.of_use(alarm.name) {
@@ -87,10 +113,6 @@ impl Device {
                 Some(PeerNews::Gone(_)) => alarm.armed = None,
                 None => {}
             }
-        }
-        let Some(alarm) = &mut self.alarm else { return };
-        if alarm.session.is_in(bits) && matches!(alarm.client.pull_expired(), Ok(Some(_))) {
-            alarm.armed = None;
         }
     }
 
@@ -249,6 +271,12 @@ impl World for Device {
     fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS> {
         let servers = self.network.as_mut().and_then(|network| network.configuration().ok()).map(|known| known.dns);
         servers.iter().flatten().take(NAME_SERVERS).map(stack::address).collect()
+    }
+
+    /// A program that never waits hears of a new life of the file server here.
+    fn tree(&mut self, place: usize) -> Option<&mut dyn Tree> {
+        self.on_peers();
+        self.trees.get_mut(place).map(|tree| tree as &mut dyn Tree)
     }
 
     fn line(&mut self, stream: Stream, text: &str) {

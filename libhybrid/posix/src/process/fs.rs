@@ -1,0 +1,214 @@
+//! Calls about paths and open files: the directories that were granted, and the few files that are made up.
+//!
+//! Each granted directory is a *place*, by number, and has a mount point. The server knows open files by numbers; offsets, modes and the name of
+//! the current directory are kept here. What a server answers is checked where it comes in: it can give wrong bytes, and errors, and no more.
+mod attributes;
+mod claims;
+mod directory;
+mod file;
+mod locks;
+mod map;
+mod names;
+mod open;
+mod path;
+mod status;
+
+use super::object::{Id, Object};
+use super::pieces::Pieces;
+use super::{Pages, Process, synthetic};
+use crate::files::Tree;
+use crate::number::{self, Answer, Errno, int, low};
+use crate::world::World;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+pub(super) use directory::Directory;
+pub(super) use file::{File, O_APPEND};
+pub(super) use locks::is_lock;
+use path::{Absolute, TEXT_MAX};
+
+/// `AT_FDCWD`
+const CURRENT: i32 = -100;
+const AT_EMPTY_PATH: u32 = 0x1000;
+
+/// What the program's paths mean.
+#[derive(Debug)]
+pub(super) struct Space {
+    /// Mount points by place.
+    mounts: Vec<String>,
+    /// The current directory, without dots.
+    current: String,
+    /// `umask`: kept and told.
+    mask: u32,
+    claims: claims::Claims,
+    /// What is between a ring and the program; empty until it is needed.
+    chunk: Vec<u8>,
+}
+
+impl Space {
+    pub(super) fn new() -> Self {
+        Self {
+            mounts: Vec::new(),
+            current: "/".into(),
+            mask: 0o022,
+            claims: claims::Claims::default(),
+            chunk: Vec::new(),
+        }
+    }
+}
+
+/// Where a path leads.
+#[derive(Debug)]
+enum Spot {
+    /// To what is made up.
+    Synthetic(Object),
+    /// Into the directory of a place, by a path of plain names.
+    Granted(usize, String),
+    /// To a directory that is there only because mount points are below it.
+    Way,
+    /// To what nobody granted.
+    Nowhere,
+}
+
+/// The directory of a place.
+fn tree(world: &mut impl World, place: usize) -> Result<&mut dyn Tree, Errno> {
+    world.tree(place).ok_or(Errno::EIO)
+}
+
+/// A path that the program gives.
+fn text(world: &impl World, address: u64) -> Result<String, Errno> {
+    let mut bytes = Vec::new();
+    for at in 0..=TEXT_MAX as u64 {
+        let mut one = [0];
+        world.read(address.wrapping_add(at), &mut one)?;
+        match one {
+            [0] => return String::from_utf8(bytes).map_err(|_| Errno::EILSEQ),
+            [byte] => bytes.push(byte),
+        }
+    }
+    Err(Errno::ENAMETOOLONG)
+}
+
+impl<S: Pages> Process<S> {
+    /// The next place's directory is found at `point` by the program.
+    pub fn mount(&mut self, point: &str) {
+        // A point that is no path leaves the place without one: nothing is found there.
+        let point = Absolute::new("/", point).map_or_else(|_| String::new(), |point| point.text);
+        self.fs.mounts.push(point);
+    }
+
+    /// Calls about files; `None` for others.
+    pub(super) fn file_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
+        self.open_file_call(world, number, args)
+            .or_else(|| self.name_call(world, number, args))
+            .or_else(|| self.attribute_call(world, number, args))
+    }
+
+    /// Those about open files.
+    fn open_file_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
+        Some(match number {
+            number::OPENAT => self.open_path(world, args),
+            number::LSEEK => self.seek(world, args),
+            number::PREAD64 => self.read_at(world, args, Pieces::One(args[1], args[2])),
+            number::PREADV => self.read_at(world, args, Pieces::List(args[1], args[2])),
+            number::PWRITE64 => self.write_at(world, args, Pieces::One(args[1], args[2])),
+            number::PWRITEV => self.write_at(world, args, Pieces::List(args[1], args[2])),
+            number::FSYNC | number::FDATASYNC | number::SYNCFS => self.sync_file(world, args[0]),
+            number::SYNC => self.sync_all(world),
+            number::FTRUNCATE => self.truncate_file(world, args),
+            number::TRUNCATE => self.truncate_path(world, args),
+            number::FALLOCATE => self.allocate(world, args),
+            // Advice.
+            number::FADVISE64 => self.files.id(args[0]).map(|_| 0),
+            number::GETDENTS64 => self.entries(world, args),
+            number::FLOCK => self.flock(world, args),
+            _ => return None,
+        })
+    }
+
+    /// Those that make, move and remove names.
+    fn name_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
+        Some(match number {
+            number::MKDIRAT => self.make_directory(world, args),
+            number::UNLINKAT => self.unlink(world, args),
+            number::RENAMEAT => self.rename(world, [args[0], args[1], args[2], args[3], 0, 0]),
+            number::RENAMEAT2 => self.rename(world, args),
+            number::SYMLINKAT => self.no_links(world, number, args[1], args[2]),
+            number::LINKAT => self.no_links(world, number, args[2], args[3]),
+            number::MKNODAT => self.no_links(world, number, args[0], args[1]),
+            number::CHDIR => self.change_directory(world, args[0]),
+            number::FCHDIR => self.change_to_open(args[0]),
+            number::GETCWD => self.current_directory(world, args),
+            _ => return None,
+        })
+    }
+
+    /// Where a path argument leads from a directory argument.
+    fn at(&self, world: &impl World, directory: u64, address: u64) -> Result<(Absolute, Spot), Errno> {
+        let path = text(world, address)?;
+        let base = match int(directory) {
+            _ if path.starts_with('/') => "/",
+            CURRENT => self.fs.current.as_str(),
+            _ => self.directory(directory)?.path(),
+        };
+        let path = Absolute::new(base, &path)?;
+        let spot = self.spot(&path)?;
+        Ok((path, spot))
+    }
+
+    fn spot(&self, path: &Absolute) -> Result<Spot, Errno> {
+        if let Some(object) = synthetic::at_path(&path.text) {
+            return if path.is_directory { Err(Errno::ENOTDIR) } else { Ok(Spot::Synthetic(object)) };
+        }
+        Ok(match path::place(&self.fs.mounts, &path.text)? {
+            Some((place, below)) => Spot::Granted(place, below.into()),
+            None if path.text == "/" || self.is_way(path) => Spot::Way,
+            None => Spot::Nowhere,
+        })
+    }
+
+    /// Whether mount points are below a path.
+    fn is_way(&self, path: &Absolute) -> bool {
+        !path::on_the_way(&self.fs.mounts, &path.text).is_empty()
+    }
+
+    /// The error for a path that leads to what nobody granted, and one line that says so where it matters.
+    fn nowhere(&mut self, world: &mut impl World, number: u64, is_making: bool) -> Errno {
+        if self.fs.mounts.is_empty() {
+            self.tell(world, number, "its component was granted no files");
+        } else if is_making {
+            self.tell(world, number, "no directory was granted there");
+        }
+        if is_making { Errno::EACCES } else { Errno::ENOENT }
+    }
+
+    /// An open file of a server.
+    fn file(&self, argument: u64, otherwise: Errno) -> Result<(Id, File), Errno> {
+        let id = self.files.id(argument)?;
+        match self.files.objects.get(id).map(|held| &held.object) {
+            Some(Object::File(file)) => Ok((id, *file)),
+            Some(Object::Directory(_)) => Err(Errno::EISDIR),
+            _ => Err(otherwise),
+        }
+    }
+
+    fn file_mut(&mut self, id: Id) -> Option<&mut File> {
+        match self.files.objects.get_mut(id).map(|held| &mut held.object) {
+            Some(Object::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
+    fn directory(&self, argument: u64) -> Result<&Directory, Errno> {
+        match &self.files.held(argument)?.object {
+            Object::Directory(directory) => Ok(directory),
+            _ => Err(Errno::ENOTDIR),
+        }
+    }
+
+    /// The path argument is empty, and the flags say that the descriptor itself is meant.
+    fn is_of_descriptor(world: &impl World, address: u64, flags: u64) -> bool {
+        let mut first = [1];
+        low(flags) & AT_EMPTY_PATH != 0 && world.read(address, &mut first).is_ok() && first == [0]
+    }
+}

@@ -1,0 +1,239 @@
+//! `flock` and the locks of `fcntl`: exact within the program, whole files towards others, and never waited for.
+//!
+//! The server knows one lock of each open file. A program's ranges of a file come to the strongest of them, held by one of its open files: so
+//! two programs never have what excludes each other, but may be kept apart where their ranges do not meet ([decision 0147]).
+//!
+//! [decision 0147]: ../../../../../docs/decisions/0147-what-files-cannot-keep-is-refused-unless-nothing-is-lost.md
+use super::claims::{Claim, Owner, Range};
+use super::{File, tree};
+use crate::files::Lock;
+use crate::number::{self, Answer, Errno, int, low};
+use crate::process::object::{Id, Object};
+use crate::process::{Pages, Process};
+use crate::world::World;
+
+const LOCK_SH: u32 = 1;
+const LOCK_EX: u32 = 2;
+const LOCK_NB: u32 = 4;
+const LOCK_UN: u32 = 8;
+
+const F_GETLK: u32 = 5;
+const F_SETLK: u32 = 6;
+const F_SETLKW: u32 = 7;
+/// `F_OFD_GETLK` and so on are these much greater.
+const OFD: u32 = 31;
+/// Types of `struct flock`.
+const F_RDLCK: i16 = 0;
+const F_WRLCK: i16 = 1;
+const F_UNLCK: i16 = 2;
+
+/// What a program asks for: type, whence, start, length, process.
+struct Asked {
+    lock: Lock,
+    range: Range,
+    process: i32,
+}
+
+/// Whether a call of `fcntl` is about locks.
+pub(in crate::process) const fn is_lock(command: u32) -> bool {
+    matches!(command, F_GETLK..=F_SETLKW) || (command >= OFD && matches!(command - OFD, F_GETLK..=F_SETLKW))
+}
+
+impl<S: Pages> Process<S> {
+    pub(super) fn flock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let (id, before) = self.file(args[0], Errno::EINVAL).map_err(no_lock)?;
+        let wanted = match low(args[1]) & !LOCK_NB {
+            LOCK_SH => Lock::Shared,
+            LOCK_EX => Lock::Exclusive,
+            LOCK_UN => Lock::None,
+            _ => return Err(Errno::EINVAL),
+        };
+        self.set_whole(id, wanted);
+        match self.tell_lock(world, id) {
+            Err(errno) => {
+                self.set_whole(id, before.whole);
+                Err(self.refused(world, number::FLOCK, errno, low(args[1]) & LOCK_NB != 0))
+            }
+            Ok(()) => Ok(0),
+        }
+    }
+
+    /// `fcntl` with one of the locks' commands.
+    pub(in crate::process) fn record_lock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let (id, file) = self.file(args[0], Errno::EINVAL).map_err(no_lock)?;
+        let (command, owner) = match low(args[1]) {
+            command @ F_GETLK..=F_SETLKW => (command, Owner::Program),
+            command => (command - OFD, Owner::Description(id)),
+        };
+        let asked = asked(world, file, args[2])?;
+        if owner != Owner::Program && asked.process != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if command == F_GETLK {
+            return self.find_lock(world, id, owner, &asked, args[2]);
+        }
+        let may = match asked.lock {
+            Lock::None => true,
+            Lock::Shared => file.is_readable,
+            Lock::Exclusive => file.is_writable,
+        };
+        if !may {
+            return Err(Errno::EBADF);
+        }
+        let set = self.set_range(world, id, owner, &asked);
+        set.map(|()| 0).map_err(|errno| self.refused(world, number::FCNTL, errno, command == F_SETLK))
+    }
+
+    fn set_range(&mut self, world: &mut impl World, id: Id, owner: Owner, asked: &Asked) -> Result<(), Errno> {
+        let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
+        let node = (file.place, file.node);
+        if self.fs.claims.conflict(node, owner, asked.range, asked.lock).is_some() {
+            return Err(Errno::EAGAIN);
+        }
+        let before = self.fs.claims.clone();
+        self.fs.claims.set(node, owner, asked.range, asked.lock)?;
+        let holder = self.holder(id, owner);
+        if let (Owner::Program, Some(file)) = (owner, self.file_mut(holder)) {
+            file.is_holder = true;
+        }
+        self.tell_lock(world, holder).inspect_err(|_| self.fs.claims = before)
+    }
+
+    /// Which open file has the lock of the program, or will have it.
+    fn holder(&mut self, id: Id, owner: Owner) -> Id {
+        let Some(file) = self.file_mut(id).map(|file| *file) else { return id };
+        let is_holder = |object: &Object| match object {
+            Object::File(other) => (other.place, other.node) == (file.place, file.node) && other.is_holder,
+            _ => false,
+        };
+        let found = self.files.objects.all().find(|(_, held)| owner == Owner::Program && is_holder(&held.object));
+        found.map_or(id, |(id, _)| id)
+    }
+
+    fn set_whole(&mut self, id: Id, lock: Lock) {
+        if let Some(file) = self.file_mut(id) {
+            file.whole = lock;
+        }
+    }
+
+    /// Tells the server what the locks of an open file come to, if that changed.
+    fn tell_lock(&mut self, world: &mut impl World, id: Id) -> Result<(), Errno> {
+        let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
+        let node = (file.place, file.node);
+        let program = if file.is_holder { self.fs.claims.strongest(node, Owner::Program) } else { Lock::None };
+        let wanted = file.whole.max(program).max(self.fs.claims.strongest(node, Owner::Description(id)));
+        if wanted != file.held {
+            tree(world, file.place)?.lock(file.number, wanted)?;
+            if let Some(file) = self.file_mut(id) {
+                file.held = wanted;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody says when a lock becomes free, so nobody waits for one.
+    fn refused(&mut self, world: &mut impl World, number: u64, errno: Errno, may_fail: bool) -> Errno {
+        if errno != Errno::EAGAIN || may_fail {
+            return errno;
+        }
+        self.tell(world, number, "somebody has the lock, and it cannot be waited for");
+        Errno::ENOLCK
+    }
+
+    /// `F_GETLK`: what excludes the lock, or that nothing does.
+    fn find_lock(&mut self, world: &mut impl World, id: Id, owner: Owner, asked: &Asked, address: u64) -> Answer {
+        let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
+        let found = self.fs.claims.conflict((file.place, file.node), owner, asked.range, asked.lock);
+        let own = i32::from(self.identity.instance);
+        let found = match found {
+            Some(Claim { owner, range, lock, .. }) => {
+                Some((lock, range, if owner == Owner::Program { own } else { -1 }))
+            }
+            None => {
+                let holder = self.holder(id, owner);
+                let probed = self.probe(world, holder, asked.lock)?;
+                probed.map(|lock| (lock, (0, u64::MAX), -1))
+            }
+        };
+        let Some((lock, (start, end), process)) = found else {
+            world.write(address, &F_UNLCK.to_le_bytes())?;
+            return Ok(0);
+        };
+        let kind = if lock == Lock::Exclusive { F_WRLCK } else { F_RDLCK };
+        world.write(address, &kind.to_le_bytes())?;
+        world.write(address.wrapping_add(2), &[0; 2])?;
+        let length = if end == u64::MAX { 0 } else { end - start };
+        crate::world::write_words(world, address.wrapping_add(8), &[start, length])?;
+        world.write(address.wrapping_add(24), &process.to_le_bytes())?;
+        Ok(0)
+    }
+
+    /// Which lock of another component excludes this one: the server is asked for it, and what was is asked for again.
+    fn probe(&mut self, world: &mut impl World, id: Id, wanted: Lock) -> Result<Option<Lock>, Errno> {
+        let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
+        let tree = tree(world, file.place)?;
+        for (lock, excluded_by) in [(Lock::Shared, Lock::Exclusive), (Lock::Exclusive, Lock::Shared)] {
+            if lock <= file.held || lock > wanted {
+                continue;
+            }
+            match tree.lock(file.number, lock) {
+                Ok(()) => tree.lock(file.number, file.held)?,
+                Err(Errno::EAGAIN) => return Ok(Some(excluded_by)),
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(None)
+    }
+
+    /// An open file is closed: its locks are free, and as POSIX has it all that the program had by `F_SETLK`.
+    pub(in crate::process) fn close_file(&mut self, world: &mut impl World, id: Id, file: File) {
+        let node = (file.place, file.node);
+        self.fs.claims.forget(node, Owner::Description(id));
+        self.fs.claims.forget(node, Owner::Program);
+        if let Ok(tree) = tree(world, file.place) {
+            tree.close(file.number);
+        }
+        let is_holder = |object: &Object| match object {
+            Object::File(other) => (other.place, other.node) == node && other.is_holder,
+            _ => false,
+        };
+        let holder = self.files.objects.all().find(|(_, held)| is_holder(&held.object)).map(|(id, _)| id);
+        if let Some(holder) = holder {
+            // A weaker lock is not refused; a server that died has none.
+            let _weaker = self.tell_lock(world, holder);
+            if let Some(file) = self.file_mut(holder) {
+                file.is_holder = false;
+            }
+        }
+    }
+}
+
+fn no_lock(errno: Errno) -> Errno {
+    if errno == Errno::EISDIR { Errno::EINVAL } else { errno }
+}
+
+/// `struct flock`: type and whence (halves of words), start, length, process.
+fn asked(world: &mut impl World, file: File, address: u64) -> Result<Asked, Errno> {
+    let [kinds, start, length, process] = crate::world::read_words(world, address)?;
+    let [a, b, c, d, ..] = kinds.to_le_bytes();
+    let (kind, whence) = (i16::from_le_bytes([a, b]), i16::from_le_bytes([c, d]));
+    let lock = match kind {
+        F_RDLCK => Lock::Shared,
+        F_WRLCK => Lock::Exclusive,
+        F_UNLCK => Lock::None,
+        _ => return Err(Errno::EINVAL),
+    };
+    let base = match whence {
+        0 => 0,
+        1 => file.offset,
+        2 => tree(world, file.place)?.status(file.number)?.size,
+        _ => return Err(Errno::EINVAL),
+    };
+    let start = base.checked_add_signed(start.cast_signed()).ok_or(Errno::EINVAL)?;
+    let range = match length.cast_signed() {
+        0 => (start, u64::MAX),
+        length if length > 0 => (start, start.checked_add_signed(length).ok_or(Errno::EOVERFLOW)?),
+        length => (start.checked_add_signed(length).ok_or(Errno::EINVAL)?, start),
+    };
+    Ok(Asked { lock, range, process: int(process) })
+}

@@ -1,0 +1,127 @@
+//! Programs on `std` and C that keep files: what they can do, what is refused, what outlives a loss of power.
+use super::std::all_said;
+use crate::hardware::Hardware;
+use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use anyhow::{Context, Result, ensure};
+
+/// The scenarios of this subject.
+pub(super) fn all() -> Vec<Scenario> {
+    vec![Scenario {
+        name: "files".into(),
+        about: "programs on std and C make, read, lock, list and move files; a reader and a full quota are refused; file server and power go".into(),
+        image: Image::Product("gateway-files"),
+        // Where the disk is, the scenario's own play says.
+        hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
+        run: files,
+    }]
+}
+
+/// What is said in each life of the machine.
+const LINES: [&str; 46] = [
+    "I hello-files: in /desk",
+    "I hello-files: lines: one, two, three",
+    "I hello-files: pieces: three, One",
+    "I hello-files: cut: \"One\", 3 bytes",
+    "I hello-files: large: true, true",
+    "I hello-files: copied: 150000 bytes, the same: true",
+    "I hello-files: names: b copy large; 70 more, the last Some(\"069\")",
+    "I hello-files: a file: true, false, 150000 bytes, in blocks true, another's id: true",
+    "I hello-files: made in this life: true",
+    "I hello-files: canonical: /desk/a/b",
+    "I hello-files: removed: true",
+    "I hello-files: twice: File exists (os error 17)",
+    "I hello-files: missing: No such file or directory (os error 2)",
+    "I hello-files: below a file: Not a directory (os error 20)",
+    "I hello-files: a directory as a file: Is a directory (os error 21)",
+    "I hello-files: not empty: Directory not empty (os error 39)",
+    "I hello-files: into itself: Invalid argument (os error 22)",
+    "I hello-files: a link: Operation not permitted (os error 1)",
+    "I hello-files: read only: Bad file descriptor (os error 9)",
+    "I hello-files: a long name: Filename too long (os error 36)",
+    "I hello-files: together: 50 lines, in order: true, true",
+    "I hello-files: apart: true",
+    "I hello-files: locks: refused while another has it: true, had when it was closed",
+    "I hello-files: temporary: without a name, left in /tmp: 0",
+    "I hello-files: all of it, and it is well",
+    "I hello-files: ended with status 0",
+    "I hello-stdio: in /tmp",
+    "I hello-stdio: line 1234 is 01234, then at 7410 of 30000",
+    "I hello-stdio: 5000 lines in order, 30008 bytes, a file: 1",
+    "I hello-stdio: in the folder: ./ ../ moved , the same twice: yes",
+    "I hello-stdio: to remove it: Directory not empty",
+    "I hello-stdio: there is no numbers: No such file or directory",
+    "I hello-stdio: it is /tmp/folder/moved",
+    "I hello-stdio: mapped: x0000, the file begins with 0, beyond its end 0",
+    "I hello-stdio: to share memory: No such device",
+    "I hello-stdio: flock of what is locked: Resource temporarily unavailable",
+    "I hello-stdio: temporary; a quota of 1024 KiB",
+    "I hello-stdio: beside what was granted: Permission denied",
+    "I hello-stdio: another owner: Operation not permitted",
+    "I hello-stdio: ended with status 0",
+    "I files-reader: a new file: Read-only file system (os error 30)",
+    "I files-reader: a removal: Read-only file system (os error 30)",
+    "I files-reader: it may be written: false",
+    "I files-reader: outside: No such file or directory (os error 2)",
+    "I files-reader: ended with status 0",
+    "I files-filler: ended with status 0",
+];
+
+fn files(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    all_said(
+        stage,
+        &["I hello-files: found nothing", "I hello-files: life 1 is kept", "I files-reader: a reader reads: life "],
+    )?;
+    all_said(stage, &LINES)?;
+    quota_is_its_owners(stage)?;
+    watcher_survives(stage)?;
+    let log = stage.console().text();
+    ensure!(!log.contains("WENT WRONG"), "not everything was as it should be:\n{log}");
+    stage.lose_power()?;
+    stage.boot()?;
+    all_said(stage, &["I hello-files: found life 1, whole: true", "I hello-files: life 2 is kept"])?;
+    let log = all_said(stage, &LINES)?;
+    ensure!(!log.contains("WENT WRONG"), "not everything was as it should be:\n{log}");
+    compare_grants(stage)?;
+    stage.power_off()
+}
+
+/// Who ends by itself; the watcher does not.
+const ENDING: [&str; 4] = ["hello-files", "hello-stdio", "files-reader", "files-filler"];
+
+/// Who has ended holds nothing, and nobody holds anything of theirs but the memory of sessions that were shared.
+fn compare_grants(stage: &mut Stage) -> Result<()> {
+    let is_of_ended = |line: &str| ENDING.iter().any(|name| line.contains(name));
+    let is_their_own = |line: &str| ENDING.iter().any(|name| line.starts_with(name));
+    let is_shared = |line: &str| line.split_whitespace().nth(1) == Some("region") && !is_their_own(line);
+    stage.compare_grants(|line| !is_of_ended(line) || is_shared(line))
+}
+
+/// Who fills its own quota has no room, and others have theirs.
+fn quota_is_its_owners(stage: &mut Stage) -> Result<()> {
+    all_said(
+        stage,
+        &[
+            "I files-filler: full: No space left on device (os error 28); nearly a mebibyte: true",
+            "I files-filler: the file is gone, and still counts while it is open: No space left on device (os error 28)",
+            "I files-filler: there is room again",
+            "I files-filler: full for ever",
+        ],
+    )?;
+    stage.console().skip_to_end();
+    stage.console().expect("files-watcher: wrote ", SAY_WITHIN).context("another component has no room any more")?;
+    Ok(())
+}
+
+/// The file server dies: an open file is lost with an error, and can be opened again.
+fn watcher_survives(stage: &mut Stage) -> Result<()> {
+    stage.command("kill fsd", "fsd is stopped")?;
+    all_said(
+        stage,
+        &[
+            "I files-watcher: the open file: I/O error (os error 5)",
+            "I files-watcher: opened again: still here; the old one: I/O error (os error 5)",
+        ],
+    )?;
+    Ok(())
+}
