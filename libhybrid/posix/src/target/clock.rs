@@ -1,4 +1,4 @@
-//! The reading of a clock that only counts, without the program's lock: a register and a division, as Linux's vdso does it.
+//! The reading of a clock that only counts, without a lock: a register and a division, as Linux's vdso does it.
 use crate::number::low;
 use hybrid_sys::{count_per_second, count_virtual};
 
