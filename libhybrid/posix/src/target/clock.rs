@@ -14,7 +14,7 @@ const ALIGNED: u64 = 8;
 pub(super) unsafe fn read(clock: u64, address: u64) -> bool {
     // CLOCK_MONOTONIC, …_RAW, …_COARSE, CLOCK_BOOTTIME, as `try_clock` has them.
     let counts = matches!(low(clock), 1 | 4 | 6 | 7);
-    if !counts || address == 0 || address % ALIGNED != 0 {
+    if !counts || address == 0 || !address.is_multiple_of(ALIGNED) {
         return false;
     }
     let Ok(place) = usize::try_from(address) else { return false };
