@@ -25,7 +25,8 @@ fn main() -> ExitCode {
 }
 
 fn is_prime(number: &u32) -> bool {
-    *number > 1 && (2..).take_while(|divisor| divisor * divisor <= *number).all(|divisor| number % divisor != 0)
+    *number > 1
+        && (2..).take_while(|divisor| divisor * divisor <= *number).all(|divisor| !number.is_multiple_of(divisor))
 }
 
 /// Whether what several threads find is what one finds.
