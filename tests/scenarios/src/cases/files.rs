@@ -1,19 +1,28 @@
 //! Programs on `std` and C that keep files: what they can do, what is refused, what outlives a loss of power.
 use super::std::all_said;
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
+    // Where the disk is, a scenario's own play says.
+    let hardware = || Hardware { disk: Some("disk.img".into()), ..Hardware::default() };
+    let files = Scenario {
         name: "files".into(),
         about: "programs on std and C make, read, lock, list and move files; a reader and a full quota are refused; file server and power go".into(),
         image: Image::Product("gateway-files"),
-        // Where the disk is, the scenario's own play says.
-        hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
+        hardware: hardware(),
         run: files,
-    }]
+    };
+    let sqlite = Scenario {
+        name: "sqlite".into(),
+        about: "SQLite books in a database with a rollback journal and one with a write-ahead log, whose check holds when server and power go".into(),
+        image: Image::Product("gateway-files"),
+        hardware: hardware(),
+        run: sqlite,
+    };
+    vec![files, sqlite]
 }
 
 /// What is said in each life of the machine.
@@ -84,6 +93,47 @@ fn files(stage: &mut Stage) -> Result<()> {
     ensure!(!log.contains("WENT WRONG"), "not everything was as it should be:\n{log}");
     compare_grants(stage)?;
     stage.power_off()
+}
+
+/// The power goes at any moment of a booking, and the file server dies: what was said to be kept is there, and the databases are whole.
+fn sqlite(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    let mut kept = booked(stage)?;
+    stage.command("kill fsd", "fsd is stopped")?;
+    kept = [found(stage, "journal", kept[0])?.max(kept[0]), found(stage, "log", kept[1])?.max(kept[1])];
+    for _ in 0..2 {
+        let more = booked(stage)?;
+        kept = [kept[0].max(more[0]), kept[1].max(more[1])];
+        stage.lose_power()?;
+        stage.boot()?;
+        kept = [found(stage, "journal", kept[0])?, found(stage, "log", kept[1])?];
+    }
+    booked(stage)?;
+    let log = stage.console().text();
+    ensure!(!log.contains("WENT WRONG"), "not everything was as it should be:\n{log}");
+    stage.power_off()
+}
+
+/// The next bookings that are said to be kept in both databases.
+fn booked(stage: &mut Stage) -> Result<[u64; 2]> {
+    stage.console().skip_to_end();
+    Ok([number(stage, "hello-sqlite: journal kept ")?, number(stage, "hello-sqlite: log kept ")?])
+}
+
+/// The last booking of a database that a new life finds, with SQLite's own verdict.
+fn found(stage: &mut Stage, name: &str, kept: u64) -> Result<u64> {
+    stage.console().expect(&format!("hello-sqlite: {name} found "), BOOT_WITHIN)?;
+    let text = stage.console().expect("\n", SAY_WITHIN)?;
+    ensure!(text.contains(": ok"), "{name}: {text}");
+    let number: u64 = text.split(':').next().unwrap_or_default().trim().parse().with_context(|| text.clone())?;
+    ensure!(number >= kept, "{name}: {kept} was kept, and {number} is there");
+    Ok(number)
+}
+
+fn number(stage: &mut Stage, before: &str) -> Result<u64> {
+    stage.console().expect(before, BOOT_WITHIN)?;
+    let text = stage.console().expect("\n", SAY_WITHIN)?;
+    text.trim().parse().with_context(|| format!("{text:?} is no number"))
 }
 
 /// Who ends by itself; the watcher does not.
