@@ -364,7 +364,11 @@ impl Env {
     pub fn wait(&self) -> u64 {
         crate::gauge::publish();
         #[cfg(feature = "faults")]
-        crate::fault::pass(hybrid_start::fault::Step::Wait);
+        {
+            // It may be a ping that woke it: who stalls until the next one owes nothing for this one.
+            self.answer_ping();
+            crate::fault::pass(hybrid_start::fault::Step::Wait);
+        }
         self.answer_ping();
         let bits = match self.take_stashed() {
             0 => self.notification().wait(),

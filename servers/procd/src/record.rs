@@ -51,7 +51,18 @@ pub enum Beat {
 enum Heart {
     Quiet,
     Next(u64),
-    Asked { number: u64, until: u64, is_last: bool, asked: u64 },
+    Asked { number: u64, until: u64, patience: Patience, asked: u64 },
+}
+
+/// What one that owes a sign of life gets when its deadline passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Another deadline.
+    Deadline,
+    /// A respite, if it may have waited for somebody.
+    Respite,
+    /// Nothing.
+    None,
 }
 
 /// What is remembered of one instance.
@@ -215,7 +226,8 @@ impl Record {
     /// Asks it now: the number of the ping.
     pub fn ask(&mut self, now: u64) -> u64 {
         self.number += 1;
-        self.heart = Heart::Asked { number: self.number, until: self.deadline(now), is_last: false, asked: now };
+        self.heart =
+            Heart::Asked { number: self.number, until: self.deadline(now), patience: Patience::Deadline, asked: now };
         self.number
     }
 
@@ -226,8 +238,8 @@ impl Record {
             return true;
         }
         match self.heart {
-            Heart::Asked { number, is_last: false, asked, .. } => {
-                self.heart = Heart::Asked { number, until: self.deadline(now), is_last: true, asked };
+            Heart::Asked { number, patience: Patience::Deadline, asked, .. } => {
+                self.heart = Heart::Asked { number, until: self.deadline(now), patience: Patience::Respite, asked };
                 true
             }
             Heart::Asked { .. } => false,
@@ -251,8 +263,16 @@ impl Record {
     /// It cannot be blamed for its silence yet: it gets one more deadline.
     pub fn excuse(&mut self, now: u64) {
         if let Heart::Asked { number, asked, .. } = self.heart {
-            self.heart = Heart::Asked { number, until: self.deadline(now), is_last: true, asked };
+            self.heart = Heart::Asked { number, until: self.deadline(now), patience: Patience::Respite, asked };
         }
+    }
+
+    /// Whom it waited for may have come back this very moment: it gets a quarter of a deadline to say so, once; false: it had that.
+    pub fn respite(&mut self, now: u64) -> bool {
+        let Heart::Asked { number, patience: Patience::Respite, asked, .. } = self.heart else { return false };
+        let until = now.saturating_add(self.rules.deadline_ms as u64 * MS / 4);
+        self.heart = Heart::Asked { number, until, patience: Patience::None, asked };
+        true
     }
 
     /// When it was asked for the sign of life that it owes.

@@ -314,9 +314,9 @@ impl<P: Power> Supervisor<P> {
                 if entry.record.answered(now, answer) {
                     return;
                 }
-                if self.is_excused(index, now) {
-                    self.entries[index].record.excuse(now);
-                } else if let Some(entry) = self.entries.get(index) {
+                if !self.bears_with(index, now)
+                    && let Some(entry) = self.entries.get(index)
+                {
                     log::error!("{} gave no sign of life: it is stopped", entry.name);
                     self.end_of_hang(index);
                 }
@@ -374,13 +374,13 @@ impl<P: Power> Supervisor<P> {
     }
 
     /// Whether somebody else may be why an instance is silent: one that it calls, or one with precedence that loops. It is judged when each of
-    /// those gave a sign of life that was asked for no earlier than its own; who was not asked since is asked now. Calls and precedence
-    /// both lead uphill, so there is always somebody without an excuse.
-    fn is_excused(&mut self, index: usize, now: u64) -> bool {
+    /// those gave a sign of life that was asked for no earlier than its own, and a moment after that; who was not asked since is asked now.
+    /// Calls and precedence both lead uphill, so there is always somebody without an excuse.
+    fn bears_with(&mut self, index: usize, now: u64) -> bool {
         let Some(since) = self.entries[index].record.owes_since() else { return false };
         let mut needs = Vec::new();
         self.needed(index, &mut needs);
-        let (mut is_excused, priority) = (false, self.entries[index].priority);
+        let (mut is_excused, mut is_below, priority) = (false, false, self.entries[index].priority);
         for other in (0..self.entries.len()).filter(|other| *other != index) {
             let Some((entry, number)) = self.entries.get_mut(other).zip(u16::try_from(other).ok()) else { continue };
             let runs = !entry.is_foreign && entry.record.is_watched() && entry.record.phase() == Phase::Running;
@@ -393,9 +393,14 @@ impl<P: Power> Supervisor<P> {
                 let count = entry.record.ask(now);
                 self.power.ping(number, count);
             }
+            is_below = true;
             is_excused |= !entry.record.is_alive_since(since);
         }
-        is_excused
+        let record = &mut self.entries[index].record;
+        if is_excused {
+            record.excuse(now);
+        }
+        is_excused || is_below && record.respite(now)
     }
 
     /// A start that failed is an end; the next try waits for the next turn, so that this does not recurse.

@@ -85,7 +85,7 @@ impl Power for Fake {
                 backoff_ms: 800,
                 backoff_max_ms: 10_000,
                 heartbeat_ms,
-                deadline_ms: 500,
+                deadline_ms: DEADLINE_MS,
             },
             consumed_us: 5,
             budget_us: 1,
@@ -283,6 +283,38 @@ fn who_waits_for_one_that_hangs_or_starves_below_it_is_not_stopped() {
         // It hangs by itself: netd answers.
         assert_eq!(wait_for_deeds(&mut supervisor, &[3]), ["stop httpd again", "start httpd"], "{offset}");
     }
+}
+
+/// Of every instance here.
+const DEADLINE_MS: u32 = 500;
+
+/// Turns until something is done while these are silent, and what; the others answer at once.
+fn turns_until_deeds(silent: &[u16], answers_at: Option<usize>) -> (usize, u64, Vec<String>) {
+    let mut supervisor = Supervisor::new(Fake { watched: vec![2, 3], ..Fake::new() }, "procd");
+    supervisor.turn();
+    for turn in 0..20 {
+        let asked = supervisor.power.pings.clone();
+        let answers = asked.into_iter().filter(|(index, _)| !silent.contains(index) || answers_at == Some(turn));
+        supervisor.power.answers.extend(answers);
+        supervisor.power.now = supervisor.power.armed.unwrap();
+        supervisor.turn();
+        let done = done(&mut supervisor);
+        if !done.is_empty() {
+            return (turn, supervisor.power.now / MS, done);
+        }
+    }
+    (20, 0, Vec::new())
+}
+
+#[test]
+fn who_waited_for_one_that_came_back_at_the_last_moment_gets_a_respite_and_who_waits_for_nobody_none() {
+    let (last, stopped, done) = turns_until_deeds(&[3], None);
+    assert_eq!(done, ["stop httpd again", "start httpd"]);
+    let (_, above, done) = turns_until_deeds(&[2], None);
+    assert_eq!(done, ["stop netd again", "start netd"]);
+    assert_eq!(stopped - above, u64::from(DEADLINE_MS / 4), "{stopped} {above}");
+    // The turn before is the one in which it would have been stopped without a respite: netd was heard in it.
+    assert!(turns_until_deeds(&[3], Some(last)).0 > last + 1, "it answered in its respite, and is asked anew");
 }
 
 #[test]
