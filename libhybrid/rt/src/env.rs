@@ -363,12 +363,11 @@ impl Env {
     #[must_use]
     pub fn wait(&self) -> u64 {
         crate::gauge::publish();
+        // It may be a ping that woke it: who stalls until the next one owes nothing for this one.
         #[cfg(feature = "faults")]
-        {
-            // It may be a ping that woke it: who stalls until the next one owes nothing for this one.
-            self.answer_ping();
-            crate::fault::pass(hybrid_start::fault::Step::Wait);
-        }
+        self.answer_ping();
+        #[cfg(feature = "faults")]
+        crate::fault::pass(hybrid_start::fault::Step::Wait);
         self.answer_ping();
         let bits = match self.take_stashed() {
             0 => self.notification().wait(),

@@ -90,9 +90,7 @@ impl Server {
     }
 
     fn answer_ping(&self) {
-        if let Some(env) = &self.env {
-            env.answer_ping();
-        }
+        self.env.iter().for_each(Env::answer_ping);
     }
 
     /// The steps before it waits, for the fault campaign.
