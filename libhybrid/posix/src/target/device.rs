@@ -1,4 +1,5 @@
 //! The world of a program on the device: its memory, the counter, its log, alarm and connections, as they were granted.
+mod link;
 mod ports;
 mod stack;
 mod tree;

@@ -1,14 +1,13 @@
 //! Datagrams as they were granted: calls and rings, translated; what they mean is in `process::datagram`.
+use super::link::{Link, News, refused};
 use super::stack::{peer, told};
-use super::use_of;
 use crate::net::{Arrival, DATAGRAM, Peer};
 use crate::number::Errno;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use hybrid_interfaces::net::stack as idl;
 use hybrid_interfaces::net::stack::{UdpClient, UdpClientRings, UdpRings, udp};
-use hybrid_ipc::CallError;
-use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
+use hybrid_rt::{EndpointCaller, Env, PeerChange};
 
 const _: () = assert!(DATAGRAM == idl::DATAGRAM_MAX);
 
@@ -17,52 +16,28 @@ const HEAD: usize = 64;
 
 /// The session.
 pub(super) struct Ports {
-    name: &'static str,
+    link: Link<UdpClientRings>,
     client: UdpClient<EndpointCaller>,
-    session: SessionHandle,
-    /// `None` while the stack is away, or when it broke its rings.
-    rings: Option<UdpClientRings>,
     scratch: Vec<u8>,
-    /// It died, or came back, and the program was not told.
-    is_lost: bool,
-    is_back: bool,
 }
 
 impl Ports {
-    /// The use, whatever component.toml calls it.
+    /// The use, if there is one.
     pub(super) fn find(env: &Env) -> Option<Self> {
-        let (name, caller) = use_of(env, udp::INTERFACE)?;
-        let session = env.session(name);
-        let rings = UdpRings::client(session.region()).ok();
-        let client = UdpClient::new(caller);
-        let mut found = Self { name, client, session, rings, scratch: Vec::new(), is_lost: false, is_back: false };
+        let (mut link, caller) = Link::find(env, udp::INTERFACE, UdpRings::client)?;
         // The first datagram is to ring, too.
-        if let Some(rings) = &mut found.rings {
+        if let Some(rings) = &mut link.rings {
             let _is_empty = rings.received.request_bell();
         }
-        Some(found)
+        Some(Self { link, client: UdpClient::new(caller), scratch: Vec::new() })
     }
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
-        match change.of_use(self.name) {
-            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost) = (None, true),
-            Some(PeerNews::Back) => {
-                self.session = change.session.clone();
-                self.rings = UdpRings::client(self.session.region()).ok();
-                self.is_back = true;
-            }
-            None => {}
-        }
+        self.link.on_peer(change);
     }
 
     pub(super) fn bind(&mut self, port: u16) -> Result<(u16, u16), Errno> {
-        let bound = self.client.bind(port).map_err(|error| match error {
-            CallError::Domain(idl::Error::InUse) => Errno::EADDRINUSE,
-            CallError::Domain(idl::Error::NoRoom) => Errno::ENOBUFS,
-            CallError::Domain(_) => Errno::EINVAL,
-            CallError::Denied => Errno::EACCES,
-            _ => Errno::ENETDOWN,
-        })?;
+        let bound = self.client.bind(port).map_err(refused)?;
         Ok((bound.socket, bound.port))
     }
 
@@ -72,7 +47,7 @@ impl Ports {
     }
 
     pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
-        let rings = self.rings.as_mut().ok_or(Errno::ENETDOWN)?;
+        let rings = self.link.rings.as_mut().ok_or(Errno::ENETDOWN)?;
         let datagram = idl::Datagram { socket, peer: told(peer), data: Cow::Borrowed(bytes) };
         if rings.transmit.push(&datagram).is_ok() {
             return Ok(true);
@@ -82,17 +57,17 @@ impl Ports {
 
     /// A stack that is away takes nothing, and who sends is told so.
     pub(super) fn has_room(&mut self) -> bool {
-        self.rings.as_mut().is_none_or(has_room)
+        self.link.rings.as_mut().is_none_or(has_room)
     }
 
     pub(super) fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
-        if core::mem::take(&mut self.is_lost) {
-            return Some(Arrival::Lost);
+        if let Some(news) = self.link.news() {
+            return Some(match news {
+                News::Lost => Arrival::Lost,
+                News::Back => Arrival::Back,
+            });
         }
-        if core::mem::take(&mut self.is_back) {
-            return Some(Arrival::Back);
-        }
-        let rings = self.rings.as_mut()?;
+        let rings = self.link.rings.as_mut()?;
         loop {
             match rings.received.pop(&mut self.scratch) {
                 Ok(Some(datagram)) => {
@@ -108,13 +83,13 @@ impl Ports {
             }
         }
         log::error!(target: "posix", "the host stack broke its session of datagrams");
-        self.rings = None;
+        self.link.rings = None;
         Some(Arrival::Lost)
     }
 
     pub(super) fn publish(&mut self) {
-        if let Some(rings) = &mut self.rings {
-            self.session.bell.ring_if(rings.transmit.publish() | rings.received.release());
+        if let Some(rings) = &mut self.link.rings {
+            self.link.session.bell.ring_if(rings.transmit.publish() | rings.received.release());
         }
     }
 }

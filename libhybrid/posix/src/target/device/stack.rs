@@ -1,13 +1,12 @@
 //! The host stack as it was granted: calls and rings, translated; what they mean is in `process::tcp`.
-use super::use_of;
+use super::link::{Link, News, refused};
 use crate::net::{Address, CHUNK, Command, Event, Peer, Reason};
 use crate::number::Errno;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use hybrid_interfaces::net::stack as idl;
 use hybrid_interfaces::net::stack::{TcpClient, TcpClientRings, TcpCommand, TcpEvent, TcpRings, tcp};
-use hybrid_ipc::CallError;
-use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
+use hybrid_rt::{EndpointCaller, Env, PeerChange};
 
 const _: () = assert!(CHUNK == idl::CHUNK_MAX && crate::net::WINDOW == idl::RECEIVE_CREDIT as u64);
 
@@ -16,52 +15,28 @@ const HEAD: usize = 64;
 
 /// The session.
 pub(super) struct Stack {
-    name: &'static str,
+    link: Link<TcpClientRings>,
     client: TcpClient<EndpointCaller>,
-    session: SessionHandle,
-    /// `None` while the stack is away, or when it broke its rings.
-    rings: Option<TcpClientRings>,
     scratch: Vec<u8>,
-    /// It died, or came back, and the program was not told.
-    is_lost: bool,
-    is_back: bool,
 }
 
 impl Stack {
-    /// The use, whatever component.toml calls it.
+    /// The use, if there is one.
     pub(super) fn find(env: &Env) -> Option<Self> {
-        let (name, caller) = use_of(env, tcp::INTERFACE)?;
-        let session = env.session(name);
-        let rings = TcpRings::client(session.region()).ok();
-        let client = TcpClient::new(caller);
-        let mut found = Self { name, client, session, rings, scratch: Vec::new(), is_lost: false, is_back: false };
+        let (mut link, caller) = Link::find(env, tcp::INTERFACE, TcpRings::client)?;
         // The first event is to ring, too.
-        if let Some(rings) = &mut found.rings {
+        if let Some(rings) = &mut link.rings {
             let _is_empty = rings.events.request_bell();
         }
-        Some(found)
+        Some(Self { link, client: TcpClient::new(caller), scratch: Vec::new() })
     }
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
-        match change.of_use(self.name) {
-            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost) = (None, true),
-            Some(PeerNews::Back) => {
-                self.session = change.session.clone();
-                self.rings = TcpRings::client(self.session.region()).ok();
-                self.is_back = true;
-            }
-            None => {}
-        }
+        self.link.on_peer(change);
     }
 
     pub(super) fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno> {
-        self.client.listen(port, backlog).map_err(|error| match error {
-            CallError::Domain(idl::Error::InUse) => Errno::EADDRINUSE,
-            CallError::Domain(idl::Error::NoRoom) => Errno::ENOBUFS,
-            CallError::Domain(_) => Errno::EINVAL,
-            CallError::Denied => Errno::EACCES,
-            _ => Errno::ENETDOWN,
-        })
+        self.client.listen(port, backlog).map_err(refused)
     }
 
     pub(super) fn unlisten(&mut self, listener: u16) {
@@ -80,7 +55,7 @@ impl Stack {
                 TcpCommand::Connect(idl::ConnectBody { connection, peer: told(peer) })
             }
         };
-        let Some(rings) = &mut self.rings else { return false };
+        let Some(rings) = &mut self.link.rings else { return false };
         if rings.commands.push(&command).is_ok() {
             return true;
         }
@@ -89,13 +64,13 @@ impl Stack {
     }
 
     pub(super) fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
-        if core::mem::take(&mut self.is_lost) {
-            return Some(Event::Lost);
+        if let Some(news) = self.link.news() {
+            return Some(match news {
+                News::Lost => Event::Lost,
+                News::Back => Event::Back,
+            });
         }
-        if core::mem::take(&mut self.is_back) {
-            return Some(Event::Back);
-        }
-        let rings = self.rings.as_mut()?;
+        let rings = self.link.rings.as_mut()?;
         loop {
             match rings.events.pop(&mut self.scratch) {
                 Ok(Some(event)) => return Some(heard(event, bytes)),
@@ -105,13 +80,13 @@ impl Stack {
             }
         }
         log::error!(target: "posix", "the host stack broke its session: all connections are lost");
-        self.rings = None;
+        self.link.rings = None;
         Some(Event::Lost)
     }
 
     pub(super) fn publish(&mut self) {
-        if let Some(rings) = &mut self.rings {
-            self.session.bell.ring_if(rings.commands.publish() | rings.events.release());
+        if let Some(rings) = &mut self.link.rings {
+            self.link.session.bell.ring_if(rings.commands.publish() | rings.events.release());
         }
     }
 }

@@ -1,0 +1,71 @@
+//! A session of rings with the host stack, and that it died or came back; knows nothing of what goes over it.
+use super::use_of;
+use crate::number::Errno;
+use hybrid_interfaces::net::stack::Error;
+use hybrid_ipc::{CallError, Region, RingError};
+use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
+
+/// What the program was not told yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// The stack died: what it knew is gone.
+    Lost,
+    /// It is there again.
+    Back,
+}
+
+/// The session; `R` are the client's ends of its rings.
+pub(super) struct Link<R> {
+    name: &'static str,
+    pub(super) session: SessionHandle,
+    /// `None` while the stack is away, or when it broke them.
+    pub(super) rings: Option<R>,
+    make: fn(&Region) -> Result<R, RingError>,
+    is_lost: bool,
+    is_back: bool,
+}
+
+impl<R> Link<R> {
+    /// The use of this interface, whatever component.toml calls it, and its caller.
+    pub(super) fn find(
+        env: &Env,
+        interface: &str,
+        make: fn(&Region) -> Result<R, RingError>,
+    ) -> Option<(Self, EndpointCaller)> {
+        let (name, caller) = use_of(env, interface)?;
+        let session = env.session(name);
+        let rings = make(session.region()).ok();
+        Some((Self { name, session, rings, make, is_lost: false, is_back: false }, caller))
+    }
+
+    pub(super) fn on_peer(&mut self, change: &PeerChange) {
+        match change.of_use(self.name) {
+            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost) = (None, true),
+            Some(PeerNews::Back) => {
+                self.session = change.session.clone();
+                self.rings = (self.make)(self.session.region()).ok();
+                self.is_back = true;
+            }
+            None => {}
+        }
+    }
+
+    /// What happened to the stack, each thing once, in the order in which it happened.
+    pub(super) fn news(&mut self) -> Option<News> {
+        if core::mem::take(&mut self.is_lost) {
+            return Some(News::Lost);
+        }
+        core::mem::take(&mut self.is_back).then_some(News::Back)
+    }
+}
+
+/// Why a port was not given.
+pub(super) fn refused(error: CallError<Error>) -> Errno {
+    match error {
+        CallError::Domain(Error::InUse) => Errno::EADDRINUSE,
+        CallError::Domain(Error::NoRoom) => Errno::ENOBUFS,
+        CallError::Domain(_) => Errno::EINVAL,
+        CallError::Denied => Errno::EACCES,
+        _ => Errno::ENETDOWN,
+    }
+}
