@@ -93,24 +93,6 @@ impl Toolchain {
         command
     }
 
-    /// The same for a crate's own program, unpacked in `folder`, with its own Cargo.lock; what it says about profiles gives way, so that the
-    /// standard library is not built again for it.
-    pub(crate) fn std_program_in(&self, folder: &Path) -> Command {
-        let mut command = self.std_program();
-        command.current_dir(folder).arg("--locked").arg("--manifest-path").arg(folder.join("Cargo.toml"));
-        for (key, value) in [
-            ("OPT_LEVEL", "3"),
-            ("CODEGEN_UNITS", "1"),
-            ("PANIC", "abort"),
-            ("DEBUG", "line-tables-only"),
-            ("LTO", "false"),
-            ("STRIP", "none"),
-        ] {
-            command.env(format!("CARGO_PROFILE_RELEASE_{key}"), value);
-        }
-        command
-    }
-
     fn device(&self, verb: &str) -> Command {
         let mut command = self.command(verb, TARGET, &FLAGS);
         command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);

@@ -56,13 +56,6 @@ pub(crate) struct Recipe {
     /// Macros, as `NAME` or `NAME=VALUE`.
     #[serde(default)]
     pub(crate) define: Vec<String>,
-    /// The crate's program.
-    pub(crate) bin: Option<String>,
-    #[serde(default)]
-    pub(crate) features: Vec<String>,
-    /// Whether the crate's default features are left out.
-    #[serde(default)]
-    pub(crate) no_default_features: bool,
 }
 
 /// A program's source, unpacked.

@@ -54,7 +54,11 @@ pub(crate) fn build(toolchain: &Toolchain, image: &str, components: &[&Component
         let source = Source::of_component(&component.folder)?;
         let program = match component.runtime {
             Runtime::C => c_program::build(&step, &parts, component, source.as_ref())?,
-            _ => std_program(&step, toolchain, &parts, component, source.as_ref())?,
+            _ if source.is_some() => bail!(
+                "{} has a source.toml, which is for runtime = \"c\": a Rust program of others is a package of the workspace around its crate",
+                component.name
+            ),
+            _ => std_program(&step, toolchain, &parts, component)?,
         };
         traps::check(&program, &parts.personality)?;
         programs.push(program);
@@ -95,27 +99,10 @@ fn personality() -> Result<PathBuf> {
     Ok(object)
 }
 
-/// A package of the workspace, or a crate's own program.
-fn std_program(
-    step: &Step,
-    toolchain: &Toolchain,
-    parts: &Parts,
-    component: &Component,
-    source: Option<&Source>,
-) -> Result<PathBuf> {
-    let mut command;
-    let bin = source.and_then(|source| source.recipe.bin.as_ref()).unwrap_or(&component.name);
-    if let Some(source) = source {
-        command = toolchain.std_program_in(&source.folder);
-        if source.recipe.no_default_features {
-            command.arg("--no-default-features");
-        }
-        command.args(source.recipe.features.iter().flat_map(|feature| ["--features", feature]));
-    } else {
-        command = toolchain.std_program();
-        command.args(["--package", &component.name]);
-    }
-    command.args(["--bin", bin, "--"]);
+/// A package of the workspace.
+fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Component) -> Result<PathBuf> {
+    let mut command = toolchain.std_program();
+    command.args(["--package", &component.name, "--bin", &component.name, "--"]);
     command.arg(format!("-Lnative={}", parts.sysroot.join("lib").display()));
     let objects = [parts.sysroot.join("lib/crt1.o"), parts.personality.clone()];
     let objects = objects.iter().map(|path| path.display().to_string());
@@ -126,7 +113,7 @@ fn std_program(
     let headers = headers(parts)?.join(" ");
     command.env("CFLAGS_aarch64_unknown_linux_musl", format!("-nostdinc {headers} -mno-outline-atomics"));
     step.command(&format!("build-{}", component.name), &mut command)?;
-    Ok(cargo::std_program(bin))
+    Ok(cargo::std_program(&component.name))
 }
 
 /// Where headers are: musl's before the compiler's own, which has those that belong to it (`stdatomic.h`, `arm_neon.h`).
