@@ -67,7 +67,9 @@ pub struct Header {
     entries_sum: u32,
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+/// The little-endian word there; 0 beyond the end, where a checked length lets nobody look.
+#[must_use]
+pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
@@ -140,7 +142,21 @@ impl Header {
 /// The checksum of UEFI 2.10 §4.2.1 and everybody else: CRC-32 with the reflected polynomial.
 #[must_use]
 pub fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum: u32, _| (sum >> 1) ^ (0xedb8_8320 & (sum & 1).wrapping_neg()))
-    })
+    const TABLE: [u32; 256] = table();
+    !bytes.iter().fold(!0, |sum, byte| (sum >> 8) ^ TABLE[usize::from(sum.to_le_bytes()[0] ^ byte)])
+}
+
+/// What each byte does to the sum.
+const fn table() -> [u32; 256] {
+    let (mut table, mut index) = ([0; 256], 0_u32);
+    while index < 256 {
+        let (mut value, mut bit) = (index, 0);
+        while bit < 8 {
+            value = (value >> 1) ^ (0xedb8_8320 & (value & 1).wrapping_neg());
+            bit += 1;
+        }
+        table[index as usize] = value;
+        index += 1;
+    }
+    table
 }

@@ -8,11 +8,10 @@ mod tests;
 mod write;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 use core::ops::Range;
-use hybrid_gpt::crc32;
+use hybrid_gpt::{crc32, u32_at};
 pub use write::{Unfit, build};
 
 /// Bytes of a block.
@@ -21,8 +20,10 @@ pub const BLOCK: usize = 4096;
 pub const NAME_MAX: usize = 252;
 /// Blocks of an image at most: 256 MiB, whose checksums take 256 KiB.
 pub const BLOCKS_MAX: u32 = 65_536;
-/// Blocks of an index at most.
-pub const INDEX_MAX: u32 = 256;
+/// Blocks of an index at most: the checksums take 64 of them.
+pub const INDEX_MAX: u32 = 128;
+/// Files and directories of an image at most.
+pub const ENTRIES_MAX: u32 = 4096;
 /// The entry of the uppermost directory.
 pub const ROOT: u32 = 0;
 
@@ -79,6 +80,7 @@ impl Header {
             && u64::from(this.blocks) <= count
             && (1..=INDEX_MAX).contains(&this.index_blocks)
             && this.index_blocks < this.blocks
+            && this.entries <= ENTRIES_MAX
             && this.names_at().is_some_and(|at| at + u64::from(this.names) <= this.index_bytes() as u64);
         if is_sound { Ok(this) } else { Err(Fault::Number) }
     }
@@ -141,9 +143,12 @@ impl Index {
         let sums = sums.chunks_exact(4).map(|sum| u32_at(sum, 0)).collect();
         let names = bytes.get(names_at..names_at + header.names as usize).ok_or(Fault::Number)?;
         let table = bytes.get(entries_at..names_at).ok_or(Fault::Number)?;
-        let mut this = Self { data: header.data(), sums, entries: Vec::new() };
+        let mut this = Self { data: header.data(), sums, entries: Vec::with_capacity(table.len() / ENTRY) };
+        // Names that lie in each other would take more memory than the index has bytes.
+        let mut room = names.len();
         for entry in table.chunks_exact(ENTRY) {
             let entry = this.entry(entry, names)?;
+            room = room.checked_sub(entry.name.len()).ok_or(Fault::Number)?;
             this.entries.push(entry);
         }
         if this.entries.is_empty() { Err(Fault::Number) } else { Ok(this) }
@@ -197,7 +202,7 @@ impl Index {
         let inside = self.entries.get(1..).unwrap_or_default();
         let first = inside.partition_point(|entry| entry.directory < directory);
         let end = inside.partition_point(|entry| entry.directory <= directory);
-        // There are fewer than 2^32, as an index has 2^20 bytes.
+        // There are at most ENTRIES_MAX.
         (1 + u32::try_from(first).unwrap_or(u32::MAX - 1))..(1 + u32::try_from(end).unwrap_or(u32::MAX - 1))
     }
 
@@ -228,14 +233,4 @@ fn is_name(name: &str) -> bool {
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u16::from_le_bytes(*bytes))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
-}
-
-/// A path's directory and name.
-fn split(path: &str) -> (&str, String) {
-    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
-    (directory, name.into())
 }

@@ -1,6 +1,6 @@
 //! Images that were built are read back whole, and what was changed in one is noticed.
 #![expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
-use crate::{BLOCK, Fault, Header, Index, NAME_MAX, ROOT, Unfit, build};
+use crate::{BLOCK, ENTRIES_MAX, ENTRY, Fault, Header, Index, NAME_MAX, ROOT, Unfit, build};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -62,6 +62,33 @@ fn paths_that_are_none_are_refused() {
         assert_eq!(build(&pair.map(|path| (path, &b"x"[..]))), Err(Unfit::Path), "{pair:?}");
     }
     assert_eq!(build(&[("a", &vec![0; 300 << 20][..])]), Err(Unfit::TooLarge));
+}
+
+#[test]
+fn entries_have_a_bound_that_reader_and_maker_share() {
+    let names: Vec<String> = (0..ENTRIES_MAX).map(|number| number.to_string()).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    assert_eq!(build(&files), Err(Unfit::TooLarge), "with the root there is one too many");
+    assert!(open(&build(&files[1..]).expect("fits")).is_ok());
+}
+
+/// Small checksums and lengths, and yet each name as long as all of them: the reader's memory would grow with their product.
+#[test]
+fn names_that_lie_in_each_other_are_refused() {
+    let names: Vec<String> = (0..20).map(|number| format!("{number:02}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    let mut image = build(&files).expect("fits");
+    for number in 0..files.len() {
+        let at = BLOCK + (1 + number) * ENTRY;
+        // From its own name to the end of all: still in order.
+        let length = u16::try_from(2 * (files.len() - number)).expect("short");
+        image[at + 8..at + 10].copy_from_slice(&length.to_le_bytes());
+    }
+    let sum = hybrid_gpt::crc32(&image[BLOCK..2 * BLOCK]);
+    image[24..28].copy_from_slice(&sum.to_le_bytes());
+    let sum = hybrid_gpt::crc32(&image[..28]);
+    image[28..32].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(open(&image), Err(Fault::Number));
 }
 
 #[test]

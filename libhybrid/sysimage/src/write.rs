@@ -1,5 +1,5 @@
 //! Makes an image of files; for the host, though nothing here needs one.
-use crate::{BLOCK, BLOCKS_MAX, DIRECTORY, FILE, HEAD, INDEX_MAX, MAGIC, is_name, split};
+use crate::{BLOCK, BLOCKS_MAX, DIRECTORY, ENTRIES_MAX, FILE, HEAD, INDEX_MAX, MAGIC, is_name};
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -57,7 +57,7 @@ pub fn build(files: &[(&str, &[u8])]) -> Result<Vec<u8>, Unfit> {
     index.extend_from_slice(&names);
     index.resize(index_blocks * BLOCK, 0);
     let blocks = number_of(1 + index_blocks + data.len() / BLOCK)?;
-    if blocks > BLOCKS_MAX || number_of(index_blocks)? > INDEX_MAX {
+    if blocks > BLOCKS_MAX || number_of(index_blocks)? > INDEX_MAX || number >= ENTRIES_MAX {
         return Err(Unfit::TooLarge);
     }
     let mut image = MAGIC.to_vec();
@@ -78,7 +78,7 @@ fn tree<'a>(files: &[(&str, &'a [u8])]) -> Result<Tree<'a>, Unfit> {
             return Err(Unfit::Path);
         }
         let mut above = String::new();
-        let (directory, name) = split(path);
+        let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
         for step in directory.split('/').filter(|step| !step.is_empty()) {
             let there = tree.entry(above.clone()).or_default().entry(step.to_string()).or_insert(None);
             if there.is_some() {
@@ -86,7 +86,7 @@ fn tree<'a>(files: &[(&str, &'a [u8])]) -> Result<Tree<'a>, Unfit> {
             }
             above = joined(&above, step);
         }
-        if tree.entry(above).or_default().insert(name, Some(content)).is_some() {
+        if tree.entry(above).or_default().insert(name.into(), Some(content)).is_some() {
             return Err(Unfit::Path);
         }
     }
