@@ -26,4 +26,4 @@ pub use quota::Quotas;
 pub use redox::{MountError, Redox};
 pub use server::Server;
 pub use store::{Found, Node, Store};
-pub use wiring::{Driver, FileServer, Mount, server_of};
+pub use wiring::{Driver, FileServer, Mount};

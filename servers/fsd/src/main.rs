@@ -1,19 +1,17 @@
-//! The two interfaces and the data partition, put together; no logic.
+//! The interface and the data partition, put together; no logic.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
 use alloc::boxed::Box;
-use fsd::{Disk, Driver, FileServer, Memory, Redox, Store, server_of};
+use fsd::{Disk, Driver, FileServer, Memory, Redox, Store};
 use libhybrid::Env;
 
 libhybrid::component!(run);
 
 /// Bytes of all files in memory together, beside the disk's.
 const BESIDE: u64 = 2 << 20;
-/// Those of the interface that has nothing else.
-const TEMPORARY: u64 = 1 << 20;
 
 fn mount(disk: Disk<Driver>, env: Env) -> Result<Box<dyn Store>, alloc::string::String> {
     let is_first_life = env.start().generation == 1;
@@ -24,8 +22,5 @@ fn mount(disk: Disk<Driver>, env: Env) -> Result<Box<dyn Store>, alloc::string::
 }
 
 fn run(env: Env) -> ! {
-    let memory = |bytes| alloc::vec![("tmp", Box::new(Memory::new(bytes)) as Box<dyn Store>)];
-    let servers =
-        alloc::vec![("files", server_of(&env, memory(BESIDE))), ("temporary", server_of(&env, memory(TEMPORARY))),];
-    FileServer::run(env, servers, "data", mount)
+    FileServer::run(env, alloc::vec![("tmp", Box::new(Memory::new(BESIDE)) as _)], "data", mount)
 }

@@ -66,13 +66,17 @@ impl Server {
         } else if let Err(error) = &grant {
             log::error!("instance {} cannot have {prefix}: {error:?}", client.instance);
         }
-        // Directories may have been made below others' ones.
-        self.sessions.iter_mut().for_each(|other| other.suspect(&prefix));
+        self.suspect_others(&prefix);
         self.sessions.push(Session::new(client, prefix, grant, quota, files_max, rings));
         self.warn_of_promises();
     }
 
-    /// A store comes later than the server: who has a part of it and waits, has it from now on.
+    /// Directories may have been made below others' ones.
+    fn suspect_others(&mut self, prefix: &str) {
+        self.sessions.iter_mut().for_each(|other| other.suspect(prefix));
+    }
+
+    /// A store comes later than the server: who has a part of it and waits, has it from now on. It is not [settled](Self::settled) by that.
     pub fn mount(&mut self, name: &'static str, store: Box<dyn Store>) {
         self.mounts.push((name, store));
         for index in 0..self.sessions.len() {
@@ -83,10 +87,10 @@ impl Server {
                     Ok(grant) => self.sessions[index].grant = Some(grant),
                     Err(error) => self.sessions[index].refused = error,
                 }
+                self.suspect_others(&prefix);
             }
         }
         self.warn_of_promises();
-        self.settled();
     }
 
     /// Every session of the start has begun.

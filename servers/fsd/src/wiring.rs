@@ -1,4 +1,4 @@
-//! Wires the rings of one disk and the clients' sessions to servers of files; knows no file system.
+//! Wires the rings of one disk and the clients' sessions to the server of files; knows no file system.
 use crate::{Disk, Quotas, Server, Store, Wait};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use libhybrid::interfaces::block::{DiskClient, DiskClientRings, DiskRings};
 use libhybrid::interfaces::fs::{FilesRings, dispatch_files};
-use libhybrid::ipc::{Incoming, Outgoing, Refusal};
+use libhybrid::ipc::{Incoming, Outgoing};
 use libhybrid::{Component, Env, PeerChange, PeerNews, SessionHandle, log, now_ns};
 
 /// What was heard of peers, by whoever waited.
@@ -78,11 +78,13 @@ impl Wait for Driver {
 /// The file system of a disk, or why there is none; told in the log.
 pub type Mount = fn(Disk<Driver>, Env) -> Result<Box<dyn Store>, String>;
 
+/// What every component that serves files provides.
+const FILES: &str = "files";
+
 /// A component that serves files, some of which are on a disk.
 pub struct FileServer {
     env: Env,
-    /// By the provided interface. The first has the disk.
-    servers: Vec<(&'static str, Server)>,
+    server: Server,
     /// The use of the disk, which is also what prefixes of its files begin with.
     disk: &'static str,
     mount: Mount,
@@ -93,33 +95,25 @@ pub struct FileServer {
 }
 
 impl FileServer {
-    /// Serves for ever: the provided interfaces by `servers`, the first of which gets the files of the use `disk`.
-    pub fn run(env: Env, servers: Vec<(&'static str, Server)>, disk: &'static str, mount: Mount) -> ! {
+    /// Serves the files of `mounts`, and those of the use `disk`, for ever.
+    pub fn run(env: Env, mounts: Vec<(&'static str, Box<dyn Store>)>, disk: &'static str, mount: Mount) -> ! {
         let heard = Rc::new(RefCell::new(Heard { later: Vec::new(), is_up: true, life: 1 }));
         let quotas = Quotas::new(env.parameter("quotas"));
-        let mut this = Self { env, servers, disk, mount, looked_at: Some(0), heard, quotas };
-        // First the disk, so that nobody is told that there is none.
-        this.look_for_files();
-        let names: Vec<&str> = this.servers.iter().map(|(name, _)| *name).collect();
-        for name in names {
-            env.provided(name).iter().for_each(|session| this.begin(name, session));
-        }
-        this.servers.iter_mut().for_each(|(_, server)| server.settled());
+        let server = Server::new(mounts, env.start().generation, now_ns);
+        let mut this = Self { env, server, disk, mount, looked_at: Some(0), heard, quotas };
+        // First the disk, so that nobody is told that there is none. It has ended nobody only when all have their directories.
+        let _is_settled_below = this.look_for_files();
+        env.provided(FILES).iter().for_each(|session| this.begin(session));
+        this.server.settled();
         this.catch_up();
         env.serve(&mut this)
     }
 
-    fn server(&mut self, name: &str) -> Option<&mut Server> {
-        self.servers.iter_mut().find(|(provided, _)| *provided == name).map(|(_, server)| server)
-    }
-
-    fn begin(&mut self, name: &str, session: &SessionHandle) {
+    fn begin(&mut self, session: &SessionHandle) {
         let Some(client) = session.client else { return };
         let rings = FilesRings::server(session.region()).ok();
         let quota = self.quotas.of(session.name);
-        if let Some(server) = self.server(name) {
-            server.begin(client, session.prefix(), quota, session.max_objects(), rings);
-        }
+        self.server.begin(client, session.prefix(), quota, session.max_objects(), rings);
     }
 
     /// Hands on what was heard of clients; more may come while their files are closed.
@@ -130,30 +124,29 @@ impl FileServer {
                 break;
             }
             for change in changes {
-                match change.of_client(change.interface) {
-                    Some((client, PeerNews::Gone(_))) => {
-                        self.server(change.interface).into_iter().for_each(|server| server.end(client));
-                    }
-                    Some((_, PeerNews::Back)) => self.begin(change.interface, &change.session),
+                match change.of_client(FILES) {
+                    Some((client, PeerNews::Gone(_))) => self.server.end(client),
+                    Some((_, PeerNews::Back)) => self.begin(&change.session),
                     None => {}
                 }
             }
         }
-        self.look_for_files();
+        if self.look_for_files() {
+            self.server.settled();
+        }
     }
 
-    /// Mounts the disk if it is not; once in each of the driver's lives.
-    fn look_for_files(&mut self) {
+    /// Mounts the disk if it is not; once in each of the driver's lives. True: it is mounted just now.
+    fn look_for_files(&mut self) -> bool {
         let (is_up, life) = (self.heard.borrow().is_up, self.heard.borrow().life);
         if !is_up || self.looked_at.is_none_or(|before| before == life) {
-            return;
+            return false;
         }
         self.looked_at = Some(life);
-        let store = self.files();
-        if let Some((server, store)) = self.servers.first_mut().map(|(_, server)| server).zip(store) {
-            server.mount(self.disk, store);
-            self.looked_at = None;
-        }
+        let Some(store) = self.files() else { return false };
+        self.server.mount(self.disk, store);
+        self.looked_at = None;
+        true
     }
 
     fn files(&self) -> Option<Box<dyn Store>> {
@@ -185,11 +178,7 @@ impl FileServer {
 
 impl Component for FileServer {
     fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
-        let (interface, env) = (incoming.badge().interface(), self.env);
-        match self.servers.iter_mut().find(|(name, _)| env.interface_index(name) == interface) {
-            Some((_, server)) => dispatch_files(server, incoming, outgoing),
-            None => outgoing.set_refusal(Refusal::UnknownOperation),
-        }
+        dispatch_files(&mut self.server, incoming, outgoing);
         self.catch_up();
     }
 
@@ -199,10 +188,4 @@ impl Component for FileServer {
         self.heard.borrow_mut().hear(self.disk, change.clone());
         self.catch_up();
     }
-}
-
-/// An empty server of this life of the component, with `mounts`.
-#[must_use]
-pub fn server_of(env: &Env, mounts: Vec<(&'static str, Box<dyn Store>)>) -> Server {
-    Server::new(mounts, env.start().generation, now_ns)
 }

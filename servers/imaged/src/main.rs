@@ -6,7 +6,7 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use alloc::string::String;
-use fsd::{Disk, Driver, FileServer, Store, server_of};
+use fsd::{Disk, Driver, FileServer, Store};
 use imaged::Image;
 use libhybrid::Env;
 
@@ -20,6 +20,5 @@ fn mount(disk: Disk<Driver>, _: Env) -> Result<Box<dyn Store>, String> {
 }
 
 fn run(env: Env) -> ! {
-    let servers = alloc::vec![("files", server_of(&env, alloc::vec::Vec::new()))];
-    FileServer::run(env, servers, "system", mount)
+    FileServer::run(env, alloc::vec::Vec::new(), "system", mount)
 }

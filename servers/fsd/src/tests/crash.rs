@@ -196,12 +196,20 @@ fn disk_that_ends_each_life_is_refused_until_the_next_boot() {
     let lives = |count: usize| {
         (0..count).map(|life| Redox::mount_guarded(disk.clone(), life == 0).map(|_mounted| ())).collect::<Vec<_>>()
     };
-    // Each ends before it is settled.
+    // Each ends before it is settled, at whatever is read first of it.
+    for life in 0..3 {
+        let mut server = crate::Server::new(Vec::new(), 1, super::clock);
+        server.mount("data", Box::new(Redox::mount_guarded(disk.clone(), life == 0).expect("not too often yet")));
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+    }
+    assert_eq!(Redox::mount_guarded(disk.clone(), false).map(|_mounted| ()), Err(MountError::Poisoned));
     assert_eq!(lives(5), [Ok(()), Ok(()), Ok(()), Err(MountError::Poisoned), Err(MountError::Poisoned)]);
     assert_eq!(lives(2), [Ok(()), Ok(())], "a boot counts anew");
-    let mut settled = Redox::mount_guarded(disk.clone(), false).expect("the third in a row");
-    settled.settled();
-    drop(settled);
+    let mut server = crate::Server::new(Vec::new(), 1, super::clock);
+    server.mount("data", Box::new(Redox::mount_guarded(disk.clone(), false).expect("the third in a row")));
+    let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+    server.settled();
+    drop(server);
     let again: Vec<_> = (0..4).map(|_| Redox::mount_guarded(disk.clone(), false).map(|_mounted| ())).collect();
     assert_eq!(again, [Ok(()), Ok(()), Ok(()), Err(MountError::Poisoned)], "who served has opened it well");
 }
