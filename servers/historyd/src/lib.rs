@@ -8,6 +8,7 @@ mod line;
 mod tests;
 
 use alloc::string::String;
+use core::convert::Infallible;
 use libhybrid::interfaces::fs::{Creation, Error, FilesClient, INLINE_MAX};
 use libhybrid::interfaces::log::{CursorClient, Entry, ReaderClient};
 use libhybrid::ipc::{CallError, Caller};
@@ -33,24 +34,30 @@ pub enum Turn {
     More,
     /// One of the servers died, or does not know this life of the other; the next turn begins anew.
     Again,
-    /// Nothing can be kept, for this reason.
-    Refused(Error),
+    /// Nothing can be kept, or nothing read, for this reason.
+    Refused(CallError<Error>),
 }
 
 /// Why a turn ended early.
 enum End {
     Again,
-    Refused(Error),
+    Refused(CallError<Error>),
 }
 
 impl From<CallError<Error>> for End {
     fn from(error: CallError<Error>) -> Self {
         match error {
             // Opened in an earlier life of the server.
-            CallError::Domain(Error::BadFile) => Self::Again,
-            CallError::Domain(error) => Self::Refused(error),
-            _ => Self::Again,
+            CallError::Domain(Error::BadFile) | CallError::ServerDied | CallError::Stale => Self::Again,
+            error => Self::Refused(error),
         }
+    }
+}
+
+/// The log has no reasons of its own.
+impl From<CallError<Infallible>> for End {
+    fn from(error: CallError<Infallible>) -> Self {
+        Self::from(error.map(|never| -> Error { match never {} }))
     }
 }
 
@@ -112,14 +119,12 @@ impl<L: Caller, F: Caller> History<L, F> {
         done
     }
 
-    /// Opens the file, and learns from its last line what it has.
+    /// Opens the file, and learns from its last line what it has; from the one before it, if it has none.
     fn open(&mut self, now_ns: u64) -> Result<Kept, End> {
         let open = self.files.open_to_write(NOW, Creation::IfMissing, false)?;
-        let (file, size) = (open.file, open.status.size);
-        let tail = size.saturating_sub(INLINE_MAX as u64);
-        let tail = self.files.get(file, tail, u16::try_from(INLINE_MAX).unwrap_or(0)).map(|tail| Mark::last_of(&tail));
-        let mut kept = Kept { file, size, mark: None };
-        match tail {
+        let mut kept = Kept { file: open.file, size: open.status.size, mark: None };
+        let last = if kept.size == 0 { self.last_of_before() } else { self.last_of(kept.file, kept.size) };
+        match last {
             // What is later than now was written before the clock began anew.
             Ok(mark) if !self.is_first && mark.is_some_and(|mark| mark.at_us <= now_ns / 1000) => kept.mark = mark,
             Ok(_) => {
@@ -129,10 +134,27 @@ impl<L: Caller, F: Caller> History<L, F> {
             }
             Err(error) => {
                 self.kept = Some(kept);
-                return Err(error.into());
+                return Err(error);
             }
         }
         Ok(kept)
+    }
+
+    fn last_of(&mut self, file: u32, size: u64) -> Result<Option<Mark>, End> {
+        let tail = size.saturating_sub(INLINE_MAX as u64);
+        let tail = self.files.get(file, tail, u16::try_from(INLINE_MAX).unwrap_or(0))?;
+        Ok(Mark::last_of(&tail))
+    }
+
+    /// A life that ended between the two names left an empty file, or none.
+    fn last_of_before(&mut self) -> Result<Option<Mark>, End> {
+        let open = match self.files.open(BEFORE) {
+            Err(CallError::Domain(Error::NotFound)) => return Ok(None),
+            open => open?,
+        };
+        let last = self.last_of(open.file, open.status.size);
+        self.files.close(open.file)?;
+        last
     }
 
     fn copy(&mut self, kept: &mut Kept) -> Result<bool, End> {
@@ -172,10 +194,10 @@ impl<L: Caller, F: Caller> History<L, F> {
     fn next(&mut self) -> Result<Option<(Entry<'static>, u64)>, End> {
         let cursor = match self.cursor.take() {
             Some(cursor) => cursor,
-            None => self.reader.open(ALL).map_err(|_| End::Again)?,
+            None => self.reader.open(ALL)?,
         };
         let cursor = self.cursor.insert(cursor);
-        let next = cursor.next().map_err(|_| End::Again)?;
+        let next = cursor.next()?;
         Ok(next.entry.map(|entry| (entry, next.missed)))
     }
 
@@ -184,7 +206,7 @@ impl<L: Caller, F: Caller> History<L, F> {
         Ok(())
     }
 
-    /// A full file makes place for a new one, which begins with its last line.
+    /// A full file makes place for a new one.
     fn make_room(&mut self, kept: &mut Kept) -> Result<(), End> {
         if kept.size < FULL {
             return Ok(());
@@ -194,11 +216,6 @@ impl<L: Caller, F: Caller> History<L, F> {
         let full = core::mem::replace(&mut kept.file, open.file);
         kept.size = 0;
         self.files.close(full)?;
-        if let Some(mark) = kept.mark {
-            let text = alloc::format!("up to this entry: {BEFORE}");
-            let first = line::write(&mark, "Info", "historyd", &text);
-            self.put(kept, &first)?;
-        }
         self.files.sync().map_err(End::from)
     }
 }

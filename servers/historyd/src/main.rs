@@ -7,6 +7,7 @@ use historyd::{History, Turn};
 use libhybrid::interfaces::fs::{Error, FilesClient};
 use libhybrid::interfaces::log::ReaderClient;
 use libhybrid::interfaces::time::AlarmClient;
+use libhybrid::ipc::CallError;
 use libhybrid::{EndpointCaller, Env, PeerChange, log, now_ns};
 
 libhybrid::component!(run);
@@ -52,12 +53,12 @@ fn arm(alarm: &mut AlarmClient<EndpointCaller>, due: u64) {
 }
 
 /// Tells why nothing is kept, once; not each time, since what is told is to be kept too.
-fn tell(told: &mut Option<Error>, turn: Turn) {
+fn tell(told: &mut Option<CallError<Error>>, turn: Turn) {
     match turn {
         Turn::Refused(error) if *told != Some(error) => {
             *told = Some(error);
             match error {
-                Error::NoMedium => log::info!("no disk: the log is kept in memory only"),
+                CallError::Domain(Error::NoMedium) => log::info!("no disk: the log is kept in memory only"),
                 error => log::error!("the log cannot be kept: {error:?}"),
             }
         }

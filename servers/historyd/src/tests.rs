@@ -2,8 +2,8 @@
 #![expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
 use crate::{BEFORE, FULL, History, NOW, Turn};
 use fsd::{Memory, Server, Store};
-use hybrid_ipc::{ClientId, LoopbackCaller};
-use libhybrid::interfaces::fs::{Error, Files, FilesClient, FilesLoopback, FilesServer};
+use hybrid_ipc::{CallError, ClientId, LoopbackCaller};
+use libhybrid::interfaces::fs::{Creation, Error, Files, FilesClient, FilesLoopback, FilesServer};
 use libhybrid::interfaces::log::{
     Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer, TEXT_MAX,
 };
@@ -198,14 +198,37 @@ fn full_file_makes_place_and_nothing_is_lost_or_kept_twice() {
     let numbers: Vec<usize> = numbers.map(|number| number.parse().expect("a number")).collect();
     assert_eq!(numbers, (numbers[0]..count).collect::<Vec<_>>(), "in order, without gaps");
     assert!(numbers.len() > 500);
-    assert_eq!(all.matches("up to this entry").count(), 2, "each full file is told of in the next");
+}
+
+#[test]
+fn life_that_ended_between_the_two_files_is_gone_on_from() {
+    let mut bench = Bench::new("data");
+    bench.log.write("a", "one");
+    assert_eq!(bench.turn(), Turn::Done);
+    bench.log.write("a", "two");
+    for has_empty_file in [false, true] {
+        bench.files.server().server.rename(READER, NOW, BEFORE).expect("there");
+        if has_empty_file {
+            let made = bench.files.server().server.open_to_write(READER, NOW, Creation::IfMissing, false);
+            bench.files.server().server.close(READER, made.expect("made").file).expect("open");
+        }
+        bench.die();
+        assert_eq!(bench.turn(), Turn::Done);
+        let (before, now) = (bench.kept(BEFORE), bench.kept(NOW));
+        let (first, second) = ("# product 1 begins\n0 0.001000 Info a: one\n", "1 0.002000 Info a: two\n");
+        assert_eq!(
+            (before.as_str(), now.as_str()),
+            if has_empty_file { (second, "2 0.003000 Info a: three\n") } else { (first, second) }
+        );
+        bench.log.write("a", "three");
+    }
 }
 
 #[test]
 fn without_a_disk_nothing_is_kept_until_it_comes() {
     let mut bench = Bench::new("tmp");
     bench.log.write("a", "one");
-    assert_eq!([bench.turn(), bench.turn()], [Turn::Refused(Error::NoMedium); 2]);
+    assert_eq!([bench.turn(), bench.turn()], [Turn::Refused(CallError::Domain(Error::NoMedium)); 2]);
     bench.files.server().server.mount("data", Box::new(Memory::new(4 << 20)));
     assert_eq!(bench.turn(), Turn::Done);
     assert_eq!(bench.kept(NOW), "# product 1 begins\n0 0.001000 Info a: one\n");
@@ -220,5 +243,5 @@ fn full_quota_is_told() {
     bench.history = life(&bench.reader, &bench.files, true);
     (0..200).for_each(|_| bench.log.write("a", "much that does not fit into one block of a file"));
     let turns: Vec<Turn> = (0..6).map(|_| bench.turn()).collect();
-    assert!(turns.contains(&Turn::Refused(Error::NoSpace)), "{turns:?}");
+    assert!(turns.contains(&Turn::Refused(CallError::Domain(Error::NoSpace))), "{turns:?}");
 }
