@@ -45,17 +45,17 @@ fn c114_timeout_faults_come_again_and_again(world: &World) -> Outcome {
 
 fn c115_servers_timeout_goes_to_its_own_handler(world: &World) -> Outcome {
     let (endpoint, inner, timeouts, reply) = (world.endpoint()?, world.reply()?, world.endpoint()?, world.reply()?);
-    let (asked, answers) = (cell(), cell());
+    let (served, answers) = (cell(), cell());
     let server = passive(world, &Plan::at(100), move || {
         let mut message = endpoint.recv(inner);
         loop {
-            asked.add(1);
-            // Only a request of 0 is within the client's budget.
+            // Only a request of 0 is within its client's budget.
             if message.registers[0] != 0 {
                 loop {
                     core::hint::spin_loop();
                 }
             }
+            served.add(1);
             message = endpoint.reply_recv(inner, &Message::new(0, &[0x60]));
         }
     })?;
@@ -68,31 +68,39 @@ fn c115_servers_timeout_goes_to_its_own_handler(world: &World) -> Outcome {
         *word = if index < 4 { answer.words[index] } else { buffer::word(index) };
     }
     let spare = world.context(0, (10_000, 10_000))?;
-    // Where a host can pause the machine, a request of 0 needs a budget that outlasts the pause. And the client, whose time comes back after the
-    // period, may not ask again before the server is passive again: it would run on the spare context then, for ever.
-    let (budget, period) = if crate::timer::is_exact() { (2_000, 10_000) } else { (500_000, 2_500_000) };
-    world.spawn(&Plan::at(90).with_time(budget, period), move || {
-        for request in [0, 1, 0, 1, 1, 0] {
-            answers.push(endpoint.call(&Message::new(0, &[request])).registers[0] & 0xf | request << 1 | 8);
-        }
-    })?;
-    for _ in 0..3 {
-        let fault = timeouts.recv(reply);
-        check!(fault.badge == 0x72 && fault.info == MessageInfo::new(5, 0, 0, 2) && fault.registers[0] == 0x5c);
-        // The client is answered in the server's place and has its time back.
-        inner.send(&Message::new(0, &[0x51]));
-        spare.bind(server.tcb)?;
-        let mut back = Message::new(0, &words[..4]);
-        back.info = MessageInfo::new(0, 0, 0, 34);
-        words.iter().enumerate().skip(4).for_each(|(index, word)| buffer::set_word(index, *word));
-        reply.send(&back);
-        // The server reaches its wait on the spare context, and is passive again.
-        world.settle()?;
-        spare.unbind()?;
+    // Each client asks when it is told to, so that no pause of the host decides what happens. The first one's time never runs out; the
+    // other, whose time comes back after its period, would otherwise ask again before the server is passive, and run on the spare context.
+    let mut clients = [world.notification()?; 2];
+    clients[1] = world.notification()?;
+    for (request, (budget, period)) in [(0, (10_000, 10_000)), (1, (2_000, 10_000))] {
+        let told = clients[request as usize];
+        world.spawn(&Plan::at(90).with_time(budget, period), move || {
+            loop {
+                let _ = told.wait();
+                answers.push(endpoint.call(&Message::new(0, &[request])).registers[0] & 0xf | request << 1 | 8);
+            }
+        })?;
     }
-    check!(world.wait_until(|| answers.get() >> 20 != 0)?);
+    for (index, request) in [0, 1, 0, 1, 1, 0].into_iter().enumerate() {
+        clients[request].signal();
+        if request == 1 {
+            let fault = timeouts.recv(reply);
+            check!(fault.badge == 0x72 && fault.info == MessageInfo::new(5, 0, 0, 2) && fault.registers[0] == 0x5c);
+            // The client is answered in the server's place and has its time back.
+            inner.send(&Message::new(0, &[0x51]));
+            spare.bind(server.tcb)?;
+            let mut back = Message::new(0, &words[..4]);
+            back.info = MessageInfo::new(0, 0, 0, 34);
+            words.iter().enumerate().skip(4).for_each(|(index, word)| buffer::set_word(index, *word));
+            reply.send(&back);
+            // The server reaches its wait on the spare context, and is passive again.
+            world.settle()?;
+            spare.unbind()?;
+        }
+        check!(world.wait_until(|| answers.get() >> (4 * index) != 0)?);
+    }
     check_eq!(answers.get(), 0x8b_8bb8);
-    check_eq!(asked.get(), 6);
+    check_eq!(served.get(), 3);
     Ok(())
 }
 
