@@ -44,16 +44,16 @@ struct Unit {
 pub(crate) fn build(step: &Step, parts: &Parts, component: &Component, source: Option<&Source>) -> Result<PathBuf> {
     let own = folders::checkout().join(&component.folder).join("src");
     let folder = folders::created(folders::target().join("std/c").join(&component.name))?;
-    let mut units = Vec::new();
+    let (mut units, headers) = (Vec::new(), headers(parts)?);
     let added = source.map(definitions).unwrap_or_default();
     for file in own_files(&own)? {
-        units.push(unit(parts, &own, &file, &folder, &[OURS.map(String::from).as_slice(), &added].concat())?);
+        units.push(unit(&headers, &own, &file, &folder, &[OURS.map(String::from).as_slice(), &added].concat()));
     }
     if let Some(source) = source {
         let flags = [OTHERS.map(String::from).as_slice(), &added].concat();
         let kept = folders::created(folder.join(key(parts, source, &flags)?))?;
         for file in source.files()? {
-            let unit = unit(parts, &source.folder, &file, &kept, &flags)?;
+            let unit = unit(&headers, &source.folder, &file, &kept, &flags);
             units.push(Unit { is_kept: true, ..unit });
         }
     }
@@ -63,13 +63,14 @@ pub(crate) fn build(step: &Step, parts: &Parts, component: &Component, source: O
     if units.iter().any(|unit| unit.is_cpp) {
         setup::ensure_cpp_compiler()?;
         let runtime = folders::checkout().join(CPP_RUNTIME);
-        units.push(unit(parts, &runtime, &runtime.join("runtime.cpp"), &folder, &OURS.map(String::from))?);
+        units.push(unit(&headers, &runtime, &runtime.join("runtime.cpp"), &folder, &OURS.map(String::from)));
     }
     compile(step, &component.name, &units)?;
     link(step, parts, component, &folder, &units)
 }
 
-fn unit(parts: &Parts, base: &Path, file: &Path, folder: &Path, flags: &[String]) -> Result<Unit> {
+/// One file below `base`; `headers` is where those are that belong to the C library.
+fn unit(headers: &[String], base: &Path, file: &Path, folder: &Path, flags: &[String]) -> Unit {
     let name = file.strip_prefix(base).unwrap_or(file).to_string_lossy().replace('/', "-");
     let is_cpp = is_cpp(file);
     let language: &[&str] = if is_cpp { &CPP } else { &C };
@@ -77,9 +78,9 @@ fn unit(parts: &Parts, base: &Path, file: &Path, folder: &Path, flags: &[String]
     if is_cpp {
         all.extend(["-isystem".into(), folders::checkout().join(CPP_RUNTIME).join("include").display().to_string()]);
     }
-    all.extend(headers(parts)?);
+    all.extend_from_slice(headers);
     all.extend_from_slice(flags);
-    Ok(Unit { file: file.into(), object: folder.join(format!("{name}.o")), flags: all, is_cpp, is_kept: false })
+    Unit { file: file.into(), object: folder.join(format!("{name}.o")), flags: all, is_cpp, is_kept: false }
 }
 
 fn is_cpp(file: &Path) -> bool {
@@ -102,7 +103,7 @@ fn key(parts: &Parts, source: &Source, flags: &[String]) -> Result<String> {
     }
     digest.update(flags.join(" "));
     let headers = folders::checkout().join(CPP_RUNTIME).join("include");
-    for file in musl::files_below(&headers)? {
+    for file in folders::files_below(&headers)? {
         digest.update(std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
     }
     Ok(hex(&digest.finalize())[..16].to_string())
@@ -149,7 +150,7 @@ fn own_files(source: &Path) -> Result<Vec<PathBuf>> {
     if !source.exists() {
         return Ok(Vec::new());
     }
-    let mut files = musl::files_below(source)?;
+    let mut files = folders::files_below(source)?;
     files.retain(|path| is_cpp(path) || path.extension().is_some_and(|kind| kind == "c"));
     Ok(files)
 }

@@ -47,3 +47,18 @@ pub(crate) fn created(folder: PathBuf) -> Result<PathBuf> {
 pub(crate) fn shown(path: &Path) -> String {
     path.strip_prefix(checkout()).unwrap_or(path).display().to_string()
 }
+
+/// All files below `folder`, sorted.
+///
+/// # Errors
+/// A folder cannot be read.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
+        if path.is_dir() { files.extend(files_below(&path)?) } else { files.push(path) }
+    }
+    files.sort();
+    Ok(files)
+}

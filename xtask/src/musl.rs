@@ -65,7 +65,7 @@ fn key() -> Result<String> {
         digest.update(hash);
     }
     let ours = ours();
-    for file in files_below(&ours)? {
+    for file in folders::files_below(&ours)? {
         digest.update(file.strip_prefix(&ours).unwrap_or(&file).to_string_lossy().as_bytes());
         digest.update(std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?);
     }
@@ -95,7 +95,7 @@ fn make(step: &Step, source: &Path, work: &Path) -> Result<()> {
         std::fs::remove_file(tree.join(file)).with_context(|| format!("musl has no {file}"))?;
     }
     let ours = ours();
-    for file in files_below(&ours)? {
+    for file in folders::files_below(&ours)? {
         let place = file.strip_prefix(&ours).unwrap_or(&file);
         // Each must stand in for one of musl's, else it would silently do nothing.
         if !tree.join(place).exists() {
@@ -136,16 +136,4 @@ fn apply_patches(step: &Step, work: &Path, tree: &Path) -> Result<()> {
         step.command("musl-patch", &mut patch)?;
     }
     Ok(())
-}
-
-/// All files below `folder`, sorted.
-pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
-    for entry in entries {
-        let path = entry.with_context(|| format!("cannot read the folder {}", folder.display()))?.path();
-        if path.is_dir() { files.extend(files_below(&path)?) } else { files.push(path) }
-    }
-    files.sort();
-    Ok(files)
 }

@@ -251,7 +251,7 @@ mod tests {
         fs::remove_dir_all(root).unwrap();
     }
 
-    /// What README.md and docs/std.md show is what is made.
+    /// What README.md shows is what is made.
     #[test]
     fn examples_of_the_readme_are_what_the_command_makes() {
         let readme = fs::read_to_string(folders::checkout().join("README.md")).unwrap();

@@ -6,10 +6,11 @@ mod registry;
 
 use crate::check::licences;
 use crate::folders;
-use crate::musl;
+use crate::hex::hex;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -88,7 +89,7 @@ impl Source {
     /// # Errors
     /// A pattern fits none: it is a mistake, or the source is another one.
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>> {
-        let all = musl::files_below(&self.folder)?;
+        let all = folders::files_below(&self.folder)?;
         let names: Vec<String> =
             all.iter().filter_map(|path| Some(path.strip_prefix(&self.folder).ok()?.to_str()?.to_string())).collect();
         let chosen = chosen(&names, &self.recipe.files, &self.recipe.without)
@@ -141,6 +142,19 @@ impl Text {
         let folder = unpacked(&name, &archive, &sha256)?;
         Ok(Source { folder, name, recipe: self.build })
     }
+}
+
+/// Refuses a file that is not the one with this SHA-256.
+///
+/// # Errors
+/// It is another one, or cannot be read.
+pub(crate) fn verify(path: &Path, expected: &str) -> Result<()> {
+    let bytes = std::fs::read(path).with_context(|| format!("{} was not fetched", path.display()))?;
+    let found = hex(&Sha256::digest(&bytes));
+    if found != expected {
+        bail!("{} has the SHA-256 {found}, not {expected}: it is not used. Remove it and try again", path.display());
+    }
+    Ok(())
 }
 
 /// The one folder that `archive` unpacks to.

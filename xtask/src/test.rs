@@ -168,7 +168,8 @@ fn under_miri() -> Outcome {
 }
 
 /// Plays them one after the other, but for the fault campaign, which plays beside the others: its device's time is counted in instructions, so
-/// that a busy host changes nothing but how long it takes. Not beside scenarios whose cores run at the same time: they need the whole host.
+/// that a busy host changes what its own clients see and not what the device does. Scenarios whose cores run at the same time need the whole host,
+/// so that they play before it.
 fn play_all(scenarios: &[Scenario]) -> Result<Vec<Outcome>> {
     let mut images = HashMap::new();
     let (campaign, others): (Vec<&Scenario>, Vec<&Scenario>) =

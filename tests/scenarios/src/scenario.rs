@@ -197,6 +197,22 @@ impl Stage {
         self.compare_live()
     }
 
+    /// As `compare_grants`, when these instances have ended: who has ended holds nothing, and nobody holds anything of theirs but memory that
+    /// was shared for a session.
+    ///
+    /// # Errors
+    /// Names the lines that differ.
+    pub fn compare_grants_without(&mut self, ended: &[&str]) -> Result<()> {
+        let is_of_ended = |line: &str| {
+            let mut others = line.split("  # ").next().unwrap_or_default().split_whitespace().skip(2);
+            others.any(|other| ended.iter().any(|name| other.starts_with(name)))
+        };
+        let is_their_own = |line: &str| ended.iter().any(|name| line.starts_with(name));
+        let is_shared = |line: &str| line.split_whitespace().nth(1) == Some("region");
+        self.compare_grants(|line| !is_their_own(line) && (!is_of_ended(line) || is_shared(line)))
+            .context("what programs do changes no grant of others")
+    }
+
     /// What the kernel lists equals the declared graph, as far as what is declared runs: auditd says so.
     ///
     /// # Errors

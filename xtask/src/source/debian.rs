@@ -1,10 +1,9 @@
 //! Debian source packages from the mirror that this machine's apt already uses; the tree names no host.
 use crate::folders;
-use crate::hex::hex;
 use crate::progress::Step;
 use crate::setup;
+use crate::source::verify;
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -34,19 +33,6 @@ fn check(folder: &Path, files: &[(&str, &str)]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a file that is not the one with this SHA-256.
-///
-/// # Errors
-/// It is another one, or cannot be read.
-pub(crate) fn verify(path: &Path, expected: &str) -> Result<()> {
-    let bytes = std::fs::read(path).with_context(|| format!("{} was not fetched", path.display()))?;
-    let found = hex(&Sha256::digest(&bytes));
-    if found != expected {
-        bail!("{} has the SHA-256 {found}, not {expected}: it is not used. Remove it and try again", path.display());
-    }
-    Ok(())
-}
-
 /// Fetches by apt with lists of its own, so that nothing of the machine's configuration changes.
 fn fetch(step: &Step, folder: &Path, package: &str, version: &str, files: &[(&str, &str)]) -> Result<()> {
     let by_hand = || {
@@ -69,6 +55,10 @@ pub(crate) fn programs(step: &Step, folder: &Path, packages: &[&str]) -> Result<
     let place = folder.join("unpacked");
     if place.exists() {
         return Ok(place);
+    }
+    // What an attempt that ended early left there may be older than what comes.
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot empty {}", folder.display()))?;
     }
     let (folder, work) = (folders::created(folder.to_path_buf())?, folder.join("unpacking"));
     let apt = Apt::start(step, &folder, Kind::Programs)?;

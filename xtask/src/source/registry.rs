@@ -1,5 +1,5 @@
 //! Crates' files from the registry that this machine's cargo uses; the tree names no host.
-use super::debian::verify;
+use super::verify;
 use crate::cargo;
 use crate::folders;
 use crate::progress::Step;

@@ -37,7 +37,7 @@ const LINES: [&str; 13] = [
     "I names: forged.test: 10.0.2.77, 1 in all",
     "I names: silent.test: Try again",
     "I names: ended with status 0",
-    "I names: loop.test: ",
+    "I names: loop.test: Name has no usable address",
 ];
 
 pub(super) fn all() -> Vec<Scenario> {
@@ -149,8 +149,7 @@ impl Host {
             let back = self.ask(guest, &sent)?;
             ensure!(back == sent, "{length} bytes came back as {}", back.len());
         }
-        let seen = String::from_utf8(self.ask(guest, b"who am I")?)?;
-        ensure!(seen.ends_with(":4000"), "the peer was seen as {seen}");
+        self.ask(guest, b"who am I").context("which says as whom it sees the peer")?;
         Ok(())
     }
 
@@ -163,7 +162,7 @@ impl Host {
             while Instant::now() < until {
                 self.serve()?;
                 if let Some((answer, from)) = self.peer.next_datagram(self.own)?
-                    && answer.len() == if bytes == b"who am I" { answer.len() } else { bytes.len() }
+                    && (if bytes == b"who am I" { answer.ends_with(b":4000") } else { answer.len() == bytes.len() })
                 {
                     ensure!(from.endpoint.addr == guest, "an answer from {}", from.endpoint);
                     return Ok(answer);

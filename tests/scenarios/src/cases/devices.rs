@@ -1,7 +1,7 @@
 //! udevd: the device's list of devices against what QEMU was told to make.
 use super::gateway;
 use crate::hardware::Hardware;
-use crate::scenario::{Image, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
 use std::thread::sleep;
 use std::time::Duration;
@@ -89,11 +89,10 @@ fn undriven(stage: &mut Stage) -> Result<()> {
 
 /// Longer than the supervisor waits for a finder's word, and than it takes to find somebody who hangs.
 const LOOP_SHOWS_WITHIN: Duration = Duration::from_secs(15);
-const SHELL_WITHIN: Duration = Duration::from_secs(120);
 
 /// Without entropy there are no numbers that nobody can guess, so no network; the console and all else live.
 fn missing(stage: &mut Stage) -> Result<()> {
-    stage.console().expect("rng is not started: its device is not there", SHELL_WITHIN)?;
+    stage.console().expect("rng is not started: its device is not there", BOOT_WITHIN)?;
     sleep(LOOP_SHOWS_WITHIN);
     let text = stage.command("ps", " of memory are free")?;
     let lines = words(&text);

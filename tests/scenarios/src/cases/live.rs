@@ -10,8 +10,14 @@ use std::time::{Duration, Instant};
 /// From a kill until the page is there again, on a slow and busy host.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 
-/// From a new life until the page tells that it was looked at, on such a host; a fraction of the background comparison's period.
+/// From a new life until the page tells that it was looked at, on such a host.
 const LOOKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// From a new life's beginning to the comparison that its beginning asks for, in microseconds of the device's time: a fraction of the time
+/// between two comparisons in the background, one of which might do as well.
+const AT_ONCE_US: u64 = 2_000_000;
+/// New lives, one of which must have been looked at so soon: a paused host delays, and the background looks soon once in five.
+const LIVES: usize = 3;
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
@@ -82,16 +88,20 @@ fn verdict(stage: &mut Stage) -> Result<()> {
     ensure!(page.contains("as declared<small>") && !page.contains("Not as declared"), "not on the page: {page}");
     let json = status(stage)?;
     ensure!(json.contains("\"live\":{\"verdict\":\"as declared\""), "not in the JSON: {json}");
-    stage.command("kill httpd", "httpd is stopped")?;
-    http::wait_for_page(stage.port, BACK_WITHIN)?;
-    looked_at_new_life(stage)?;
+    let mut after_us = Vec::new();
+    while !after_us.iter().any(|after| *after < AT_ONCE_US) {
+        ensure!(after_us.len() < LIVES, "new lives were looked at {after_us:?} us after they began");
+        stage.command("kill httpd", "httpd is stopped")?;
+        http::wait_for_page(stage.port, BACK_WITHIN)?;
+        after_us.push(looked_at_new_life(stage)?);
+    }
     compare_elsewhere(stage)?;
     stage.finish()
 }
 
-/// The page soon shows a comparison that is younger than httpd's next life. "Soon": the page may be as old as status's `FRESH_NS`
-/// says, and procd lets the lives of one burst be looked at together; the auditor's slow comparison in the background is far off.
-fn looked_at_new_life(stage: &Stage) -> Result<()> {
+/// How long after the beginning of httpd's newest life the comparison began that the page shows; waits for one that is younger than that life,
+/// since the page may be as old as status's `FRESH_NS` says.
+fn looked_at_new_life(stage: &Stage) -> Result<u64> {
     let deadline = Instant::now() + LOOKED_WITHIN;
     loop {
         let json = status(stage)?;
@@ -102,7 +112,7 @@ fn looked_at_new_life(stage: &Stage) -> Result<()> {
             number(line, "{\"sequence\"", "at_us")
         });
         match began {
-            Ok(began) if looked >= began => return Ok(()),
+            Ok(began) if looked >= began => return Ok(looked - began),
             _ if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
             Ok(began) => bail!("nobody has looked since the new life began: {looked} us, {began} us"),
             Err(why) => return Err(why),

@@ -45,7 +45,8 @@ fn store(stage: &mut Stage) -> Result<()> {
     stage.finish()
 }
 
-fn no_harm(stage: &mut Stage) -> Result<()> {
+/// No component has said that anything is not as it should be, in this life of the machine.
+pub(super) fn no_harm(stage: &mut Stage) -> Result<()> {
     let text = stage.console().text();
     ensure!(!text.contains("WENT WRONG"), "not everything was as it should be:\n{text}");
     Ok(())
@@ -57,7 +58,8 @@ fn kept(stage: &mut Stage) -> Result<u64> {
     number(stage, ": kept ", "\n")
 }
 
-fn number(stage: &mut Stage, before: &str, after: &str) -> Result<u64> {
+/// The number between these two texts, as soon as it is there.
+pub(super) fn number(stage: &mut Stage, before: &str, after: &str) -> Result<u64> {
     stage.console().expect(before, BOOT_WITHIN)?;
     let text = stage.console().expect(after, SAY_WITHIN)?;
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();

@@ -5,6 +5,7 @@ use crate::musl;
 use crate::progress::Step;
 use crate::setup;
 use crate::source::debian;
+use crate::std_tier::of_compiler;
 use anyhow::{Context, Result, bail};
 use hybrid_scenarios::hardware::Hardware;
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub(super) fn measure() -> Result<BTreeMap<String, f64>> {
     let folder = folders::target().join("std/linux");
     let step = Step::start("fetch Debian's Linux to compare with, and compile for it");
     let tree = debian::programs(&step, &folder, &PACKAGES)?;
-    let files = musl::files_below(&tree)?;
+    let files = folders::files_below(&tree)?;
     let program = compile(&step, &folder, &tree)?;
     let mut archive = Archive::default();
     archive.add("dev", 0o40_755, &[], 0);
@@ -47,21 +48,18 @@ pub(super) fn measure() -> Result<BTreeMap<String, f64>> {
 fn compile(step: &Step, folder: &Path, tree: &Path) -> Result<PathBuf> {
     let program = folder.join("init");
     let source = folders::checkout().join("tests/components/posix-bench");
-    let mut files = musl::files_below(&source.join("src"))?;
+    let mut files = folders::files_below(&source.join("src"))?;
     files.push(source.join("linux/linux.c"));
     files.retain(|path| path.extension().is_some_and(|kind| kind == "c"));
-    let answer = |question: &str| -> Result<String> {
-        let output = Command::new(musl::COMPILER).arg(question).output().context("cannot start the compiler")?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
     let library = tree.join("usr/lib/aarch64-linux-musl");
     let mut compile = Command::new(musl::COMPILER);
     compile.args(["-O2", "-std=gnu17", "-DON_LINUX", "-static", "-nostdlib", "-nostdinc", "-no-pie", "-fno-pie"]);
     compile.arg("-isystem").arg(tree.join("usr/include/aarch64-linux-musl"));
     // Linux's own headers, after all others.
-    compile.args(["-isystem", &answer("-print-file-name=include")?, "-idirafter", "/usr/aarch64-linux-gnu/include"]);
+    compile.arg("-isystem").arg(of_compiler("-print-file-name=include")?);
+    compile.args(["-idirafter", "/usr/aarch64-linux-gnu/include"]);
     compile.args(["-mno-outline-atomics", "-o"]).arg(&program).arg(library.join("crt1.o")).args(&files);
-    compile.arg(library.join("libc.a")).arg(answer("-print-libgcc-file-name")?);
+    compile.arg(library.join("libc.a")).arg(of_compiler("-print-libgcc-file-name")?);
     step.command("bench-posix-compile", &mut compile)?;
     Ok(program)
 }
