@@ -1,6 +1,6 @@
 //! Files and directories for components, each below the directory that its route names; no users, no links, no devices.
 //!
-//! `server.rs` is the interface over any [`Store`]; stores are `memory.rs` (gone with fsd) and `redox/` (a disk), and what other file servers
+//! `server.rs` is the interface over any [`Store`]; stores are `memory.rs` (gone with fsd), `redox/` (a disk), `fat/` (boot partitions), and what other file servers
 //! bring (`servers/imaged`), for which `wiring.rs` is as well. Nothing here waits for the disk
 //! but by [`Blocks`], which `disk.rs` makes of a driver's rings and tests of memory.
 #![cfg_attr(not(test), no_std)]
@@ -9,6 +9,7 @@ extern crate alloc;
 
 mod blocks;
 mod disk;
+mod fat;
 mod memory;
 mod path;
 mod quota;
@@ -21,6 +22,7 @@ mod wiring;
 
 pub use blocks::{BLOCK, Blocks, DeviceError};
 pub use disk::{Disk, Wait};
+pub use fat::{Fat, FatError};
 pub use memory::Memory;
 pub use quota::Quotas;
 pub use redox::{MountError, Redox};

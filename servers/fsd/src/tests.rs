@@ -3,6 +3,7 @@
 mod crash;
 mod disk;
 mod escape;
+mod fat;
 mod model;
 mod power;
 mod sessions;

@@ -9,15 +9,17 @@ use std::path::Path;
 
 const MIB: u64 = 1 << 20;
 /// Bytes of the disk: the partitions, and a MiB for the tables at both ends.
-pub const BYTES: u64 = (8 + 8 + 8 + 8 + 64 + 2) * MIB;
+pub const BYTES: u64 = (16 + 16 + 8 + 8 + 64 + 2) * MIB;
 /// The partitions in their order, and their sizes in MiB. FAT for boot loaders and updates; the others are the device's to format.
 const PARTITIONS: [(&str, u64, Type); 5] = [
-    ("boot-a", 8, BASIC),
-    ("boot-b", 8, BASIC),
+    ("boot-a", 16, BASIC),
+    ("boot-b", 16, BASIC),
     ("system-a", 8, LINUX_FS),
     ("system-b", 8, LINUX_FS),
     ("data", 64, LINUX_FS),
 ];
+/// Bytes of a boot partition behind its volume: room for the journal of those who write there (decision 0145).
+const BEHIND_VOLUME: u64 = 512 << 10;
 
 /// The partitions in words.
 pub fn layout() -> String {
@@ -77,13 +79,33 @@ fn system() -> Result<Vec<u8>> {
 }
 
 fn format_boot(mut part: Part, built: Option<&Path>) -> Result<()> {
-    fatfs::format_volume(&mut part, fatfs::FormatVolumeOptions::new().volume_label(*b"BOOT       "))?;
+    let sectors = u32::try_from((part.bytes - BEHIND_VOLUME) / 512).context("the partition is too large")?;
+    let options = fatfs::FormatVolumeOptions::new().volume_label(*b"BOOT       ").total_sectors(sectors);
+    fatfs::format_volume(&mut part, options)?;
     let volume = fatfs::FileSystem::new(part, fatfs::FsOptions::new())?;
     for name in built.iter().flat_map(|_| ["Image", "root.elf"]) {
         let bytes = std::fs::read(built.unwrap_or(Path::new("")).join(name))?;
         volume.root_dir().create_file(name)?.write_all(&bytes)?;
     }
     Ok(volume.unmount()?)
+}
+
+/// Files of the `index`th partition of the disk at `path`, which holds a volume of FAT; nothing on it is changed.
+///
+/// # Errors
+/// There is no such partition, volume or file.
+pub fn boot_files<const N: usize>(path: &Path, index: usize, names: [&str; N]) -> Result<[Vec<u8>; N]> {
+    let table = GptConfig::new().open(path)?;
+    let one = table.partitions().values().nth(index).context("no such partition")?;
+    let (start, bytes) = (one.first_lba * 512, (one.last_lba - one.first_lba + 1) * 512);
+    let part = Part { file: File::open(path)?, start, bytes, at: 0 };
+    let volume = fatfs::FileSystem::new(ReadOnly(part), fatfs::FsOptions::new())?;
+    let mut files = [const { Vec::new() }; N];
+    for (name, bytes) in names.into_iter().zip(&mut files) {
+        let file = volume.root_dir().open_file(name);
+        file.with_context(|| format!("no file {name}"))?.read_to_end(bytes)?;
+    }
+    Ok(files)
 }
 
 /// A part of a file as a file of its own.
@@ -138,6 +160,30 @@ impl Seek for Part {
     }
 }
 
+/// What `fatfs` wants to be able to write.
+struct ReadOnly(Part);
+
+impl Read for ReadOnly {
+    fn read(&mut self, data: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(data)
+    }
+}
+
+impl Write for ReadOnly {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::PermissionDenied.into())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for ReadOnly {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,17 +201,9 @@ mod tests {
         let names: Vec<(&str, u64)> =
             table.partitions().values().map(|one| (one.name.as_str(), one.last_lba - one.first_lba + 1)).collect();
         assert_eq!(names, PARTITIONS.map(|(name, mib, _)| (name, mib * 2048)));
-        for one in table.partitions().values().take(2) {
-            let file = File::open(&path).expect("it is there");
-            let bytes = (one.last_lba - one.first_lba + 1) * 512;
-            let volume = fatfs::FileSystem::new(
-                ReadOnly(Part { file, start: one.first_lba * 512, bytes, at: 0 }),
-                fatfs::FsOptions::new(),
-            );
-            let mut text = String::new();
-            let volume = volume.expect("a volume");
-            volume.root_dir().open_file("root.elf").expect("there").read_to_string(&mut text).expect("text");
-            assert_eq!(text, "root.elf".repeat(100_000));
+        for index in 0..2 {
+            let [image, root] = boot_files(&path, index, ["Image", "root.elf"]).expect("there");
+            assert_eq!([image, root], ["Image", "root.elf"].map(|name| name.repeat(100_000).into_bytes()));
         }
         for one in table.partitions().values().skip(2).take(2) {
             let mut bytes = vec![0; 3 * hybrid_sysimage::BLOCK];
@@ -178,29 +216,5 @@ mod tests {
             assert!(index.expect("sound").find(hybrid_sysimage::ROOT, "release").is_some());
         }
         std::fs::remove_dir_all(&folder).expect("it was made here");
-    }
-
-    /// What `fatfs` wants to be able to write.
-    struct ReadOnly(Part);
-
-    impl Read for ReadOnly {
-        fn read(&mut self, data: &mut [u8]) -> std::io::Result<usize> {
-            self.0.read(data)
-        }
-    }
-
-    impl Write for ReadOnly {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::PermissionDenied.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Seek for ReadOnly {
-        fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-            self.0.seek(to)
-        }
     }
 }

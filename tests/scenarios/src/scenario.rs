@@ -101,7 +101,7 @@ impl Scenario {
         }
         if hardware.disk.is_some() {
             let path = places.logs.join(format!("scenario-{}.img", self.name));
-            disk::create(&path, None)?;
+            disk::create(&path, Some(&places.image))?;
             hardware.disk = Some(path);
         }
         let golden = match self.image {
@@ -126,6 +126,14 @@ impl Stage {
     /// The serial line.
     pub fn console(&mut self) -> &mut Console {
         &mut self.machine.console
+    }
+
+    /// Where the machine's disk is on the host.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn disk(&self) -> Result<PathBuf> {
+        self.again.0.disk.clone().context("the machine has no disk")
     }
 
     /// Ends QEMU by SIGKILL, whatever it is doing, and boots the machine again with what is on its disk.

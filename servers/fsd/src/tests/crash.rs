@@ -36,11 +36,14 @@ fn op(dice: &mut Dice) -> Op {
 /// What was there after each operation from the last `sync` on.
 struct History(Vec<Tree>);
 
+/// How a disk becomes a store.
+pub(super) type Mount = fn(&RamDisk) -> Result<Box<dyn Store>, String>;
+
 /// Plays operations until the power goes.
-fn play(disk: &RamDisk, dice: &mut Dice, model: &mut Model) -> History {
+fn play(disk: &RamDisk, mount: Mount, dice: &mut Dice, model: &mut Model) -> History {
     let mut history = History(vec![model.0.clone()]);
-    let store = match Redox::mount(disk.clone()) {
-        Ok(store) => Box::new(store),
+    let store = match mount(disk) {
+        Ok(store) => store,
         Err(error) => {
             assert!(!disk.has_power(), "{error:?}");
             return history;
@@ -71,17 +74,26 @@ fn play(disk: &RamDisk, dice: &mut Dice, model: &mut Model) -> History {
     history
 }
 
-/// One cut, and a second life after it.
+/// A cut, and a second life after it, on an empty disk with redoxfs.
 fn cut(seed: u64) {
+    cut_on(&RamDisk::new(BLOCKS), redox, seed);
+}
+
+fn redox(disk: &RamDisk) -> Result<Box<dyn Store>, String> {
+    Redox::mount(disk.clone()).map(|store| Box::new(store) as _).map_err(|error| format!("{error:?}"))
+}
+
+/// Cuts in three lives of a disk with an empty store.
+pub(super) fn cut_on(disk: &RamDisk, mount: Mount, seed: u64) {
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-    let disk = RamDisk::new(BLOCKS);
     let mut model = Model::default();
     for life in 0..3 {
         disk.cut_after(4 + dice.roll(160));
-        let history = play(&disk, &mut dice, &mut model);
+        let history = play(disk, mount, &mut dice, &mut model);
         disk.cut_after(0);
         disk.power_on(&mut dice);
-        let mut server = server(&disk);
+        let store = mount(disk).expect("a disk that works");
+        let mut server = crate::Server::new(vec![("data", store)], 3, super::clock);
         let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
         let found = tree(&mut server).expect("it can be read");
         let is_of_history = history.0.contains(&found);

@@ -215,7 +215,7 @@ fn creation() -> impl Strategy<Value = Creation> {
     prop_oneof![1 => Just(Creation::Never), 4 => Just(Creation::IfMissing), 1 => Just(Creation::Always)]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     // Around the borders of what redoxfs keeps inline, of blocks and of records.
     let sizes = || prop_oneof![0_u64..200, 3000_u64..4200, 8000_u64..9000, 130_000_u64..132_000, 260_000_u64..263_000];
     let len = prop_oneof![0_usize..200, 3000_usize..5000, 60_000_usize..70_000];
@@ -233,8 +233,10 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn compare(prefix: &str, ops: &[Op]) -> Result<(), TestCaseError> {
-    let disk = RamDisk::new(BLOCKS);
-    let mut server = server(&disk);
+    compare_on(server(&RamDisk::new(BLOCKS)), prefix, ops)
+}
+
+pub(super) fn compare_on(mut server: Server, prefix: &str, ops: &[Op]) -> Result<(), TestCaseError> {
     let _rings = begin(&mut server, CLIENT, prefix, 4 << 20);
     let mut model = Model::default();
     for op in ops {

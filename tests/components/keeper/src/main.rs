@@ -20,6 +20,16 @@ const PAUSE_NS: u64 = 100_000_000;
 
 type Failure = CallError<Error>;
 
+/// What is kept: under which name, under which it is written before, and what is said of it.
+struct Deed {
+    kept: &'static str,
+    next: &'static str,
+    word: &'static str,
+}
+
+const KEEP: Deed = Deed { kept: "kept", next: "next", word: "kept" };
+const UPDATE: Deed = Deed { kept: "update.img", next: "a new update.img", word: "updated" };
+
 /// The files of this component, as long as one life of the server lasts.
 struct Keeper {
     files: FilesClient<EndpointCaller>,
@@ -86,8 +96,8 @@ impl Keeper {
     }
 
     /// The number that was kept last. Whatever died, the file is one of whole content, not older than what was said to be kept.
-    fn verify(&mut self) -> Result<u64, Failure> {
-        let bytes = match self.read("kept") {
+    fn verify(&mut self, path: &str) -> Result<u64, Failure> {
+        let bytes = match self.read(path) {
             Err(CallError::Domain(Error::NotFound)) => return Ok(0),
             bytes => bytes?,
         };
@@ -101,28 +111,42 @@ impl Keeper {
     }
 
     /// Keeps the next number: a new file takes the place of the old one in one step.
-    fn keep(&mut self, number: u64) -> Result<(), Failure> {
-        self.write("next", &content(number))?;
-        self.files.rename("next", "kept")?;
+    fn keep(&mut self, deed: &Deed, number: u64) -> Result<(), Failure> {
+        self.write(deed.next, &content(number))?;
+        self.files.rename(deed.next, deed.kept)?;
         self.files.sync()
     }
 }
 
 /// Keeps one number after the other until the server dies.
-fn keep(keeper: &mut Keeper, said: &mut u64) -> Result<(), Failure> {
-    let found = keeper.verify()?;
+fn keep(keeper: &mut Keeper, deed: &Deed, said: &mut u64) -> Result<(), Failure> {
+    let (found, word) = (keeper.verify(deed.kept)?, deed.word);
     if found < *said {
-        log::error!("WENT WRONG: {said} was said to be kept, and {found} is there");
+        log::error!("WENT WRONG: {said} was said to be {word}, and {found} is there");
     }
-    log::info!("found {found} kept and whole");
+    log::info!("found {found} {word} and whole");
     for number in found + 1.. {
-        keeper.keep(number)?;
+        keeper.keep(deed, number)?;
         *said = number;
-        if number % TELL == 0 && keeper.verify()? == number {
-            log::info!("kept {number}");
+        if number % TELL == 0 && keeper.verify(deed.kept)? == number {
+            log::info!("{word} {number}");
         }
     }
     Ok(())
+}
+
+/// Keeps one number after the other on the boot partition, beside the image that the host has put there.
+fn update(keeper: &mut Keeper, said: &mut u64) -> Result<(), Failure> {
+    let file = keeper.files.open("image")?.file;
+    let head = keeper.files.get(file, 0, 64)?;
+    keeper.files.close(file)?;
+    // Linux's boot format, which the kernel has: Documentation/arch/arm64/booting.rst.
+    if head.get(56..60) == Some(b"ARM\x64") {
+        log::info!("the image on the boot partition is the kernel's");
+    } else {
+        log::error!("WENT WRONG: the image begins with {head:?}");
+    }
+    keep(keeper, &UPDATE, said)
 }
 
 /// Reads what there is, and tries what a reader may not.
@@ -142,7 +166,7 @@ fn read(keeper: &mut Keeper) -> Result<(), Failure> {
     } else {
         log::error!("WENT WRONG: {refusals:?} {outside:?}");
     }
-    let number = keeper.verify()?;
+    let number = keeper.verify(KEEP.kept)?;
     log::info!("read {number}");
     Ok(())
 }
@@ -173,7 +197,8 @@ fn run(env: Env) -> ! {
     let mut keeper = Keeper::new(env);
     loop {
         let done = match env.parameter("deed") {
-            Some("keep") => keep(&mut keeper, &mut said),
+            Some("keep") => keep(&mut keeper, &KEEP, &mut said),
+            Some("update") => update(&mut keeper, &mut said),
             Some("look") => look(&mut keeper),
             _ => read(&mut keeper),
         };

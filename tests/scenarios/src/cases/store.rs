@@ -1,4 +1,5 @@
 //! Files on a disk, while the file server, the driver and the whole machine die: what was synced is there.
+use crate::disk;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "store".into(),
-        about: "files are kept, synced and verified while file server, driver, writer and machine are killed; a reader may only read".into(),
+        about: "files are kept on disk and boot partition while servers, driver, writer and machine are killed; a reader may only read".into(),
         image: Image::Product("gateway-store"),
         // Where the disk is, the scenario's own play says.
         hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
@@ -22,27 +23,52 @@ fn store(stage: &mut Stage) -> Result<()> {
     let text = stage.console().text();
     ensure!(text.contains("a reader may read and no more"), "the reader was not refused as it must be:\n{text}");
     ensure!(text.contains("the system's files can be read and not changed"), "the system partition's files:\n{text}");
-    for victim in ["fsd", "disk", "keeper", "imaged", "disk", "fsd"] {
+    updated(stage)?;
+    for victim in ["fsd", "disk", "keeper", "imaged", "bootd", "disk", "fsd"] {
         stage.command(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
-        if !matches!(victim, "disk" | "imaged") {
+        if victim == "bootd" {
+            number(stage, "found ", " updated and whole").context("after bootd was killed")?;
+        }
+        if !matches!(victim, "disk" | "imaged" | "bootd") {
             // The driver's death is noticed by nobody but the file servers, and that of one by none of the other's clients.
             number(stage, "found ", " kept and whole").with_context(|| format!("after {victim} was killed"))?;
         }
         kept(stage).with_context(|| format!("after {victim} was killed"))?;
     }
     for _ in 0..3 {
-        let before = kept(stage)?;
+        let (before, booted) = (kept(stage)?, updated(stage)?);
         no_harm(stage)?;
         stage.lose_power()?;
-        let found = number(stage, "found ", " kept and whole")?;
-        ensure!(found >= before, "{before} was kept before the power went, and {found} is there");
+        for (word, before) in [("kept", before), ("updated", booted)] {
+            let found = number(stage, "found ", &format!(" {word} and whole"))?;
+            ensure!(found >= before, "{before} was {word} before the power went, and {found} is there");
+        }
         stage.boot()?;
         let history = stage.command("history 512", "\n> ")?;
         ensure!(history.contains(&format!("keeper: kept {first}\r")), "what was logged in the first boot is not kept");
     }
     kept(stage)?;
+    let booted = updated(stage)?;
+    stage.command("svc stop updater", "\n> ")?;
     no_harm(stage)?;
-    stage.finish()
+    stage.finish()?;
+    others_read_it(stage, booted)
+}
+
+/// The next number that is said to be on the boot partition.
+fn updated(stage: &mut Stage) -> Result<u64> {
+    stage.console().skip_to_end();
+    number(stage, ": updated ", "\n")
+}
+
+/// The boot partition as another implementation finds it: the update is there, and the image beside it.
+fn others_read_it(stage: &Stage, booted: u64) -> Result<()> {
+    let [image, update] = disk::boot_files(&stage.disk()?, 1, ["Image", "update.img"])?;
+    ensure!(image.get(56..60) == Some(b"ARM\x64"), "the image on the boot partition is another one");
+    let number = update.first_chunk().map(|number| u64::from_le_bytes(*number));
+    ensure!(number >= Some(booted), "update {booted} was kept, and {number:?} is there");
+    ensure!(update.len() == 100_000, "the update has {} bytes", update.len());
+    Ok(())
 }
 
 /// No component has said that anything is not as it should be, in this life of the machine.
