@@ -3,6 +3,7 @@
 mod access;
 mod decoders;
 mod devices;
+mod disks;
 mod http;
 mod images;
 mod kernel;
@@ -21,6 +22,7 @@ pub use decoders::{
     target_start_info, target_trail,
 };
 pub use devices::target_devices;
+pub use disks::target_boot_volume;
 pub use http::{target_http1, target_httpd};
 pub use images::{target_device_tree, target_kernel_elf, target_program};
 pub use kernel::target_kernel;
@@ -65,7 +67,14 @@ const fn target(
 }
 
 /// All targets.
-pub static ALL: [Target; 28] = [
+pub static ALL: [Target; 29] = [
+    target(
+        "boot-volume",
+        "a damaged volume of FAT, and operations on it",
+        target_boot_volume,
+        disks::damages,
+        Some(disks::is_volume),
+    ),
     target("devices", "device trees and registers for udevd", target_devices, images::device_trees, None),
     target("idl-decode", "messages and records of every interface", target_idl_decode, decoders::messages, None),
     target("idl-values", "random values make the round trip", target_idl_values, decoders::seeds, None),

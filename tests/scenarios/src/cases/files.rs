@@ -85,18 +85,19 @@ fn files(stage: &mut Stage) -> Result<()> {
     all_said(stage, &LINES)?;
     quota_is_its_owners(stage)?;
     watcher_survives(stage)?;
-    no_harm(stage)?;
+    no_harm(stage, "")?;
     stage.lose_power()?;
     stage.boot()?;
     all_said(stage, &["I hello-files: found life 1, whole: true", "I hello-files: life 2 is kept"])?;
     all_said(stage, &LINES)?;
-    no_harm(stage)?;
+    no_harm(stage, "")?;
     stage.compare_grants_without(&ENDING)?;
     stage.power_off()
 }
 
 /// The power goes at any moment of a booking, and the file server dies: what was said to be kept is there, and the databases are whole.
 fn sqlite(stage: &mut Stage) -> Result<()> {
+    // Whom else the file server's death meets at work tells of it.
     stage.boot()?;
     let mut kept = booked(stage)?;
     stage.command("kill fsd", "fsd is stopped")?;
@@ -104,13 +105,13 @@ fn sqlite(stage: &mut Stage) -> Result<()> {
     for _ in 0..2 {
         let more = booked(stage)?;
         kept = [kept[0].max(more[0]), kept[1].max(more[1])];
-        no_harm(stage)?;
+        no_harm(stage, "hello-sqlite: ")?;
         stage.lose_power()?;
         stage.boot()?;
         kept = [found(stage, "journal", kept[0])?, found(stage, "log", kept[1])?];
     }
     booked(stage)?;
-    no_harm(stage)?;
+    no_harm(stage, "hello-sqlite: ")?;
     stage.power_off()
 }
 
