@@ -110,7 +110,7 @@ impl Directory {
         let mut name = String::new();
         loop {
             let count = tree(world, place)?.list(number, &self.after)?;
-            let mut is_full = false;
+            let (mut is_full, mut failed) = (false, Ok(()));
             for _ in 0..count {
                 let entry =
                     if usize::from(count) > RECORDS_MAX { None } else { tree(world, place)?.entry(&mut name)? };
@@ -119,16 +119,21 @@ impl Directory {
                     tree(world, place)?.abandon();
                     return Err(Errno::EIO);
                 };
-                // What no more fits in is taken out of the ring all the same, and asked for again.
-                let is_hidden = mounts.contains(&name.as_str());
-                if is_full || !is_hidden && self.tell(world, listing, &Entry { name: &name, kind, id })? == Fit::Full {
-                    is_full = true;
+                // What no more fits in, or cannot be told, is taken out of the ring all the same, and asked for again.
+                if is_full {
                     continue;
                 }
-                core::mem::swap(&mut self.after, &mut name);
+                let is_hidden = mounts.contains(&name.as_str());
+                let told =
+                    if is_hidden { Ok(Fit::Told) } else { self.tell(world, listing, &Entry { name: &name, kind, id }) };
+                match told {
+                    Ok(Fit::Told) => core::mem::swap(&mut self.after, &mut name),
+                    Ok(Fit::Full) => is_full = true,
+                    Err(errno) => (is_full, failed) = (true, Err(errno)),
+                }
             }
             if is_full || count == 0 {
-                return Ok(());
+                return failed;
             }
         }
     }

@@ -267,6 +267,12 @@ fn directories_are_read_in_pieces_from_the_start_and_from_told_places() {
         assert_eq!(program.call(number::LSEEK, &[directory, 0, 0]), 0);
         assert_eq!(program.names(directory, room), expected, "{room}");
     }
+    // A call that fails behind `.` and `..` loses nothing, and the server is listened to as before.
+    assert_eq!(program.call(number::LSEEK, &[directory, 2, 0]), 2);
+    assert_eq!(program.call(number::GETDENTS64, &[directory, BACK, 23]), failed(Errno::EINVAL));
+    assert_eq!(program.call(number::GETDENTS64, &[directory, 8, 4096]), failed(Errno::EFAULT));
+    assert!(!program.world.trees[0].is_abandoned);
+    assert_eq!(program.names(directory, 1000), expected[2..]);
     assert_eq!(program.call(number::LSEEK, &[directory, 150, 0]), 150);
     assert_eq!(program.names(directory, 200), expected[150..]);
     assert_eq!(program.call(number::GETDENTS64, &[directory, BACK, 4096]), 0);
