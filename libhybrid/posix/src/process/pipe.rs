@@ -1,5 +1,5 @@
 //! Pipes, pairs of sockets, counters and timers: what a program makes for itself alone.
-use super::descriptors::{O_CLOEXEC, O_NONBLOCK, PIPES_MAX};
+use super::descriptors::{O_CLOEXEC, O_NONBLOCK};
 use super::object::{Ends, Event, Id, Object, PIPE_ATOMIC, PIPE_BYTES, Pipe, Timer, poll};
 use super::pieces::{Buffer, Pieces};
 use super::{Pages, Process};
@@ -24,11 +24,10 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn new_pipe(&mut self, world: &mut impl World) -> Result<usize, Errno> {
-        if self.files.pipes.all().count() >= PIPES_MAX {
-            return Err(Errno::ENFILE);
-        }
+        let at = self.files.pipes.reserve(Errno::ENFILE)?;
         let buffer = Buffer::new(&mut self.areas, world, PIPE_BYTES)?;
-        self.files.pipes.insert(0, Pipe { buffer, reader: None, writer: None }, Errno::ENFILE)
+        _ = self.files.pipes.put(at, Pipe { buffer, reader: None, writer: None })?;
+        Ok(at)
     }
 
     /// One that has no ends.

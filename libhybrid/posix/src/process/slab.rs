@@ -20,9 +20,31 @@ impl<T> Slab<T> {
     /// # Errors
     /// `full` if there is none, `ENOMEM` if there is no memory for it.
     pub(super) fn insert(&mut self, lowest: usize, thing: T, full: Errno) -> Result<usize, Errno> {
-        let free = (lowest..self.most).find(|at| self.places.get(*at).is_none_or(Option::is_none)).ok_or(full)?;
+        let free = self.free(lowest, full)?;
         self.put(free, thing)?;
         Ok(free)
+    }
+
+    fn free(&self, lowest: usize, full: Errno) -> Result<usize, Errno> {
+        (lowest..self.most).find(|at| self.places.get(*at).is_none_or(Option::is_none)).ok_or(full)
+    }
+
+    /// The lowest free place: what is put there next has its memory.
+    ///
+    /// # Errors
+    /// `full` if there is none, `ENOMEM` if there is no memory for it.
+    pub(super) fn reserve(&mut self, full: Errno) -> Result<usize, Errno> {
+        let free = self.free(0, full)?;
+        self.grow(free)?;
+        Ok(free)
+    }
+
+    fn grow(&mut self, at: usize) -> Result<(), Errno> {
+        if at >= self.places.len() {
+            self.places.try_reserve(at + 1 - self.places.len()).map_err(|_| Errno::ENOMEM)?;
+            self.places.resize_with(at + 1, || None);
+        }
+        Ok(())
     }
 
     /// Puts a thing into a place below the bound; what was there is returned.
@@ -33,10 +55,7 @@ impl<T> Slab<T> {
         if at >= self.most {
             return Err(Errno::EBADF);
         }
-        if at >= self.places.len() {
-            self.places.try_reserve(at + 1 - self.places.len()).map_err(|_| Errno::ENOMEM)?;
-            self.places.resize_with(at + 1, || None);
-        }
+        self.grow(at)?;
         Ok(self.places.get_mut(at).and_then(|place| place.replace(thing)))
     }
 

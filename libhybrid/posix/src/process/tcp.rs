@@ -2,7 +2,7 @@
 //!
 //! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
 use super::address::Family;
-use super::object::{Ends, Id, Object, poll};
+use super::object::{Ends, Held, Id, Object, poll};
 use super::options::Options;
 use super::pieces::{Buffer, Pieces};
 use super::socket::is_for;
@@ -315,7 +315,6 @@ impl<S: Pages> Process<S> {
                 }
                 self.turn_away(id);
                 while let Some(waiting) = self.first_waiting(id) {
-                    self.is_taken(waiting);
                     self.release(world, waiting);
                 }
             }
@@ -405,29 +404,29 @@ impl<S: Pages> Process<S> {
         let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: Some(own), .. } if own == listener);
         // The host stack's listeners are of both families.
         let is_it = |tcp: &Tcp| is_it(tcp) && is_for(tcp.family, tcp.options.is_v6_only, peer.address);
-        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.port, tcp.stage));
-        let Some((at, family, port, Stage::Listening { backlog, .. })) = found else {
+        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.port));
+        let Some((at, family, port)) = found else {
             return self.owe(world, Owed::Abort(connection));
         };
-        let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(own, _)| own == at)).count();
-        let has_room = waiting < usize::from(backlog).clamp(1, WAITING_MAX);
-        let buffer = if has_room { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
+        let buffer = if self.has_room_at(at) { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
         let Some(buffer) = buffer else { return self.owe(world, Owed::Abort(connection)) };
         self.accepted += 1;
         let tcp = Tcp {
             stage: Stage::Open(connection),
             port,
             peer: Some(peer),
-            buffer: Some(buffer),
             credit: credit.into(),
             waits_at: Some((at, self.accepted)),
             ..Tcp::new(family)
         };
-        match self.files.objects.insert(0, super::object::Held::new(Object::Tcp(tcp)), Errno::ENFILE) {
-            Ok(_) => self.files.touch(Some(at), true, false),
-            // No place: the buffer is lost with it only if memory is, too.
-            Err(_) => self.owe(world, Owed::Abort(connection)),
+        let Ok(id) = self.files.objects.insert(0, Held::new(Object::Tcp(tcp)), Errno::ENFILE) else {
+            buffer.free(&mut self.areas);
+            return self.owe(world, Owed::Abort(connection));
+        };
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.buffer = Some(buffer);
         }
+        self.files.touch(Some(at), true, false);
     }
 
     fn on_data(&mut self, world: &mut impl World, connection: u32, bytes: &[u8]) {

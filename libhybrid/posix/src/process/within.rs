@@ -188,7 +188,8 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    fn has_room_at(&self, listener: Id) -> bool {
+    /// Whether the queue of a listener has room.
+    pub(super) fn has_room_at(&self, listener: Id) -> bool {
         let Some(Held { object: Object::Tcp(tcp), .. }) = self.files.objects.get(listener) else { return false };
         let Stage::Listening { backlog, .. } = tcp.stage else { return false };
         let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(at, _)| at == listener)).count();

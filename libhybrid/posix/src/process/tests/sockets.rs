@@ -117,10 +117,24 @@ fn listener_that_closes_resets_who_waits_and_who_comes_later() {
     program.hear((0..12).map(accepted));
     assert_eq!(program.said(), ["Abort(10)", "Abort(11)"], "more than the backlog");
     assert_eq!(program.call(number::CLOSE, &[listener]), 0);
-    assert_eq!(program.said().len(), 11);
+    let aborted = (0..10).map(|connection| format!("Abort({connection})")).collect::<Vec<_>>();
+    assert_eq!(program.said(), [vec!["unlisten 0".into()], aborted].concat());
     program.hear([accepted(20)]);
     assert_eq!(program.said(), ["Abort(20)"]);
     assert_eq!(program.process.areas.free_bytes(), PAGES as u64 * PAGE);
+}
+
+#[test]
+fn connections_for_which_there_is_no_place_are_reset_and_leave_nothing() {
+    let mut program = Program::with_stack();
+    let listener = program.listener(0);
+    while program.call(number::EVENTFD2, &[0, 0]) >= 0 {}
+    let memory = program.process.areas.free_bytes();
+    program.hear((0..100).map(|connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 }));
+    assert_eq!((program.said().len(), program.process.areas.free_bytes()), (100, memory));
+    assert_eq!(program.call(number::CLOSE, &[4]), 0);
+    program.hear([Event::Accepted { connection: 200, listener: 0, peer: PEER, credit: 100 }]);
+    assert_eq!((program.said().len(), program.call(number::ACCEPT4, &[listener, 0, 0, 0])), (0, 4));
 }
 
 #[test]
