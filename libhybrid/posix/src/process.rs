@@ -112,8 +112,8 @@ pub struct Process<S> {
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
     /// The number of the next connection that the program opens.
     next_connection: u32,
-    /// Connections that were accepted so far.
-    accepted: u64,
+    /// Connections that came into a listener's queue or wait to, so far: who came first goes first.
+    queued: u64,
     table: futex::Table,
     slots: [Slot; THREADS_MAX],
     /// Threads whose result came and that were not told yet.
@@ -141,7 +141,7 @@ impl<S: Pages> Process<S> {
             fs: fs::Space::new(),
             owed: heapless::Deque::new(),
             next_connection: crate::net::FIRST_OWN,
-            accepted: 0,
+            queued: 0,
             table: futex::Table::new(),
             slots,
             woken: 0,

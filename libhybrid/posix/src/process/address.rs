@@ -75,6 +75,11 @@ impl Address {
         }
     }
 
+    /// Whether a socket at this address can talk to a peer: every address of its own can, another only within its family.
+    pub(super) fn meets(self, peer: Self) -> bool {
+        self.is_any() || self.any() == peer.any()
+    }
+
     /// Every address of the same family.
     pub(super) const fn any(self) -> Self {
         match self {

@@ -91,6 +91,12 @@ impl Datagram {
         is_family && is_peer && own.port == to.port && (own.address.is_any() || own.address == to.address)
     }
 
+    /// Whether it may talk to this address from its own.
+    fn can_reach(&self, peer: Address) -> bool {
+        let own = if let Own::Host(own, _) = self.own { own.address } else { self.family.any() };
+        is_for(self.family, self.options.is_v6_only, peer) && own.meets(peer)
+    }
+
     fn has_message(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| !queue.is_empty())
     }
@@ -156,23 +162,13 @@ impl<S: Pages> Process<S> {
         Ok(())
     }
 
-    /// Two that talk to each other.
-    pub(super) fn datagram_pair(&mut self, world: &mut impl World, flags: u32) -> Result<(u64, u64), Errno> {
-        let first = self.files.open(Object::Datagram(Datagram::new(Family::Unix)), flags)?;
-        let second = self.files.open(Object::Datagram(Datagram::new(Family::Unix)), flags);
-        let pair = second.and_then(|second| {
-            let (a, b) = (self.files.id(first)?, self.files.id(second)?);
-            for (id, other) in [(a, b), (b, a)] {
-                self.make_queue(world, id)?;
-                self.datagram_mut(id)?.target = Target::Socket(other);
-            }
-            Ok((first, second))
-        });
-        if pair.is_err() {
-            let numbers = core::iter::once(first).chain(second.ok());
-            numbers.for_each(|number| _ = self.close(world, number));
+    /// Makes two talk to each other.
+    pub(super) fn pair_datagrams(&mut self, world: &mut impl World, first: Id, second: Id) -> Result<(), Errno> {
+        for (id, other) in [(first, second), (second, first)] {
+            self.make_queue(world, id)?;
+            self.datagram_mut(id)?.target = Target::Socket(other);
         }
-        pair
+        Ok(())
     }
 
     /// `bind`
@@ -260,7 +256,7 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EACCES);
         }
         self.make_queue(world, id)?;
-        let own = self.own_port(world, id, Peer { address: peer.address, port: 0 })?;
+        let own = self.own_port(world, id, Peer { address, port: 0 })?;
         self.datagram_mut(id)?.own = Own::Host(own, None);
         Ok(())
     }
@@ -286,7 +282,7 @@ impl<S: Pages> Process<S> {
         match peer.address {
             _ if peer.port == 0 => Err(Errno::EINVAL),
             Address::V4([255, 255, 255, 255]) if !datagram.options.is_broadcast => Err(Errno::EACCES),
-            Address::V4(_) if datagram.family == Family::V6 && datagram.options.is_v6_only => Err(Errno::ENETUNREACH),
+            address if !datagram.can_reach(address) => Err(Errno::ENETUNREACH),
             address if address.is_any() => Ok(Peer { address: address.own(), ..peer }),
             _ => Ok(peer),
         }
@@ -327,6 +323,8 @@ impl<S: Pages> Process<S> {
         }
         match socket {
             Some(socket) => Ok(Route::Outside(socket, peer)),
+            // The host stack that came back did not give it its port again.
+            None if world.has_udp() && own.address.is_any() => Err(Errno::ENETDOWN),
             // It is bound to an address from which nobody else is reached.
             None if world.has_udp() => Err(Errno::EINVAL),
             None => {
@@ -449,7 +447,11 @@ impl<S: Pages> Process<S> {
             return Err(error);
         }
         let Some(queue) = datagram.queue.as_mut().filter(|queue| !queue.is_empty()) else {
-            return Ok(datagram.is_read_shut.then_some(0));
+            if !datagram.is_read_shut {
+                return Ok(None);
+            }
+            messages::tell_nobody(world, call)?;
+            return Ok(Some(0));
         };
         let front = queue.front(world)?;
         let most = front.length.min(pieces.total(world)?);
@@ -469,7 +471,7 @@ impl<S: Pages> Process<S> {
             if let Object::Datagram(Datagram { target: Target::Socket(target), .. }) = held.object
                 && target == id
             {
-                held.edges.output = held.edges.output.wrapping_add(1);
+                held.edges.bump(false, true);
             }
         }
         self.files.is_changed = true;
@@ -553,7 +555,7 @@ impl<S: Pages> Process<S> {
             if let Object::Datagram(datagram) = &mut held.object
                 && core::mem::take(&mut datagram.is_stuck)
             {
-                held.edges.output = held.edges.output.wrapping_add(1);
+                held.edges.bump(false, true);
                 self.files.is_changed = true;
             }
         }
@@ -576,13 +578,21 @@ impl<S: Pages> Process<S> {
 
     fn bind_again(&mut self, world: &mut impl World) {
         for (_, held) in self.files.objects.all_mut() {
-            let Object::Datagram(Datagram { own: Own::Host(own, bound @ Some(_)), error, .. }) = &mut held.object
-            else {
+            let Object::Datagram(Datagram { own: Own::Host(own, bound), error, .. }) = &mut held.object else {
                 continue;
             };
+            if !own.address.is_any() {
+                continue;
+            }
             match world.bind_port(own.port) {
                 Ok((socket, _)) => *bound = Some(socket),
-                Err(errno) => *error = Some(errno),
+                // It died once more, and comes back once more.
+                Err(Errno::ENETDOWN) => {}
+                // Its number may be another socket's in this life.
+                Err(errno) => {
+                    (*bound, *error) = (None, Some(errno));
+                    held.edges.bump(true, true);
+                }
             }
         }
         self.files.is_changed = true;

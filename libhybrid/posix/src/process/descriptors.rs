@@ -101,8 +101,7 @@ impl Files {
     /// It became readable, writable, or more so.
     pub(super) fn touch(&mut self, id: Option<Id>, input: bool, output: bool) {
         if let Some(held) = id.and_then(|id| self.objects.get_mut(id)) {
-            held.edges.input = held.edges.input.wrapping_add(input.into());
-            held.edges.output = held.edges.output.wrapping_add(output.into());
+            held.edges.bump(input, output);
             self.is_changed = true;
         }
     }

@@ -89,10 +89,11 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// Whether a call raised SIGPIPE on its thread.
+    /// Whether a call raised SIGPIPE on its thread. Datagrams never do.
     fn breaks(&mut self, thread: Thread, call: &Call, answer: Answer) -> bool {
         let is_silent = is_socket_call(call.number) && flags(call) & MSG_NOSIGNAL != 0;
-        let is_broken = is_writing(call.number) && answer == Err(Errno::EPIPE) && !is_silent;
+        let is_datagram = || self.files.id(call.args[0]).is_ok_and(|id| self.is_datagram(id));
+        let is_broken = is_writing(call.number) && answer == Err(Errno::EPIPE) && !is_silent && !is_datagram();
         if is_broken {
             self.raise(thread, SIGPIPE);
         }
@@ -318,12 +319,20 @@ fn flags(call: &Call) -> u32 {
     low(at)
 }
 
-/// Where the bytes of a call are. `struct msghdr`: name, its length, list, its length, control data and its length, flags.
+/// Where the bytes of a call are; there is no control data that could be sent. `struct msghdr`: name, its length, list, its length, control data and its length, flags.
 fn pieces(world: &impl World, call: &Call) -> Result<Pieces, Errno> {
     Ok(match call.number {
         number::READV | number::WRITEV => Pieces::List(call.args[1], call.args[2]),
-        number::RECVMSG | number::SENDMSG => {
+        number::RECVMSG => {
             let [list, count] = world::read_words(world, call.args[1].wrapping_add(16))?;
+            Pieces::List(list, count)
+        }
+        number::SENDMSG => {
+            let [list, count, control, length] = world::read_words(world, call.args[1].wrapping_add(16))?;
+            // Descriptors that nobody gets would be lost without a word.
+            if control != 0 && low(length) != 0 {
+                return Err(Errno::EINVAL);
+            }
             Pieces::List(list, count)
         }
         _ => Pieces::One(call.args[1], call.args[2]),

@@ -12,20 +12,16 @@ const FLAGS: u64 = 48;
 /// In the flags that a message is told with: its end was cut off.
 pub(super) const MSG_TRUNC: u32 = 0x20;
 
-/// Whom a message is for, if the call says so. There is no control data that could be sent.
+/// Whom a message is for, if the call says so.
 ///
 /// # Errors
-/// Those of [`address::read`]; `EINVAL` for control data.
+/// Those of [`address::read`].
 pub(super) fn receiver(world: &impl World, call: &Call, family: Family) -> Result<Option<Name>, Errno> {
     let (name, length) = match call.number {
         number::SENDTO => (call.args[4], low(call.args[5])),
         number::SENDMSG => {
             let head = call.args[1];
             let [name] = world::read_words(world, head)?;
-            let [control, control_length] = world::read_words(world, head.wrapping_add(CONTROL))?;
-            if control != 0 && low(control_length) != 0 {
-                return Err(Errno::EINVAL);
-            }
             (name, world::read_u32(world, head.wrapping_add(NAME_LENGTH))?)
         }
         _ => return Ok(None),

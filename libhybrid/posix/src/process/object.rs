@@ -57,6 +57,12 @@ pub(super) struct Edges {
 }
 
 impl Edges {
+    /// One more of each direction that is true.
+    pub(super) const fn bump(&mut self, input: bool, output: bool) {
+        self.input = self.input.wrapping_add(input as u32);
+        self.output = self.output.wrapping_add(output as u32);
+    }
+
     /// What a new watch has seen: less than anything.
     pub(super) const fn before(self) -> Self {
         Self { input: self.input.wrapping_sub(1), output: self.output.wrapping_sub(1) }

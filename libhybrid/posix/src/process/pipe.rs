@@ -50,10 +50,11 @@ impl<S: Pages> Process<S> {
                 return Err(errno);
             }
         };
-        let [a, b, c, d] = u32::try_from(first).unwrap_or(u32::MAX).to_le_bytes();
-        let [e, f, g, h] = u32::try_from(second).unwrap_or(u32::MAX).to_le_bytes();
-        world.write(address, &[a, b, c, d, e, f, g, h])?;
-        Ok(0)
+        let told = world.write(address, &super::socket::two_numbers(first, second));
+        if told.is_err() {
+            [first, second].into_iter().for_each(|number| _ = self.close(world, number));
+        }
+        told.map(|()| 0)
     }
 
     fn open_end(&mut self, ends: Ends, flags: u32) -> Answer {
@@ -207,7 +208,7 @@ impl<S: Pages> Process<S> {
             if let Object::Timer(timer) = &mut held.object
                 && timer.pass(now)
             {
-                held.edges.input = held.edges.input.wrapping_add(1);
+                held.edges.bump(true, false);
                 self.files.is_changed = true;
             }
         }

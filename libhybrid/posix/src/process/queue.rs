@@ -79,19 +79,29 @@ impl Queue {
             return Ok(false);
         }
         let before = self.0.len();
+        if self.push_parts(world, length, name, payload) == Ok(length.into()) {
+            return Ok(true);
+        }
+        self.0.cut(before);
+        Err(Errno::EFAULT)
+    }
+
+    /// Bytes of the message that were put behind its head and its sender's name.
+    fn push_parts(
+        &mut self,
+        world: &mut impl World,
+        length: u16,
+        name: &[u8],
+        payload: Payload<'_>,
+    ) -> Result<u64, Errno> {
         let [a, b] = length.to_le_bytes();
         let [c, d] = u16::try_from(name.len()).unwrap_or(0).to_le_bytes();
         self.0.push(world, &[a, b, c, d])?;
         self.0.push(world, name)?;
-        let pushed = match payload {
+        match payload {
             Payload::Program(pieces, _) => self.0.push_from(world, pieces, 0),
             Payload::Stack(bytes) => self.0.push(world, bytes).map(|length| length as u64),
-        };
-        if pushed != Ok(length.into()) {
-            self.0.cut(before);
-            return Err(Errno::EFAULT);
         }
-        Ok(true)
     }
 
     /// The first message of a queue that is not empty.

@@ -64,15 +64,23 @@ impl<S: Pages> Process<S> {
         if flags & !(O_CLOEXEC | O_NONBLOCK) != 0 {
             return Err(Errno::EINVAL);
         }
-        let (first, second) = match kind {
-            SOCK_STREAM => self.stream_pair(world, flags)?,
-            SOCK_DGRAM => self.datagram_pair(world, flags)?,
+        let make: fn() -> Object = match kind {
+            SOCK_STREAM => || Object::Tcp(Tcp::new(Family::Unix)),
+            SOCK_DGRAM => || Object::Datagram(Datagram::new(Family::Unix)),
             _ => return Err(Errno::EPROTONOSUPPORT),
         };
-        let [a, b, c, d] = low(first).to_le_bytes();
-        let [e, f, g, h] = low(second).to_le_bytes();
-        world.write(args[3], &[a, b, c, d, e, f, g, h])?;
-        Ok(0)
+        let first = self.files.open(make(), flags)?;
+        let second = self.files.open(make(), flags);
+        let paired = second.and_then(|second| {
+            let (a, b) = (self.files.id(first)?, self.files.id(second)?);
+            if kind == SOCK_STREAM { self.link(world, a, b) } else { self.pair_datagrams(world, a, b) }?;
+            world.write(args[3], &two_numbers(first, second))
+        });
+        if paired.is_err() {
+            let numbers = core::iter::once(first).chain(second.ok());
+            numbers.for_each(|number| _ = self.close(world, number));
+        }
+        paired.map(|()| 0)
     }
 
     /// Whose addresses a socket has.
@@ -84,7 +92,7 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    fn is_datagram(&self, id: Id) -> bool {
+    pub(super) fn is_datagram(&self, id: Id) -> bool {
         matches!(self.files.objects.get(id).map(|held| &held.object), Some(Object::Datagram(_)))
     }
 
@@ -122,8 +130,8 @@ impl<S: Pages> Process<S> {
                 let is_open = self.tcp_of(id).is_some_and(|tcp| matches!(tcp.stage, Stage::Within(_)));
                 Ok(is_open.then_some(0))
             }
-            Stage::Connecting(_) | Stage::Knocking(_) if is_begun => Ok(None),
-            Stage::Connecting(_) | Stage::Knocking(_) => Err(Errno::EALREADY),
+            Stage::Connecting(_) | Stage::Knocking(..) if is_begun => Ok(None),
+            Stage::Connecting(_) | Stage::Knocking(..) => Err(Errno::EALREADY),
             Stage::Open(_) | Stage::Within(_) if is_begun => Ok(Some(0)),
             Stage::Open(_) | Stage::Within(_) | Stage::Listening { .. } => Err(Errno::EISCONN),
             Stage::Closed => Err(tcp.error.take().unwrap_or(Errno::ECONNABORTED)),
@@ -137,15 +145,16 @@ impl<S: Pages> Process<S> {
         }
         let flags = if call.number == number::ACCEPT4 { low(call.args[3]) } else { 0 };
         let Some(id) = self.take_waiting(call.args[0])? else { return Ok(None) };
+        // Before it is taken: who cannot be told finds it the next time.
+        if call.args[1] != 0 {
+            self.stream_peer(id)?.put(world, call.args[1], call.args[2])?;
+        }
         let number = self.files.descriptor(id, 0, flags & O_CLOEXEC != 0)?;
         self.is_taken(id);
         let listener = self.files.id(call.args[0])?;
         self.let_in(world, listener);
         if let Some(held) = self.files.objects.get_mut(id) {
             held.is_nonblocking = flags & O_NONBLOCK != 0;
-        }
-        if call.args[1] != 0 {
-            self.stream_peer(id)?.put(world, call.args[1], call.args[2])?;
         }
         Ok(Some(number))
     }
@@ -170,6 +179,11 @@ impl<S: Pages> Process<S> {
         }
         self.shut_stream(world, argument, reading, writing)
     }
+}
+
+/// Two descriptors as the program finds them.
+pub(super) fn two_numbers(first: u64, second: u64) -> [u8; 8] {
+    (u64::from(low(first)) | u64::from(low(second)) << 32).to_le_bytes()
 }
 
 /// Whether a listener or socket of this family is for an address; those of IPv6 are for both unless they are to be for IPv6 alone.

@@ -54,8 +54,8 @@ pub(super) enum Stage {
         listener: Option<u16>,
         backlog: u16,
     },
-    /// Waits until a listener of the component has room.
-    Knocking(Id),
+    /// Waits until a listener of the component has room, since then.
+    Knocking(Id, u64),
     /// Connected within the component.
     Within(Ends),
     Connecting(u32),
@@ -115,9 +115,9 @@ impl Tcp {
         let when = |is: bool, bits: u32| if is { bits } else { 0 };
         match self.stage {
             Stage::Fresh => poll::OUT | poll::HUP,
-            Stage::Listening { .. } => when(has_waiting, poll::IN),
+            Stage::Listening { .. } => when(has_waiting, poll::IN) | when(self.error.is_some(), poll::ERR | poll::IN),
             // Those within the component are told by `within`.
-            Stage::Connecting(_) | Stage::Knocking(_) | Stage::Within(_) => 0,
+            Stage::Connecting(_) | Stage::Knocking(..) | Stage::Within(_) => 0,
             Stage::Open(_) | Stage::Closed => {
                 let (is_gone, is_at_end) = (self.stage == Stage::Closed, self.is_at_end());
                 when(self.readable() > 0 || is_at_end, poll::IN)
@@ -182,8 +182,10 @@ impl<S: Pages> Process<S> {
         if !matches!(tcp.stage, Stage::Listening { .. }) {
             return Err(Errno::EINVAL);
         }
-        let Some(id) = self.first_waiting(listener) else { return Ok(None) };
-        Ok(Some(id))
+        match tcp.error.take() {
+            Some(error) => Err(error),
+            None => Ok(self.first_waiting(listener)),
+        }
     }
 
     /// It has a descriptor now.
@@ -237,7 +239,7 @@ impl<S: Pages> Process<S> {
         match tcp.stage {
             _ if tcp.is_at_end() => Ok(Some(0)),
             Stage::Open(_) if pieces.total(world)? == 0 => Ok(Some(0)),
-            Stage::Open(_) | Stage::Connecting(_) | Stage::Knocking(_) => Ok(None),
+            Stage::Open(_) | Stage::Connecting(_) | Stage::Knocking(..) => Ok(None),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -260,7 +262,7 @@ impl<S: Pages> Process<S> {
             Stage::Within(ends) => return self.transmit_within(world, ends, pieces, done),
             Stage::Open(connection) => connection,
             Stage::Closed => return Err(Errno::EPIPE),
-            Stage::Connecting(_) | Stage::Knocking(_) => return Ok(None),
+            Stage::Connecting(_) | Stage::Knocking(..) => return Ok(None),
             _ => return Err(Errno::ENOTCONN),
         };
         let mut chunk = [0; CHUNK];
@@ -410,13 +412,13 @@ impl<S: Pages> Process<S> {
         };
         let buffer = if self.has_room_at(at) { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
         let Some(buffer) = buffer else { return self.owe(world, Owed::Abort(connection)) };
-        self.accepted += 1;
+        self.queued += 1;
         let tcp = Tcp {
             stage: Stage::Open(connection),
             port,
             peer: Some(peer),
             credit: credit.into(),
-            waits_at: Some((at, self.accepted)),
+            waits_at: Some((at, self.queued)),
             ..Tcp::new(family)
         };
         let Ok(id) = self.files.objects.insert(0, Held::new(Object::Tcp(tcp)), Errno::ENFILE) else {
@@ -448,8 +450,7 @@ impl<S: Pages> Process<S> {
             let Object::Tcp(tcp) = &mut held.object else { continue };
             if tcp.connection().is_some() {
                 (tcp.stage, tcp.error) = (Stage::Closed, Some(Errno::ECONNRESET));
-                held.edges.input = held.edges.input.wrapping_add(1);
-                held.edges.output = held.edges.output.wrapping_add(1);
+                held.edges.bump(true, true);
             }
         }
         self.files.is_changed = true;
@@ -458,16 +459,32 @@ impl<S: Pages> Process<S> {
     /// Listeners listen again, where the new stack lets them.
     fn on_back(&mut self, world: &mut impl World) {
         for (_, held) in self.files.objects.all_mut() {
-            let Object::Tcp(Tcp { stage: Stage::Listening { listener: Some(listener), backlog }, port, error, .. }) =
-                &mut held.object
+            let Object::Tcp(Tcp {
+                stage: Stage::Listening { listener, backlog },
+                address,
+                path: None,
+                port,
+                error,
+                ..
+            }) = &mut held.object
             else {
                 continue;
             };
+            if !address.is_any() {
+                continue;
+            }
             match world.listen(*port, *backlog) {
-                Ok(anew) => *listener = anew,
-                Err(errno) => *error = Some(errno),
+                Ok(anew) => *listener = Some(anew),
+                // It died once more, and comes back once more.
+                Err(Errno::ENETDOWN) => {}
+                // Its number may be another listener's in this life. Within the component it listens as before.
+                Err(errno) => {
+                    (*listener, *error) = (None, Some(errno));
+                    held.edges.bump(true, true);
+                }
             }
         }
+        self.files.is_changed = true;
     }
 }
 

@@ -8,7 +8,7 @@ use super::pieces::Pieces;
 use super::socket::is_for;
 use super::tcp::{Stage, Tcp, WAITING_MAX};
 use super::{Pages, Process};
-use crate::net::Peer;
+use crate::net::{Address, Peer};
 use crate::number::{self, Answer, Errno};
 use crate::world::World;
 use alloc::vec::Vec;
@@ -21,6 +21,11 @@ impl Tcp {
     /// Where it is reached, or would be if it listened.
     pub(super) const fn own(&self) -> Peer {
         Peer { address: self.address, port: self.port }
+    }
+
+    /// Whether it may talk to this address from its own.
+    fn can_reach(&self, peer: Address) -> bool {
+        is_for(self.family, self.options.is_v6_only, peer) && self.address.meets(peer)
     }
 
     /// Whether it listens for what is sent to this address.
@@ -135,6 +140,9 @@ impl<S: Pages> Process<S> {
                 self.knock(world, id, listener)
             }
             Name::Host(peer) if peer.port == 0 => Err(Errno::ECONNREFUSED),
+            Name::Host(peer) if !self.tcp_of(id).is_some_and(|tcp| tcp.can_reach(peer.address)) => {
+                Err(Errno::ENETUNREACH)
+            }
             Name::Host(peer) if peer.address.is_any() || peer.address.is_own() => {
                 let address = if peer.address.is_any() { peer.address.own() } else { peer.address };
                 self.connect_within(world, id, Peer { address, ..peer })
@@ -170,9 +178,6 @@ impl<S: Pages> Process<S> {
         if tcp.address.is_own() {
             return Err(Errno::EINVAL);
         }
-        if !is_for(tcp.family, tcp.options.is_v6_only, peer.address) {
-            return Err(Errno::ENETUNREACH);
-        }
         self.open_connection(world, id, peer)
     }
 
@@ -201,8 +206,10 @@ impl<S: Pages> Process<S> {
         if self.has_room_at(listener) {
             return self.join(world, id, listener);
         }
+        self.queued += 1;
+        let now = self.queued;
         if let Some(tcp) = self.tcp_of(id) {
-            tcp.stage = Stage::Knocking(listener);
+            tcp.stage = Stage::Knocking(listener, now);
         }
         Ok(())
     }
@@ -222,8 +229,8 @@ impl<S: Pages> Process<S> {
             accepted.peer = Some(Peer { address, ..from });
             accepted.address = to.address;
         }
-        self.accepted += 1;
-        accepted.waits_at = Some((listener, self.accepted));
+        self.queued += 1;
+        accepted.waits_at = Some((listener, self.queued));
         let other = self.files.objects.insert(0, Held::new(Object::Tcp(accepted)), Errno::ENOBUFS)?;
         if let Err(errno) = self.link(world, id, other) {
             self.files.objects.take(other);
@@ -234,7 +241,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// Makes two sockets the ends of one connection.
-    fn link(&mut self, world: &mut impl World, first: Id, second: Id) -> Result<(), Errno> {
+    pub(super) fn link(&mut self, world: &mut impl World, first: Id, second: Id) -> Result<(), Errno> {
         let there = self.new_pipe(world)?;
         let back = self.new_pipe(world).inspect_err(|_| self.free_pipe(there))?;
         for (id, reads, writes) in [(first, back, there), (second, there, back)] {
@@ -251,21 +258,6 @@ impl<S: Pages> Process<S> {
         Ok(())
     }
 
-    /// Two that are connected to each other.
-    pub(super) fn stream_pair(&mut self, world: &mut impl World, flags: u32) -> Result<(u64, u64), Errno> {
-        let first = self.files.open(Object::Tcp(Tcp::new(Family::Unix)), flags)?;
-        let second = self.files.open(Object::Tcp(Tcp::new(Family::Unix)), flags);
-        let pair = second.and_then(|second| {
-            let (a, b) = (self.files.id(first)?, self.files.id(second)?);
-            self.link(world, a, b).map(|()| (first, second))
-        });
-        if pair.is_err() {
-            let numbers = core::iter::once(first).chain(second.ok());
-            numbers.for_each(|number| _ = self.close(world, number));
-        }
-        pair
-    }
-
     /// Somebody was accepted, or the queue became longer: who knocks first is let in.
     pub(super) fn let_in(&mut self, world: &mut impl World, listener: Id) {
         while self.has_room_at(listener)
@@ -279,7 +271,11 @@ impl<S: Pages> Process<S> {
     }
 
     fn first_knocking(&self, listener: Id) -> Option<Id> {
-        self.sockets().find(|(_, tcp)| tcp.stage == Stage::Knocking(listener)).map(|(id, _)| id)
+        let knocking = self.sockets().filter_map(|(id, tcp)| match tcp.stage {
+            Stage::Knocking(at, since) if at == listener => Some((since, id)),
+            _ => None,
+        });
+        knocking.min().map(|(_, id)| id)
     }
 
     fn refuse(&mut self, id: Id, errno: Errno) {

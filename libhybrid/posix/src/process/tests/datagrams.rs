@@ -143,7 +143,13 @@ fn own_address_reaches_the_components_own_sockets_without_a_network() {
     assert_eq!(program.send_to(client, b"ping", &v4(OWN, 9000)), 4);
     let (bytes, from) = program.receive(server).unwrap();
     assert_eq!((&bytes[..], &from[4..8]), (&b"ping"[..], &OWN[..]));
-    assert_eq!(program.name(number::GETSOCKNAME, client).unwrap(), from);
+    let port = u16::from_be_bytes([from[2], from[3]]);
+    assert_eq!(
+        program.name(number::GETSOCKNAME, client).unwrap(),
+        v4([0; 4], port),
+        "at every address, as with a network"
+    );
+    assert_eq!(program.send_to(client, b"x", &v4([127, 0, 0, 2], 9000)), 1, "nobody is there");
     assert_eq!(program.send_to(server, b"pong!", &from), 5);
     assert_eq!(program.receive(client).unwrap(), (b"pong!".to_vec(), v4(OWN, 9000)));
     assert_eq!(program.receive(client), Err(AGAIN));
@@ -181,6 +187,32 @@ fn both_families_meet_unless_one_is_for_ipv6_alone() {
     let peer = Peer { address: Address::V6([0xfd; 16]), port: 1 };
     program.arrive(Arrival::Datagram { socket: 0, peer, length: 3 });
     assert_eq!(program.receive(server).unwrap().0, [7; 3]);
+}
+
+#[test]
+fn addresses_of_both_families_do_not_meet() {
+    let own_v6 = |port: u16| [&[10, 0][..], &port.to_be_bytes(), &[0; 4], &[0; 15], &[1], &[0; 4]].concat();
+    let mapped = |port: u16| [&[10, 0][..], &port.to_be_bytes(), &[0; 4], &[0; 10], &[0xff; 2], &OWN, &[0; 4]].concat();
+    let unreachable = Errno::ENETUNREACH.negated();
+    let mut program = Program::new();
+    let server = program.bound(V4, &v4(OWN, 9000));
+    let client = program.bound(V6, &own_v6(9001));
+    assert_eq!(program.send_to(client, b"a", &mapped(9000)), unreachable);
+    assert_eq!(program.with_address(number::CONNECT, client, &mapped(9000)), unreachable);
+    assert_eq!(program.receive(server), Err(AGAIN));
+    let any = program.datagrams(V6, 0);
+    assert_eq!(program.send_to(any, b"a", &mapped(9000)), 1);
+    assert_eq!(program.receive(server).unwrap().1[4..8], OWN);
+    let listener = program.call(number::SOCKET, &[V4, 1, 0]).cast_unsigned();
+    assert_eq!(program.with_address(number::BIND, listener, &v4(OWN, 80)), 0);
+    assert_eq!(program.call(number::LISTEN, &[listener, 5]), 0);
+    let stream = program.call(number::SOCKET, &[V6, 1, 0]).cast_unsigned();
+    assert_eq!(program.with_address(number::BIND, stream, &own_v6(9001)), 0);
+    assert_eq!(program.with_address(number::CONNECT, stream, &mapped(80)), unreachable);
+    let only = program.call(number::SOCKET, &[V6, 1, 0]).cast_unsigned();
+    program.put(AT, &[1]);
+    assert_eq!(program.call(number::SETSOCKOPT, &[only, 41, 26, AT, 4]), 0);
+    assert_eq!(program.with_address(number::CONNECT, only, &mapped(80)), unreachable);
 }
 
 #[test]
@@ -244,6 +276,19 @@ fn full_ring_makes_the_sender_wait_and_the_next_life_of_the_stack_has_the_port_a
     program.arrive(Arrival::Lost);
     program.arrive(Arrival::Back);
     assert_eq!(program.ports().bound, [(0, 4000)]);
+    // Another component was faster: the number may be that of its port, so nothing goes there or comes from there.
+    program.ports().bound = vec![(7, 4000)];
+    program.arrive(Arrival::Back);
+    assert_eq!(program.ready(socket) & bits::ERR, bits::ERR);
+    let sent = program.ports().sent.len();
+    let to = v4([10, 0, 2, 2], 9);
+    assert_eq!(program.send_to(socket, b"x", &to), Errno::EADDRINUSE.negated());
+    assert_eq!(program.send_to(socket, b"x", &to), Errno::ENETDOWN.negated());
+    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, length: 3 });
+    assert_eq!((program.ports().sent.len(), program.receive(socket)), (sent, Err(AGAIN)));
+    program.ports().bound.clear();
+    program.arrive(Arrival::Back);
+    assert_eq!(program.send_to(socket, b"x", &to), 1);
 }
 
 #[test]
@@ -304,6 +349,23 @@ fn pair_waits_for_room_and_its_reader_wakes_the_writer() {
     assert_eq!(program.process.take_result(1), Some(Errno::ECONNREFUSED.negated()));
     assert_eq!(program.call(number::CLOSE, &[first]), 0);
     assert!(program.all_is_free());
+}
+
+#[test]
+fn datagrams_that_are_shut_raise_no_signal_and_tell_their_end_whole() {
+    let mut program = Program::new();
+    assert_eq!(program.call(number::SOCKETPAIR, &[1, 2, 0, AT]), 0);
+    let [both] = program.world.words(AT);
+    let (first, second) = (both & 0xffff_ffff, both >> 32);
+    assert_eq!(program.call(number::SHUTDOWN, &[first, 2]), 0);
+    let epipe = Errno::EPIPE.negated();
+    assert_eq!(program.call(number::WRITE, &[first, FROM, 1]), epipe);
+    assert_eq!(program.call(number::SENDTO, &[second, FROM, 1, 0, 0, 0]), epipe);
+    program.put(AT + 0x300, &[TO, 8]);
+    program.put(AT + 0x200, &[TO, 64, AT + 0x300, 1, 0, 5, u64::MAX]);
+    assert_eq!(program.call(number::RECVMSG, &[first, AT + 0x200, 0]), 0);
+    let words = program.world.words::<7>(AT + 0x200);
+    assert_eq!((words[1] as u32, words[5], words[6] as u32), (0, 0, 0));
 }
 
 #[test]

@@ -196,6 +196,18 @@ fn connecting_waits_or_is_told_by_readiness() {
 }
 
 #[test]
+fn control_data_is_refused_by_streams_too_and_nothing_is_sent() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    program.put(AT + 0x300, &[FROM, 4]);
+    program.put(AT + 0x200, &[0, 0, AT + 0x300, 1, FROM, 24, 0]);
+    assert_eq!(program.call(number::SENDMSG, &[socket, AT + 0x200, 0]), Errno::EINVAL.negated());
+    assert_eq!(program.said(), [""; 0]);
+    program.put(AT + 0x200, &[0, 0, AT + 0x300, 1, FROM, 0, 0]);
+    assert_eq!(program.call(number::SENDMSG, &[socket, AT + 0x200, 0]), 4);
+}
+
+#[test]
 fn stack_that_dies_resets_connections_and_listeners_listen_again() {
     let mut program = Program::with_stack();
     let socket = program.accepted(100);
@@ -204,6 +216,18 @@ fn stack_that_dies_resets_connections_and_listeners_listen_again() {
     program.world.net.as_mut().unwrap().ports.clear();
     program.hear([Event::Back]);
     assert_eq!(program.world.net.as_ref().unwrap().ports, [80]);
+    // Another component was faster: the number may be that of its listener, so who comes there is not let in.
+    let listener = socket - 1;
+    program.hear([Event::Lost, Event::Back]);
+    program.put(AT, &[listener | u64::from(bits::IN) << 32]);
+    assert_eq!(program.call(number::PPOLL, &[AT, 1, 0]), 1);
+    assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), Errno::EADDRINUSE.negated());
+    assert_eq!(program.said(), [""; 0]);
+    program.hear([Event::Accepted { connection: 5, listener: 0, peer: PEER, credit: 100 }]);
+    assert_eq!(program.said(), ["Abort(5)"]);
+    program.world.net.as_mut().unwrap().ports.clear();
+    program.hear([Event::Back, Event::Accepted { connection: 6, listener: 0, peer: PEER, credit: 100 }]);
+    assert!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]) >= 0);
 }
 
 #[test]

@@ -60,6 +60,7 @@ fn localhost_connects_the_components_own_sockets_without_a_network() {
     let client = program.stream(V4, NONBLOCK);
     assert_eq!(program.with_address(number::CONNECT, client, &name), 0);
     assert_eq!(program.ready(listener), bits::IN);
+    assert_eq!(program.call(number::ACCEPT4, &[listener, 8, 8, 0]), Errno::EFAULT.negated(), "it still waits");
     let server = program.accept(listener);
     let own = program.name(number::GETSOCKNAME, client).unwrap();
     assert_eq!(program.name(number::GETPEERNAME, server).unwrap(), own);
@@ -112,6 +113,24 @@ fn full_backlog_makes_them_wait_until_somebody_is_accepted_or_the_listener_goes(
     assert_eq!(program.call(number::CLOSE, &[listener]), 0);
     assert_eq!(program.process.take_result(2), Some(Errno::ECONNREFUSED.negated()));
     assert_eq!(program.read(sockets[1], 1), Ok(Vec::new()), "nobody accepted it");
+}
+
+#[test]
+fn who_knocks_first_is_let_in_first() {
+    let mut program = Program::new();
+    let spare = program.stream(V4, NONBLOCK);
+    let listener = program.listening(V4, &v4(OWN, 80), 1);
+    let early = [program.stream(V4, NONBLOCK), program.stream(V4, NONBLOCK)];
+    for (socket, connected) in early.into_iter().zip([0, Errno::EINPROGRESS.negated()]) {
+        assert_eq!(program.with_address(number::CONNECT, socket, &v4(OWN, 80)), connected);
+    }
+    // It came later, though its place is a lower one.
+    assert_eq!(program.call(number::CLOSE, &[spare]), 0);
+    let late = program.stream(V4, NONBLOCK);
+    assert!(late < early[1]);
+    assert_eq!(program.with_address(number::CONNECT, late, &v4(OWN, 80)), Errno::EINPROGRESS.negated());
+    let _first = program.accept(listener);
+    assert_eq!((program.ready(early[1]), program.ready(late)), (bits::OUT, 0));
 }
 
 #[test]
@@ -211,6 +230,13 @@ fn what_has_no_place_leaves_nothing_behind() {
     assert_eq!(program.with_address(number::CONNECT, client, &v4(OWN, 80)), Errno::ENOMEM.negated());
     assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), AGAIN, "nobody waits there");
     assert_eq!(program.call(number::CLOSE_RANGE, &[3, 200, 0]), 0);
+    assert!(program.all_is_free());
+    // What the program cannot be told of is not there.
+    for (number, args) in
+        [(number::PIPE2, &[8, 0][..]), (number::SOCKETPAIR, &[1, 1, 0, 8]), (number::SOCKETPAIR, &[1, 2, 0, 8])]
+    {
+        assert_eq!(program.call(number, args), Errno::EFAULT.negated());
+    }
     assert!(program.all_is_free());
     // Descriptors end before memory does.
     let mut open = 0;
