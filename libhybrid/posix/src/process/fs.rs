@@ -31,6 +31,9 @@ use path::{Absolute, TEXT_MAX};
 const CURRENT: i32 = -100;
 const AT_EMPTY_PATH: u32 = 0x1000;
 
+/// Bytes of a path that are read at a time.
+const TEXT_PIECE: usize = 32;
+
 /// What the program's paths mean.
 #[derive(Debug)]
 pub(super) struct Space {
@@ -78,15 +81,31 @@ fn tree(world: &mut impl World, place: usize) -> Result<&mut dyn Tree, Errno> {
 /// A path that the program gives.
 fn text(world: &impl World, address: u64) -> Result<String, Errno> {
     let mut bytes = Vec::new();
-    for at in 0..=TEXT_MAX as u64 {
-        let mut one = [0];
-        world.read(address.wrapping_add(at), &mut one)?;
-        match one {
-            [0] => return String::from_utf8(bytes).map_err(|_| Errno::EILSEQ),
-            [byte] => bytes.push(byte),
+    while bytes.len() <= TEXT_MAX {
+        let (mut piece, at) = ([0; TEXT_PIECE], address.wrapping_add(bytes.len() as u64));
+        // Behind the end of a text may be the end of the program's memory.
+        let length = if world.read(at, &mut piece).is_ok() { TEXT_PIECE } else { 1 };
+        let piece = piece.get_mut(..length).unwrap_or_default();
+        if length == 1 {
+            world.read(at, piece)?;
+        }
+        let end = piece.iter().position(|byte| *byte == 0);
+        let text = piece.get(..end.unwrap_or(length)).unwrap_or_default();
+        bytes.try_reserve(text.len()).map_err(|_| Errno::ENOMEM)?;
+        bytes.extend_from_slice(text);
+        if end.is_some() && bytes.len() <= TEXT_MAX {
+            return String::from_utf8(bytes).map_err(|_| Errno::EILSEQ);
         }
     }
     Err(Errno::ENAMETOOLONG)
+}
+
+/// A copy of a text.
+fn copied(text: &str) -> Result<String, Errno> {
+    let mut copy = String::new();
+    copy.try_reserve_exact(text.len()).map_err(|_| Errno::ENOMEM)?;
+    copy.push_str(text);
+    Ok(copy)
 }
 
 impl<S: Pages> Process<S> {
@@ -161,7 +180,7 @@ impl<S: Pages> Process<S> {
             return if path.is_directory { Err(Errno::ENOTDIR) } else { Ok(Spot::Synthetic(object)) };
         }
         Ok(match path::place(&self.fs.mounts, &path.text)? {
-            Some((place, below)) => Spot::Granted(place, below.into()),
+            Some((place, below)) => Spot::Granted(place, copied(below)?),
             None if path.text == "/" || self.is_way(path) => Spot::Way,
             None => Spot::Nowhere,
         })

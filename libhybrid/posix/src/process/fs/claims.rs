@@ -31,7 +31,7 @@ pub(super) struct Claim {
 }
 
 /// All of them. INV-CLAIMS-1: those of one owner do not overlap, and none is of `Lock::None`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Claims(Vec<Claim>);
 
 impl Claims {
@@ -44,12 +44,14 @@ impl Claims {
         self.0.iter().find(excludes).copied()
     }
 
-    /// The owner's lock of a range becomes `lock`.
+    /// The owner's lock of a range becomes `lock`; all that was before.
     ///
     /// # Errors
-    /// `ENOLCK` if there are too many ranges; then nothing changed.
-    pub(super) fn set(&mut self, node: Node, owner: Owner, range: Range, lock: Lock) -> Result<(), Errno> {
+    /// `ENOLCK` if there are too many ranges, `ENOMEM`; then nothing changed.
+    pub(super) fn set(&mut self, node: Node, owner: Owner, range: Range, lock: Lock) -> Result<Self, Errno> {
         let mut claims = Vec::new();
+        // One range may be cut in two, and the new one comes.
+        claims.try_reserve_exact(self.0.len() + 2).map_err(|_| Errno::ENOMEM)?;
         for claim in &self.0 {
             if (claim.node, claim.owner) != (node, owner) || !overlaps(claim.range, range) {
                 claims.push(*claim);
@@ -67,8 +69,7 @@ impl Claims {
         if claims.len() > CLAIMS_MAX && claims.len() > self.0.len() {
             return Err(Errno::ENOLCK);
         }
-        self.0 = claims;
-        Ok(())
+        Ok(Self(core::mem::replace(&mut self.0, claims)))
     }
 
     /// What the owner's ranges of a file come to for the whole of it.
@@ -138,7 +139,7 @@ mod tests {
         for at in 0..CLAIMS_MAX as u64 {
             claims.set(NODE, Owner::Program, (2 * at, 2 * at + 1), Lock::Shared).unwrap();
         }
-        assert_eq!(claims.set(NODE, Owner::Program, (1000, 1001), Lock::Exclusive), Err(Errno::ENOLCK));
+        assert_eq!(claims.set(NODE, Owner::Program, (1000, 1001), Lock::Exclusive).err(), Some(Errno::ENOLCK));
         assert_eq!(claims.strongest(NODE, Owner::Program), Lock::Shared);
         claims.set(NODE, Owner::Program, (0, u64::MAX), Lock::Exclusive).unwrap();
         assert_eq!(claims.0.len(), 1);

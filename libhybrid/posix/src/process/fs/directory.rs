@@ -9,10 +9,11 @@ use crate::process::object::{Id, Object};
 use crate::process::{Pages, Process};
 use crate::world::World;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 /// `struct linux_dirent64` without its name: id, place of the next, length, kind.
 const HEAD: usize = 19;
+/// The most bytes of one.
+const RECORD_MAX: usize = (HEAD + NAME_MAX + 1).next_multiple_of(8);
 const DIRECTORY: u8 = 4;
 const REGULAR: u8 = 8;
 
@@ -145,14 +146,16 @@ impl Listing {
         if self.used + length > self.room {
             return if self.used == 0 { Err(Errno::EINVAL) } else { Ok(Fit::Full) };
         }
-        let mut bytes = Vec::with_capacity(length);
-        bytes.extend_from_slice(&entry.id.to_le_bytes());
-        bytes.extend_from_slice(&next.to_le_bytes());
-        bytes.extend_from_slice(&u16::try_from(length).map_err(|_| Errno::EINVAL)?.to_le_bytes());
-        bytes.push(if entry.kind == Kind::Directory { DIRECTORY } else { REGULAR });
-        bytes.extend_from_slice(entry.name.as_bytes());
-        bytes.resize(length, 0);
-        world.write(self.address.wrapping_add(self.used as u64), &bytes)?;
+        let kind = if entry.kind == Kind::Directory { DIRECTORY } else { REGULAR };
+        let bytes = u16::try_from(length).map_err(|_| Errno::EINVAL)?.to_le_bytes();
+        let (id, next) = (entry.id.to_le_bytes(), next.to_le_bytes());
+        let parts: [&[u8]; 5] = [&id, &next, &bytes, &[kind], entry.name.as_bytes()];
+        let mut record = [0; RECORD_MAX];
+        for (to, from) in record.iter_mut().zip(parts.into_iter().flatten()) {
+            *to = *from;
+        }
+        let record = record.get(..length).ok_or(Errno::EINVAL)?;
+        world.write(self.address.wrapping_add(self.used as u64), record)?;
         self.used += length;
         Ok(Fit::Told)
     }

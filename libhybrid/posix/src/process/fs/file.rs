@@ -289,9 +289,16 @@ impl Transfer {
         Ok(length)
     }
 
+    /// The chunk has its memory before the server is asked for anything.
+    fn reserve(&mut self, want: usize) -> Result<(), Errno> {
+        let more = want.min(CHUNK_MAX).saturating_sub(self.chunk.len());
+        self.chunk.try_reserve_exact(more).map_err(|_| Errno::ENOMEM)
+    }
+
     /// All that was made ready is taken out, also if the program has no memory for it.
     fn read_many(&mut self, world: &mut impl World, offset: u64, want: usize) -> Result<usize, Errno> {
         let place = self.file.place;
+        self.reserve(want)?;
         let said = tree(world, place)?.read(self.file.number, offset, u32::try_from(want).unwrap_or(0))?;
         let said = usize::try_from(said).unwrap_or(usize::MAX);
         let (mut taken, mut given) = (0, Ok(()));
@@ -346,8 +353,8 @@ impl Transfer {
     /// What the program cannot be read from ends the transfer before it.
     fn write_many(&mut self, world: &mut impl World, at: At, want: usize) -> Result<(u64, u64), Errno> {
         let mut pushed = 0;
+        self.reserve(want)?;
         while pushed < want {
-            self.chunk.clear();
             self.chunk.resize((want - pushed).min(CHUNK_MAX), 0);
             match take(world, self.pieces, self.done + pushed as u64, &mut self.chunk) {
                 Err(errno) if pushed == 0 => return Err(errno),

@@ -90,8 +90,7 @@ impl<S: Pages> Process<S> {
         if self.fs.claims.conflict(node, owner, asked.range, asked.lock).is_some() {
             return Err(Errno::EAGAIN);
         }
-        let before = self.fs.claims.clone();
-        self.fs.claims.set(node, owner, asked.range, asked.lock)?;
+        let before = self.fs.claims.set(node, owner, asked.range, asked.lock)?;
         let holder = self.holder(id, owner);
         if let (Owner::Program, Some(file)) = (owner, self.file_mut(holder)) {
             file.is_holder = true;

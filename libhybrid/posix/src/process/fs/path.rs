@@ -26,31 +26,29 @@ impl Absolute {
     /// What `path` means from the directory `base`, which is one of these texts.
     ///
     /// # Errors
-    /// `ENOENT` for an empty path, `ENAMETOOLONG`.
+    /// `ENOENT` for an empty path, `ENAMETOOLONG`, `ENOMEM`.
     pub(in crate::process) fn new(base: &str, path: &str) -> Result<Self, Errno> {
         if path.is_empty() {
             return Err(Errno::ENOENT);
         }
-        let mut names: Vec<&str> = Vec::new();
         let start = if path.starts_with('/') { "" } else { base };
+        let mut text = String::new();
+        text.try_reserve_exact(start.len() + path.len() + 2).map_err(|_| Errno::ENOMEM)?;
         for name in start.split('/').chain(path.split('/')) {
             match name {
                 "" | "." => {}
-                ".." => _ = names.pop(),
+                ".." => text.truncate(text.rfind('/').unwrap_or(0)),
                 name if name.len() > NAME_MAX => return Err(Errno::ENAMETOOLONG),
-                name => names.push(name),
+                name => {
+                    text.push('/');
+                    text.push_str(name);
+                }
             }
         }
-        if names.iter().map(|name| name.len() + 1).sum::<usize>() > TEXT_MAX {
-            return Err(Errno::ENAMETOOLONG);
-        }
-        let mut text = String::new();
-        for name in &names {
-            text.push('/');
-            text.push_str(name);
-        }
-        if names.is_empty() {
-            text.push('/');
+        match text.len() {
+            0 => text.push('/'),
+            1..=TEXT_MAX => {}
+            _ => return Err(Errno::ENAMETOOLONG),
         }
         let last = path.rsplit('/').next().unwrap_or_default();
         let is_dotted = matches!(last, "." | "..");
