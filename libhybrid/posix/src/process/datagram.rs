@@ -460,7 +460,10 @@ impl<S: Pages> Process<S> {
         messages::tell_sender(world, call, front.sender, flags)?;
         if !is_peek {
             queue.drop_front(&front);
-            self.has_room_again(id);
+            // Nobody waits for room at an address of a host: without it a message is lost.
+            if datagram.family == Family::Unix {
+                self.has_room_again(id);
+            }
         }
         Ok(Some(if wants_length { front.length } else { given }))
     }

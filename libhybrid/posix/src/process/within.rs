@@ -356,7 +356,11 @@ impl<S: Pages> Process<S> {
 
     /// Readiness.
     pub(super) fn stream_state(&self, id: Id, tcp: &Tcp) -> u32 {
-        let Stage::Within(ends) = tcp.stage else { return tcp.state(self.has_waiting(id)) };
+        let ends = match tcp.stage {
+            Stage::Within(ends) => ends,
+            Stage::Listening { .. } => return tcp.state(self.has_waiting(id)),
+            _ => return tcp.state(false),
+        };
         let when = |is: bool, bits: u32| if is { bits } else { 0 };
         let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
         let is_at_end = of(ends.reads).is_none_or(|pipe| pipe.writer.is_none());

@@ -3,7 +3,6 @@ use super::status::{Facts, write_statfs};
 use super::{Spot, tree};
 use crate::number::{self, Answer, Errno, low};
 use crate::process::object::Object;
-use crate::process::synthetic::Text;
 use crate::process::{Pages, Process};
 use crate::world::{self, World};
 
@@ -107,19 +106,9 @@ impl<S: Pages> Process<S> {
         if wants(X_OK) && !facts.is_directory() {
             return Err(Errno::EACCES);
         }
-        if !wants(W_OK) {
-            return Ok(0);
-        }
-        let spot = if Self::is_of_descriptor(world, args[1], args[3]) {
-            return Ok(0);
-        } else {
-            self.at(world, args[0], args[1])?.1
-        };
-        match spot {
-            Spot::Granted(place, _) if tree(world, place)?.is_read_only() => Err(Errno::EROFS),
-            Spot::Way => Err(Errno::EROFS),
-            Spot::Synthetic(Object::Text(Text::Hosts | Text::Resolver | Text::Maps, _)) => Err(Errno::EACCES),
-            _ => Ok(0),
+        match facts.write_refusal().filter(|_| wants(W_OK)) {
+            Some(errno) => Err(errno),
+            None => Ok(0),
         }
     }
 

@@ -72,6 +72,15 @@ impl Facts {
         Self { device: OWN, id, mode, size, allocated: 0, modified_ns: 0 }
     }
 
+    /// Why it cannot be written, if it cannot.
+    pub(super) const fn write_refusal(&self) -> Option<Errno> {
+        match (self.mode & 0o200, self.device) {
+            (0, OWN) => Some(Errno::EACCES),
+            (0, _) => Some(Errno::EROFS),
+            _ => None,
+        }
+    }
+
     pub(super) const fn is_directory(&self) -> bool {
         self.mode & 0o17_0000 == DIRECTORY
     }

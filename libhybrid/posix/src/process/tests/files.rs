@@ -157,6 +157,12 @@ fn what_is_read_only_says_so_and_can_be_read() {
     assert_eq!(program.rename_to("x", "y", 0), refused);
     assert_eq!(program.on_path(number::FACCESSAT, "x", &[2]), refused);
     assert_eq!(program.on_path(number::FACCESSAT, "x", &[4]), 0);
+    let opened = program.opened("x", 0);
+    let nothing = program.path(PATH, "");
+    assert_eq!(program.call(number::FACCESSAT2, &[opened, nothing, 2, 0x1000]), refused);
+    assert_eq!(program.call(number::FACCESSAT2, &[opened, nothing, 4, 0x1000]), 0);
+    assert_eq!(program.on_path(number::FACCESSAT, "/etc/hosts", &[2]), failed(Errno::EACCES));
+    assert_eq!(program.on_path(number::FACCESSAT, "/dev/null", &[2]), 0);
     assert_eq!(program.on_path(number::FACCESSAT, "x", &[1]), failed(Errno::EACCES));
     assert_eq!(program.on_path(number::NEWFSTATAT, "x", &[BACK, 0]), 0);
     assert_eq!(program.world.words::<3>(BACK)[2] as u32, 0o10_0400);
