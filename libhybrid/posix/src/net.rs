@@ -115,8 +115,6 @@ pub enum Arrival {
         /// Bytes of payload.
         length: usize,
     },
-    /// The service died, with all that was bound.
-    Lost,
-    /// A new one is there; it knows nothing.
+    /// A new life of the service is there; it knows nothing of what was bound.
     Back,
 }

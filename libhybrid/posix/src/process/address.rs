@@ -198,10 +198,15 @@ fn parse_path(path: &[u8]) -> Result<Name, Errno> {
     }
     let end = if path.first() == Some(&0) { None } else { path.iter().position(|byte| *byte == 0) };
     let path = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
+    copy(path).map(Name::Path)
+}
+
+/// A name of one's own.
+pub(super) fn copy(path: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut kept = Vec::new();
     kept.try_reserve_exact(path.len()).map_err(|_| Errno::ENOMEM)?;
     kept.extend_from_slice(path);
-    Ok(Name::Path(kept))
+    Ok(kept)
 }
 
 #[cfg(test)]

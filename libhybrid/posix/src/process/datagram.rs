@@ -8,7 +8,7 @@ use super::object::{Id, Object, poll};
 use super::options::Options;
 use super::pieces::Pieces;
 use super::queue::{MESSAGE_MAX, Payload, Queue};
-use super::socket::is_for;
+use super::socket::{NO_NETWORK, free_ports, is_for};
 use super::{Pages, Process};
 use crate::net::{Address, Arrival, DATAGRAM, Peer};
 use crate::number::{Answer, Errno};
@@ -17,8 +17,6 @@ use alloc::vec::Vec;
 
 /// How often another port is tried for who wants any.
 const PORT_TRIES: u16 = 16;
-/// Ports for who wants any.
-const FREE_PORTS: u16 = 49_152;
 
 /// A socket.
 #[derive(Debug)]
@@ -59,7 +57,8 @@ enum Target {
 
 /// Where one message goes.
 enum Route {
-    Socket(Id),
+    /// Within the component; with the sender's address if it is one of a host.
+    Socket(Id, Option<Peer>),
     /// Nobody is at that own address.
     Nobody,
     Outside(u16, Peer),
@@ -186,7 +185,7 @@ impl<S: Pages> Process<S> {
             Name::Host(peer) if peer.address.is_any() => return self.bind_everywhere(world, id, peer),
             Name::Host(peer) if peer.address.is_own() => {
                 self.make_queue(world, id)?;
-                Own::Host(self.own_port(world, id, peer)?, None)
+                Own::Host(self.own_port(world, peer)?, None)
             }
             Name::Host(_) => return Err(Errno::EADDRNOTAVAIL),
         };
@@ -206,14 +205,14 @@ impl<S: Pages> Process<S> {
             self.tell(world, crate::number::BIND, NO_NETWORK);
             return Err(Errno::EACCES);
         }
-        if wanted.port != 0 && self.is_port_taken(id, wanted) {
+        if wanted.port != 0 && self.is_port_taken(wanted) {
             return Err(Errno::EADDRINUSE);
         }
         self.make_queue(world, id)?;
         for _ in 0..PORT_TRIES {
             let (socket, port) = world.bind_port(wanted.port)?;
             let own = Peer { port, ..wanted };
-            if wanted.port != 0 || !self.is_port_taken(id, own) {
+            if wanted.port != 0 || !self.is_port_taken(own) {
                 self.datagram_mut(id)?.own = Own::Host(own, Some(socket));
                 return Ok(0);
             }
@@ -222,9 +221,9 @@ impl<S: Pages> Process<S> {
         Err(Errno::EADDRINUSE)
     }
 
-    /// Whether another socket could be meant by the same address.
-    fn is_port_taken(&self, id: Id, wanted: Peer) -> bool {
-        self.datagrams().filter(|(other, _)| *other != id).any(|(_, datagram)| {
+    /// Whether a socket could be meant by the same address. Who asks has none yet.
+    fn is_port_taken(&self, wanted: Peer) -> bool {
+        self.datagrams().any(|(_, datagram)| {
             let Own::Host(own, _) = datagram.own else { return false };
             let is_any = own.address.is_any() || wanted.address.is_any();
             own.port == wanted.port && (is_any || own.address == wanted.address)
@@ -232,12 +231,10 @@ impl<S: Pages> Process<S> {
     }
 
     /// The wanted port at one of the component's own addresses, or a free one.
-    fn own_port(&self, world: &impl World, id: Id, wanted: Peer) -> Result<Peer, Errno> {
-        let [low, high, ..] = (world.now_ns() / 977).to_le_bytes();
-        let from = u16::from_le_bytes([low, high]);
-        let any = (0..=u16::MAX - FREE_PORTS).map(|at| FREE_PORTS + from.wrapping_add(at) % (u16::MAX - FREE_PORTS));
-        let mut ports = any.filter(|_| wanted.port == 0).chain(Some(wanted.port).filter(|port| *port != 0));
-        let found = ports.find(|port| !self.is_port_taken(id, Peer { port: *port, ..wanted }));
+    fn own_port(&self, world: &impl World, wanted: Peer) -> Result<Peer, Errno> {
+        let is_free = |port: &u16| !self.is_port_taken(Peer { port: *port, ..wanted });
+        let found =
+            if wanted.port == 0 { free_ports(world.now_ns()).find(is_free) } else { Some(wanted.port).filter(is_free) };
         found.map(|port| Peer { port, ..wanted }).ok_or(Errno::EADDRINUSE)
     }
 
@@ -256,7 +253,7 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EACCES);
         }
         self.make_queue(world, id)?;
-        let own = self.own_port(world, id, Peer { address, port: 0 })?;
+        let own = self.own_port(world, Peer { address, port: 0 })?;
         self.datagram_mut(id)?.own = Own::Host(own, None);
         Ok(())
     }
@@ -301,9 +298,9 @@ impl<S: Pages> Process<S> {
 
     fn route(&mut self, world: &mut impl World, id: Id, to: Option<Name>) -> Result<Route, Errno> {
         let peer = match (to, self.datagram_mut(id)?.target) {
-            (Some(Name::Path(path)), _) => return self.named(&path).map(Route::Socket),
+            (Some(Name::Path(path)), _) => return Ok(Route::Socket(self.named(&path)?, None)),
             (Some(Name::Host(peer)), _) => self.allowed(id, peer)?,
-            (None, Target::Socket(target)) => return Ok(Route::Socket(target)),
+            (None, Target::Socket(target)) => return Ok(Route::Socket(target, None)),
             (None, Target::Host(peer)) => peer,
             (None, Target::Gone) => {
                 self.datagram_mut(id)?.target = Target::Nobody;
@@ -319,7 +316,7 @@ impl<S: Pages> Process<S> {
         if peer.address.is_own() {
             let from = source(own, peer);
             let found = self.datagrams().find(|(_, datagram)| datagram.is_reached(peer, from));
-            return Ok(found.map_or(Route::Nobody, |(target, _)| Route::Socket(target)));
+            return Ok(found.map_or(Route::Nobody, |(target, _)| Route::Socket(target, Some(from))));
         }
         match socket {
             Some(socket) => Ok(Route::Outside(socket, peer)),
@@ -351,15 +348,10 @@ impl<S: Pages> Process<S> {
         if datagram.is_write_shut {
             return Err(Errno::EPIPE);
         }
-        let to_peer = match (&to, datagram.target) {
-            (Some(Name::Host(peer)), _) => Some(*peer),
-            (None, Target::Host(peer)) => Some(peer),
-            _ => None,
-        };
         match self.route(world, id, to)? {
             Route::Outside(socket, peer) => self.send_outside(world, id, socket, peer, pieces, total),
             _ if total > MESSAGE_MAX => Err(Errno::EMSGSIZE),
-            Route::Socket(target) => self.send_within(world, id, target, to_peer, Payload::Program(pieces, total)),
+            Route::Socket(target, from) => self.send_within(world, id, target, from, Payload::Program(pieces, total)),
             Route::Nobody => {
                 // Only who is connected is told that nobody is there.
                 let datagram = self.datagram_mut(id)?;
@@ -383,14 +375,9 @@ impl<S: Pages> Process<S> {
     ) -> Result<Option<u64>, Errno> {
         let mut bytes = [0; DATAGRAM];
         let length = usize::try_from(total).ok().filter(|length| *length <= DATAGRAM).ok_or(Errno::EMSGSIZE)?;
-        let mut done = 0;
-        while let Some(rest) = bytes.get_mut(done..length).filter(|rest| !rest.is_empty()) {
-            match pieces.read(world, done as u64, rest)? {
-                0 => break,
-                read => done += read,
-            }
-        }
-        let is_sent = world.send_datagram(socket, peer, bytes.get(..length).unwrap_or_default())?;
+        let bytes = bytes.get_mut(..length).unwrap_or_default();
+        pieces.read_whole(world, 0, bytes)?;
+        let is_sent = world.send_datagram(socket, peer, bytes)?;
         self.datagram_mut(id)?.is_stuck = !is_sent;
         Ok(is_sent.then_some(total))
     }
@@ -400,13 +387,13 @@ impl<S: Pages> Process<S> {
         world: &mut impl World,
         id: Id,
         target: Id,
-        to: Option<Peer>,
+        from: Option<Peer>,
         payload: Payload<'_>,
     ) -> Result<Option<u64>, Errno> {
         let family = self.datagram(target).map_or(Family::Unix, |target| target.family);
-        let sender = match (&self.datagram_mut(id)?.own, to) {
-            (Own::Host(own, _), Some(to)) => Encoded::host(source(*own, to), family),
-            (Own::Path(path), _) => Encoded::path(path),
+        let sender = match (&self.datagram_mut(id)?.own, from) {
+            (_, Some(from)) => Encoded::host(from, family),
+            (Own::Path(path), None) => Encoded::path(path),
             _ => Encoded::path(&[]),
         };
         if self.datagram(target).is_some_and(|target| target.is_read_shut) {
@@ -546,8 +533,6 @@ impl<S: Pages> Process<S> {
                 Arrival::Datagram { socket, peer, length } => {
                     self.on_datagram(world, socket, peer, bytes.get(..length).unwrap_or_default());
                 }
-                // What it was bound to is bound again; datagrams that were under way are lost.
-                Arrival::Lost => {}
                 Arrival::Back => self.bind_again(world),
             }
         }
@@ -601,8 +586,6 @@ impl<S: Pages> Process<S> {
         self.files.is_changed = true;
     }
 }
-
-const NO_NETWORK: &str = "its component was granted no network";
 
 /// The sender's address as the receiver at an own address sees it.
 fn source(own: Peer, to: Peer) -> Peer {

@@ -68,15 +68,9 @@ impl Files {
 
     /// A new object with a descriptor; `flags` are those of `open`.
     pub(super) fn open(&mut self, object: Object, flags: u32) -> Answer {
-        let id = self.hold(object, flags)?;
+        let held = Held { is_nonblocking: flags & O_NONBLOCK != 0, ..Held::new(object) };
+        let id = self.objects.insert(0, held, Errno::ENFILE)?;
         self.descriptor(id, 0, flags & O_CLOEXEC != 0).inspect_err(|_| _ = self.objects.take(id))
-    }
-
-    /// A new object without a descriptor.
-    pub(super) fn hold(&mut self, object: Object, flags: u32) -> Result<Id, Errno> {
-        let is_nonblocking = flags & O_NONBLOCK != 0;
-        let edges = super::object::Edges::default();
-        self.objects.insert(0, Held { object, count: 0, is_nonblocking, edges }, Errno::ENFILE)
     }
 
     /// One more descriptor of an object, at or above `lowest`.

@@ -201,12 +201,12 @@ impl<S: Pages> Process<S> {
         if is_making { Errno::EACCES } else { Errno::ENOENT }
     }
 
-    /// An open file of a server.
-    fn file(&self, argument: u64, otherwise: Errno) -> Result<(Id, File), Errno> {
+    /// An open file of a server; else the error for a directory, or for what is neither.
+    fn file(&self, argument: u64, of_directory: Errno, otherwise: Errno) -> Result<(Id, File), Errno> {
         let id = self.files.id(argument)?;
         match self.files.objects.get(id).map(|held| &held.object) {
             Some(Object::File(file)) => Ok((id, *file)),
-            Some(Object::Directory(_)) => Err(Errno::EISDIR),
+            Some(Object::Directory(_)) => Err(of_directory),
             _ => Err(otherwise),
         }
     }

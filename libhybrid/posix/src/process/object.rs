@@ -84,7 +84,7 @@ pub(super) enum Object {
     Random,
     /// A file whose text the personality makes, and where its reader is.
     Text(Text, u64),
-    /// An end of a pipe, or of a pair of sockets, which is two pipes.
+    /// An end of a pipe: reads or writes, never both.
     Pipe(Ends),
     Event(Event),
     Timer(Timer),
@@ -94,6 +94,17 @@ pub(super) enum Object {
     /// Of a file server.
     File(File),
     Directory(Directory),
+}
+
+impl Object {
+    /// The place of what is open at a file server, and the server's number.
+    pub(super) const fn opened(&self) -> Option<(usize, u32)> {
+        match self {
+            Self::File(file) => Some(file.opened()),
+            Self::Directory(directory) => directory.opened(),
+            _ => None,
+        }
+    }
 }
 
 /// The pipes that an end reads from and writes to.

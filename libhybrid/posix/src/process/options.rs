@@ -1,16 +1,12 @@
 //! Options of sockets: what is kept and told, what changes something, and what is refused.
 use super::address::Family;
 use super::object::{Id, Object};
-use super::tcp::Stage;
+use super::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM};
 use super::{Pages, Process};
 use crate::number::{Answer, Errno, low};
 use crate::world::{self, World};
 
 const NS: u64 = 1_000_000_000;
-const SOCK_STREAM: u32 = 1;
-const SOCK_DGRAM: u32 = 2;
-const IPPROTO_TCP: u32 = 6;
-const IPPROTO_UDP: u32 = 17;
 const SOL_SOCKET: u32 = 1;
 const SOL_IP: u32 = 0;
 const SOL_IPV6: u32 = 41;
@@ -40,7 +36,8 @@ mod option {
     pub(super) const DOMAIN: u32 = 39;
 }
 
-/// What a program has set. Some change nothing, since the host stack does them always or has one size of buffer: they are kept and told.
+/// What a program has set. What changes nothing is kept and told: `SO_KEEPALIVE`, `TCP_NODELAY`, `SO_REUSEPORT`, sizes of buffers, and
+/// `SO_REUSEADDR` of datagrams. No two sockets ever share a port.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) receive_ns: u64,
@@ -61,8 +58,11 @@ impl Options {
         matches!(self.linger, (true, 0))
     }
 
-    fn flag(&mut self, level: u32, name: u32) -> Option<&mut bool> {
+    /// Each level is of one kind of socket.
+    fn flag(&mut self, nature: &Nature, level: u32, name: u32) -> Option<&mut bool> {
         Some(match (level, name) {
+            (SOL_IPV6, _) if nature.family != Family::V6 => return None,
+            (IPPROTO_TCP, _) if !nature.is_stream || nature.family == Family::Unix => return None,
             (SOL_SOCKET, option::REUSEADDR) => &mut self.is_reused,
             (SOL_SOCKET, option::REUSEPORT) => &mut self.is_port_reused,
             (SOL_SOCKET, option::KEEPALIVE) => &mut self.is_kept_alive,
@@ -94,7 +94,7 @@ impl<S: Pages> Process<S> {
     fn nature(&self, argument: u64) -> Result<Nature, Errno> {
         Ok(match &self.files.held(argument)?.object {
             Object::Tcp(tcp) => {
-                let is_listening = matches!(tcp.stage, Stage::Listening { .. });
+                let is_listening = tcp.is_listening();
                 Nature { family: tcp.family, is_stream: true, is_listening, buffer: crate::net::WINDOW }
             }
             Object::Datagram(datagram) => {
@@ -144,10 +144,7 @@ impl<S: Pages> Process<S> {
             }
             (SOL_SOCKET, option::SNDBUF | option::RCVBUF) => Ok(0),
             (SOL_IP, IP_TTL) | (SOL_IPV6, IPV6_UNICAST_HOPS) if word == HOPS => Ok(0),
-            // Each level is of one kind of socket.
-            (SOL_IPV6, _) if nature.family != Family::V6 => Err(Errno::ENOPROTOOPT),
-            (IPPROTO_TCP, _) if !nature.is_stream || nature.family == Family::Unix => Err(Errno::ENOPROTOOPT),
-            _ => options.flag(level, name).map(|flag| *flag = word != 0).map(|()| 0).ok_or(Errno::ENOPROTOOPT),
+            _ => options.flag(&nature, level, name).map(|flag| *flag = word != 0).map(|()| 0).ok_or(Errno::ENOPROTOOPT),
         }
     }
 
@@ -190,7 +187,7 @@ impl<S: Pages> Process<S> {
             (SOL_SOCKET, option::ACCEPTCONN) => nature.is_listening.into(),
             (SOL_SOCKET, option::RCVBUF | option::SNDBUF) => u32::try_from(nature.buffer).unwrap_or(0),
             (SOL_IP, IP_TTL) | (SOL_IPV6, IPV6_UNICAST_HOPS) => HOPS,
-            _ => options.flag(level, name).map(|flag| (*flag).into()).ok_or(Errno::ENOPROTOOPT)?,
+            _ => options.flag(&nature, level, name).map(|flag| (*flag).into()).ok_or(Errno::ENOPROTOOPT)?,
         };
         write_option(world, value, length, &word.to_le_bytes())
     }

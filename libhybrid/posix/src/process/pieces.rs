@@ -72,6 +72,36 @@ impl Pieces {
         Ok(length)
     }
 
+    /// Fills all of `into` with what the program has from `offset` on.
+    ///
+    /// # Errors
+    /// `EFAULT`, also if there is less.
+    pub(super) fn read_whole(self, world: &impl World, offset: u64, into: &mut [u8]) -> Result<(), Errno> {
+        let mut done = 0;
+        while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            match self.read(world, offset + done as u64, rest)? {
+                0 => return Err(Errno::EFAULT),
+                moved => done += moved,
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies all of `bytes` to the program, from `offset` on.
+    ///
+    /// # Errors
+    /// `EFAULT`, also if there is less room.
+    pub(super) fn write_whole(self, world: &mut impl World, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            match self.write(world, offset + done as u64, rest)? {
+                0 => return Err(Errno::EFAULT),
+                moved => done += moved,
+            }
+        }
+        Ok(())
+    }
+
     /// Copies all of `bytes` to the program, from its start on, as far as there is room; how many bytes.
     pub(super) fn fill(self, world: &mut impl World, bytes: &[u8]) -> Result<u64, Errno> {
         let mut done = 0;

@@ -136,16 +136,12 @@ impl<S: Pages> Process<S> {
         let mut state = 0;
         if let Some(pipe) = of(ends.reads) {
             state |= if pipe.buffer.len() > 0 { poll::IN } else { 0 };
-            state |= match (pipe.writer, ends.writes) {
-                (Some(_), _) => 0,
-                (None, None) => poll::HUP,
-                (None, Some(_)) => poll::IN | poll::RDHUP | poll::HUP,
-            };
+            state |= if pipe.writer.is_some() { 0 } else { poll::HUP };
         }
         if let Some(pipe) = of(ends.writes) {
             let is_open = pipe.reader.is_some();
             state |= if !is_open || pipe.buffer.room() >= PIPE_ATOMIC { poll::OUT } else { 0 };
-            state |= if is_open || ends.reads.is_some() { 0 } else { poll::ERR };
+            state |= if is_open { 0 } else { poll::ERR };
         }
         state
     }

@@ -10,11 +10,14 @@ use crate::net::Address;
 use crate::number::{self, Answer, Errno, low};
 use crate::world::World;
 
-const SOCK_STREAM: u32 = 1;
-const SOCK_DGRAM: u32 = 2;
+pub(super) const SOCK_STREAM: u32 = 1;
+pub(super) const SOCK_DGRAM: u32 = 2;
 const SOCK_RAW: u32 = 3;
-const IPPROTO_TCP: u32 = 6;
-const IPPROTO_UDP: u32 = 17;
+pub(super) const IPPROTO_TCP: u32 = 6;
+pub(super) const IPPROTO_UDP: u32 = 17;
+pub(super) const NO_NETWORK: &str = "its component was granted no network";
+/// Ports for who wants any begin here.
+const FREE_PORTS: u16 = 49_152;
 /// What the stack keeps for a listener at most.
 const BACKLOG_MAX: u32 = 128;
 
@@ -179,6 +182,13 @@ impl<S: Pages> Process<S> {
         }
         self.shut_stream(world, argument, reading, writing)
     }
+}
+
+/// Ports for who wants any, from one on that nobody can count to.
+pub(super) fn free_ports(now_ns: u64) -> impl Iterator<Item = u16> {
+    let [low, high, ..] = (now_ns / 977).to_le_bytes();
+    let from = u16::from_le_bytes([low, high]);
+    (0..u16::MAX - FREE_PORTS).map(move |at| FREE_PORTS + from.wrapping_add(at) % (u16::MAX - FREE_PORTS))
 }
 
 /// Two descriptors as the program finds them.

@@ -94,6 +94,10 @@ impl Tcp {
         }
     }
 
+    pub(super) const fn is_listening(&self) -> bool {
+        matches!(self.stage, Stage::Listening { .. })
+    }
+
     fn connection(&self) -> Option<u32> {
         match self.stage {
             Stage::Connecting(connection) | Stage::Open(connection) => Some(connection),
@@ -179,7 +183,7 @@ impl<S: Pages> Process<S> {
     /// `None`: nobody waits to be accepted. The object that is accepted.
     pub(super) fn take_waiting(&mut self, argument: u64) -> Result<Option<Id>, Errno> {
         let (listener, tcp) = self.tcp(argument)?;
-        if !matches!(tcp.stage, Stage::Listening { .. }) {
+        if !tcp.is_listening() {
             return Err(Errno::EINVAL);
         }
         match tcp.error.take() {

@@ -2,20 +2,15 @@
 //!
 //! A connection is two pipes (`pipe`). A listener's queue is those who were connected and not accepted yet; who finds it full knocks, and is let
 //! in when somebody was accepted (INV-WITHIN-1: nobody knocks at a listener that has room, or is none).
-use super::address::{Encoded, Family, Name};
+use super::address::{self, Encoded, Family, Name};
 use super::object::{Ends, Held, Id, Object, PIPE_ATOMIC, poll};
 use super::pieces::Pieces;
-use super::socket::is_for;
+use super::socket::{NO_NETWORK, free_ports, is_for};
 use super::tcp::{Stage, Tcp, WAITING_MAX};
 use super::{Pages, Process};
 use crate::net::{Address, Peer};
 use crate::number::{self, Answer, Errno};
 use crate::world::World;
-use alloc::vec::Vec;
-
-/// Ports for who wants any.
-const FREE_PORTS: u16 = 49_152;
-const NO_NETWORK: &str = "its component was granted no network";
 
 impl Tcp {
     /// Where it is reached, or would be if it listened.
@@ -30,7 +25,7 @@ impl Tcp {
 
     /// Whether it listens for what is sent to this address.
     fn listens_at(&self, to: Peer) -> bool {
-        matches!(self.stage, Stage::Listening { .. })
+        self.is_listening()
             && self.path.is_none()
             && self.port == to.port
             && (self.address.is_any() || self.address == to.address)
@@ -68,7 +63,7 @@ impl<S: Pages> Process<S> {
                 if !wanted.address.is_any() && !wanted.address.is_own() {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
-                let port = self.free_port(world, id, wanted, is_reused)?;
+                let port = self.free_port(world, wanted, is_reused)?;
                 if let Some(tcp) = self.tcp_of(id) {
                     (tcp.address, tcp.port) = (wanted.address, port);
                 }
@@ -77,24 +72,20 @@ impl<S: Pages> Process<S> {
         Ok(0)
     }
 
-    /// The wanted port, or any free one. A port that was used before is in use only as long as somebody listens.
-    fn free_port(&self, world: &impl World, id: Id, wanted: Peer, is_reused: bool) -> Result<u16, Errno> {
+    /// The wanted port, or any free one. A port that was used before is in use only as long as somebody listens. Who
+    /// asks has none yet.
+    fn free_port(&self, world: &impl World, wanted: Peer, is_reused: bool) -> Result<u16, Errno> {
         let is_taken = |port: u16| {
             let own = Peer { port, ..wanted };
-            self.sockets().any(|(other, tcp)| {
-                let is_listening = matches!(tcp.stage, Stage::Listening { .. });
+            self.sockets().any(|(_, tcp)| {
                 let is_bound = tcp.stage == Stage::Fresh && !(is_reused && tcp.options.is_reused);
-                other != id && tcp.overlaps(own) && (is_listening || is_bound)
+                tcp.overlaps(own) && (tcp.is_listening() || is_bound)
             })
         };
         if wanted.port != 0 {
             return if is_taken(wanted.port) { Err(Errno::EADDRINUSE) } else { Ok(wanted.port) };
         }
-        let [low, high, ..] = (world.now_ns() / 977).to_le_bytes();
-        let from = u16::from_le_bytes([low, high]);
-        let mut ports =
-            (0..u16::MAX - FREE_PORTS).map(|at| FREE_PORTS + from.wrapping_add(at) % (u16::MAX - FREE_PORTS));
-        ports
+        free_ports(world.now_ns())
             .find(|port| !is_taken(*port) && !self.sockets().any(|(_, tcp)| tcp.port == *port))
             .ok_or(Errno::EADDRINUSE)
     }
@@ -112,8 +103,7 @@ impl<S: Pages> Process<S> {
             Stage::Fresh if own.port != 0 || is_path => {}
             _ => return Err(Errno::EINVAL),
         }
-        let is_listening = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { .. });
-        if !is_path && self.sockets().any(|(_, other)| is_listening(other) && other.overlaps(own)) {
+        if !is_path && self.sockets().any(|(_, other)| other.is_listening() && other.overlaps(own)) {
             return Err(Errno::EADDRINUSE);
         }
         let listener = if is_path || !own.address.is_any() { None } else { Some(world.listen(own.port, backlog)?) };
@@ -156,7 +146,7 @@ impl<S: Pages> Process<S> {
         let listener = found.ok_or(Errno::ECONNREFUSED)?;
         if self.tcp_of(id).is_some_and(|tcp| tcp.port == 0) {
             let own = Peer { address: peer.address.own(), port: 0 };
-            let port = self.free_port(world, id, own, false)?;
+            let port = self.free_port(world, own, false)?;
             if let Some(tcp) = self.tcp_of(id) {
                 tcp.port = port;
             }
@@ -185,7 +175,7 @@ impl<S: Pages> Process<S> {
     fn path_listener(&self, path: &[u8]) -> Result<Id, Errno> {
         let mut named = self.sockets().filter(|(_, tcp)| !tcp.is_accepted && tcp.path.as_deref() == Some(path));
         match named.next() {
-            Some((id, tcp)) if matches!(tcp.stage, Stage::Listening { .. }) => Ok(id),
+            Some((id, tcp)) if tcp.is_listening() => Ok(id),
             Some(_) => Err(Errno::ECONNREFUSED),
             None if self.is_name_taken(path) => Err(Errno::EPROTOTYPE),
             None if path.first().is_none_or(|first| *first == 0) => Err(Errno::ECONNREFUSED),
@@ -222,7 +212,7 @@ impl<S: Pages> Process<S> {
         let mut accepted = Tcp::new(at.family);
         (accepted.is_accepted, accepted.port, accepted.address) = (true, at.port, at.address);
         if let Some(path) = &at.path {
-            accepted.path = Some(copy(path)?);
+            accepted.path = Some(address::copy(path)?);
         }
         if let Some(to) = to {
             let address = if from.address.is_any() { to.address.own() } else { from.address };
@@ -411,11 +401,4 @@ impl<S: Pages> Process<S> {
 fn alike(own: Peer, family: Family) -> Peer {
     let address = if own.address.is_any() { family.any() } else { own.address };
     Peer { address, ..own }
-}
-
-fn copy(path: &[u8]) -> Result<Vec<u8>, Errno> {
-    let mut kept = Vec::new();
-    kept.try_reserve_exact(path.len()).map_err(|_| Errno::ENOMEM)?;
-    kept.extend_from_slice(path);
-    Ok(kept)
 }

@@ -54,19 +54,14 @@ impl<S: Pages> Process<S> {
 
     fn facts_of_open(&self, world: &mut impl World, argument: u64) -> Result<Facts, Errno> {
         let id = self.files.id(argument)?;
-        match &self.files.held(argument)?.object {
-            Object::File(file) => {
-                let tree = tree(world, file.place)?;
-                Ok(Facts::of_granted(file.place, tree.status(file.number)?, tree.is_read_only()))
+        let object = &self.files.held(argument)?.object;
+        match (object.opened(), object) {
+            (Some((place, number)), _) => {
+                let tree = tree(world, place)?;
+                Ok(Facts::of_granted(place, tree.status(number)?, tree.is_read_only()))
             }
-            Object::Directory(directory) => match directory.opened() {
-                Some((place, number)) => {
-                    let tree = tree(world, place)?;
-                    Ok(Facts::of_granted(place, tree.status(number)?, tree.is_read_only()))
-                }
-                None => Ok(Facts::of_way(directory.path())),
-            },
-            object => Ok(self.own_facts(world, object, id as u64 + 1)),
+            (None, Object::Directory(directory)) => Ok(Facts::of_way(directory.path())),
+            (None, object) => Ok(self.own_facts(world, object, id as u64 + 1)),
         }
     }
 
@@ -125,11 +120,7 @@ impl<S: Pages> Process<S> {
     }
 
     fn space_of_open(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        let place = match &self.files.held(args[0])?.object {
-            Object::File(file) => Some(file.place),
-            Object::Directory(directory) => directory.place(),
-            _ => None,
-        };
+        let place = self.files.held(args[0])?.object.opened().map(|(place, _)| place);
         self.tell_space(world, place, args[1])
     }
 

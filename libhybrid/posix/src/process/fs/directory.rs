@@ -61,10 +61,6 @@ impl Directory {
         &self.path
     }
 
-    pub(super) fn place(&self) -> Option<usize> {
-        self.opened.map(|(place, _)| place)
-    }
-
     /// The place and number that are to be closed.
     pub(in crate::process) const fn opened(&self) -> Option<(usize, u32)> {
         self.opened

@@ -1,6 +1,7 @@
 //! Open files: reading, writing, seeking, sizes; little data goes in the message, much through the rings.
 //!
 //! INV-FILE-1: bytes that the server says it made ready are taken out whole, or the server is not listened to any more.
+use super::claims::Node;
 use super::tree;
 use crate::files::{At, CHUNK_MAX, Creation, INLINE_MAX, Lock, RECORDS_MAX, TRANSFER_MAX};
 use crate::number::{Answer, Errno, int, low};
@@ -53,6 +54,16 @@ impl File {
         }
     }
 
+    /// Its place, and the server's number.
+    pub(in crate::process) const fn opened(&self) -> (usize, u32) {
+        (self.place, self.number)
+    }
+
+    /// Which file it is.
+    pub(super) const fn node(&self) -> Node {
+        (self.place, self.node)
+    }
+
     /// `O_RDONLY`, `O_WRONLY`, `O_RDWR`, `O_APPEND`.
     pub(in crate::process) fn status_flags(&self) -> u32 {
         let access = match (self.is_readable, self.is_writable) {
@@ -89,12 +100,12 @@ impl<S: Pages> Process<S> {
         if let Object::Text(text, _) = self.files.held(args[0])?.object {
             return self.read_text(world, text, args[3], pieces);
         }
-        let (_, file) = self.file(args[0], Errno::ESPIPE)?;
+        let (_, file) = self.file(args[0], Errno::EISDIR, Errno::ESPIPE)?;
         self.read_from(world, file, args[3], pieces)
     }
 
     pub(super) fn write_at(&mut self, world: &mut impl World, args: [u64; 6], pieces: Pieces) -> Answer {
-        let (_, file) = self.file(args[0], Errno::ESPIPE)?;
+        let (_, file) = self.file(args[0], Errno::EISDIR, Errno::ESPIPE)?;
         Ok(self.write_to(world, file, args[3], pieces)?.0)
     }
 
@@ -162,14 +173,11 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn sync_file(&mut self, world: &mut impl World, argument: u64) -> Answer {
-        let place = match &self.files.held(argument)?.object {
-            Object::File(file) => Some(file.place),
-            Object::Directory(directory) => directory.place(),
-            _ => return Err(Errno::EINVAL),
-        };
-        match place {
-            Some(place) => tree(world, place)?.sync().map(|()| 0),
-            None => Ok(0),
+        let object = &self.files.held(argument)?.object;
+        match (object.opened(), object) {
+            (Some((place, _)), _) => tree(world, place)?.sync().map(|()| 0),
+            (None, Object::Directory(_)) => Ok(0),
+            (None, _) => Err(Errno::EINVAL),
         }
     }
 
@@ -182,7 +190,7 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn truncate_file(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        let (_, file) = self.file(args[0], Errno::EINVAL).map_err(no_size)?;
+        let (_, file) = self.file(args[0], Errno::EINVAL, Errno::EINVAL)?;
         if !file.is_writable || args[1] > OFFSET_MAX {
             return Err(Errno::EINVAL);
         }
@@ -211,7 +219,7 @@ impl<S: Pages> Process<S> {
 
     /// A longer file counts against the quota at once, so it has its room. Nothing else of `fallocate` is there.
     pub(super) fn allocate(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        let (_, file) = self.file(args[0], Errno::ESPIPE).map_err(no_size)?;
+        let (_, file) = self.file(args[0], Errno::EINVAL, Errno::ESPIPE)?;
         if int(args[1]) != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
@@ -225,11 +233,6 @@ impl<S: Pages> Process<S> {
         }
         Ok(0)
     }
-}
-
-/// Directories have no size to set.
-fn no_size(errno: Errno) -> Errno {
-    if errno == Errno::EISDIR { Errno::EINVAL } else { errno }
 }
 
 /// Where `lseek` goes.
@@ -285,7 +288,7 @@ impl Transfer {
         let mut bytes = [0; INLINE_MAX];
         let into = bytes.get_mut(..want).unwrap_or_default();
         let length = tree(world, self.file.place)?.get(self.file.number, offset, into)?;
-        give(world, self.pieces, self.done, into.get(..length).ok_or(Errno::EIO)?)?;
+        self.pieces.write_whole(world, self.done, into.get(..length).ok_or(Errno::EIO)?)?;
         Ok(length)
     }
 
@@ -308,7 +311,7 @@ impl Transfer {
             }
             // Only what was asked for is given to the program.
             if given.is_ok() && taken + self.chunk.len() <= said {
-                given = give(world, self.pieces, self.done + taken as u64, &self.chunk);
+                given = self.pieces.write_whole(world, self.done + taken as u64, &self.chunk);
             }
             taken += self.chunk.len();
         }
@@ -346,7 +349,7 @@ impl Transfer {
     fn write_few(&mut self, world: &mut impl World, at: At, want: usize) -> Result<(u64, u64), Errno> {
         let mut bytes = [0; INLINE_MAX];
         let data = bytes.get_mut(..want).unwrap_or_default();
-        take(world, self.pieces, self.done, data)?;
+        self.pieces.read_whole(world, self.done, data)?;
         Ok((want as u64, tree(world, self.file.place)?.put(self.file.number, at, data)?))
     }
 
@@ -356,7 +359,7 @@ impl Transfer {
         self.reserve(want)?;
         while pushed < want {
             self.chunk.resize((want - pushed).min(CHUNK_MAX), 0);
-            match take(world, self.pieces, self.done + pushed as u64, &mut self.chunk) {
+            match self.pieces.read_whole(world, self.done + pushed as u64, &mut self.chunk) {
                 Err(errno) if pushed == 0 => return Err(errno),
                 Err(_) => break,
                 Ok(()) => tree(world, self.file.place)?.push(&self.chunk)?,
@@ -374,28 +377,4 @@ fn is_end(at: At, len: u64, end: u64) -> bool {
         At::Offset(offset) => offset.checked_add(len) == Some(end),
         At::End => (len..=OFFSET_MAX).contains(&end),
     }
-}
-
-/// Copies all of `bytes` to the program, from `offset` of its pieces on.
-fn give(world: &mut impl World, pieces: Pieces, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-        match pieces.write(world, offset + done as u64, rest)? {
-            0 => return Err(Errno::EFAULT),
-            moved => done += moved,
-        }
-    }
-    Ok(())
-}
-
-/// Fills all of `bytes` with what the program has from `offset` of its pieces on.
-fn take(world: &impl World, pieces: Pieces, offset: u64, bytes: &mut [u8]) -> Result<(), Errno> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match pieces.read(world, offset + done as u64, rest)? {
-            0 => return Err(Errno::EFAULT),
-            moved => done += moved,
-        }
-    }
-    Ok(())
 }

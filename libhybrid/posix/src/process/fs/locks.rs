@@ -4,7 +4,7 @@
 //! two programs never have what excludes each other, but may be kept apart where their ranges do not meet ([decision 0147]).
 //!
 //! [decision 0147]: ../../../../../docs/decisions/0147-what-files-cannot-keep-is-refused-unless-nothing-is-lost.md
-use super::claims::{Claim, Owner, Range};
+use super::claims::{Claim, Node, Owner, Range};
 use super::{File, tree};
 use crate::files::Lock;
 use crate::number::{self, Answer, Errno, int, low};
@@ -41,7 +41,7 @@ pub(in crate::process) const fn is_lock(command: u32) -> bool {
 
 impl<S: Pages> Process<S> {
     pub(super) fn flock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        let (id, before) = self.file(args[0], Errno::EINVAL).map_err(no_lock)?;
+        let (id, before) = self.file(args[0], Errno::EINVAL, Errno::EINVAL)?;
         let wanted = match low(args[1]) & !LOCK_NB {
             LOCK_SH => Lock::Shared,
             LOCK_EX => Lock::Exclusive,
@@ -60,7 +60,7 @@ impl<S: Pages> Process<S> {
 
     /// `fcntl` with one of the locks' commands.
     pub(in crate::process) fn record_lock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
-        let (id, file) = self.file(args[0], Errno::EINVAL).map_err(no_lock)?;
+        let (id, file) = self.file(args[0], Errno::EINVAL, Errno::EINVAL)?;
         let (command, owner) = match low(args[1]) {
             command @ F_GETLK..=F_SETLKW => (command, Owner::Program),
             command => (command - OFD, Owner::Description(id)),
@@ -86,7 +86,7 @@ impl<S: Pages> Process<S> {
 
     fn set_range(&mut self, world: &mut impl World, id: Id, owner: Owner, asked: &Asked) -> Result<(), Errno> {
         let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
-        let node = (file.place, file.node);
+        let node = file.node();
         if self.fs.claims.conflict(node, owner, asked.range, asked.lock).is_some() {
             return Err(Errno::EAGAIN);
         }
@@ -101,12 +101,15 @@ impl<S: Pages> Process<S> {
     /// Which open file has the lock of the program, or will have it.
     fn holder(&mut self, id: Id, owner: Owner) -> Id {
         let Some(file) = self.file_mut(id).map(|file| *file) else { return id };
-        let is_holder = |object: &Object| match object {
-            Object::File(other) => (other.place, other.node) == (file.place, file.node) && other.is_holder,
-            _ => false,
-        };
-        let found = self.files.objects.all().find(|(_, held)| owner == Owner::Program && is_holder(&held.object));
-        found.map_or(id, |(id, _)| id)
+        let found = if owner == Owner::Program { self.holder_of(file.node()) } else { None };
+        found.unwrap_or(id)
+    }
+
+    fn holder_of(&self, node: Node) -> Option<Id> {
+        let mut all = self.files.objects.all();
+        let found =
+            all.find(|(_, held)| matches!(&held.object, Object::File(file) if file.is_holder && file.node() == node));
+        found.map(|(id, _)| id)
     }
 
     fn set_whole(&mut self, id: Id, lock: Lock) {
@@ -118,7 +121,7 @@ impl<S: Pages> Process<S> {
     /// Tells the server what the locks of an open file come to, if that changed.
     fn tell_lock(&mut self, world: &mut impl World, id: Id) -> Result<(), Errno> {
         let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
-        let node = (file.place, file.node);
+        let node = file.node();
         let program = if file.is_holder { self.fs.claims.strongest(node, Owner::Program) } else { Lock::None };
         let wanted = file.whole.max(program).max(self.fs.claims.strongest(node, Owner::Description(id)));
         if wanted != file.held {
@@ -142,7 +145,7 @@ impl<S: Pages> Process<S> {
     /// `F_GETLK`: what excludes the lock, or that nothing does.
     fn find_lock(&mut self, world: &mut impl World, id: Id, owner: Owner, asked: &Asked, address: u64) -> Answer {
         let file = *self.file_mut(id).ok_or(Errno::EBADF)?;
-        let found = self.fs.claims.conflict((file.place, file.node), owner, asked.range, asked.lock);
+        let found = self.fs.claims.conflict(file.node(), owner, asked.range, asked.lock);
         let own = i32::from(self.identity.instance);
         let found = match found {
             Some(Claim { owner, range, lock, .. }) => {
@@ -186,18 +189,13 @@ impl<S: Pages> Process<S> {
 
     /// An open file is closed: its locks are free, and as POSIX has it all that the program had by `F_SETLK`.
     pub(in crate::process) fn close_file(&mut self, world: &mut impl World, id: Id, file: File) {
-        let node = (file.place, file.node);
+        let node = file.node();
         self.fs.claims.forget(node, Owner::Description(id));
         self.fs.claims.forget(node, Owner::Program);
         if let Ok(tree) = tree(world, file.place) {
             tree.close(file.number);
         }
-        let is_holder = |object: &Object| match object {
-            Object::File(other) => (other.place, other.node) == node && other.is_holder,
-            _ => false,
-        };
-        let holder = self.files.objects.all().find(|(_, held)| is_holder(&held.object)).map(|(id, _)| id);
-        if let Some(holder) = holder {
+        if let Some(holder) = self.holder_of(node) {
             // A weaker lock is not refused; a server that died has none.
             let _weaker = self.tell_lock(world, holder);
             if let Some(file) = self.file_mut(holder) {
@@ -205,10 +203,6 @@ impl<S: Pages> Process<S> {
             }
         }
     }
-}
-
-fn no_lock(errno: Errno) -> Errno {
-    if errno == Errno::EISDIR { Errno::EINVAL } else { errno }
 }
 
 /// `struct flock`: type and whence (halves of words), start, length, process.

@@ -13,10 +13,7 @@ impl<S: Pages> Process<S> {
     /// `mmap` of a file: private, or shared for reading only; both are copies.
     pub(in crate::process) fn map_file(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let [address, bytes, prot, flags, descriptor, offset] = args;
-        let (_, file) = self.file(descriptor, Errno::ENODEV).map_err(|errno| match errno {
-            Errno::EISDIR => Errno::ENODEV,
-            errno => errno,
-        })?;
+        let (_, file) = self.file(descriptor, Errno::ENODEV, Errno::ENODEV)?;
         if !file.is_readable {
             return Err(Errno::EACCES);
         }

@@ -63,7 +63,6 @@ impl Facts {
     pub(super) fn of_own(object: &Object, id: u64, text_len: u64) -> Self {
         let (mode, size) = match object {
             Object::Text(..) => (REGULAR | 0o400, text_len),
-            Object::Pipe(ends) if ends.reads.is_some() && ends.writes.is_some() => (SOCKET, 0),
             Object::Pipe(_) => (FIFO, 0),
             Object::Tcp(_) | Object::Datagram(_) => (SOCKET, 0),
             Object::Event(_) | Object::Timer(_) | Object::Epoll => (ANONYMOUS, 0),

@@ -254,6 +254,10 @@ fn what_does_not_go_out_says_why() {
     assert_eq!(program.send_to(socket, b"x", &out[..8]), Errno::EINVAL.negated());
     // Groups: the host stack joins none. Control data: there is none.
     assert_eq!(program.call(number::SETSOCKOPT, &[socket, 0, 35, AT, 8]), Errno::ENOPROTOOPT.negated());
+    program.put(AT + 8, &[4]);
+    for (level, name) in [(6, 1), (41, 26)] {
+        assert_eq!(program.call(number::GETSOCKOPT, &[socket, level, name, AT, AT + 8]), Errno::ENOPROTOOPT.negated());
+    }
     assert_eq!(program.call(number::LISTEN, &[socket, 1]), Errno::EOPNOTSUPP.negated());
     let inner = program.bound(V4, &v4(OWN, 4001));
     assert_eq!(program.send_to(inner, b"x", &out), Errno::EINVAL.negated());
@@ -273,7 +277,6 @@ fn full_ring_makes_the_sender_wait_and_the_next_life_of_the_stack_has_the_port_a
     program.process.expire(&mut program.world);
     assert_eq!(program.process.take_result(1), Some(1));
     program.ports().bound.clear();
-    program.arrive(Arrival::Lost);
     program.arrive(Arrival::Back);
     assert_eq!(program.ports().bound, [(0, 4000)]);
     // Another component was faster: the number may be that of its port, so nothing goes there or comes from there.

@@ -61,11 +61,12 @@ impl Ports {
     }
 
     pub(super) fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
-        if let Some(news) = self.link.news() {
-            return Some(match news {
-                News::Lost => Arrival::Lost,
-                News::Back => Arrival::Back,
-            });
+        // What was bound is bound again when it is back; datagrams that were under way are lost.
+        while let Some(news) = self.link.news() {
+            match news {
+                News::Lost => {}
+                News::Back => return Some(Arrival::Back),
+            }
         }
         let rings = self.link.rings.as_mut()?;
         loop {
@@ -84,7 +85,7 @@ impl Ports {
         }
         log::error!(target: "posix", "the host stack broke its session of datagrams");
         self.link.rings = None;
-        Some(Arrival::Lost)
+        None
     }
 
     pub(super) fn publish(&mut self) {
