@@ -10,6 +10,7 @@ use crate::progress::Step;
 use crate::setup;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use hybrid_capgraph::Program;
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
 use hybrid_scenarios::machine::{self, Machine};
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ pub(crate) struct PosixBench {
     /// Only print; docs/performance.md stays as it is
     #[arg(long)]
     print: bool,
-    /// Do not fetch and boot Linux: its column stays empty
+    /// Do not fetch and boot Linux: its column stays empty, so nothing is written either
     #[arg(long)]
     without_linux: bool,
 }
@@ -36,10 +37,12 @@ struct Row {
     id: &'static str,
     meaning: &'static str,
     goal: Option<f64>,
+    /// HybridOS tells it: a run without it has failed.
+    is_due: bool,
 }
 
 const fn row(id: &'static str, meaning: &'static str, goal: Option<f64>) -> Row {
-    Row { id, meaning, goal }
+    Row { id, meaning, goal, is_due: true }
 }
 
 const ROWS: [Row; 26] = [
@@ -56,7 +59,8 @@ const ROWS: [Row; 26] = [
     row("mmap-64k", "`mmap` of 64 KiB, one write, `munmap`", None),
     row("epoll-1", "`epoll_wait`, one descriptor, which is ready", None),
     row("epoll-100", "… 100 descriptors, one ready", None),
-    row("epoll-1000", "… 1,000 descriptors, one ready", None),
+    // A program has at most 256 descriptors.
+    Row { is_due: false, ..row("epoll-1000", "… 1,000 descriptors, one ready", None) },
     row("thread", "`pthread_create` and `pthread_join`", None),
     row("mutex-alone", "mutex: lock and unlock, nobody else wants it", Some(100.0)),
     row("mutex-fight", "… two threads want it, and each yields with it", None),
@@ -71,6 +75,8 @@ const ROWS: [Row; 26] = [
     row("hello-memory", "std's hello: all the memory it has, bytes", Some(1024.0 * 1024.0)),
 ];
 
+/// Bytes of a page.
+const PAGE: u64 = 4096;
 const WITHIN: Duration = Duration::from_secs(900);
 const LISTENS: &str = "listens at port 9";
 /// The instance whose size counts.
@@ -91,7 +97,7 @@ impl PosixBench {
         let theirs = if self.without_linux { None } else { Some(linux::measure()?) };
         let (text, is_met) = table(&ours, theirs.as_ref())?;
         print!("{text}");
-        if !self.print {
+        if !self.print && theirs.is_some() {
             page::write_part("posix", &text)?;
         }
         Ok(ExitCode::from(u8::from(!is_met)))
@@ -106,32 +112,15 @@ fn hello(image: &Path) -> Result<BTreeMap<String, f64>> {
         .map_err(|problems| anyhow::anyhow!("gateway-cost: {} problems", problems.len()))?;
     let declared =
         graph.instances.iter().find(|instance| instance.name == HELLO).context("no instance is the hello")?;
-    let program = loaded(&file).context("the hello is no program")?;
-    let whole = u64::from(program) + declared.stack + declared.heap;
+    let program = Program::parse(&file).map_err(|error| anyhow::anyhow!("the hello is no program: {error:?}"))?;
+    let program = program.pages() * PAGE;
+    let whole = program + declared.stack + declared.heap;
     let figure = |bytes: u64| u32::try_from(bytes).map_or(f64::INFINITY, f64::from);
     Ok(BTreeMap::from([
         ("hello-file".into(), figure(file.len() as u64)),
-        ("hello-image".into(), f64::from(program)),
+        ("hello-image".into(), figure(program)),
         ("hello-memory".into(), figure(whole)),
     ]))
-}
-
-/// The bytes of the pages that an ELF64 file's loadable segments take. Source: System V ABI, "Program Header".
-fn loaded(file: &[u8]) -> Option<u32> {
-    let number = |at: usize, length: usize| {
-        let bytes = file.get(at..at.checked_add(length)?)?;
-        bytes.iter().rev().try_fold(0_u64, |sum, byte| Some(sum.checked_mul(256)? + u64::from(*byte)))
-    };
-    let (table, count) = (usize::try_from(number(32, 8)?).ok()?, usize::try_from(number(56, 2)?).ok()?);
-    (0..count).try_fold(0_u32, |sum, index| {
-        let head = table.checked_add(index * 56)?;
-        if number(head, 4)? != 1 {
-            return Some(sum);
-        }
-        let (address, length) = (number(head + 16, 8)?, number(head + 40, 8)?);
-        let pages = address.checked_add(length)?.next_multiple_of(4096) - address / 4096 * 4096;
-        sum.checked_add(u32::try_from(pages).ok()?)
-    })
 }
 
 /// The product that measures, on a kernel that lets user code read the counters of the processor.
@@ -199,21 +188,19 @@ fn figures(console: &str) -> BTreeMap<String, f64> {
     console.lines().filter_map(of_line).collect()
 }
 
+/// The table, and whether each goal is met. A row of ours that was never told has met nothing.
 fn table(ours: &BTreeMap<String, f64>, theirs: Option<&BTreeMap<String, f64>>) -> Result<(String, bool)> {
     let mut text = String::from("| call | HybridOS | Linux | goal | met |\n|---|---:|---:|---:|:---:|\n");
     let mut is_met = true;
     for row in ROWS {
         let (own, other) = (ours.get(row.id), theirs.and_then(|rows| rows.get(row.id)));
-        if own.is_none() && other.is_none() {
-            continue;
-        }
+        ensure!(own.is_some() || !row.is_due, "no figure was told for {}", row.meaning);
         let verdict = row.goal.and_then(|goal| own.map(|own| *own <= goal));
         is_met &= verdict.unwrap_or(true);
         let met = verdict.map_or("", |is_met| if is_met { "yes" } else { "no" });
         let [own, other, goal] = [own.copied(), other.copied(), row.goal].map(shown);
         writeln!(text, "| {} | {own} | {other} | {goal} | {met} |", row.meaning)?;
     }
-    ensure!(ours.len() > 10, "the program told only {} rows", ours.len());
     Ok((text, is_met))
 }
 
@@ -246,7 +233,10 @@ mod tests {
         rows.insert("clock".into(), 41.0);
         let (text, is_met) = table(&rows, Some(&rows)).unwrap();
         assert!(!is_met && text.contains("| `clock_gettime` | 41 | 41 | 40 | no |"), "{text}");
-        assert!(table(&figures("row clock 1"), None).is_err());
+        rows.remove("epoll-1000");
+        assert!(table(&rows, None).is_ok(), "nobody has so many descriptors");
+        rows.remove("tcp-in");
+        assert!(table(&rows, None).is_err(), "a goal of which nothing was told");
         assert_eq!(shown(Some(1234.4)), "1,234");
     }
 }

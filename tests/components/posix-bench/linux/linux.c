@@ -13,7 +13,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-static const char *const MODULES[] = { "/virtio_mmio.ko", "/failover.ko", "/net_failover.ko", "/virtio_net.ko" };
+/* Of the kernel, which xtask puts beside the program. */
+static const char *const modules[] = { MODULES };
 
 static void set(int fd, struct ifreq *card, int what, const char *address)
 {
@@ -27,10 +28,10 @@ static void set(int fd, struct ifreq *card, int what, const char *address)
 
 void linux_prepare(void)
 {
-	for (size_t i = 0; i < sizeof MODULES / sizeof *MODULES; i++) {
-		int file = open(MODULES[i], O_RDONLY);
+	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+		int file = open(modules[i], O_RDONLY);
 		if (file < 0 || syscall(SYS_finit_module, file, "", 0) != 0)
-			fail(MODULES[i]);
+			fail(modules[i]);
 		close(file);
 	}
 	mkdir("/dev", 0755);

@@ -58,6 +58,8 @@ fn compile(step: &Step, folder: &Path, tree: &Path) -> Result<PathBuf> {
     // Linux's own headers, after all others.
     compile.arg("-isystem").arg(of_compiler("-print-file-name=include")?);
     compile.args(["-idirafter", "/usr/aarch64-linux-gnu/include"]);
+    let modules = MODULES.map(|module| format!("\"/{module}.ko\"")).join(",");
+    compile.arg(format!("-DMODULES={modules}"));
     compile.args(["-mno-outline-atomics", "-o"]).arg(&program).arg(library.join("crt1.o")).args(&files);
     compile.arg(library.join("libc.a")).arg(of_compiler("-print-libgcc-file-name")?);
     step.command("bench-posix-compile", &mut compile)?;
