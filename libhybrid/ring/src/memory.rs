@@ -71,6 +71,22 @@ pub trait RingMemory {
     fn load_word(&self, at: u32) -> u64;
     /// Writes the 8-byte word at byte position `at` (wrapped into the data area, rounded down to 8), relaxed.
     fn store_word(&self, at: u32, value: u64);
+    /// Writes `bytes`, whole words, from position `at` on: [`Self::store_word`] of each.
+    fn store_words(&self, at: u32, bytes: &[u8]) {
+        let mut at = at;
+        for word in bytes.as_chunks::<8>().0 {
+            self.store_word(at, u64::from_le_bytes(*word));
+            at = at.wrapping_add(8);
+        }
+    }
+    /// Fills `bytes`, whole words, from position `at` on: [`Self::load_word`] of each.
+    fn load_words(&self, at: u32, bytes: &mut [u8]) {
+        let mut at = at;
+        for word in bytes.as_chunks_mut::<8>().0 {
+            *word = self.load_word(at).to_le_bytes();
+            at = at.wrapping_add(8);
+        }
+    }
     /// A sequentially consistent fence (INV-RING-3).
     fn fence(&self);
     /// An acquire fence (INV-RING-4).
@@ -79,35 +95,29 @@ pub trait RingMemory {
 
 /// Copies `bytes` to position `at`; the padding of the last word is zero.
 pub(crate) fn copy_in<M: RingMemory>(memory: &M, at: u32, bytes: &[u8]) {
-    let mut at = at;
-    let mut words = bytes.chunks_exact(8);
-    for word in &mut words {
-        let word = word.try_into().map_or(0, u64::from_le_bytes);
-        memory.store_word(at, word);
-        at = at.wrapping_add(8);
-    }
-    let rest = words.remainder();
+    let (words, rest) = bytes.split_at(bytes.len() & !7);
+    memory.store_words(at, words);
     if !rest.is_empty() {
         let mut last = [0_u8; 8];
         last[..rest.len()].copy_from_slice(rest);
-        memory.store_word(at, u64::from_le_bytes(last));
+        memory.store_word(behind(at, words), u64::from_le_bytes(last));
     }
 }
 
 /// Fills `bytes` from position `at`.
 pub(crate) fn copy_out<M: RingMemory>(memory: &M, at: u32, bytes: &mut [u8]) {
-    let mut at = at;
-    let mut words = bytes.chunks_exact_mut(8);
-    for word in &mut words {
-        word.copy_from_slice(&memory.load_word(at).to_le_bytes());
-        at = at.wrapping_add(8);
-    }
-    let rest = words.into_remainder();
+    let (words, rest) = bytes.split_at_mut(bytes.len() & !7);
+    memory.load_words(at, words);
     if !rest.is_empty() {
-        let last = memory.load_word(at).to_le_bytes();
+        let last = memory.load_word(behind(at, words)).to_le_bytes();
         let len = rest.len();
         rest.copy_from_slice(&last[..len]);
     }
+}
+
+/// The position behind `words` that begin at `at`. A record is shorter than 4 GiB, since its ring is.
+fn behind(at: u32, words: &[u8]) -> u32 {
+    at.wrapping_add((words.len() & 0xffff_ffff) as u32)
 }
 
 /// Makes `scratch` at least `len` bytes long.

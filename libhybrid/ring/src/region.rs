@@ -87,6 +87,40 @@ impl Region {
         // SAFETY: aligned by the invariant and the offset, mapped for the life of `self`, and only accessed atomically.
         unsafe { AtomicU64::from_ptr(at.cast().as_ptr()) }
     }
+
+    /// The `count` 8-byte words from `offset` on, which must be 8-aligned and all inside.
+    fn words(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        debug_assert!(offset.is_multiple_of(8) && offset + count * 8 <= self.len);
+        // SAFETY: callers pass runs inside the region: a ring's data area, which was checked when the ring was placed.
+        let at = unsafe { self.base.add(offset) };
+        // SAFETY: aligned by the invariant and the offset, all mapped for the life of `self`, and only accessed atomically.
+        unsafe { core::slice::from_raw_parts(at.cast::<AtomicU64>().as_ptr(), count) }
+    }
+}
+
+/// Words that are moved at a time, so that counting and branching are a small part of the copying.
+const BLOCK: usize = 8;
+
+/// Writes as many words as both have, relaxed.
+#[inline]
+fn store_all(words: &[AtomicU64], bytes: &[[u8; 8]]) {
+    let store = |(word, bytes): (&AtomicU64, &[u8; 8])| word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
+    let ((blocks, rest), (from, rest_from)) = (words.as_chunks::<BLOCK>(), bytes.as_chunks::<BLOCK>());
+    for (block, from) in blocks.iter().zip(from) {
+        block.iter().zip(from).for_each(store);
+    }
+    rest.iter().zip(rest_from).for_each(store);
+}
+
+/// Reads as many words as both have, relaxed.
+#[inline]
+fn load_all(words: &[AtomicU64], bytes: &mut [[u8; 8]]) {
+    let load = |(word, bytes): (&AtomicU64, &mut [u8; 8])| *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
+    let ((blocks, rest), (to, rest_to)) = (words.as_chunks::<BLOCK>(), bytes.as_chunks_mut::<BLOCK>());
+    for (block, to) in blocks.iter().zip(to) {
+        block.iter().zip(to).for_each(load);
+    }
+    rest.iter().zip(rest_to).for_each(load);
 }
 
 /// One ring's place in a region.
@@ -116,11 +150,22 @@ impl Mapped {
         Ok(Self { region: region.clone(), offset, capacity })
     }
 
+    /// The data words from byte position `at` on to the end of the data area, at most `count`.
+    fn run(&self, at: u32, count: usize) -> &[AtomicU64] {
+        let left = (self.capacity - (at & (self.capacity - 1) & !7)) as usize / 8;
+        self.region.words(self.word_offset(at), count.min(left))
+    }
+
     /// Offset in the region of the data word that byte position `at` falls into.
     fn word_offset(&self, at: u32) -> usize {
         // Masking keeps it inside whatever `at` is: capacity is a power of two of at least 64.
         self.offset + HEADER_BYTES + (at & (self.capacity - 1) & !7) as usize
     }
+}
+
+/// Bytes of words of one ring, of which there are fewer than 2^32.
+fn span(words: &[AtomicU64]) -> u32 {
+    u32::try_from(size_of_val(words)).unwrap_or(0)
 }
 
 impl RingMemory for Mapped {
@@ -152,6 +197,26 @@ impl RingMemory for Mapped {
     #[inline]
     fn store_word(&self, at: u32, value: u64) {
         self.region.word(self.word_offset(at)).store(value.to_le(), Ordering::Relaxed);
+    }
+
+    fn store_words(&self, at: u32, bytes: &[u8]) {
+        let (mut at, mut words) = (at, bytes.as_chunks::<8>().0);
+        while !words.is_empty() {
+            let run = self.run(at, words.len());
+            let (now, later) = words.split_at(run.len());
+            store_all(run, now);
+            (at, words) = (at.wrapping_add(span(run)), later);
+        }
+    }
+
+    fn load_words(&self, at: u32, bytes: &mut [u8]) {
+        let (mut at, mut words) = (at, bytes.as_chunks_mut::<8>().0);
+        while !words.is_empty() {
+            let run = self.run(at, words.len());
+            let (now, later) = words.split_at_mut(run.len());
+            load_all(run, now);
+            (at, words) = (at.wrapping_add(span(run)), later);
+        }
     }
 
     #[inline]
