@@ -1,8 +1,9 @@
 //! Finds out which connection a frame belongs to, before the stack proper looks at it; decides nothing else.
 //!
-//! Only headers are read, nothing is trusted: checksums, addresses and sequence numbers are smoltcp's to check
-//! once the frame has been handed to the right socket. Frames that this page does not understand (fragments,
+//! Headers are read and TCP's checksum is checked; addresses and sequence numbers are smoltcp's to check once the frame
+//! has been handed to the right socket. Frames that this page does not understand (fragments,
 //! IPv6 extension headers) count as no connection's.
+use crate::checksum;
 use smoltcp::wire::{
     EthernetFrame, EthernetProtocol, IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv6Packet, TcpPacket,
 };
@@ -23,6 +24,8 @@ pub(crate) struct Segment {
     pub(crate) tuple: Tuple,
     /// It asks for a new connection: SYN without ACK or RST.
     pub(crate) is_open: bool,
+    /// Its checksum is right.
+    pub(crate) is_sound: bool,
 }
 
 /// The TCP segment in a received frame, if there is a whole one.
@@ -63,5 +66,6 @@ fn tcp(local: IpAddress, remote: IpAddress, payload: &[u8]) -> Option<Segment> {
     let packet = TcpPacket::new_checked(payload).ok()?;
     let tuple =
         Tuple { local: IpEndpoint::new(local, packet.dst_port()), remote: IpEndpoint::new(remote, packet.src_port()) };
-    Some(Segment { tuple, is_open: packet.syn() && !packet.ack() && !packet.rst() })
+    let is_sound = checksum::is_right(local, remote, payload);
+    Some(Segment { tuple, is_open: packet.syn() && !packet.ack() && !packet.rst(), is_sound })
 }

@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod addressing;
+mod checksum;
 mod demux;
 mod event;
 mod parameters;

@@ -1,5 +1,6 @@
 //! The stack's view of the driver's rings as a smoltcp device; no policy.
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use crate::checksum;
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
 
 /// Largest frame in either direction, bytes, Ethernet header included.
@@ -92,6 +93,7 @@ impl<F: Frames> Device for Port<'_, F> {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = FRAME_SENT_MAX;
+        capabilities.checksum.tcp = Checksum::None;
         capabilities
     }
 }
@@ -118,6 +120,7 @@ impl<F: Frames> TxToken for Transmit<'_, F> {
         // INV-NET-1: smoltcp never makes a frame above `max_transmission_unit`, which fits into the scratch buffer.
         let frame = &mut self.scratch[..len];
         let result = write(frame);
+        checksum::complete(frame);
         *self.is_unresolved = asks_for_neighbor(frame);
         self.frames.transmit(frame);
         self.traffic.frames_out += 1;

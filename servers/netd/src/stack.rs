@@ -135,7 +135,12 @@ impl Stack {
             self.traffic.frames_in += 1;
             self.traffic.bytes_in += len as u64;
             let mut port = Port::new(frames, &mut self.scratch, &mut self.traffic).with(frame);
-            let segment = demux::segment(frame).filter(|each| self.interface.has_ip_addr(each.tuple.local.addr));
+            let segment = demux::segment(frame);
+            // INV-CHECKSUM-1: smoltcp does not look at it.
+            if segment.is_some_and(|segment| !segment.is_sound) {
+                continue;
+            }
+            let segment = segment.filter(|each| self.interface.has_ip_addr(each.tuple.local.addr));
             match segment.map(|segment| self.tcp.route(&segment, now)) {
                 Some(Destination::Connection(index)) => {
                     self.tcp.ingress(index, now, &mut self.interface, &mut port);
