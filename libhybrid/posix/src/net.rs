@@ -70,7 +70,7 @@ pub enum Reason {
 
 /// What the stack tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum Event<'a> {
     /// Somebody connected to a listener.
     Accepted {
         /// Of the connection.
@@ -89,8 +89,8 @@ pub enum Event {
         /// What may be sent at once.
         credit: u32,
     },
-    /// So many bytes are in the buffer.
-    Data(u32, usize),
+    /// At most [`CHUNK`] bytes came.
+    Data(u32, &'a [u8]),
     /// The peer sends no more.
     Finished(u32),
     /// The connection is gone.
@@ -105,15 +105,15 @@ pub enum Event {
 
 /// What the host stack's datagram service tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
-    /// A datagram, whose payload is in the buffer.
+pub enum Arrival<'a> {
+    /// A datagram.
     Datagram {
         /// Of which of the program's ports.
         socket: u16,
         /// Who sent it.
         peer: Peer,
-        /// Bytes of payload.
-        length: usize,
+        /// Its payload, at most [`DATAGRAM`] bytes.
+        data: &'a [u8],
     },
     /// A new life of the service is there; it knows nothing of what was bound.
     Back,

@@ -31,6 +31,7 @@ use crate::futex::{self, THREADS_MAX, Thread, Threads};
 use crate::number::{self, Answer, Errno};
 use crate::output::Line;
 use crate::world::World;
+use alloc::vec::Vec;
 
 pub use descriptors::DESCRIPTORS_MAX;
 pub use epoll::WATCHES_MAX;
@@ -108,6 +109,8 @@ pub struct Process<S> {
     files: descriptors::Files,
     /// What paths mean.
     fs: fs::Space,
+    /// What is between a ring of the host stack and the program; empty until it is needed.
+    scratch: Vec<u8>,
     /// What the host stack is told when it has room.
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
     /// The number of the next connection that the program opens.
@@ -116,6 +119,8 @@ pub struct Process<S> {
     queued: u64,
     table: futex::Table,
     slots: [Slot; THREADS_MAX],
+    /// Threads that wait (INV-PARKED-1: exactly those whose slot says so).
+    parked: Threads,
     /// Threads whose result came and that were not told yet.
     woken: Threads,
     actions: [signals::Action; signals::SIGNALS],
@@ -139,11 +144,13 @@ impl<S: Pages> Process<S> {
             lines: [Line::new(), Line::new()],
             files: descriptors::Files::new(),
             fs: fs::Space::new(),
+            scratch: Vec::new(),
             owed: heapless::Deque::new(),
             next_connection: crate::net::FIRST_OWN,
             queued: 0,
             table: futex::Table::new(),
             slots,
+            parked: 0,
             woken: 0,
             actions: [signals::Action::DEFAULT; signals::SIGNALS],
             told: [0; TOLD_WORDS],

@@ -1,9 +1,10 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
 use crate::files::Tree;
-use crate::net::{Address, Arrival, CHUNK, Command, DATAGRAM, Event, NAME_SERVERS, Peer};
+use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::Stream;
+use alloc::vec::Vec;
 
 /// The kernel and the component's grants, as far as calls need them. Nothing here waits, but for random numbers until the entropy server is seeded.
 pub trait World {
@@ -22,8 +23,11 @@ pub trait World {
     /// Zeroes pages of the heap.
     fn zero(&mut self, address: u64, bytes: u64);
 
-    /// Moves `bytes` from one part of the heap to another; the two do not overlap.
-    fn copy(&mut self, from: u64, to: u64, bytes: u64);
+    /// Copies within the program's memory, also where the two parts overlap.
+    ///
+    /// # Errors
+    /// `EFAULT` if not all of both is the program's; then nothing was copied.
+    fn copy(&mut self, from: u64, to: u64, bytes: u64) -> Result<(), Errno>;
 
     /// Nanoseconds since the counter started.
     fn now_ns(&self) -> u64;
@@ -55,8 +59,8 @@ pub trait World {
     /// Says something to the host stack. False if there is no room: then a bell comes when there is.
     fn command(&mut self, command: Command<'_>) -> bool;
 
-    /// What the host stack says next; data is put into `bytes`. After `None` a bell comes when there is more.
-    fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event>;
+    /// What the host stack says next; data is in `scratch`, which grows. After `None` a bell comes when there is more.
+    fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>>;
 
     /// Whether datagrams were granted.
     fn has_udp(&self) -> bool;
@@ -79,8 +83,8 @@ pub trait World {
     /// Whether there is room for a datagram, of any port. If not, a bell comes when there is.
     fn has_datagram_room(&mut self) -> bool;
 
-    /// What came next; its payload is put into `bytes`. After `None` a bell comes when there is more.
-    fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival>;
+    /// What came next; its payload is in `scratch`, which grows. After `None` a bell comes when there is more.
+    fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Arrival<'a>>;
 
     /// The name servers that the host stack knows, if it may be asked.
     fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS>;

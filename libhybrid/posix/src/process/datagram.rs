@@ -127,11 +127,6 @@ impl<S: Pages> Process<S> {
         })
     }
 
-    /// Whether there is one.
-    pub(super) fn has_datagrams(&self) -> bool {
-        self.datagrams().next().is_some()
-    }
-
     /// Readiness. Who talks to a socket within the component can write when that has room for the longest message.
     pub(super) fn datagram_state(&self, datagram: &Datagram) -> u32 {
         let when = |is: bool, bits: u32| if is { bits } else { 0 };
@@ -527,15 +522,14 @@ impl<S: Pages> Process<S> {
 
     /// Takes all that the host stack brings; who waited for room in its ring tries again.
     pub(super) fn take_arrivals(&mut self, world: &mut impl World) {
-        let mut bytes = [0; DATAGRAM];
-        while let Some(arrival) = world.arrival(&mut bytes) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        while let Some(arrival) = world.arrival(&mut scratch) {
             match arrival {
-                Arrival::Datagram { socket, peer, length } => {
-                    self.on_datagram(world, socket, peer, bytes.get(..length).unwrap_or_default());
-                }
+                Arrival::Datagram { socket, peer, data } => self.on_datagram(world, socket, peer, data),
                 Arrival::Back => self.bind_again(world),
             }
         }
+        self.scratch = scratch;
         if !self.datagrams().any(|(_, datagram)| datagram.is_stuck) || !world.has_datagram_room() {
             return;
         }

@@ -45,6 +45,9 @@ pub(super) struct Files {
     pub(super) objects: Slab<Held>,
     pub(super) pipes: Slab<super::object::Pipe>,
     pub(super) watches: Vec<Watch>,
+    /// A socket was opened once, so the host stack may have something to say; a timer was, so one may expire.
+    pub(super) has_sockets: bool,
+    pub(super) has_timers: bool,
     /// Something became ready, so waiting calls are to be tried again.
     pub(super) is_changed: bool,
 }
@@ -57,6 +60,8 @@ impl Files {
             objects: Slab::new(DESCRIPTORS_MAX),
             pipes: Slab::new(PIPES_MAX),
             watches: Vec::new(),
+            has_sockets: false,
+            has_timers: false,
             is_changed: false,
         };
         for object in [Object::Input, Object::Output(Stream::Out), Object::Output(Stream::Error)] {
@@ -68,6 +73,8 @@ impl Files {
 
     /// A new object with a descriptor; `flags` are those of `open`.
     pub(super) fn open(&mut self, object: Object, flags: u32) -> Answer {
+        self.has_sockets |= matches!(object, Object::Tcp(_) | Object::Datagram(_));
+        self.has_timers |= matches!(object, Object::Timer(_));
         let held = Held { is_nonblocking: flags & O_NONBLOCK != 0, ..Held::new(object) };
         let id = self.objects.insert(0, held, Errno::ENFILE)?;
         self.descriptor(id, 0, flags & O_CLOEXEC != 0).inspect_err(|_| _ = self.objects.take(id))

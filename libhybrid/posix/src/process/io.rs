@@ -4,8 +4,9 @@
 use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
+use super::threads::each;
 use super::{Outcome, Pages, Process};
-use crate::futex::{THREADS_MAX, Thread};
+use crate::futex::Thread;
 use crate::number::{self, Answer, Errno, low};
 use crate::output::Stream;
 use crate::world::{self, World};
@@ -56,7 +57,7 @@ impl<S: Pages> Process<S> {
         }
         self.pass_timers(world.now_ns());
         // A program that never waits hears of its connections, too.
-        if self.has_sockets() {
+        if self.files.has_sockets {
             self.take_events(world);
         }
         let mut call = Call { number, args, done: 0 };
@@ -108,8 +109,7 @@ impl<S: Pages> Process<S> {
     /// Tries all calls that wait, as long as that changes anything.
     pub fn retry(&mut self, world: &mut impl World) {
         while core::mem::take(&mut self.files.is_changed) {
-            for thread in 0..THREADS_MAX {
-                let Ok(thread) = Thread::try_from(thread) else { return };
+            for thread in each(self.parked) {
                 let Some(mut call) = self.parked_call(thread) else { continue };
                 let answer = self.attempt(world, &mut call);
                 if let Some(slot) = self.slot(thread) {

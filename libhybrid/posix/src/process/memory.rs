@@ -81,7 +81,7 @@ impl<S: Pages> Process<S> {
             Err(errno) => return Err(errno),
         }
         let moved = self.areas.map(new, access, &mut zero)?;
-        world.copy(address, moved, old.div_ceil(PAGE) * PAGE);
+        world.copy(address, moved, old.div_ceil(PAGE) * PAGE)?;
         self.areas.unmap(address, old)?;
         Ok(moved)
     }

@@ -213,11 +213,14 @@ impl Buffer {
     pub(super) fn push_from(&mut self, world: &mut impl World, pieces: Pieces, offset: u64) -> Result<u64, Errno> {
         let mut done = 0;
         while self.room() > 0 {
-            let mut chunk = [0; CHUNK];
-            let most = usize::try_from(self.room()).unwrap_or(CHUNK).min(CHUNK);
-            match pieces.read(world, offset + done, chunk.get_mut(..most).unwrap_or_default()) {
+            let (to, room) = self.run(self.start + self.length, self.room());
+            let moved = pieces.at(world, offset + done).and_then(|piece| match piece {
+                Some((from, bytes)) => copy(world, from, to, bytes.min(room)),
+                None => Ok(0),
+            });
+            match moved {
                 Ok(0) => break,
-                Ok(length) => done += self.push(world, chunk.get(..length).unwrap_or_default())? as u64,
+                Ok(moved) => (self.length, done) = (self.length + moved, done + moved),
                 Err(errno) if done == 0 => return Err(errno),
                 Err(_) => break,
             }
@@ -236,18 +239,30 @@ impl Buffer {
 
     /// Gives the program at most `most` bytes, `skip` bytes behind the front, without taking them; how many bytes.
     pub(super) fn copy_to(&self, world: &mut impl World, pieces: Pieces, skip: u64, most: u64) -> Result<u64, Errno> {
-        let mut done = 0;
+        let (mut done, most) = (0, most.min(self.length.saturating_sub(skip)));
         while done < most {
-            let mut chunk = [0; CHUNK];
-            let limit = usize::try_from(most - done).unwrap_or(CHUNK).min(CHUNK);
-            let length = self.peek(world, skip + done, chunk.get_mut(..limit).unwrap_or_default())?;
-            match pieces.write(world, done, chunk.get(..length).unwrap_or_default()) {
+            let (from, bytes) = self.run(self.start + skip + done, most - done);
+            let moved = pieces.at(world, done).and_then(|piece| match piece {
+                Some((to, room)) => copy(world, from, to, bytes.min(room)),
+                None => Ok(0),
+            });
+            match moved {
                 Ok(0) => break,
-                Ok(moved) => done += moved as u64,
+                Ok(moved) => done += moved,
                 Err(errno) if done == 0 => return Err(errno),
                 Err(_) => break,
             }
         }
         Ok(done)
+    }
+}
+
+/// Copies within the program's memory; how many bytes. Where not all of it is the program's, only the first of it, so that what can be moved is.
+fn copy(world: &mut impl World, from: u64, to: u64, bytes: u64) -> Result<u64, Errno> {
+    let first = bytes.min(CHUNK as u64);
+    match world.copy(from, to, bytes) {
+        Ok(()) => Ok(bytes),
+        Err(_) if first < bytes => world.copy(from, to, first).map(|()| first),
+        Err(errno) => Err(errno),
     }
 }

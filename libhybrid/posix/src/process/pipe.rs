@@ -200,6 +200,9 @@ impl<S: Pages> Process<S> {
 
     /// Counts what expired.
     pub(super) fn pass_timers(&mut self, now: u64) {
+        if !self.files.has_timers {
+            return;
+        }
         for (_, held) in self.files.objects.all_mut() {
             if let Object::Timer(timer) = &mut held.object
                 && timer.pass(now)
@@ -212,6 +215,9 @@ impl<S: Pages> Process<S> {
 
     /// When the next timer expires.
     pub(super) fn next_timer(&self) -> Option<u64> {
+        if !self.files.has_timers {
+            return None;
+        }
         let next = |held: &super::object::Held| if let Object::Timer(timer) = held.object { timer.next } else { None };
         self.files.objects.all().filter_map(|(_, held)| next(held)).min()
     }

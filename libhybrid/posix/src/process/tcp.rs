@@ -151,11 +151,6 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// Whether there is a socket that the stack could tell of.
-    pub(super) fn has_sockets(&self) -> bool {
-        self.sockets().next().is_some() || self.has_datagrams()
-    }
-
     pub(super) fn sockets(&self) -> impl Iterator<Item = (Id, &Tcp)> {
         self.files.objects.all().filter_map(|(id, held)| match &held.object {
             Object::Tcp(tcp) => Some((id, tcp)),
@@ -269,16 +264,14 @@ impl<S: Pages> Process<S> {
             Stage::Connecting(_) | Stage::Knocking(..) => return Ok(None),
             _ => return Err(Errno::ENOTCONN),
         };
-        let mut chunk = [0; CHUNK];
-        while *done < total && tcp.credit > 0 {
-            let most = usize::try_from(tcp.credit.min(total - *done)).unwrap_or(CHUNK).min(CHUNK);
-            let length = pieces.read(world, *done, chunk.get_mut(..most).unwrap_or_default())?;
-            if length == 0 || !world.command(Command::Send(connection, chunk.get(..length).unwrap_or_default())) {
-                break;
-            }
-            tcp.credit -= length as u64;
-            *done += length as u64;
+        let mut credit = tcp.credit;
+        let mut chunk = core::mem::take(&mut self.scratch);
+        let sent = send(world, &mut chunk, (connection, &mut credit), pieces, (done, total));
+        self.scratch = chunk;
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.credit = credit;
         }
+        sent?;
         Ok((*done >= total).then_some(*done))
     }
 
@@ -352,16 +345,17 @@ impl<S: Pages> Process<S> {
             }
             let _it = self.owed.pop_front();
         }
-        let mut bytes = [0; CHUNK];
-        while let Some(event) = world.event(&mut bytes) {
-            self.on_event(world, event, &bytes);
+        let mut scratch = core::mem::take(&mut self.scratch);
+        while let Some(event) = world.event(&mut scratch) {
+            self.on_event(world, event);
         }
+        self.scratch = scratch;
         if world.has_udp() {
             self.take_arrivals(world);
         }
     }
 
-    fn on_event(&mut self, world: &mut impl World, event: Event, bytes: &[u8; CHUNK]) {
+    fn on_event(&mut self, world: &mut impl World, event: Event<'_>) {
         match event {
             Event::Accepted { connection, listener, peer, credit } => {
                 self.on_accepted(world, connection, listener, peer, credit);
@@ -372,7 +366,7 @@ impl<S: Pages> Process<S> {
                     (true, true)
                 });
             }
-            Event::Data(connection, length) => self.on_data(world, connection, bytes.get(..length).unwrap_or_default()),
+            Event::Data(connection, bytes) => self.on_data(world, connection, bytes),
             Event::Finished(connection) => {
                 self.change(connection, |tcp| {
                     tcp.has_peer_finished = true;
@@ -490,6 +484,28 @@ impl<S: Pages> Process<S> {
         }
         self.files.is_changed = true;
     }
+}
+
+/// Sends what the credit and the ring have room for, and counts it.
+fn send(
+    world: &mut impl World,
+    chunk: &mut Vec<u8>,
+    (connection, credit): (u32, &mut u64),
+    pieces: Pieces,
+    (done, total): (&mut u64, u64),
+) -> Result<(), Errno> {
+    while *done < total && *credit > 0 {
+        let most = usize::try_from((total - *done).min(*credit)).unwrap_or(CHUNK).min(CHUNK);
+        chunk.try_reserve(most.saturating_sub(chunk.len())).map_err(|_| Errno::ENOMEM)?;
+        chunk.resize(chunk.len().max(most), 0);
+        let length = pieces.read(world, *done, chunk.get_mut(..most).unwrap_or_default())?;
+        if length == 0 || !world.command(Command::Send(connection, chunk.get(..length).unwrap_or_default())) {
+            break;
+        }
+        *credit -= length as u64;
+        *done += length as u64;
+    }
+    Ok(())
 }
 
 fn say(world: &mut impl World, owed: Owed) -> bool {

@@ -66,10 +66,10 @@ impl World for Fake {
         self.write(address, &vec![0; bytes as usize]).unwrap();
     }
 
-    fn copy(&mut self, from: u64, to: u64, bytes: u64) {
+    fn copy(&mut self, from: u64, to: u64, bytes: u64) -> Result<(), Errno> {
         let mut moved = vec![0; bytes as usize];
-        self.read(from, &mut moved).unwrap();
-        self.write(to, &moved).unwrap();
+        self.read(from, &mut moved)?;
+        self.write(to, &moved)
     }
 
     fn now_ns(&self) -> u64 {
@@ -105,8 +105,8 @@ impl World for Fake {
         self.net.as_mut().unwrap().command(command)
     }
 
-    fn event(&mut self, bytes: &mut [u8; crate::net::CHUNK]) -> Option<crate::net::Event> {
-        self.net.as_mut()?.event(bytes)
+    fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<crate::net::Event<'a>> {
+        self.net.as_mut()?.event(scratch)
     }
 
     fn has_udp(&self) -> bool {
@@ -129,8 +129,8 @@ impl World for Fake {
         !self.udp.as_ref().unwrap().is_full
     }
 
-    fn arrival(&mut self, bytes: &mut [u8; crate::net::DATAGRAM]) -> Option<crate::net::Arrival> {
-        self.udp.as_mut()?.arrival(bytes)
+    fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<crate::net::Arrival<'a>> {
+        self.udp.as_mut()?.arrival(scratch)
     }
 
     fn name_servers(&mut self) -> heapless::Vec<crate::net::Address, 3> {

@@ -1,6 +1,6 @@
 //! Threads: which there are, which wait and until when, and how they begin and end; it runs none.
 use super::{Ending, Outcome, Pages, Process, exit_status};
-use crate::futex::{ANY, THREADS_MAX, Thread, Threads};
+use crate::futex::{ANY, Thread, Threads};
 use crate::number::{Answer, Errno, low};
 use crate::world::World;
 
@@ -40,6 +40,16 @@ impl Slot {
     }
 }
 
+/// The threads of a set, from the first on.
+pub(super) fn each(threads: Threads) -> impl Iterator<Item = Thread> {
+    let mut left = threads;
+    core::iter::from_fn(move || {
+        let thread = u8::try_from(left.trailing_zeros()).ok().filter(|_| left != 0)?;
+        left &= left - 1;
+        Some(thread)
+    })
+}
+
 const CLONE_VM: u32 = 0x100;
 const CLONE_THREAD: u32 = 0x1_0000;
 const CLONE_SETTLS: u32 = 0x8_0000;
@@ -51,18 +61,20 @@ impl<S: Pages> Process<S> {
     pub(super) fn park(&mut self, thread: Thread, deadline: Option<u64>, late: i64) -> Outcome {
         if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
             slot.state = State::Parked { deadline, late };
+            self.parked |= 1 << thread;
         }
         Outcome::Park
     }
 
     /// The calls of these threads return `result`.
     pub(super) fn answer(&mut self, threads: Threads, result: i64) {
-        for (index, slot) in self.slots.iter_mut().enumerate() {
-            if threads >> index & 1 != 0 && matches!(slot.state, State::Parked { .. }) {
+        let threads = threads & self.parked;
+        for thread in each(threads) {
+            if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
                 slot.state = State::Ready(result);
-                self.woken |= 1 << index;
             }
         }
+        (self.parked, self.woken) = (self.parked & !threads, self.woken | threads);
     }
 
     /// What the call of a parked thread returns, once it does.
@@ -92,16 +104,16 @@ impl<S: Pages> Process<S> {
         // A bell can also mean that there is room again.
         self.files.is_changed = true;
         self.retry(world);
-        for index in 0..THREADS_MAX {
-            let Some(slot) = self.slots.get_mut(index) else { return };
+        for thread in each(self.parked) {
+            let Some(slot) = self.slots.get_mut(usize::from(thread)) else { return };
             match slot.state {
                 State::Parked { deadline: Some(deadline), late } if deadline <= now_ns => {
                     slot.state = State::Ready(late);
+                    (self.parked, self.woken) = (self.parked & !(1 << thread), self.woken | 1 << thread);
                     if let Some(call) = slot.call.take() {
                         self.give_up(world, &call);
                     }
-                    self.woken |= 1 << index;
-                    let _was_in_a_queue = self.table.leave(u8::try_from(index).unwrap_or(u8::MAX));
+                    let _was_in_a_queue = self.table.leave(thread);
                 }
                 _ => {}
             }
@@ -111,11 +123,11 @@ impl<S: Pages> Process<S> {
     /// When the next wait ends by its deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
-        let deadline = |slot: &Slot| match slot.state {
+        let deadline = |thread| match self.slots.get(usize::from(thread))?.state {
             State::Parked { deadline, .. } => deadline,
             _ => None,
         };
-        self.slots.iter().filter_map(deadline).chain(self.next_timer()).min()
+        each(self.parked).filter_map(deadline).chain(self.next_timer()).min()
     }
 
     /// Begins a thread as `clone` with these flags does; its number. The caller lets it run.

@@ -6,7 +6,7 @@ mod tree;
 
 use crate::World;
 use crate::files::Tree;
-use crate::net::{Address, Arrival, CHUNK, Command, DATAGRAM, Event, NAME_SERVERS, Peer};
+use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::{LINE_MAX, Stream};
 use alloc::string::String;
@@ -189,12 +189,12 @@ impl World for Device {
         }
     }
 
-    fn copy(&mut self, from: u64, to: u64, bytes: u64) {
-        let Ok(length) = usize::try_from(bytes) else { return };
-        if let (Ok(from), Ok(to)) = (self.pointer(from, length), self.pointer(to, length)) {
-            // SAFETY: both are mapped memory of the program, which asked for it to be moved.
-            unsafe { from.copy_to(to, length) };
-        }
+    fn copy(&mut self, from: u64, to: u64, bytes: u64) -> Result<(), Errno> {
+        let length = usize::try_from(bytes).map_err(|_| Errno::EFAULT)?;
+        let (from, to) = (self.pointer(from, length)?, self.pointer(to, length)?);
+        // SAFETY: as in `read`, for both; they may overlap, and no reference to either exists.
+        unsafe { from.copy_to(to, length) };
+        Ok(())
     }
 
     fn now_ns(&self) -> u64 {
@@ -239,8 +239,8 @@ impl World for Device {
         self.stack.as_mut().is_some_and(|stack| stack.command(command))
     }
 
-    fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
-        self.stack.as_mut()?.event(bytes)
+    fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
+        self.stack.as_mut()?.event(scratch)
     }
 
     fn has_udp(&self) -> bool {
@@ -265,8 +265,8 @@ impl World for Device {
         self.ports.as_mut().is_some_and(Ports::has_room)
     }
 
-    fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
-        self.ports.as_mut()?.arrival(bytes)
+    fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Arrival<'a>> {
+        self.ports.as_mut()?.arrival(scratch)
     }
 
     fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS> {

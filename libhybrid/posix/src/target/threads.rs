@@ -42,6 +42,9 @@ impl Threads {
 
     /// Wakes these threads. One that is not needed looks, and waits again.
     pub(super) fn wake(self, threads: crate::futex::Threads) {
+        if threads == 0 {
+            return;
+        }
         for (index, slot) in self.0.iter().enumerate() {
             if threads >> index & 1 != 0 {
                 Notification::at((*slot).into()).signal();

@@ -19,7 +19,7 @@ pub(super) struct FakePorts {
     /// Numbers and ports.
     pub(super) bound: Vec<(u16, u16)>,
     sent: Vec<(u16, Peer, usize)>,
-    arrivals: VecDeque<(Arrival, Vec<u8>)>,
+    arrivals: VecDeque<Arrival<'static>>,
     pub(super) is_full: bool,
     pub(super) servers: Vec<Address>,
 }
@@ -41,10 +41,12 @@ impl FakePorts {
         Ok(!self.is_full)
     }
 
-    pub(super) fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
-        let (arrival, data) = self.arrivals.pop_front()?;
-        bytes[..data.len()].copy_from_slice(&data);
-        Some(arrival)
+    pub(super) fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Arrival<'a>> {
+        let arrival = self.arrivals.pop_front()?;
+        let Arrival::Datagram { socket, peer, data } = arrival else { return Some(arrival) };
+        scratch.clear();
+        scratch.extend_from_slice(data);
+        Some(Arrival::Datagram { socket, peer, data: scratch })
     }
 }
 
@@ -123,9 +125,8 @@ impl Program {
         (self.world.words::<1>(AT + 256)[0] >> 48) as u32
     }
 
-    fn arrive(&mut self, arrival: Arrival) {
-        let length = if let Arrival::Datagram { length, .. } = arrival { length } else { 0 };
-        self.ports().arrivals.push_back((arrival, vec![7; length]));
+    fn arrive(&mut self, arrival: Arrival<'static>) {
+        self.ports().arrivals.push_back(arrival);
         self.process.take_events(&mut self.world);
         self.process.expire(&mut self.world);
     }
@@ -182,10 +183,10 @@ fn both_families_meet_unless_one_is_for_ipv6_alone() {
     assert_eq!(program.call(number::SETSOCKOPT, &[server, 41, 26, AT, 4]), 0);
     assert_eq!(program.send_to(client, b"a", &v4(OWN, 9000)), 1);
     assert_eq!(program.receive(server), Err(AGAIN));
-    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, length: 3 });
+    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, data: &[7; 3] });
     assert_eq!(program.receive(server), Err(AGAIN));
     let peer = Peer { address: Address::V6([0xfd; 16]), port: 1 };
-    program.arrive(Arrival::Datagram { socket: 0, peer, length: 3 });
+    program.arrive(Arrival::Datagram { socket: 0, peer, data: &[7; 3] });
     assert_eq!(program.receive(server).unwrap().0, [7; 3]);
 }
 
@@ -223,9 +224,9 @@ fn connected_socket_hears_its_peer_alone_and_learns_that_nobody_is_there() {
     assert_eq!(program.with_address(number::CONNECT, socket, &v4([10, 0, 2, 2], 5353)), 0);
     assert_eq!(program.call(number::WRITE, &[socket, FROM, 100]), 100);
     assert_eq!(program.ports().sent, [(0, PEER, 100)]);
-    program.arrive(Arrival::Datagram { socket: 0, peer: Peer { port: 1, ..PEER }, length: 5 });
+    program.arrive(Arrival::Datagram { socket: 0, peer: Peer { port: 1, ..PEER }, data: &[7; 5] });
     assert_eq!(program.receive(socket), Err(AGAIN));
-    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, length: 6 });
+    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, data: &[7; 6] });
     assert_eq!(program.receive(socket).unwrap(), (vec![7; 6], v4([10, 0, 2, 2], 5353)));
     assert_eq!(program.name(number::GETPEERNAME, socket).unwrap(), v4([10, 0, 2, 2], 5353));
     assert_eq!(program.with_address(number::CONNECT, socket, &v4(OWN, 1234)), 0);
@@ -287,7 +288,7 @@ fn full_ring_makes_the_sender_wait_and_the_next_life_of_the_stack_has_the_port_a
     let to = v4([10, 0, 2, 2], 9);
     assert_eq!(program.send_to(socket, b"x", &to), Errno::EADDRINUSE.negated());
     assert_eq!(program.send_to(socket, b"x", &to), Errno::ENETDOWN.negated());
-    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, length: 3 });
+    program.arrive(Arrival::Datagram { socket: 0, peer: PEER, data: &[7; 3] });
     assert_eq!((program.ports().sent.len(), program.receive(socket)), (sent, Err(AGAIN)));
     program.ports().bound.clear();
     program.arrive(Arrival::Back);

@@ -10,7 +10,7 @@ const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5555 };
 #[derive(Default)]
 pub(super) struct FakeStack {
     pub(super) said: Vec<String>,
-    events: VecDeque<(Event, Vec<u8>)>,
+    events: VecDeque<Event<'static>>,
     ports: Vec<u16>,
     is_full: bool,
 }
@@ -34,10 +34,12 @@ impl FakeStack {
         !self.is_full
     }
 
-    pub(super) fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
-        let (event, data) = self.events.pop_front()?;
-        bytes[..data.len()].copy_from_slice(&data);
-        Some(event)
+    pub(super) fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
+        let event = self.events.pop_front()?;
+        let Event::Data(connection, data) = event else { return Some(event) };
+        scratch.clear();
+        scratch.extend_from_slice(data);
+        Some(Event::Data(connection, scratch))
     }
 }
 
@@ -48,12 +50,8 @@ impl Program {
         program
     }
 
-    fn hear(&mut self, events: impl IntoIterator<Item = Event>) {
-        let stack = self.world.net.as_mut().unwrap();
-        stack.events.extend(events.into_iter().map(|event| match event {
-            Event::Data(_, length) => (event, (0..length).map(|at| at as u8).collect()),
-            _ => (event, Vec::new()),
-        }));
+    fn hear(&mut self, events: impl IntoIterator<Item = Event<'static>>) {
+        self.world.net.as_mut().unwrap().events.extend(events);
         self.process.take_events(&mut self.world);
         self.process.expire(&mut self.world);
     }
@@ -91,7 +89,7 @@ fn listener_hands_out_connections_in_order_with_their_peers() {
     let listener = program.listener(0o4000);
     assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), Errno::EAGAIN.negated());
     let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 };
-    program.hear([accepted(8), accepted(3), Event::Data(3, 5)]);
+    program.hear([accepted(8), accepted(3), Event::Data(3, b"hello")]);
     program.put(AT + 32, &[16]);
     let first = program.call(number::ACCEPT4, &[listener, AT, AT + 32, 0o4000]).cast_unsigned();
     let [head, _] = program.world.words(AT);
@@ -142,14 +140,14 @@ fn reading_gives_credit_back_and_sees_the_end() {
     let mut program = Program::with_stack();
     let socket = program.accepted(100);
     assert_eq!(program.on(0, number::READ, &[socket, FROM, 8_000]), Outcome::Park);
-    program.hear([Event::Data(1, 2048), Event::Data(1, 2048), Event::Data(1, 2048)]);
+    program.hear([Event::Data(1, &[7; CHUNK]), Event::Data(1, &[7; CHUNK]), Event::Data(1, &[7; CHUNK])]);
     assert_eq!(program.process.take_result(0), Some(6_144));
     assert_eq!(program.said(), ["Credit(1, 6144)"]);
     program.hear([Event::Finished(1)]);
     assert_eq!(program.call(number::READ, &[socket, FROM, 8_000]), 0);
     assert_eq!(program.call(number::CLOSE, &[socket]), 0);
     assert_eq!(program.said(), ["Finish(1)"]);
-    program.hear([Event::Data(1, 5)]);
+    program.hear([Event::Data(1, b"hello")]);
     assert_eq!(program.said(), ["Abort(1)"], "nobody will read it");
 }
 

@@ -18,7 +18,6 @@ const HEAD: usize = 64;
 pub(super) struct Ports {
     link: Link<UdpClientRings>,
     client: UdpClient<EndpointCaller>,
-    scratch: Vec<u8>,
 }
 
 impl Ports {
@@ -29,7 +28,7 @@ impl Ports {
         if let Some(rings) = &mut link.rings {
             let _is_empty = rings.received.request_bell();
         }
-        Some(Self { link, client: UdpClient::new(caller), scratch: Vec::new() })
+        Some(Self { link, client: UdpClient::new(caller) })
     }
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
@@ -60,7 +59,7 @@ impl Ports {
         self.link.rings.as_mut().is_none_or(has_room)
     }
 
-    pub(super) fn arrival(&mut self, bytes: &mut [u8; DATAGRAM]) -> Option<Arrival> {
+    pub(super) fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Arrival<'a>> {
         // What was bound is bound again when it is back; datagrams that were under way are lost.
         while let Some(news) = self.link.news() {
             match news {
@@ -69,23 +68,20 @@ impl Ports {
             }
         }
         let rings = self.link.rings.as_mut()?;
-        loop {
-            match rings.received.pop(&mut self.scratch) {
-                Ok(Some(datagram)) => {
-                    let length = datagram.data.len().min(DATAGRAM);
-                    for (to, from) in bytes.iter_mut().zip(datagram.data.iter()) {
-                        *to = *from;
-                    }
-                    return Some(Arrival::Datagram { socket: datagram.socket, peer: peer(&datagram.peer), length });
-                }
-                Ok(None) if rings.received.request_bell() == Ok(false) => {}
-                Ok(None) => return None,
-                Err(_) => break,
+        // What there is rings no bell: it is taken. What broke the ring is found by either.
+        let popped = match rings.received.request_bell() {
+            Ok(true) => return None,
+            Ok(false) => rings.received.pop(scratch),
+            Err(error) => Err(error),
+        };
+        match popped {
+            Ok(datagram) => datagram.map(heard),
+            Err(_) => {
+                log::error!(target: "posix", "the host stack broke its session of datagrams");
+                self.link.rings = None;
+                None
             }
         }
-        log::error!(target: "posix", "the host stack broke its session of datagrams");
-        self.link.rings = None;
-        None
     }
 
     pub(super) fn publish(&mut self) {
@@ -93,6 +89,12 @@ impl Ports {
             self.link.session.bell.ring_if(rings.transmit.publish() | rings.received.release());
         }
     }
+}
+
+fn heard(datagram: idl::Datagram<'_>) -> Arrival<'_> {
+    // What is decoded from a ring is borrowed from the scratch memory: there is no other.
+    let data = if let Cow::Borrowed(data) = datagram.data { data } else { &[] };
+    Arrival::Datagram { socket: datagram.socket, peer: peer(&datagram.peer), data }
 }
 
 /// If not, the stack rings when there is.

@@ -17,7 +17,6 @@ const HEAD: usize = 64;
 pub(super) struct Stack {
     link: Link<TcpClientRings>,
     client: TcpClient<EndpointCaller>,
-    scratch: Vec<u8>,
 }
 
 impl Stack {
@@ -28,7 +27,7 @@ impl Stack {
         if let Some(rings) = &mut link.rings {
             let _is_empty = rings.events.request_bell();
         }
-        Some(Self { link, client: TcpClient::new(caller), scratch: Vec::new() })
+        Some(Self { link, client: TcpClient::new(caller) })
     }
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
@@ -63,7 +62,7 @@ impl Stack {
         has_room && rings.commands.push(&command).is_ok()
     }
 
-    pub(super) fn event(&mut self, bytes: &mut [u8; CHUNK]) -> Option<Event> {
+    pub(super) fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
         if let Some(news) = self.link.news() {
             return Some(match news {
                 News::Lost => Event::Lost,
@@ -71,17 +70,20 @@ impl Stack {
             });
         }
         let rings = self.link.rings.as_mut()?;
-        loop {
-            match rings.events.pop(&mut self.scratch) {
-                Ok(Some(event)) => return Some(heard(event, bytes)),
-                Ok(None) if rings.events.request_bell() == Ok(false) => {}
-                Ok(None) => return None,
-                Err(_) => break,
+        // What there is rings no bell: it is taken. What broke the ring is found by either.
+        let popped = match rings.events.request_bell() {
+            Ok(true) => return None,
+            Ok(false) => rings.events.pop(scratch),
+            Err(error) => Err(error),
+        };
+        match popped {
+            Ok(event) => event.map(heard),
+            Err(_) => {
+                log::error!(target: "posix", "the host stack broke its session: all connections are lost");
+                self.link.rings = None;
+                Some(Event::Lost)
             }
         }
-        log::error!(target: "posix", "the host stack broke its session: all connections are lost");
-        self.link.rings = None;
-        Some(Event::Lost)
     }
 
     pub(super) fn publish(&mut self) {
@@ -91,7 +93,7 @@ impl Stack {
     }
 }
 
-fn heard(event: TcpEvent<'_>, bytes: &mut [u8; CHUNK]) -> Event {
+fn heard(event: TcpEvent<'_>) -> Event<'_> {
     match event {
         TcpEvent::Accepted(body) => Event::Accepted {
             connection: body.connection,
@@ -100,13 +102,9 @@ fn heard(event: TcpEvent<'_>, bytes: &mut [u8; CHUNK]) -> Event {
             credit: body.send_credit,
         },
         TcpEvent::Connected(body) => Event::Connected { connection: body.connection, credit: body.send_credit },
-        TcpEvent::Data(body) => {
-            let length = body.data.len().min(CHUNK);
-            for (to, from) in bytes.iter_mut().zip(body.data.iter()) {
-                *to = *from;
-            }
-            Event::Data(body.connection, length)
-        }
+        TcpEvent::Data(idl::DataBody { connection, data: Cow::Borrowed(data) }) => Event::Data(connection, data),
+        // What is decoded from a ring is borrowed from the scratch memory: there is no other.
+        TcpEvent::Data(body) => Event::Data(body.connection, &[]),
         TcpEvent::PeerFinished(connection) => Event::Finished(connection),
         TcpEvent::Closed(body) => Event::Closed(
             body.connection,
