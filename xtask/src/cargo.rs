@@ -25,10 +25,12 @@ const FLAGS: [&str; 7] = [
 const STD_TARGET: &str = "aarch64-unknown-linux-musl";
 
 /// rustc's flags for programs with `std`, the standard library included; what is linked with them is said for each program.
-const STD_FLAGS: [&str; 4] = [
+const STD_FLAGS: [&str; 5] = [
     "-Clinker=ld.lld",
     "-Clink-self-contained=no",
     "-Crelocation-model=static",
+    // Panics abort: nobody ever unwinds.
+    "-Cforce-unwind-tables=no",
     // rustix makes system calls by an instruction of its own unless told.
     "--cfg=rustix_use_libc",
 ];

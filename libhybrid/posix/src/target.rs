@@ -30,7 +30,14 @@ const HWCAP: u64 = 0b11;
 /// Bytes of a program header.
 const HEADER_BYTES: u64 = 56;
 
-static SHELL: Lock<Option<Shell>> = Lock::new(None);
+static SHELL: Lock<Place> = Lock::new(Place::Empty);
+
+/// Where the state is from the program's start on. With numbers of its own an empty one is zero, and takes no room in each program's file.
+#[repr(u8)]
+enum Place {
+    Empty = 0,
+    Full(Shell) = 1,
+}
 
 /// The program and its world.
 struct Shell {
@@ -94,7 +101,7 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     let stack = lay_out(&mut device, identity, image.0);
     let mut process = Process::new(identity, areas);
     device.take_trees().iter().for_each(|point| process.mount(point));
-    SHELL.with(|shell| *shell = Some(Shell { process, device, threads, jobs: [None; THREADS_MAX] }));
+    SHELL.with(|place| *place = Place::Full(Shell { process, device, threads, jobs: [None; THREADS_MAX] }));
     if !threads.are_several() {
         return stack;
     }
@@ -245,9 +252,9 @@ fn end(ending: Ending) -> ! {
 
 /// The state, which is there before the program's first instruction.
 fn with<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
-    SHELL.with(|shell| match shell {
-        Some(shell) => act(shell),
-        None => hybrid_sys::breakpoint(),
+    SHELL.with(|place| match place {
+        Place::Full(shell) => act(shell),
+        Place::Empty => hybrid_sys::breakpoint(),
     })
 }
 
