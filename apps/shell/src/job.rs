@@ -178,6 +178,10 @@ impl<W: Wires> Job<W> {
             Self::Trail(chain, sequence, end) => trail(clients, chain, (sequence, end), out),
             Self::Live(is_all) => {
                 let found = clients.live.compare().map_err(because("auditd"))?;
+                if found.at_ns < times.now_ns {
+                    let age = seconds(times.now_ns.saturating_sub(found.at_ns));
+                    line(out, &format!("{OLD} {} ago:", age.trim_start()));
+                }
                 if is_all {
                     line(out, LIVE_HEAD);
                 }
@@ -357,6 +361,9 @@ fn trail<W: Wires>(
     line(out, &format!("{name} {sequence} {at_ns} {kind} {text} sha256={hash}"));
     Ok(Step::More(Job::Trail(chain, sequence + 1, end)))
 }
+
+/// What stands above an answer that is older than the question.
+const OLD: &str = "asked again too soon; this was found";
 
 /// What the kernel's list can show of the golden format, for `cargo xtask caps compare`.
 const LIVE_HEAD: &str = "# shows audit bell call cnode device dma endpoint fault interrupt memory notification other peers region reply shown";

@@ -8,6 +8,8 @@ use crate::job::{Clients, Times, Wires};
 use crate::screen::Screen;
 use crate::shell::Shell;
 use alloc::borrow::Cow;
+use alloc::rc::Rc;
+use core::cell::Cell;
 use hybrid_interfaces::console::{TerminalRings, TerminalServerRings, terminal};
 use hybrid_interfaces::device::{DevicesClient, DevicesLoopback, DevicesServer};
 use hybrid_interfaces::fs::{FilesClient, FilesLoopback, FilesServer};
@@ -81,16 +83,20 @@ impl Audit for FakeAudit {
     }
 }
 
-/// Two lines are there, one of which nobody declared.
-struct FakeLive;
+/// Two lines are there, one of which nobody declared; when the last comparison began.
+struct FakeLive(Rc<Cell<u64>>);
 
 impl Live for FakeLive {
     fn compare(&mut self, _: ClientId) -> Comparison {
         let verdict = Verdict::Different;
-        Comparison { verdict, equal: 1, differences: 1, absent: 3, capabilities: 99, number: 7, at_ns: 1 }
+        Comparison { verdict, equal: 1, differences: 1, absent: 3, capabilities: 99, number: 7, at_ns: self.0.get() }
     }
 
     fn last(&mut self, client: ClientId) -> Comparison {
+        self.compare(client)
+    }
+
+    fn look(&mut self, client: ClientId) -> Comparison {
         self.compare(client)
     }
 
@@ -317,6 +323,7 @@ struct Desk {
     kept: FilesLoopback<FakeFiles>,
     region: Region,
     now_ns: u64,
+    compared_ns: Rc<Cell<u64>>,
 }
 
 impl Desk {
@@ -329,6 +336,8 @@ impl Desk {
         let reader = ReaderLoopback::new(ReaderServer::new(FakeLog));
         let services = ServicesLoopback::new(ServicesServer::new(FakeServices::default()));
         let kept = FilesLoopback::new(FilesServer::new(FakeFiles::default()));
+        let (now_ns, compared_ns) = (12_345_000_000, Rc::new(Cell::new(12_345_000_000)));
+        let live = LiveLoopback::new(LiveServer::new(FakeLive(Rc::clone(&compared_ns))));
         let clients = Clients {
             inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
             audit: AuditClient::new(AuditLoopback::new(AuditServer::new(FakeAudit)).connect(9)),
@@ -339,12 +348,12 @@ impl Desk {
             kept: FilesClient::new(kept.connect(9)),
             network: NetworkClient::new(NetworkLoopback::new(NetworkServer::new(FakeNetwork)).connect(9)),
             services: ServicesClient::new(services.connect(9)),
-            live: LiveClient::new(LiveLoopback::new(LiveServer::new(FakeLive)).connect(9)),
+            live: LiveClient::new(live.connect(9)),
             devices: DevicesClient::new(DevicesLoopback::new(DevicesServer::new(FakeDevices)).connect(9)),
         };
         let shell = Shell::new(clients, rings.input, Screen::new(rings.output));
         let terminal = TerminalRings::server(&region).expect("the region has the interface's size");
-        Self { shell, terminal, control, policy, power, reader, services, kept, region, now_ns: 12_345_000_000 }
+        Self { shell, terminal, control, policy, power, reader, services, kept, region, now_ns, compared_ns }
     }
 
     fn advance(&mut self) {
@@ -444,14 +453,20 @@ fn devices_are_listed_with_what_drives_them_and_counted() {
 
 #[test]
 fn live_tells_the_differences_and_all_of_it_in_the_form_that_is_compared() {
-    let text = Desk::new().type_line("live");
+    let mut desk = Desk::new();
+    let text = desk.type_line("live");
     let end = "\r\nlive is NOT as declared: 1 equal, 1 different, 3 absent, 99 capabilities; comparison 7\r\n> ";
     assert!(text.contains("\r\n+ x other frame at=0x1\\x0a\r\n") && text.ends_with(end), "{text}");
-    let text = Desk::new().type_line("live all");
+    assert!(!text.contains("too soon"), "{text}");
+    let text = desk.type_line("live all");
     assert!(
         text.contains("# shows audit bell") && text.ends_with("x other frame at=0x1\r\n2 grants in all\r\n> "),
         "{text}"
     );
+    desk.compared_ns.set(desk.now_ns - 1_050_000_000);
+    let text = desk.type_line("live");
+    let told = "\r\nasked again too soon; this was found 1.050 s ago:\r\n+ x other";
+    assert!(text.contains(told) && text.ends_with(end), "{text}");
 }
 
 #[test]

@@ -118,6 +118,10 @@ impl Live for Auditor {
         panic!("the page has nobody look");
     }
 
+    fn look(&mut self, client: ClientId) -> Comparison {
+        self.compare(client)
+    }
+
     fn last(&mut self, _: ClientId) -> Comparison {
         let verdict = if self.0 == 0 { Verdict::AsDeclared } else { Verdict::Different };
         let (at_ns, number) = (3_599_000_000_000, 7);

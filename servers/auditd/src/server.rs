@@ -10,6 +10,7 @@ use libhybrid::log;
 
 use crate::compare::{Report, compare};
 use crate::fact::Fact;
+use crate::pace::Pace;
 
 /// Where facts come from: the kernel, or a test.
 pub trait List {
@@ -28,6 +29,7 @@ pub struct Server<L> {
     graph: Option<Graph>,
     report: Report,
     last: Comparison,
+    pace: Pace,
 }
 
 impl<L: List> Server<L> {
@@ -35,11 +37,12 @@ impl<L: List> Server<L> {
     pub fn new(list: L, graph: Option<Graph>) -> Self {
         let verdict = Verdict::Unable;
         let last = Comparison { verdict, equal: 0, differences: 0, absent: 0, capabilities: 0, number: 0, at_ns: 0 };
-        Self { list, graph, report: Report::default(), last }
+        Self { list, graph, report: Report::default(), last, pace: Pace::default() }
     }
 
     /// Lists and compares; tells the log when the outcome is another than before.
-    pub fn compare(&mut self) -> Comparison {
+    fn make(&mut self) -> Comparison {
+        let began = self.list.now_ns();
         let before = (self.last.number > 0).then(|| self.report.differences.clone());
         let facts = self.list.facts();
         let report = self.graph.as_ref().zip(facts).map(|(graph, facts)| compare(graph, &facts));
@@ -57,8 +60,9 @@ impl<L: List> Server<L> {
             absent: self.report.absent,
             capabilities: self.report.capabilities,
             number: self.last.number.wrapping_add(1),
-            at_ns: self.list.now_ns(),
+            at_ns: began,
         };
+        self.pace.made(began, self.list.now_ns());
         if before.as_ref() != Some(&self.report.differences) || verdict == Verdict::Unable {
             self.tell();
         }
@@ -91,7 +95,11 @@ fn told(line: &str) -> &str {
 
 impl<L: List> Live for Server<L> {
     fn compare(&mut self, _client: ClientId) -> Comparison {
-        Self::compare(self)
+        if self.pace.may_begin(self.list.now_ns()) { self.make() } else { self.last }
+    }
+
+    fn look(&mut self, _client: ClientId) -> Comparison {
+        self.make()
     }
 
     fn last(&mut self, _client: ClientId) -> Comparison {

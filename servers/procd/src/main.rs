@@ -86,9 +86,9 @@ impl Power for Securityd {
         }
     }
 
-    /// `compare` is not idempotent, so the stub does not wait for an auditor that the supervisor itself has to start.
+    /// `look` is not idempotent, so the stub does not wait for an auditor that the supervisor itself has to start.
     fn compare(&mut self) -> Option<Finding> {
-        let found = self.live.compare().ok().filter(|found| found.verdict != Verdict::Unable)?;
+        let found = self.live.look().ok().filter(|found| found.verdict != Verdict::Unable)?;
         let mut suspects = Vec::new();
         for number in 0..SUSPECTS_MAX {
             let Some(suspect) = self.live.suspect(number).ok()? else { break };

@@ -8,12 +8,14 @@ use crate::spin_table;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// From power-on to the first page, on a slow and busy host.
 pub const BOOT_WITHIN: Duration = Duration::from_secs(180);
 /// For anything the console has to say.
 pub const SAY_WITHIN: Duration = Duration::from_secs(60);
+/// Above what the shell's `live` says when auditd answers with a comparison that is older than the question.
+pub const TOO_SOON: &str = "asked again too soon";
 
 /// Which image a scenario boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -221,12 +223,20 @@ impl Stage {
             .context("what programs do changes no grant of others")
     }
 
-    /// What the kernel lists equals the declared graph, as far as what is declared runs: auditd says so.
+    /// What the kernel lists equals the declared graph, as far as what is declared runs: auditd says so, in a comparison that began after this was called.
     ///
     /// # Errors
     /// Its words, with the lines that differ.
     pub fn compare_live(&mut self) -> Result<()> {
-        let text = self.command("live", "; comparison ")?;
+        let deadline = Instant::now() + SAY_WITHIN;
+        let text = loop {
+            let text = self.command("live", "; comparison ")?;
+            if !text.contains(TOO_SOON) {
+                break text;
+            }
+            ensure!(Instant::now() < deadline, "auditd compares no more:\n{text}");
+            std::thread::sleep(Duration::from_millis(200));
+        };
         ensure!(text.contains("live is as declared: "), "the kernel's list is not as declared:\n{text}");
         Ok(())
     }

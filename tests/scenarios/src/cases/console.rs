@@ -1,6 +1,7 @@
 //! The shell on the serial line.
 use super::gateway;
-use crate::scenario::{SAY_WITHIN, Scenario, Stage};
+use crate::http;
+use crate::scenario::{SAY_WITHIN, Scenario, Stage, TOO_SOON};
 use anyhow::{Result, ensure};
 
 /// The scenarios of this subject.
@@ -26,7 +27,28 @@ fn commands(stage: &mut Stage) -> Result<()> {
     stage.command("audit", "\n> ")?;
     stage.command("kill nobody", "NoSuchInstance")?;
     stage.command("rm -rf /", "there is no such command")?;
+    live_again_and_again(stage)?;
     stage.finish()
+}
+
+/// Who asks without a pause whether live equals declared: fifty answers, few comparisons, and pages meanwhile.
+fn live_again_and_again(stage: &mut Stage) -> Result<()> {
+    const TIMES: (usize, usize) = (5, 10);
+    let mut too_soon = 0;
+    for _ in 0..TIMES.0 {
+        stage.console().skip_to_end();
+        stage.console().send("live\r".repeat(TIMES.1).as_bytes())?;
+        let page = http::request(stage.port, "GET", "/")?;
+        ensure!(page.status == 200, "the page is answered by {} while auditd is asked", page.status);
+        for _ in 0..TIMES.1 {
+            let text = stage.console().expect("; comparison ", SAY_WITHIN)?;
+            ensure!(text.contains("live is as declared: "), "not as declared:\n{text}");
+            too_soon += usize::from(text.contains(TOO_SOON));
+        }
+    }
+    let asked = TIMES.0 * TIMES.1;
+    ensure!(too_soon >= asked / 2, "asked {asked} times without a pause, auditd compared {} times", asked - too_soon);
+    Ok(())
 }
 
 fn bytes(stage: &mut Stage) -> Result<()> {
