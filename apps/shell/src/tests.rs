@@ -3,7 +3,6 @@ mod history;
 mod top;
 
 use crate::devices::fake::FakeDevices;
-use crate::history::fake::FakeFiles;
 use crate::job::{Clients, Times, Wires};
 use crate::screen::Screen;
 use crate::shell::Shell;
@@ -304,7 +303,7 @@ impl Wires for Loops {
     type Policy = LoopbackCaller<PolicyServer<FakePolicy>>;
     type Power = LoopbackCaller<PowerServer<FakePower>>;
     type Reader = LoopbackCaller<ReaderServer<FakeLog>>;
-    type Kept = LoopbackCaller<FilesServer<FakeFiles>>;
+    type Kept = LoopbackCaller<FilesServer<fsd::Server>>;
     type Network = LoopbackCaller<NetworkServer<FakeNetwork>>;
     type Services = LoopbackCaller<ServicesServer<FakeServices>>;
     type Live = LoopbackCaller<LiveServer<FakeLive>>;
@@ -320,7 +319,7 @@ struct Desk {
     power: PowerLoopback<FakePower>,
     reader: ReaderLoopback<FakeLog>,
     services: ServicesLoopback<FakeServices>,
-    kept: FilesLoopback<FakeFiles>,
+    kept: FilesLoopback<fsd::Server>,
     region: Region,
     now_ns: u64,
     compared_ns: Rc<Cell<u64>>,
@@ -335,7 +334,7 @@ impl Desk {
         let power = PowerLoopback::new(PowerServer::new(FakePower::default()));
         let reader = ReaderLoopback::new(ReaderServer::new(FakeLog));
         let services = ServicesLoopback::new(ServicesServer::new(FakeServices::default()));
-        let kept = FilesLoopback::new(FilesServer::new(FakeFiles::default()));
+        let kept = FilesLoopback::new(FilesServer::new(history::no_disk()));
         let (now_ns, compared_ns) = (12_345_000_000, Rc::new(Cell::new(12_345_000_000)));
         let live = LiveLoopback::new(LiveServer::new(FakeLive(Rc::clone(&compared_ns))));
         let clients = Clients {
