@@ -69,7 +69,7 @@ impl Server {
     /// Sends the answer that is owed, waits for one event and hands it to the component.
     pub(crate) fn turn(&mut self, port: &mut impl Port, component: &mut impl Component) {
         gauge::publish();
-        // Before the ping is answered: whoever stalls there on order has seen the bell of the next one.
+        // A ping that came while it stalled on order is answered behind it.
         #[cfg(feature = "faults")]
         self.fail_before_wait(port, component);
         self.answer_ping();

@@ -221,7 +221,6 @@ impl<P: Power> Supervisor<P> {
             OnDifference::Log => {
                 self.tell(format!("has no verdict in time: {names} wait for it no longer"));
                 self.audit.is_released = true;
-                self.release();
             }
         }
     }

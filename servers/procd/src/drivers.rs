@@ -26,6 +26,14 @@ pub(crate) enum Presence {
     Missing,
 }
 
+/// What somebody who is held waits for.
+enum Awaited {
+    /// The auditor's.
+    Verdict,
+    /// The device of the instance in this place: the finder has not told of it, or told that it is missing.
+    Device { place: usize, is_missing: bool },
+}
+
 impl<P: Power> Supervisor<P> {
     /// Starts everybody who was held and waits for nothing any more, and before it whom it calls and who was held like it.
     pub(crate) fn release(&mut self) {
@@ -45,21 +53,33 @@ impl<P: Power> Supervisor<P> {
     }
 
     /// What one that is held, or has no device, waits for: it, or one that it calls, was not released yet. `None`: nothing.
-    pub(crate) fn waits_for(&self, index: usize) -> Option<String> {
+    fn waits_for(&self, index: usize) -> Option<Awaited> {
         let mut order = Vec::new();
         self.needed(index, &mut order);
         order.into_iter().rev().find_map(|place| {
             let entry = self.entries.get(place)?;
-            let whose = if place == index { "its device".to_string() } else { format!("the device of {}", entry.name) };
             match (entry.record.phase(), entry.presence) {
-                (Phase::NoDevice, _) => Some(format!("{whose}, which is not there")),
-                (Phase::Held, Presence::Unknown | Presence::Missing) if entry.awaits_device => Some(whose),
-                (Phase::Held, _) if entry.awaits_verdict && !self.audit.is_released => {
-                    Some("the auditor's verdict".to_string())
+                (Phase::NoDevice, _) => Some(Awaited::Device { place, is_missing: true }),
+                (Phase::Held, Presence::Unknown | Presence::Missing) if entry.awaits_device => {
+                    Some(Awaited::Device { place, is_missing: false })
                 }
+                (Phase::Held, _) if entry.awaits_verdict && !self.audit.is_released => Some(Awaited::Verdict),
                 _ => None,
             }
         })
+    }
+
+    /// The same, as a person reads it behind "waits for".
+    pub(crate) fn waits_for_in_words(&self, index: usize) -> Option<String> {
+        let Awaited::Device { place, is_missing } = self.waits_for(index)? else {
+            return Some("the auditor's verdict".to_string());
+        };
+        let whose = if place == index {
+            "its device".into()
+        } else {
+            format!("the device of {}", self.entries.get(place)?.name)
+        };
+        Some(if is_missing { format!("{whose}, which is not there") } else { whose })
     }
 
     /// Whether it is one that is held at boot, and calls one that has no device. Others make do without: they get errors.
@@ -99,7 +119,11 @@ impl<P: Power> Supervisor<P> {
         for held in 0..self.entries.len() {
             let entry = &self.entries[held];
             if entry.record.phase() == Phase::Held && self.lacks_device(held) {
-                log::warn!("{} is held: it waits for {}", entry.name, self.waits_for(held).unwrap_or_default());
+                log::warn!(
+                    "{} is held: it waits for {}",
+                    entry.name,
+                    self.waits_for_in_words(held).unwrap_or_default()
+                );
             }
         }
     }

@@ -20,7 +20,7 @@ impl<P: Power> Services for Supervisor<P> {
         let entry = self.entries.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
         let (ends, hangs) = entry.record.counts();
         let is_waiting = matches!(entry.record.phase(), Phase::Held | Phase::NoDevice);
-        let waits_for = is_waiting.then(|| self.waits_for(usize::from(index))).flatten();
+        let waits_for = is_waiting.then(|| self.waits_for_in_words(usize::from(index))).flatten();
         Ok(Service {
             index,
             name: life.name,

@@ -66,8 +66,6 @@ pub(crate) struct Entry {
     /// At boot it is held until its devices are found.
     pub(crate) awaits_device: bool,
     pub(crate) presence: Presence,
-    /// It was made at boot and has not been started: nothing of it has changed since the auditor first looked.
-    is_made: bool,
     /// The life whose end was seen to.
     ended: Option<u16>,
     /// It is a place in which nothing is installed.
@@ -122,7 +120,6 @@ impl<P: Power> Supervisor<P> {
             awaits_verdict: life.awaits_verdict,
             awaits_device: life.awaits_device,
             presence: Presence::Unknown,
-            is_made: is_held(life),
             ended: None,
             is_vacant: false,
         };
@@ -263,7 +260,6 @@ impl<P: Power> Supervisor<P> {
         let is_new = self.entries.get(index).is_some_and(|entry| !entry.is_foreign && entry.ended != Some(generation));
         if is_new {
             self.entries[index].ended = Some(generation);
-            self.entries[index].is_made = false;
             if matches!(self.entries[index].record.phase(), Phase::Held | Phase::NoDevice) {
                 return; // It is still to be started when what it waits for is there.
             }
@@ -327,13 +323,15 @@ impl<P: Power> Supervisor<P> {
     /// Starts an instance that does not run.
     pub(crate) fn start(&mut self, index: usize) -> Result<(), Error> {
         let number = u16::try_from(index).map_err(|_| Error::NoSuchInstance)?;
+        // Nothing of one that was made at boot, and is started only now, has changed since the auditor first looked.
+        let is_made = self.power.life(number).ok().as_ref().is_some_and(is_held);
         let result = self.power.start(number);
         let now = self.power.now_ns();
         let entry = self.entries.get_mut(index).ok_or(Error::NoSuchInstance)?;
         match result {
             Ok(()) | Err(Error::Runs) => {
                 entry.record.started(now);
-                if !core::mem::take(&mut entry.is_made) {
+                if !is_made {
                     self.audit.has_new_life();
                 }
                 Ok(())
@@ -420,7 +418,6 @@ impl<P: Power> Supervisor<P> {
         let generation = self.power.life(number).ok().map(|life| life.generation);
         if let Some(entry) = self.entries.get_mut(index) {
             entry.ended = generation;
-            entry.is_made = false;
         }
         let _it_ended_by_itself_meanwhile = self.power.stop(number, reason, again);
     }
