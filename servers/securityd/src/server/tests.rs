@@ -1,5 +1,7 @@
 //! Tests of the running securityd: decisions, inspection, control, faults, all through the generated clients.
 
+mod hostile;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use hybrid_capgraph::{layout, text_of};
+use hybrid_capgraph::{Graph, layout, text_of};
 use hybrid_start::peers::{self, Condition, Peer};
 
 use super::super::tests::{check_sessions, check_slots, graph, installed, installed_of, object, peers_page, product};
@@ -29,7 +29,7 @@ pub(crate) fn resources(world: &World<FakeKernel>) -> (u64, (u64, u64)) {
     (world.memory().1, world.space.taken())
 }
 
-fn check_declared(world: &World<FakeKernel>) {
+pub(crate) fn check_declared(world: &World<FakeKernel>) {
     let made: Vec<_> = world.live.iter().flat_map(|live| live.grants.iter().cloned()).collect();
     assert_eq!(text_of(&made), text_of(&world.graph.grants()));
     check_slots(world);
@@ -132,9 +132,8 @@ fn dma_memory_of_a_driver_that_does_not_run_is_nobody_elses_until_its_next_life_
     assert_eq!((holders(&world), world.live[place].dma[0]), (alloc::vec![place], base));
 }
 
-#[test]
-fn ten_thousand_ends_and_starts_in_any_order_use_nothing_up() {
-    // Pages are all alike: with few of them this takes seconds.
+/// The gateway with little memory: pages are all alike, and with few of them thousands of lives take seconds.
+pub(crate) fn small_graph() -> Graph {
     let mut graph = graph();
     for instance in &mut graph.instances {
         (instance.stack, instance.heap) = (instance.stack.min(8192), instance.heap.min(4096));
@@ -143,7 +142,12 @@ fn ten_thousand_ends_and_starts_in_any_order_use_nothing_up() {
     for bytes in graph.sessions.iter_mut().filter_map(|session| session.region.as_mut()) {
         *bytes = 4096;
     }
-    let mut world = installed_of(graph);
+    graph
+}
+
+#[test]
+fn ten_thousand_ends_and_starts_in_any_order_use_nothing_up() {
+    let mut world = installed_of(small_graph());
     let before = resources(&world);
     let mut random = Random(4711);
     let (mut down, mut starts) = (BTreeSet::new(), 0);
