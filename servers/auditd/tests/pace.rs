@@ -53,7 +53,7 @@ struct Made {
 impl Made {
     /// Nothing that is asked for begins before this: the rest as the interface's text has it.
     fn rests_until(self) -> u64 {
-        self.ended + (3 * (self.ended - self.began)).max(SECOND).min(10 * SECOND)
+        self.ended + (3 * (self.ended - self.began)).clamp(SECOND, 10 * SECOND)
     }
 }
 

@@ -51,6 +51,7 @@ fn trail(stage: &mut Stage) -> Result<()> {
         of(&last, "Stopped") == 1 && of(&last, "Revoked") >= 1,
         "the stop of a component is not recorded: {last:?}"
     );
+    stage.compare_live()?;
     stage.power_off()
 }
 

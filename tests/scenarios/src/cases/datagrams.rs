@@ -82,6 +82,7 @@ fn datagrams(stage: &mut Stage) -> Result<()> {
     ensure!(!log.contains("66.66.66.66"), "a forged answer was believed");
     stage.command("kill netd", "\n> ")?;
     host.talk(GUEST).context("after the host stack came back")?;
+    stage.compare_live()?;
     stage.power_off()
 }
 

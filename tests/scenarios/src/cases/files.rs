@@ -112,6 +112,7 @@ fn sqlite(stage: &mut Stage) -> Result<()> {
     }
     booked(stage)?;
     no_harm(stage, "hello-sqlite: ")?;
+    stage.compare_live()?;
     stage.power_off()
 }
 

@@ -150,6 +150,7 @@ fn echo(stage: &mut Stage) -> Result<()> {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
+    stage.compare_live()?;
     stage.power_off()
 }
 

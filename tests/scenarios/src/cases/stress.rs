@@ -66,6 +66,7 @@ fn stress(stage: &mut Stage, instructions: u64) -> Result<()> {
     for name in faulted(&processes) {
         ensure!(name.starts_with("stress-fault-"), "{name} has faulted, too:\n{processes}");
     }
+    stage.compare_live()?;
     stage.console().send_line("off")?;
     stage.console().expect_end(SAY_WITHIN)
 }
