@@ -63,6 +63,19 @@ fn questions_about_the_gateway_have_answers() {
 }
 
 #[test]
+fn revisions_are_compared_with_images_and_with_each_other() {
+    if !Command::new("git").args(["rev-parse", "--verify", "-q", "HEAD"]).output().is_ok_and(|git| git.status.success())
+    {
+        eprintln!("SKIPPED: not a checkout of git");
+        return;
+    }
+    let (status, text) = answer(&["diff", "HEAD", "HEAD:gateway-test"]);
+    assert!(status == Some(0) && text.contains("\n+ trespasser-"), "{text}");
+    assert_eq!(answer(&["diff", "HEAD:gateway-test", "HEAD:gateway-test"]).1, "0 added, 0 changed, 0 removed\n");
+    assert!(answer(&["diff", "HEAD", "gateway-test"]).1.contains("\n+ trespasser-"));
+}
+
+#[test]
 fn golden_text_is_as_declared_and_one_planted_line_is_not() {
     let (_, golden) = answer(&["golden", "gateway"]);
     let path = std::env::temp_dir().join(format!("hybrid-caps-live-{}", std::process::id()));
