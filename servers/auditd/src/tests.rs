@@ -251,6 +251,8 @@ fn capability_of_each_kind_in_a_slot_is_named() {
         (other(14), "+ shell other interrupt-control slot=200"),
         (other(11), "+ shell other pool-control slot=200"),
         (other(13), "+ shell other pool slot=200"),
+        (other(20), "+ shell other domain slot=200"),
+        (other(27), "+ shell other sgi slot=200"),
         (other(30), "+ shell other platform slot=200"),
         (other(18), "+ shell other half-deleted slot=200"),
     ] {
