@@ -70,9 +70,11 @@ struct Kept {
 }
 
 /// Copies entries from the log to the file.
-pub struct History<L: Caller, F: Caller> {
+pub struct History<L: Caller, F: Caller, S: FnMut()> {
     reader: ReaderClient<L>,
     files: FilesClient<F>,
+    /// Gives a sign of life: after each call that may have waited for a disk, since one turn makes many.
+    sign: S,
     /// What a new boot's first line says.
     title: String,
     /// A boot's first line is to be written, whatever the file's last one says.
@@ -81,10 +83,10 @@ pub struct History<L: Caller, F: Caller> {
     kept: Option<Kept>,
 }
 
-impl<L: Caller, F: Caller> History<L, F> {
-    /// `title` says what was booted; `is_first`: this is the first life since.
-    pub fn new(reader: ReaderClient<L>, files: FilesClient<F>, title: String, is_first: bool) -> Self {
-        Self { reader, files, title, is_first, cursor: None, kept: None }
+impl<L: Caller, F: Caller, S: FnMut()> History<L, F, S> {
+    /// `title` says what was booted; `is_first`: this is the first life since. `sign` is called between the parts of a turn.
+    pub fn new(reader: ReaderClient<L>, files: FilesClient<F>, title: String, is_first: bool, sign: S) -> Self {
+        Self { reader, files, sign, title, is_first, cursor: None, kept: None }
     }
 
     /// Either server has another life, or had: both are asked anew. Nothing is lost, since the file says what it has.
@@ -122,6 +124,7 @@ impl<L: Caller, F: Caller> History<L, F> {
     /// Opens the file, and learns from its last line what it has; from the one before it, if it has none.
     fn open(&mut self, now_ns: u64) -> Result<Kept, End> {
         let open = self.files.open_to_write(NOW, Creation::IfMissing, false)?;
+        (self.sign)();
         let mut kept = Kept { file: open.file, size: open.status.size, mark: None };
         let last = if kept.size == 0 { self.last_of_before() } else { self.last_of(kept.file, kept.size) };
         match last {
@@ -184,6 +187,7 @@ impl<L: Caller, F: Caller> History<L, F> {
         }
         if is_changed {
             self.files.sync()?;
+            (self.sign)();
             kept.mark = mark;
             self.make_room(kept)?;
         }
@@ -203,6 +207,7 @@ impl<L: Caller, F: Caller> History<L, F> {
 
     fn put(&mut self, kept: &mut Kept, lines: &str) -> Result<(), End> {
         kept.size = self.files.put(kept.file, 0, true, lines.as_bytes())?;
+        (self.sign)();
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 extern crate alloc;
 
+use core::cell::Cell;
 use historyd::{History, Turn};
 use libhybrid::interfaces::fs::{Error, FilesClient};
 use libhybrid::interfaces::log::ReaderClient;
@@ -23,7 +24,10 @@ fn run(env: Env) -> ! {
     let start = env.start();
     let title = alloc::format!("{} {} begins", start.product, start.version);
     let (reader, files) = (ReaderClient::new(env.client("reader")), FilesClient::new(env.client("files")));
-    let mut history = History::new(reader, files, title, start.generation == 1);
+    // Whatever rings while it works is heard with a sign of life, and looked at before it waits.
+    let rung = Cell::new(0);
+    let sign = || rung.set(rung.get() | env.poll());
+    let mut history = History::new(reader, files, title, start.generation == 1, sign);
     let mut alarm = AlarmClient::new(env.client("alarm"));
     let (mut told, mut due) = (None, 0);
     loop {
@@ -37,14 +41,23 @@ fn run(env: Env) -> ! {
             });
         }
         arm(&mut alarm, due);
-        let _bits = env.wait();
+        let mut is_anew = has_new_server(env);
+        if rung.take() == 0 && !is_anew {
+            let _bits = env.wait();
+            is_anew = has_new_server(env);
+        }
         let _another_look_follows = alarm.pull_expired();
-        let is_server = |change: &PeerChange| ["reader", "files"].iter().any(|name| change.of_use(name).is_some());
-        if env.peer_changes().filter(is_server).count() > 0 {
+        if is_anew {
             history.forget();
             due = due.min(now_ns().saturating_add(SOON_NS));
         }
     }
+}
+
+/// Whether one of the two servers died or came back since the last look.
+fn has_new_server(env: Env) -> bool {
+    let is_server = |change: &PeerChange| ["reader", "files"].iter().any(|name| change.of_use(name).is_some());
+    env.peer_changes().filter(is_server).count() > 0
 }
 
 /// While timed is away nothing wakes this component but others' news, its return for one.

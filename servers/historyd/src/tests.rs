@@ -3,11 +3,11 @@
 use crate::{BEFORE, FULL, History, NOW, Turn};
 use fsd::{Memory, Server, Store};
 use hybrid_ipc::{CallError, ClientId, LoopbackCaller};
-use libhybrid::interfaces::fs::{Creation, Error, Files, FilesClient, FilesLoopback, FilesServer};
+use libhybrid::interfaces::fs::{Creation, Error, Files, FilesClient, FilesLoopback, FilesServer, INLINE_MAX};
 use libhybrid::interfaces::log::{
     Cursor, CursorNext, Entry, Level, Reader, ReaderClient, ReaderLoopback, ReaderServer, TEXT_MAX,
 };
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 const READER: ClientId = ClientId { instance: 8 };
@@ -62,12 +62,14 @@ impl Log {
 
 type Reading = LoopbackCaller<ReaderServer<Log>>;
 type Filing = LoopbackCaller<FilesServer<Server>>;
+type Sign = Box<dyn FnMut()>;
 
 struct Bench {
     log: Log,
     reader: ReaderLoopback<Log>,
     files: FilesLoopback<Server>,
-    history: History<Reading, Filing>,
+    history: History<Reading, Filing, Sign>,
+    signs: Rc<Cell<usize>>,
 }
 
 fn server(mount: &'static str) -> Server {
@@ -84,14 +86,15 @@ impl Bench {
         let log = Log::default();
         let reader = ReaderLoopback::new(ReaderServer::new(log.clone()));
         let files = FilesLoopback::new(FilesServer::new(server(mount)));
-        let history = life(&reader, &files, true);
-        Self { log, reader, files, history }
+        let signs = Rc::default();
+        let history = life(&reader, &files, true, &signs);
+        Self { log, reader, files, history, signs }
     }
 
     /// historyd dies and begins its next life.
     fn die(&mut self) {
         self.files.server().server.end(ClientId { instance: 9 });
-        self.history = life(&self.reader, &self.files, false);
+        self.history = life(&self.reader, &self.files, false, &self.signs);
     }
 
     fn turn(&mut self) -> Turn {
@@ -113,9 +116,15 @@ impl Bench {
     }
 }
 
-fn life(reader: &ReaderLoopback<Log>, files: &FilesLoopback<Server>, is_first: bool) -> History<Reading, Filing> {
-    let files = FilesClient::new(files.connect(9));
-    History::new(ReaderClient::new(reader.connect(9)), files, "product 1 begins".into(), is_first)
+fn life(
+    reader: &ReaderLoopback<Log>,
+    files: &FilesLoopback<Server>,
+    is_first: bool,
+    signs: &Rc<Cell<usize>>,
+) -> History<Reading, Filing, Sign> {
+    let (files, signs) = (FilesClient::new(files.connect(9)), Rc::clone(signs));
+    let sign = Box::new(move || signs.set(signs.get() + 1));
+    History::new(ReaderClient::new(reader.connect(9)), files, "product 1 begins".into(), is_first, sign)
 }
 
 #[test]
@@ -158,7 +167,7 @@ fn new_boot_begins_anew_in_the_same_file() {
     assert_eq!(bench.turn(), Turn::Done);
     bench.files.server().server.end(ClientId { instance: 9 });
     // The same number and time as what was kept.
-    bench.history = life(&bench.reader, &bench.files, true);
+    bench.history = life(&bench.reader, &bench.files, true, &bench.signs);
     assert_eq!(bench.turn(), Turn::Done);
     assert_eq!(bench.kept(NOW).matches("# product 1 begins\n0 0.001000 Info a: before").count(), 2);
     // A first life that wrote nothing; the clock tells.
@@ -201,6 +210,15 @@ fn full_file_makes_place_and_nothing_is_lost_or_kept_twice() {
 }
 
 #[test]
+fn sign_of_life_is_given_after_each_part_of_a_turn() {
+    let mut bench = Bench::new("data");
+    (0..60).for_each(|_| bench.log.write("logd", &"x".repeat(TEXT_MAX)));
+    assert_eq!(bench.turn(), Turn::Done);
+    let parts = bench.kept(NOW).len() / INLINE_MAX;
+    assert!(parts > 5 && bench.signs.get() > parts, "{} signs in {parts} parts", bench.signs.get());
+}
+
+#[test]
 fn life_that_ended_between_the_two_files_is_gone_on_from() {
     let mut bench = Bench::new("data");
     bench.log.write("a", "one");
@@ -240,7 +258,7 @@ fn full_quota_is_told() {
     let mut small = Server::new(vec![("data", Box::new(Memory::new(4 << 20)))], 1, || 0);
     small.begin(ClientId { instance: 9 }, Some("/data/log"), 8192, None, None);
     bench.files.restart(FilesServer::new(small));
-    bench.history = life(&bench.reader, &bench.files, true);
+    bench.history = life(&bench.reader, &bench.files, true, &bench.signs);
     (0..200).for_each(|_| bench.log.write("a", "much that does not fit into one block of a file"));
     let turns: Vec<Turn> = (0..6).map(|_| bench.turn()).collect();
     assert!(turns.contains(&Turn::Refused(CallError::Domain(Error::NoSpace))), "{turns:?}");
