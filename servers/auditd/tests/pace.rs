@@ -1,4 +1,4 @@
-//! Random use of the auditor by many clients against a model that keeps every comparison ever made; says nothing of what is compared.
+//! Random use of the auditor by many clients against a model that keeps every comparison; not of what is compared.
 use auditd::fact::Fact;
 use auditd::{List, Server};
 use libhybrid::interfaces::live::{Comparison, LiveClient, LiveLoopback, LiveServer};

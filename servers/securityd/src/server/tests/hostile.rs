@@ -1,4 +1,4 @@
-//! Whatever arrives at securityd's endpoint: nothing panics, and everybody holds what is declared, with nothing used up.
+//! Whatever arrives at securityd's endpoint: nothing panics, no authority changes, nothing is used up.
 
 use alloc::vec::Vec;
 
