@@ -15,6 +15,7 @@ mod load;
 mod policy;
 mod programs;
 mod requests;
+mod servers;
 mod std;
 mod store;
 mod storm;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Scenario> {
         cable::all(),
         std::all(),
         programs::all(),
+        servers::all(),
         datagrams::all(),
         faults::all(),
         guests::all(),
