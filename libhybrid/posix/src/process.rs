@@ -118,7 +118,8 @@ pub struct Process<S> {
     /// Connections that came into a listener's queue or wait to, so far: who came first goes first.
     queued: u64,
     table: futex::Table,
-    slots: [Slot; THREADS_MAX],
+    /// One for each thread that the program may have; in the heap, as this is moved over the stack when a program begins.
+    slots: Vec<Slot>,
     /// Threads that wait (INV-PARKED-1: exactly those whose slot says so).
     parked: Threads,
     /// Threads whose result came and that were not told yet.
@@ -134,7 +135,7 @@ const TOLD_WORDS: usize = 8;
 impl<S: Pages> Process<S> {
     /// A program whose first thread runs, and whose heap `areas` tells.
     pub fn new(identity: Identity, areas: Areas<S>) -> Self {
-        let mut slots = [Slot::FREE; THREADS_MAX];
+        let mut slots = alloc::vec![Slot::FREE; usize::from(identity.threads).clamp(1, THREADS_MAX)];
         if let Some(first) = slots.first_mut() {
             *first = Slot::RUNNING;
         }

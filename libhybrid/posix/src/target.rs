@@ -10,10 +10,11 @@ mod lock;
 mod threads;
 mod unwind;
 
-use crate::futex::{THREADS_MAX, Thread};
+use crate::futex::Thread;
 use crate::process::{Delivery, Ending};
 use crate::start::{Start, auxiliary};
 use crate::{Areas, Identity, Outcome, Process};
+use alloc::vec::Vec;
 use device::Device;
 use hybrid_start::Span;
 use lock::Lock;
@@ -45,7 +46,7 @@ struct Shell {
     device: Device,
     threads: Threads,
     /// What threads are to run that do nothing yet.
-    jobs: [Option<Job>; THREADS_MAX],
+    jobs: Vec<Option<Job>>,
 }
 
 // securityd set the stack pointer and put the address and length of the start information and the address of the IPC buffer into x0, x1 and x2.
@@ -101,7 +102,8 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     let stack = lay_out(&mut device, identity, image.0);
     let mut process = Process::new(identity, areas);
     device.take_trees().iter().for_each(|point| process.mount(point));
-    SHELL.with(|place| *place = Place::Full(Shell { process, device, threads, jobs: [None; THREADS_MAX] }));
+    let jobs = alloc::vec![None; usize::from(identity.threads)];
+    SHELL.with(|place| *place = Place::Full(Shell { process, device, threads, jobs }));
     if !threads.are_several() {
         return stack;
     }

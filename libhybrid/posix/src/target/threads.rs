@@ -169,11 +169,12 @@ unsafe fn run_on(stack: u64, entry: extern "C" fn(u64, u64) -> !, a: u64, b: u64
             "mov sp, {stack}",
             "mov x29, xzr",
             "mov x30, xzr",
-            "br {entry}",
+            "br x3",
             stack = in(reg) stack,
-            entry = in(reg) entry,
             in("x0") a,
             in("x1") b,
+            // By name, since a register of the compiler's choice may be one of the two that are cleared before.
+            in("x3") entry,
             options(noreturn)
         )
     }
@@ -205,12 +206,13 @@ unsafe fn begin_thread(entry: u64, stack: u64, argument: u64, tls: u64) -> ! {
             "mov sp, {stack}",
             "mov x29, xzr",
             "mov x30, xzr",
-            "blr {entry}",
+            "blr x3",
             "b {leave}",
             tls = in(reg) tls,
             stack = in(reg) stack,
-            entry = in(reg) entry,
             in("x0") argument,
+            // As above.
+            in("x3") entry,
             leave = sym leave,
             options(noreturn)
         )
