@@ -20,6 +20,8 @@ extern crate alloc;
 
 mod bell;
 mod caller;
+#[cfg(target_os = "none")]
+mod copy;
 mod entry;
 mod env;
 #[cfg(feature = "faults")]
