@@ -11,14 +11,14 @@ use crate::setup;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hybrid_capgraph::Program;
-use hybrid_scenarios::hardware::{Hardware, ImageFiles};
+use hybrid_scenarios::hardware::{Hardware, ImageFiles, QEMU};
 use hybrid_scenarios::machine::{self, Machine};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// Options of `cargo xtask bench posix`.
@@ -95,13 +95,22 @@ impl PosixBench {
         let mut ours = hello(&image)?;
         ours.extend(counted("HybridOS", &image, &hardware)?);
         let theirs = if self.without_linux { None } else { Some(linux::measure()?) };
-        let (text, is_met) = table(&ours, theirs.as_ref())?;
+        let (mut text, is_met) = table(&ours, theirs.as_ref().map(|linux| &linux.rows))?;
+        let linux = theirs.as_ref().map_or("not counted", |linux| &linux.kernel);
+        writeln!(text, "\nCounted with {}; Linux: {linux}.", emulator()?)?;
         print!("{text}");
         if !self.print && theirs.is_some() {
             page::write_part("posix", &text)?;
         }
         Ok(ExitCode::from(u8::from(!is_met)))
     }
+}
+
+/// What counts: the emulator, by its own name and version.
+fn emulator() -> Result<String> {
+    let output = Command::new(QEMU).arg("--version").output().context("cannot start QEMU")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.lines().next().map(str::to_string).context("QEMU tells no version")
 }
 
 /// How large the hello is that `cargo xtask new app` makes with std: its file, and what of it is in memory, with the stack and heap that it

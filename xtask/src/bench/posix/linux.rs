@@ -17,11 +17,19 @@ const PACKAGES: [&str; 2] = ["linux-image-arm64", "musl-dev"];
 /// What the machine's network card needs, in this order.
 const MODULES: [&str; 4] = ["virtio_mmio", "failover", "net_failover", "virtio_net"];
 
+/// What Linux says.
+pub(super) struct Linux {
+    /// The kernel's file, whose name has its version.
+    pub(super) kernel: String,
+    /// By the rows' ids.
+    pub(super) rows: BTreeMap<String, f64>,
+}
+
 /// Boots Linux with the program as its first process; its rows.
 ///
 /// # Errors
 /// A package cannot be had, or the program does not come to its end.
-pub(super) fn measure() -> Result<BTreeMap<String, f64>> {
+pub(super) fn measure() -> Result<Linux> {
     setup::ensure_std_tier()?;
     let folder = folders::target().join("std/linux");
     let step = Step::start("fetch Debian's Linux to compare with, and compile for it");
@@ -42,7 +50,8 @@ pub(super) fn measure() -> Result<BTreeMap<String, f64>> {
     step.done();
     let hardware =
         Hardware { instruction_shift: Some(0), command_line: "console=ttyAMA0 quiet".into(), ..Hardware::default() };
-    counted("Linux", &folder, &hardware)
+    let name = kernel.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    Ok(Linux { kernel: name, rows: counted("Linux", &folder, &hardware)? })
 }
 
 fn compile(step: &Step, folder: &Path, tree: &Path) -> Result<PathBuf> {
