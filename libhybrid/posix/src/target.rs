@@ -35,6 +35,7 @@ static SHELL: Lock<Place> = Lock::new(Place::Empty);
 
 /// Where the state is from the program's start on. With numbers of its own an empty one is zero, and takes no room in each program's file.
 #[repr(u8)]
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is static")]
 enum Place {
     Empty = 0,
     Full(Shell) = 1,

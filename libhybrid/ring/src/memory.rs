@@ -117,7 +117,7 @@ pub(crate) fn copy_out<M: RingMemory>(memory: &M, at: u32, bytes: &mut [u8]) {
 
 /// The position behind `words` that begin at `at`. A record is shorter than 4 GiB, since its ring is.
 fn behind(at: u32, words: &[u8]) -> u32 {
-    at.wrapping_add((words.len() & 0xffff_ffff) as u32)
+    at.wrapping_add(u32::try_from(words.len()).unwrap_or(0))
 }
 
 /// Makes `scratch` at least `len` bytes long.

@@ -1,4 +1,4 @@
-//! `memcpy` and `memmove` of components: sixty-four bytes at a time, in general registers; how long a copy may be is nobody's business here.
+//! `memcpy` and `memmove` of components, sixty-four bytes at a time; how long a copy may be is nobody's business here.
 //!
 //! The compiler's own move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code
 //! only, which vouches for both ranges. Unaligned accesses are fine where components run (decision 0080).

@@ -1,4 +1,4 @@
-//! The checksum of TCP segments, eight bytes at a time; which frames are looked at, and what becomes of them, is not decided here.
+//! The checksum of TCP segments, eight bytes at a time; what becomes of the frames is not decided here.
 //!
 //! smoltcp's own goes two bytes at a time, which was a tenth of what a received byte cost. It is told to leave TCP's checksum alone (`port`):
 //! INV-CHECKSUM-1: no segment reaches a connection whose checksum is wrong, and none is sent without the right one.

@@ -1,4 +1,4 @@
-//! What stands on a disk: volumes of FAT with damage. Partition tables and system images have checksums, and tests of their own that forge them.
+//! Volumes of FAT with damage. What has checksums (partition tables, system images) has tests that forge them.
 
 use crate::input::Input;
 use fsd::{BLOCK, Blocks, DeviceError, Fat, Node, Store};

@@ -1,4 +1,5 @@
 //! Files on a disk, while the file server, the driver and the whole machine die: what was synced is there.
+use super::std::all_said;
 use crate::disk;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
@@ -27,11 +28,11 @@ fn store(stage: &mut Stage) -> Result<()> {
     for victim in ["fsd", "disk", "keeper", "imaged", "bootd", "disk", "fsd"] {
         stage.command(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
         if victim == "bootd" {
-            number(stage, "found ", " updated and whole").context("after bootd was killed")?;
+            number(stage, "updater: found ", " updated and whole").context("after bootd was killed")?;
         }
         if !matches!(victim, "disk" | "imaged" | "bootd") {
             // The driver's death is noticed by nobody but the file servers, and that of one by none of the other's clients.
-            number(stage, "found ", " kept and whole").with_context(|| format!("after {victim} was killed"))?;
+            number(stage, "keeper: found ", " kept and whole").with_context(|| format!("after {victim} was killed"))?;
         }
         kept(stage).with_context(|| format!("after {victim} was killed"))?;
     }
@@ -39,9 +40,12 @@ fn store(stage: &mut Stage) -> Result<()> {
         let (before, booted) = (kept(stage)?, updated(stage)?);
         no_harm(stage, "")?;
         stage.lose_power()?;
-        for (word, before) in [("kept", before), ("updated", booted)] {
-            let found = number(stage, "found ", &format!(" {word} and whole"))?;
-            ensure!(found >= before, "{before} was {word} before the power went, and {found} is there");
+        for (who, word, before) in [("keeper", "kept", before), ("updater", "updated", booted)] {
+            // Who is first is the scheduler's choice.
+            let log = all_said(stage, &[&format!(" {word} and whole")])?;
+            let line = log.lines().find_map(|line| line.split_once(&format!("{who}: found ")));
+            let found: Option<u64> = line.and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+            ensure!(found >= Some(before), "{before} was {word} before the power went, and {found:?} is there");
         }
         stage.boot()?;
         let history = stage.command("history 512", "\n> ")?;
