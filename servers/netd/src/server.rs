@@ -139,6 +139,10 @@ impl<C: Caller> Netd<C> {
 
     fn take_commands_of(&mut self, number: usize, now: Instant) -> Result<bool, RingError> {
         let Some(rings) = &mut self.sessions.tcp[number].rings else { return Ok(true) };
+        // Most sessions have nothing to say in most turns.
+        if rings.commands.request_bell()? {
+            return Ok(true);
+        }
         for _ in 0..BATCH {
             match rings.commands.pop(&mut self.scratch)? {
                 Some(command) => self.stack.command(index(number), wire::command(&command), now),
@@ -166,6 +170,9 @@ impl<C: Caller> Netd<C> {
 
     fn take_datagrams_of(&mut self, number: usize) -> Result<bool, RingError> {
         let Some(rings) = &mut self.sessions.udp[number].rings else { return Ok(true) };
+        if rings.transmit.request_bell()? {
+            return Ok(true);
+        }
         for _ in 0..BATCH {
             match rings.transmit.pop(&mut self.scratch)? {
                 Some(datagram) => {

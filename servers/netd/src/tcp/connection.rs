@@ -45,6 +45,15 @@ pub(crate) struct Service {
     pub(crate) has_received: bool,
 }
 
+/// What [`Connection::flush`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flushed {
+    /// False: the driver has no room for the rest.
+    pub(crate) is_drained: bool,
+    /// When the socket needs attention next, if it was asked; it may be never.
+    pub(crate) next: Option<Option<Instant>>,
+}
+
 /// One connection and the memory for it, which is reused for later ones.
 pub(crate) struct Connection {
     sockets: SocketSet<'static>,
@@ -154,31 +163,46 @@ impl Connection {
         self.observe(before, CloseReason::Reset);
     }
 
-    /// Sends what the socket has to send. False: the driver has no room for the rest.
-    pub(crate) fn flush<F: Frames>(&mut self, now: Instant, interface: &mut Interface, port: &mut Port<'_, F>) -> bool {
+    /// Sends what the socket has to send.
+    pub(crate) fn flush<F: Frames>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        port: &mut Port<'_, F>,
+    ) -> Flushed {
         if self.holds_last_data() {
-            return true;
+            return Flushed { is_drained: true, next: None };
         }
         let before = self.state();
-        let is_drained = loop {
-            // To be asked whether anything is due costs half of being told that nothing is.
-            if interface.poll_at(now, &self.sockets).is_none_or(|due| due > now) {
-                break true;
+        let flushed = loop {
+            // To ask whether anything is due costs half of being told that nothing is.
+            let next = interface.poll_at(now, &self.sockets);
+            if next.is_none_or(|due| due > now) {
+                break Flushed { is_drained: true, next: Some(next) };
             }
             if !port.has_room() {
-                break false;
+                break Flushed { is_drained: false, next: None };
             }
             if interface.poll_egress(now, port, &mut self.sockets) == PollResult::None {
-                break true;
+                break Flushed { is_drained: true, next: None };
             }
         };
         self.observe(before, CloseReason::TimedOut);
-        is_drained
+        flushed
     }
 
-    /// When the connection needs attention although nothing happens.
-    pub(crate) fn deadline(&mut self, now: Instant, interface: &mut Interface) -> Option<Instant> {
-        let socket = if self.holds_last_data() { None } else { interface.poll_at(now, &self.sockets) };
+    /// When the connection needs attention although nothing happens. `known` is when its socket does, if nothing was done with that since.
+    pub(crate) fn deadline(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        known: Option<Option<Instant>>,
+    ) -> Option<Instant> {
+        let socket = match known {
+            Some(socket) => socket,
+            None if self.holds_last_data() => None,
+            None => interface.poll_at(now, &self.sockets),
+        };
         match (socket, self.give_up_at) {
             (Some(socket), Some(give_up)) => Some(socket.min(give_up)),
             (one, other) => one.or(other),

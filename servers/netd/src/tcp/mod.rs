@@ -11,7 +11,7 @@ use crate::event::{Clients, CloseReason, Command, Event, Refusal};
 use crate::port::{Frames, Port};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use connection::{Owner, Service};
+use connection::{Flushed, Owner, Service};
 use smoltcp::iface::Interface;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
@@ -367,7 +367,7 @@ impl Tcp {
         self.account(index, before);
         let connection = self.table.at(index);
         port.is_unresolved = false;
-        let is_drained = connection.flush(now, interface, port);
+        let Flushed { is_drained, next } = connection.flush(now, interface, port);
         if port.is_unresolved {
             self.table.wait_for_neighbor(index);
         }
@@ -377,7 +377,9 @@ impl Tcp {
         self.settle(index, is_drained);
         let connection = self.table.at(index);
         if connection.tuple.is_some() {
-            let deadline = connection.deadline(now, interface);
+            // Whoever takes data out of the socket, or aborts it, may make it due.
+            let known = next.filter(|_| !after.has_received && connection.owner.is_some());
+            let deadline = connection.deadline(now, interface, known);
             self.table.arm(index, deadline);
         }
         is_drained
