@@ -6,15 +6,21 @@ const NS: u64 = 1_000_000_000;
 /// What a `struct timespec` is aligned to.
 const ALIGNED: u64 = 8;
 
-/// Writes the time to `address` and returns true; false if somebody else must answer: another clock, or an address that is none.
+/// `CLOCK_MONOTONIC`
+pub(super) const MONOTONIC: u32 = 1;
+
+/// Whether a clock only counts: `CLOCK_MONOTONIC`, `…_RAW`, `…_COARSE`, `CLOCK_BOOTTIME`, as `try_clock` has them.
+pub(super) fn counts(clock: u64) -> bool {
+    matches!(low(clock), MONOTONIC | 4 | 6 | 7)
+}
+
+/// Writes the time to `address` and returns true; false if somebody else must answer, since the address is none.
 ///
 /// # Safety
 /// As for the C function: at `address` there is a `struct timespec`, or nothing (0).
 #[inline(always)]
-pub(super) unsafe fn read(clock: u64, address: u64) -> bool {
-    // CLOCK_MONOTONIC, …_RAW, …_COARSE, CLOCK_BOOTTIME, as `try_clock` has them.
-    let counts = matches!(low(clock), 1 | 4 | 6 | 7);
-    if !counts || address == 0 || !address.is_multiple_of(ALIGNED) {
+pub(super) unsafe fn read(address: u64) -> bool {
+    if address == 0 || !address.is_multiple_of(ALIGNED) {
         return false;
     }
     let Ok(place) = usize::try_from(address) else { return false };
