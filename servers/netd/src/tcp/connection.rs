@@ -52,6 +52,8 @@ pub(crate) struct Flushed {
     pub(crate) is_drained: bool,
     /// When the socket needs attention next, if it was asked; it may be never.
     pub(crate) next: Option<Option<Instant>>,
+    /// The socket did something, so its client may have to be told.
+    pub(crate) is_changed: bool,
 }
 
 /// One connection and the memory for it, which is reused for later ones.
@@ -171,20 +173,22 @@ impl Connection {
         port: &mut Port<'_, F>,
     ) -> Flushed {
         if self.holds_last_data() {
-            return Flushed { is_drained: true, next: None };
+            return Flushed { is_drained: true, next: None, is_changed: false };
         }
         let before = self.state();
+        let mut is_changed = false;
         let flushed = loop {
             // To ask whether anything is due costs half of being told that nothing is.
             let next = interface.poll_at(now, &self.sockets);
             if next.is_none_or(|due| due > now) {
-                break Flushed { is_drained: true, next: Some(next) };
+                break Flushed { is_drained: true, next: Some(next), is_changed };
             }
             if !port.has_room() {
-                break Flushed { is_drained: false, next: None };
+                break Flushed { is_drained: false, next: None, is_changed };
             }
+            is_changed = true;
             if interface.poll_egress(now, port, &mut self.sockets) == PollResult::None {
-                break Flushed { is_drained: true, next: None };
+                break Flushed { is_drained: true, next: None, is_changed };
             }
         };
         self.observe(before, CloseReason::TimedOut);

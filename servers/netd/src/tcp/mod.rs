@@ -367,12 +367,11 @@ impl Tcp {
         self.account(index, before);
         let connection = self.table.at(index);
         port.is_unresolved = false;
-        let Flushed { is_drained, next } = connection.flush(now, interface, port);
+        let Flushed { is_drained, next, is_changed } = connection.flush(now, interface, port);
         if port.is_unresolved {
             self.table.wait_for_neighbor(index);
         }
-        let connection = self.table.at(index);
-        let after = connection.serve(clients);
+        let after = if is_changed { self.table.at(index).serve(clients) } else { Service::default() };
         self.account(index, after);
         self.settle(index, is_drained);
         let connection = self.table.at(index);
