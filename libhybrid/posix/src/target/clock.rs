@@ -24,7 +24,10 @@ pub(super) unsafe fn read(address: u64) -> bool {
         return false;
     }
     let Ok(place) = usize::try_from(address) else { return false };
-    let (ticks, second) = (count_virtual(), count_per_second().max(1));
+    let (ticks, second) = (count_virtual(), count_per_second());
+    if second == 0 {
+        return false;
+    }
     // A rest below a second's ticks: the product stays below 2^64 up to a counter of 18 GHz.
     let time = [ticks / second, ticks % second * NS / second];
     // SAFETY: the caller vouches for the place, which is aligned; the program's memory is the component's own.
