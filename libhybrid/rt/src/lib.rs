@@ -20,8 +20,6 @@ extern crate alloc;
 
 mod bell;
 mod caller;
-#[cfg(target_os = "none")]
-mod copy;
 mod entry;
 mod env;
 #[cfg(feature = "faults")]

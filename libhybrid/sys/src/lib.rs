@@ -24,6 +24,8 @@ pub mod buffer;
 mod cap;
 pub mod clock;
 mod cnode;
+#[cfg(target_os = "none")]
+mod copy;
 mod error;
 mod ipc;
 mod irq;

@@ -1,7 +1,7 @@
-//! `memcpy` and `memmove` of components, sixty-four bytes at a time; how long a copy may be is nobody's business here.
+//! `memcpy` and `memmove` of components: sixty-four bytes at a time, in general registers; used by compiled code only.
 //!
-//! The compiler's own move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code
-//! only, which vouches for both ranges. Unaligned accesses are fine where components run (decision 0080).
+//! The compiler's own move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code,
+//! which vouches for both ranges. Unaligned accesses are fine where components run (decision 0080).
 //!
 //! INV-COPY-1: what is stored at a place was loaded before anything is stored that overlaps its source. `memcpy` goes upward and loads each
 //! block before it stores it, so it is right also where the target lies below the source; `memmove` goes downward for the rest.
