@@ -1,6 +1,6 @@
 //! `memcpy` and `memmove` of components: sixty-four bytes at a time, in general registers; used by compiled code only.
 //!
-//! The compiler's own move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code,
+//! The compiler's own ones move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code,
 //! which vouches for both ranges. Unaligned accesses are fine where components run (decision 0080).
 //!
 //! INV-COPY-1: what is stored at a place was loaded before anything is stored that overlaps its source. `memcpy` goes upward and loads each
