@@ -16,8 +16,10 @@ pub struct Limits {
     pub heap_max: Size,
     /// The largest DMA memory.
     pub dma_max: Size,
-    /// The largest program; also its weight in the memory sum.
+    /// The largest program whose `component.toml` says nothing of it; also its weight in the memory sum.
     pub image_max: Size,
+    /// The most that a `component.toml` may say of its program.
+    pub program_max: Size,
     /// Bytes of a name.
     pub name_max: usize,
     /// Bytes of a reason.

@@ -21,6 +21,7 @@ mod store;
 mod storm;
 mod stress;
 pub mod suite;
+mod utils;
 
 use crate::hardware::Hardware;
 use crate::scenario::{Image, Scenario, Stage};
@@ -48,6 +49,7 @@ pub fn all() -> Vec<Scenario> {
         live::all(),
         store::all(),
         files::all(),
+        utils::all(),
         lives::all(),
         stress::all(),
         load::all(),

@@ -87,7 +87,7 @@ fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText,
     };
     problems.extend(at_most(&component.stack, inputs.limits.stack_max, "a stack"));
     problems.extend(at_most(&component.heap, inputs.limits.heap_max, "a heap"));
-    problems.extend(component.program.iter().filter_map(|size| at_most(size, inputs.limits.image_max, "a program")));
+    problems.extend(component.program.iter().filter_map(|size| at_most(size, inputs.limits.program_max, "a program")));
     if component.stack.get_ref().0 == 0 && !is_root {
         problems.push(source.problem(
             component.stack.span(),
