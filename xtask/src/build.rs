@@ -2,6 +2,7 @@
 use crate::caps;
 use crate::cargo::{self, Dependencies, Toolchain};
 use crate::folders;
+use crate::foreign::elf;
 use crate::product::{self, Component, Product};
 use crate::progress::Step;
 use crate::setup;
@@ -181,6 +182,7 @@ pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
             let root = product::package(Path::new(ROOT))?;
             compile(&toolchain, recipe, std::slice::from_ref(&root), Some(&bundle))?;
             strip(&programs.path(&root)?, &folder.join("root.elf"))?;
+            check_root(&folder.join("root.elf"))?;
         }
         Root::Package(root) => {
             compile(&toolchain, recipe, &with_kernel(&[(*root).to_string()]), None)?;
@@ -194,6 +196,24 @@ pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
     }
     flatten(&programs.path(KERNEL)?, &folder.join("Image"))?;
     Ok(folder)
+}
+
+/// Most pages of securityd with its bundle. Its first CNode has 4,096 slots (`NODE_BITS` of its `space.rs`); the kernel adds to a slot for each page
+/// 512 spare ones, 230 for untyped memory, 257 for a device tree of 1 MiB and its head, and some 40 for tables and what is fixed.
+const ROOT_PAGES_MAX: u64 = 3_050;
+
+/// A root task beyond the bound would end before its first line, on a machine whose console says nothing of it.
+fn check_root(path: &Path) -> Result<()> {
+    let root = elf::check_file(path, 512).map_err(|error| anyhow!("{}: {error}", folders::shown(path)))?;
+    let pages = (root.end - root.start) / 4096;
+    if pages > ROOT_PAGES_MAX {
+        bail!(
+            "the root task takes {} KiB of memory, and may take {} KiB: leave components out of the product, or make them smaller",
+            pages * 4,
+            ROOT_PAGES_MAX * 4
+        );
+    }
+    Ok(())
 }
 
 fn with_kernel(packages: &[String]) -> Vec<String> {
