@@ -26,13 +26,18 @@ impl Setup {
         missing.extend(self::missing(&CPP_COMPILER));
         missing.extend(self::missing(&STD_TIER));
         missing.extend(self::missing(&DECODER));
+        let browser = self::missing(&BROWSER);
         if self.dry_run {
-            for tool in &missing {
+            for tool in missing.iter().chain(&browser) {
                 println!("missing: {} (Debian package {})", tool.what, tool.packages.join(" "));
             }
             return Ok(if missing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         install(&missing)?;
+        // One test asks for it, and says so when it has to do without.
+        if let Err(why) = install(&browser) {
+            eprintln!("note: the capability page is not tried in a browser: {why:#}");
+        }
         musl::sysroot()?;
         println!("all that building, booting and testing need is there");
         note_linters();
@@ -145,6 +150,12 @@ const DECODER: [Tool; 1] = [Tool {
     what: "a decoder of H.264",
     is_there: || Path::new("/usr/include/wels/codec_api.h").exists(),
     packages: &["libopenh264-dev"],
+}];
+
+const BROWSER: [Tool; 1] = [Tool {
+    what: "a browser for the test of the capability page",
+    is_there: || ["chromium", "chromium-browser", "google-chrome"].into_iter().any(on_path),
+    packages: &["chromium"],
 }];
 
 const STD_TIER: [Tool; 3] = [
