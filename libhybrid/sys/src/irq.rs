@@ -29,6 +29,15 @@ impl IrqControl {
         let words = [irq, u64::from(trigger == Trigger::Edge), target.index, target.depth.into()];
         self.0.invoke_unit(label::IRQ_ISSUE_HANDLER_TRIGGER, &words, &[target.root.0])
     }
+
+    /// Makes a capability in `target` that raises software interrupt `sgi` on the first core; only on kernels for one core.
+    ///
+    /// # Errors
+    /// See kernel ABI §3.8; IllegalOperation on kernels for several cores.
+    pub fn issue_sgi(self, sgi: u64, target: Slot) -> Result<(), Error> {
+        let words = [sgi, 0, target.index, target.depth.into()];
+        self.0.invoke_unit(label::IRQ_ISSUE_SGI_SIGNAL, &words, &[target.root.0])
+    }
 }
 
 impl IrqHandler {

@@ -90,6 +90,16 @@ pub trait Kernel {
     fn suspend(&mut self, thread: CPtr) -> Result<u64, Error>;
     /// Makes the handler of an interrupt.
     fn issue_interrupt(&mut self, irq: u32, trigger: Trigger, to: Slot) -> Result<(), Error>;
+    /// Where securityd holds the right to give out time.
+    #[cfg(feature = "plant")]
+    fn sched_control(&self) -> CPtr {
+        CPtr::NULL
+    }
+    /// Makes the right to raise a software interrupt.
+    #[cfg(feature = "plant")]
+    fn issue_sgi(&mut self, _to: Slot) -> Result<(), Error> {
+        Ok(())
+    }
     /// Lets an interrupt signal a notification, and lets it fire.
     fn connect_interrupt(&mut self, handler: CPtr, notification: CPtr) -> Result<(), Error>;
     /// Lets a thread program the physical timer.

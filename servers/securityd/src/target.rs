@@ -157,6 +157,16 @@ impl Kernel for SysKernel {
         }
     }
 
+    #[cfg(feature = "plant")]
+    fn sched_control(&self) -> CPtr {
+        self.sched_control.cptr()
+    }
+
+    #[cfg(feature = "plant")]
+    fn issue_sgi(&mut self, to: Slot) -> Result<(), Error> {
+        IrqControl::at(boot::INTERRUPTS).issue_sgi(2, to)
+    }
+
     fn connect_interrupt(&mut self, handler: CPtr, notification: CPtr) -> Result<(), Error> {
         let handler = IrqHandler(handler);
         handler.set_notification(Notification(notification))?;

@@ -1,4 +1,4 @@
-//! One wrong capability of each kind, for the scenario `planted` (feature `plant`); no product has it.
+//! One wrong capability of each kind that can be copied, for the scenario `planted` (feature `plant`); no product has it.
 
 use hybrid_capgraph::{Rights, layout};
 use hybrid_sys::{Attributes, CNode, CPtr, ObjectType, Rights as KernelRights};
@@ -67,6 +67,10 @@ impl<K: Kernel> World<K> {
             let handler = slot_in(driver.cnode, driver.cnode_bits, layout::SLOT_INTERRUPTS);
             self.kernel.copy(next(), handler, KernelRights::ALL)?;
         }
+        // 127: the right to give out time; 107: that to raise a software interrupt. That to make interrupt handlers has no copies.
+        let control = self.kernel.sched_control();
+        self.kernel.copy(next(), self.space.slot(control), KernelRights::ALL)?;
+        self.kernel.issue_sgi(slot_in(node.0, node.1, FIRST - 1))?;
         if suspect.is_ok() {
             return Ok(());
         }

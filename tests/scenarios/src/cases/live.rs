@@ -165,7 +165,7 @@ fn is_suspect(stage: &mut Stage, phase: &str) -> Result<()> {
 }
 
 /// What servers/securityd/src/install/plant.rs plants, as auditd has to name it.
-const PLANTED: [&str; 21] = [
+const PLANTED: [&str; 23] = [
     "shell call httpd slot=108 rights=read,write,grant,grantreply badge=",
     "shell call httpd slot=109 rights=write,grantreply badge=",
     "shell call httpd slot=110 rights=write,grant,grantreply badge=",
@@ -184,6 +184,8 @@ const PLANTED: [&str; 21] = [
     "shell other platform slot=123",
     "shell other pool-control slot=124",
     "shell other domain slot=125",
+    "shell other sgi slot=107",
+    "shell other context-control slot=127",
     "shell interrupt shell slot=126 bit=61 irq=",
     "shell other frame httpd at=0x68000000 rights=read page=",
     "? other thread page=",
