@@ -24,8 +24,8 @@ const SUM: usize = 12;
 const NUMBERS: usize = 16;
 /// Bytes of a number.
 const NUMBER: usize = 8;
-/// Most blocks of a checkpoint, however large the journal is.
-const CHANGES_MAX: usize = 256;
+/// Most blocks of a checkpoint, however large the journal is: bootd's memory holds three times as much.
+const CHANGES_MAX: usize = 127;
 /// Fewest blocks behind a volume that make a journal: the largest write, its tables and directories.
 const FEWEST: u64 = 64;
 
@@ -57,7 +57,8 @@ impl Journal {
         if changes.len() > self.room {
             return Err(DeviceError);
         }
-        let mut bytes = vec![0; BLOCK];
+        let mut bytes = Vec::with_capacity(BLOCK * (1 + changes.len()));
+        bytes.resize(BLOCK, 0);
         for (number, block) in changes {
             bytes.extend_from_slice(&block[..]);
             let at = NUMBERS + NUMBER * (bytes.len() / BLOCK - 2);
@@ -86,6 +87,8 @@ impl Journal {
         }
         // What is not whole was never begun to be applied.
         if let Some(changes) = self.whole(device, head)? {
+            // Who wrote it may have died before it was flushed: it must not be lost while it is applied.
+            device.flush()?;
             apply(device, &changes)?;
         }
         self.empty(device)

@@ -18,6 +18,7 @@ use axfatfs::{
 };
 use core::cell::RefCell;
 use libhybrid::interfaces::fs::{Error, Kind};
+use libhybrid::log;
 use tree::{Item, ROOT, Tree};
 use volume::{Cursor, CursorError, Volume};
 
@@ -69,9 +70,10 @@ impl<B: Blocks> Fat<B> {
         let end = volume_bytes(&mut device)?;
         let volume = Rc::new(RefCell::new(Volume::open(device, end)?));
         let system = opened(&volume).map_err(|fault| fat_error(&fault))?;
-        let tree = tree::read(&system, end, GONE)?;
+        let tree = tree::read(&system, end, is_gone)?;
+        volume.borrow_mut().is_mounted();
         let mut this = Self { volume, system: Some(system), tree };
-        this.remove_left_over().map_err(|_| FatError::Damaged)?;
+        this.remove_left_over()?;
         Ok(this)
     }
 
@@ -82,12 +84,16 @@ impl<B: Blocks> Fat<B> {
     }
 
     /// Takes away the files that had no name when the last life ended.
-    fn remove_left_over(&mut self) -> Result<(), Error> {
+    fn remove_left_over(&mut self) -> Result<(), FatError> {
         if !self.is_writable() {
             return Ok(());
         }
         for name in core::mem::take(&mut self.tree.left_over) {
-            self.change(|root| root.remove(&name))?;
+            match self.change(|root| root.remove(&name)) {
+                Err(Error::Broken) => return Err(FatError::Device),
+                Err(error) => log::warn!("{name} on the volume cannot be removed: {error:?}"),
+                Ok(()) => {}
+            }
         }
         Ok(())
     }
@@ -176,7 +182,7 @@ impl<B: Blocks> Store for Fat<B> {
 
     fn create(&mut self, directory: Node, name: &str, kind: Kind, now_ns: u64) -> Result<Found, Error> {
         self.tree.has_room_in(directory)?;
-        if name.starts_with(GONE) {
+        if is_gone(name) {
             return Err(Error::BadPath);
         }
         let path = self.tree.path_in(directory, name)?;
@@ -202,9 +208,10 @@ impl<B: Blocks> Store for Fat<B> {
     fn rename(&mut self, from: (Node, &str), to: (Node, &str)) -> Result<(), Error> {
         let node = self.tree.find(from.0, from.1).ok_or(Error::NotFound)?;
         let replaced = self.tree.find(to.0, to.1).filter(|replaced| *replaced != node);
-        if to.1.starts_with(GONE) {
+        if is_gone(to.1) {
             return Err(Error::BadPath);
         }
+        self.tree.fits(node, to.0)?;
         let (old, new) = (self.tree.path(node)?, self.tree.path_in(to.0, to.1)?);
         let aside = replaced.map(|replaced| (self.tree.is_open_file(replaced), Self::gone(replaced)));
         self.change(|root| {
@@ -315,6 +322,11 @@ fn volume_bytes(device: &mut impl Blocks) -> Result<u64, FatError> {
         return Err(FatError::NoVolume);
     }
     Ok(bytes)
+}
+
+/// Whether a name is one of those that files without a name have.
+fn is_gone(name: &str) -> bool {
+    name.get(..GONE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GONE))
 }
 
 fn opened<B: Blocks>(volume: &Rc<RefCell<Volume<B>>>) -> Result<System<B>, Fault> {

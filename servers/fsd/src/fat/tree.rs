@@ -15,8 +15,10 @@ use libhybrid::log;
 pub(super) const ROOT: Node = 1;
 /// Most files and directories of a volume.
 const ITEMS_MAX: usize = 1024;
-/// Most entries that are looked at while a volume is read, those without use included: a directory may be a ring.
+/// Most entries that are looked at while a volume is read, those included that no name comes from: a directory may be a ring.
 const ENTRIES_MAX: usize = 16 * ITEMS_MAX;
+/// Most clusters of all files, so that there is memory to remember each: 32 MiB of the smallest.
+const CLUSTERS_MAX: usize = 65_536;
 /// Most directories within each other.
 const DEPTH_MAX: usize = 16;
 
@@ -85,10 +87,24 @@ impl Tree {
         if !above.has_name {
             return Err(Error::NotFound);
         }
-        let depth = core::iter::successors(Some(directory), |node| {
+        if self.items.len() > ITEMS_MAX || self.way_up(directory).count() > DEPTH_MAX {
+            return Err(Error::NoSpace);
+        }
+        Ok(())
+    }
+
+    /// A node and all directories that it is in.
+    fn way_up(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
+        core::iter::successors(Some(node), |node| {
             self.items.get(node).map(|item| item.parent).filter(|_| *node != ROOT)
-        });
-        if self.items.len() > ITEMS_MAX || depth.count() > DEPTH_MAX { Err(Error::NoSpace) } else { Ok(()) }
+        })
+    }
+
+    /// A node, with all that is in it, may be moved into the directory: no directory is then in too many others.
+    pub(super) fn fits(&self, node: Node, directory: Node) -> Result<(), Error> {
+        let below = |other: &Node| self.way_up(*other).position(|above| above == node);
+        let height = self.items.keys().filter_map(below).max().unwrap_or(0);
+        if self.way_up(directory).count() + height > DEPTH_MAX { Err(Error::NoSpace) } else { Ok(()) }
     }
 
     /// A new item under a name that is not there.
@@ -191,7 +207,7 @@ struct Seen {
 ///
 /// # Errors
 /// [`FatError`]: a chain ends early, leaves the volume or belongs to two, or there is more than is kept.
-pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, gone: &str) -> Result<Tree, FatError> {
+pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) -> bool) -> Result<Tree, FatError> {
     let stats = system.stats().map_err(|fault| of_fault(&fault))?;
     let cluster = u64::from(stats.cluster_size());
     let mut tree = Tree::new(u64::from(stats.total_clusters()) * cluster);
@@ -201,17 +217,20 @@ pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, gone: &str) -> Resul
         for entry in directory.iter() {
             let entry = entry.map_err(|fault| of_fault(&fault))?;
             seen.entries += 1;
-            if seen.entries > ENTRIES_MAX || tree.items.len() > ITEMS_MAX || depth >= DEPTH_MAX {
+            if seen.entries > ENTRIES_MAX {
                 return Err(FatError::TooMany);
             }
             let name = entry.file_name();
             if name == "." || name == ".." {
                 continue;
             }
-            if entry.is_file() {
-                seen.follow(&entry, end, cluster)?;
+            if tree.items.len() > ITEMS_MAX || depth >= DEPTH_MAX {
+                return Err(FatError::TooMany);
             }
-            if node == ROOT && name.starts_with(gone) {
+            if entry.is_file() {
+                seen.follow(&entry, (end, tree.capacity), cluster)?;
+            }
+            if node == ROOT && entry.is_file() && is_gone(&name) {
                 tree.left_over.push(name);
                 continue;
             }
@@ -237,12 +256,22 @@ pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, gone: &str) -> Resul
 type Entry<'a, B> = DirEntry<'a, Cursor<B>, NullTimeProvider, LossyOemCpConverter>;
 
 impl Seen {
-    /// Follows a file's chain.
-    fn follow<B: Blocks>(&mut self, entry: &Entry<'_, B>, end: u64, cluster: u64) -> Result<(), FatError> {
+    /// Follows a file's chain on a volume that ends at `end`, and whose clusters have `capacity` bytes.
+    fn follow<B: Blocks>(
+        &mut self,
+        entry: &Entry<'_, B>,
+        (end, capacity): (u64, u64),
+        cluster: u64,
+    ) -> Result<(), FatError> {
         let mut bytes = 0;
         for extent in entry.to_file().extents() {
             let extent = extent.map_err(|fault| of_fault(&fault))?;
-            let is_inside = extent.offset.checked_add(cluster).is_some_and(|after| after <= end);
+            // Clusters begin with number 2, behind the tables; less than one is left behind the last.
+            let before = end.saturating_sub(capacity);
+            let is_inside = extent.offset.checked_add(cluster).is_some_and(|after| after <= end && after > before);
+            if self.clusters.len() >= CLUSTERS_MAX {
+                return Err(FatError::TooMany);
+            }
             if !is_inside || !self.clusters.insert(extent.offset) {
                 return Err(FatError::Damaged);
             }

@@ -7,6 +7,8 @@ use alloc::rc::Rc;
 use axfatfs::{IoBase, Read, Seek, SeekFrom, Write};
 use core::cell::RefCell;
 
+/// Most reads of a few bytes while a volume is mounted; one with 1,024 names and 65,536 clusters needs a fifth.
+const MOUNT_READS_MAX: u32 = 1_000_000;
 /// Blocks that were read and are kept in memory, at most.
 const KEPT_MAX: usize = 64;
 
@@ -23,6 +25,10 @@ pub(super) struct Volume<B> {
     done: Changes,
     /// Of the operation that is being done.
     doing: Changes,
+    /// A checkpoint was begun and did not end: the journal on the disk is the only whole one.
+    is_interrupted: bool,
+    /// How many more reads the mounting may make, while it lasts: a directory may be a ring.
+    budget: Option<u32>,
 }
 
 impl<B: Blocks> Volume<B> {
@@ -33,7 +39,12 @@ impl<B: Blocks> Volume<B> {
             journal.replay(&mut device)?;
         }
         let (kept, done, doing) = Default::default();
-        Ok(Self { device, journal, end, kept, done, doing })
+        Ok(Self { device, journal, end, kept, done, doing, is_interrupted: false, budget: Some(MOUNT_READS_MAX) })
+    }
+
+    /// All of it was read once, and nothing in it is endless.
+    pub(super) const fn is_mounted(&mut self) {
+        self.budget = None;
     }
 
     /// Whether anything may be changed.
@@ -56,11 +67,15 @@ impl<B: Blocks> Volume<B> {
         places.find_map(|blocks| blocks.get(&number)).ok_or(DeviceError)
     }
 
-    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<usize, DeviceError> {
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<usize, CursorError> {
+        if let Some(budget) = &mut self.budget {
+            *budget = budget.checked_sub(1).ok_or(CursorError::End)?;
+        }
         let (number, from, len) = self.part(at, data.len());
-        if let Some(bytes) = self.block(number)?.get(from..from + len).filter(|_| len > 0)
-            && let Some(data) = data.get_mut(..len)
-        {
+        if len == 0 {
+            return Ok(0);
+        }
+        if let Some((data, bytes)) = data.get_mut(..len).zip(self.block(number)?.get(from..from + len)) {
             data.copy_from_slice(bytes);
         }
         Ok(len)
@@ -95,7 +110,7 @@ impl<B: Blocks> Volume<B> {
     /// Clears the bits of `mask` in one byte.
     pub(super) fn clear(&mut self, at: u64, mask: u8) -> Result<(), DeviceError> {
         let mut byte = [0];
-        self.read(at, &mut byte)?;
+        self.read(at, &mut byte).map_err(|_| DeviceError)?;
         if byte[0] & mask != 0 {
             self.write(at, &[byte[0] & !mask]).map_err(|_| DeviceError)?;
         }
@@ -121,7 +136,12 @@ impl<B: Blocks> Volume<B> {
     /// Brings what was kept to the disk.
     pub(super) fn checkpoint(&mut self) -> Result<(), DeviceError> {
         let Some(journal) = self.journal.filter(|_| !self.done.is_empty()) else { return Ok(()) };
+        // What is still to be changed holds every block of the journal that was not finished, or newer ones.
+        if core::mem::replace(&mut self.is_interrupted, true) {
+            journal.replay(&mut self.device)?;
+        }
         journal.checkpoint(&mut self.device, &self.done)?;
+        self.is_interrupted = false;
         for (number, block) in core::mem::take(&mut self.done) {
             if let Some(kept) = self.kept.get_mut(&number) {
                 *kept = block;

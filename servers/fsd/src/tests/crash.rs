@@ -34,13 +34,13 @@ fn op(dice: &mut Dice) -> Op {
 }
 
 /// What was there after each operation from the last `sync` on.
-struct History(Vec<Tree>);
+pub(super) struct History(pub(super) Vec<Tree>);
 
 /// How a disk becomes a store.
 pub(super) type Mount = fn(&RamDisk) -> Result<Box<dyn Store>, String>;
 
 /// Plays operations until the power goes.
-fn play(disk: &RamDisk, mount: Mount, dice: &mut Dice, model: &mut Model) -> History {
+pub(super) fn play(disk: &RamDisk, mount: Mount, dice: &mut Dice, model: &mut Model) -> History {
     let mut history = History(vec![model.0.clone()]);
     let store = match mount(disk) {
         Ok(store) => store,

@@ -1,6 +1,6 @@
 //! Volumes of FAT against the model, losses of power, another implementation and hostile disks.
-use super::crash::cut_on;
-use super::model::{Op, Tree, act, compare_on, op, tree};
+use super::crash::{cut_on, play};
+use super::model::{Model, Op, Tree, act, compare_on, op, tree};
 use super::power::{Dice, RamDisk};
 use super::{CLIENT, begin};
 use crate::blocks::{BLOCK, Blocks};
@@ -177,6 +177,79 @@ fn power_that_goes_at_any_write_loses_nothing_that_was_synced() {
     (1..=40).for_each(|seed| cut_on(&formatted(VOLUME, BEHIND), fat, seed));
 }
 
+/// The server dies while it writes, and the power goes when its next life has begun: what that life saw is there, or what it did then.
+#[test]
+fn server_that_dies_before_the_power_goes_loses_nothing_that_was_synced() {
+    for seed in 1..=30_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let disk = formatted(VOLUME, BEHIND);
+        disk.cut_after(4 + dice.roll(120));
+        let mut states = play(&disk, fat, &mut dice, &mut Model::default()).0;
+        disk.cut_after(1 << 40);
+        let mut server = self::server(&disk);
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+        let found = tree(&mut server).expect("readable");
+        assert!(states.contains(&found), "seed {seed}: the next life finds what never was");
+        disk.cut_after(dice.roll(60));
+        let _answer = act(&mut server, &write("last", 0, 9000));
+        states.push(tree(&mut server).expect("readable"));
+        let _answer = act(&mut server, &Op::Sync);
+        disk.cut_after(0);
+        disk.power_on(&mut dice);
+        let mut server = self::server(&disk);
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+        assert!(states.contains(&tree(&mut server).expect("readable")), "seed {seed}: torn");
+    }
+}
+
+/// The server dies when its journal is written and not flushed; the power goes while its next life applies it.
+#[test]
+fn journal_is_not_lost_while_it_is_applied() {
+    for (steps, seed) in (0..8).flat_map(|steps| (1..16).map(move |seed| (steps, seed))) {
+        let disk = formatted(VOLUME, BEHIND);
+        let mut server = server(&disk);
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+        let mut states = vec![tree(&mut server).expect("readable")];
+        let _answer = act(&mut server, &write("a", 0, 20_000));
+        states.push(tree(&mut server).expect("readable"));
+        disk.cut_after(1);
+        assert_eq!(server.sync(CLIENT), Err(Error::Broken));
+        drop(server);
+        disk.cut_after(steps);
+        let _mounted = fat(&disk).map(drop);
+        disk.cut_after(0);
+        disk.power_on(&mut Dice(seed));
+        let mut server = self::server(&disk);
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+        assert!(states.contains(&tree(&mut server).expect("readable")), "torn after {steps} steps, dice {seed}");
+    }
+}
+
+/// The disk fails for a while, a checkpoint is tried once more, and then the power goes.
+#[test]
+fn checkpoint_after_one_that_failed_is_whole_as_well() {
+    for seed in 1..=60_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let disk = formatted(VOLUME, BEHIND);
+        let mut server = server(&disk);
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+        let mut states = Vec::new();
+        for path in ["a", "b", "c"] {
+            let _answer = act(&mut server, &write(path, 0, 30_000));
+            states.push(tree(&mut server).expect("readable"));
+            disk.cut_after(if path == "a" { 1 << 40 } else { dice.roll(40) });
+            let _answer = act(&mut server, &Op::Sync);
+            disk.cut_after(1 << 40);
+        }
+        disk.cut_after(0);
+        drop(server);
+        disk.power_on(&mut dice);
+        let mut server = self::server(&disk);
+        let _rings = begin(&mut server, CLIENT, "/data/x", 4 << 20);
+        assert!(states.contains(&tree(&mut server).expect("readable")), "seed {seed}: torn");
+    }
+}
+
 #[test]
 #[ignore = "minutes: the campaign of a thousand cuts, each with three lives"]
 fn campaign_of_a_thousand_cuts() {
@@ -203,7 +276,9 @@ fn names_ignore_case_and_short_names_belong_to_their_files() {
     let found = server.find(CLIENT, &name.to_lowercase()).expect("the same name");
     assert_eq!(server.find(CLIENT, name).expect("there").id, found.id);
     assert_eq!(server.open_to_write(CLIENT, "AQUITE~1.IMA", Creation::IfMissing, false).err(), Some(Error::BadPath));
-    assert_eq!(server.make_directory(CLIENT, "a*b"), Err(Error::BadPath));
+    for name in ["a*b", "~gone-5", "~GONE-5"] {
+        assert_eq!(server.make_directory(CLIENT, name), Err(Error::BadPath));
+    }
     assert_eq!(server.make_directory(CLIENT, &"n".repeat(252)), Ok(()));
     // Another case is no other name.
     assert_eq!(server.rename(CLIENT, name, &name.to_uppercase()), Ok(()));
@@ -284,9 +359,62 @@ fn what_is_no_volume_is_left_alone() {
     let mut bytes = vec![0; 64 * BLOCK];
     disk.clone().read(0, &mut bytes).expect("readable");
     let entry = |name: &[u8]| bytes.windows(11).position(|window| window == name).expect("there");
-    let cluster = bytes[entry(b"ONE        ") + 26..][..2].to_vec();
-    disk.scribble(entry(b"TWO        ") + 26, &cluster);
+    let one = bytes[entry(b"ONE        ") + 26..][..2].to_vec();
+    // The first cluster is number 2.
+    for cluster in [one, vec![1, 0], vec![0xf0, 0xff]] {
+        disk.scribble(entry(b"TWO        ") + 26, &cluster);
+        assert_eq!(Fat::mount(disk.copy()).map(|_| ()).err(), Some(FatError::Damaged), "{cluster:?}");
+    }
+}
+
+/// A directory that follows itself, without a name in it, has no end.
+#[test]
+fn directory_that_is_a_ring_is_no_endless_one() {
+    let disk = RamDisk::new(VOLUME + BEHIND);
+    let options = fatfs::FormatVolumeOptions::new().total_sectors(u32::try_from(VOLUME * 8).expect("small"));
+    let options = options.fat_type(fatfs::FatType::Fat16).bytes_per_cluster(512);
+    fatfs::format_volume(Bytes::of(&disk), options).expect("room");
+    let others = Others::new(Bytes::of(&disk), fatfs::FsOptions::new()).expect("a volume");
+    others.root_dir().create_dir("x").expect("room");
+    drop(others);
+    let mut head = vec![0; 64 * BLOCK];
+    disk.clone().read(0, &mut head).expect("readable");
+    let half = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
+    let entry = head.windows(11).position(|window| window == b"X          ").expect("there");
+    let (cluster, tables) = (half(entry + 26), half(14) * 512);
+    let data = tables + 2 * half(22) * 512 + half(17) * 32;
+    let number = u16::try_from(cluster).expect("small").to_le_bytes();
+    for table in 0..2 {
+        disk.scribble(tables + table * half(22) * 512 + 2 * cluster, &number);
+    }
+    disk.scribble(data + (cluster - 2) * 512, &[0xe5; 512]);
     assert_eq!(Fat::mount(disk).map(|_| ()).err(), Some(FatError::Damaged));
+}
+
+/// What may be made can be mounted: levels and names have the same bounds in both.
+#[test]
+fn volume_that_is_as_deep_and_as_full_as_it_may_be_is_mounted_again() {
+    let disk = formatted(VOLUME, BEHIND);
+    let mut server = server(&disk);
+    let _rings = begin(&mut server, CLIENT, "/data/x", 64 << 20);
+    let deep =
+        |first: &str, levels: usize| [first].into_iter().chain(vec!["d"; levels - 1]).collect::<Vec<_>>().join("/");
+    let made = (1..40).take_while(|levels| server.make_directory(CLIENT, &deep("d", *levels)).is_ok()).count();
+    assert_eq!(server.make_directory(CLIENT, &deep("d", made + 1)), Err(Error::NoSpace));
+    for levels in 1..=8 {
+        assert_eq!(server.make_directory(CLIENT, &deep("e", levels)), Ok(()));
+    }
+    // Half of the one below half of the other is as deep as may be, one level more is not.
+    let half = deep("d", made - 7);
+    assert_eq!(server.rename(CLIENT, "e", &format!("{half}/e")), Err(Error::NoSpace));
+    let half = deep("d", made - 8);
+    assert_eq!(server.rename(CLIENT, "e", &format!("{half}/e")), Ok(()));
+    let full = (0..2000).take_while(|number| server.make_directory(CLIENT, &format!("d/{number}")).is_ok()).count();
+    assert!((900..1024).contains(&full), "{full}");
+    assert_eq!(server.sync(CLIENT), Ok(()));
+    let mut next = self::server(&disk);
+    let _rings = begin(&mut next, CLIENT, "/data/x", 64 << 20);
+    assert_eq!(tree(&mut next), tree(&mut server));
 }
 
 #[test]
