@@ -101,9 +101,10 @@ impl Region {
 /// Words that are moved at a time, so that counting and branching are a small part of the copying.
 const BLOCK: usize = 8;
 
-/// Writes as many words as both have, relaxed.
+/// Writes the words, relaxed; both are equally long.
 #[inline]
 fn store_all(words: &[AtomicU64], bytes: &[[u8; 8]]) {
+    debug_assert_eq!(words.len(), bytes.len());
     let store = |(word, bytes): (&AtomicU64, &[u8; 8])| word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
     let ((blocks, rest), (from, rest_from)) = (words.as_chunks::<BLOCK>(), bytes.as_chunks::<BLOCK>());
     for (block, from) in blocks.iter().zip(from) {
@@ -112,9 +113,10 @@ fn store_all(words: &[AtomicU64], bytes: &[[u8; 8]]) {
     rest.iter().zip(rest_from).for_each(store);
 }
 
-/// Reads as many words as both have, relaxed.
+/// Reads the words, relaxed; both are equally long.
 #[inline]
 fn load_all(words: &[AtomicU64], bytes: &mut [[u8; 8]]) {
+    debug_assert_eq!(words.len(), bytes.len());
     let load = |(word, bytes): (&AtomicU64, &mut [u8; 8])| *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
     let ((blocks, rest), (to, rest_to)) = (words.as_chunks::<BLOCK>(), bytes.as_chunks_mut::<BLOCK>());
     for (block, to) in blocks.iter().zip(to) {

@@ -204,6 +204,8 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EADDRINUSE);
         }
         self.make_queue(world, id)?;
+        // As in `listen_stream`.
+        self.take_events(world);
         for _ in 0..PORT_TRIES {
             let (socket, port) = world.bind_port(wanted.port)?;
             let own = Peer { port, ..wanted };

@@ -81,7 +81,10 @@ impl<S: Pages> Process<S> {
             Err(errno) => return Err(errno),
         }
         let moved = self.areas.map(new, access, &mut zero)?;
-        world.copy(address, moved, old.div_ceil(PAGE) * PAGE)?;
+        if let Err(errno) = world.copy(address, moved, old.div_ceil(PAGE) * PAGE) {
+            self.areas.unmap(moved, new)?;
+            return Err(errno);
+        }
         self.areas.unmap(address, old)?;
         Ok(moved)
     }

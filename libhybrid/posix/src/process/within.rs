@@ -106,6 +106,8 @@ impl<S: Pages> Process<S> {
         if !is_path && self.sockets().any(|(_, other)| other.is_listening() && other.overlaps(own)) {
             return Err(Errno::EADDRINUSE);
         }
+        // A stack that died and came back meanwhile would be asked twice for what it grants now: news of it come first.
+        self.take_events(world);
         let listener = if is_path || !own.address.is_any() { None } else { Some(world.listen(own.port, backlog)?) };
         if let Some(tcp) = self.tcp_of(id) {
             tcp.stage = Stage::Listening { listener, backlog };

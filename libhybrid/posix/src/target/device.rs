@@ -192,7 +192,7 @@ impl World for Device {
     fn copy(&mut self, from: u64, to: u64, bytes: u64) -> Result<(), Errno> {
         let length = usize::try_from(bytes).map_err(|_| Errno::EFAULT)?;
         let (from, to) = (self.pointer(from, length)?, self.pointer(to, length)?);
-        // SAFETY: as in `read`, for both; they may overlap, and no reference to either exists.
+        // SAFETY: as in `read`, for both, the personality's statics included; they may overlap.
         unsafe { from.copy_to(to, length) };
         Ok(())
     }
@@ -240,6 +240,7 @@ impl World for Device {
     }
 
     fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
+        self.on_peers();
         self.stack.as_mut()?.event(scratch)
     }
 
@@ -266,6 +267,7 @@ impl World for Device {
     }
 
     fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Arrival<'a>> {
+        self.on_peers();
         self.ports.as_mut()?.arrival(scratch)
     }
 

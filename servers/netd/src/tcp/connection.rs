@@ -175,7 +175,7 @@ impl Connection {
         if self.holds_last_data() {
             return Flushed { is_drained: true, next: None, is_changed: false };
         }
-        let before = self.state();
+        let (before, had_reason) = (self.state(), self.reason.is_some());
         let mut is_changed = false;
         let flushed = loop {
             // To ask whether anything is due costs half of being told that nothing is.
@@ -192,7 +192,7 @@ impl Connection {
             }
         };
         self.observe(before, CloseReason::TimedOut);
-        flushed
+        Flushed { is_changed: flushed.is_changed || self.reason.is_some() != had_reason, ..flushed }
     }
 
     /// When the connection needs attention although nothing happens. `known` is when its socket does, if nothing was done with that since.

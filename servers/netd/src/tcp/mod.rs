@@ -319,7 +319,7 @@ impl Tcp {
     ) {
         self.table.at(index).ingress(now, interface, port);
         if self.table.at(index).state() == State::Listen {
-            // Not a segment that opens a connection after all (a bad checksum, say), or its peer reset it at once.
+            // Not a segment that opens a connection after all (a bad checksum of its IP header, say; TCP's is checked before), or its peer reset it at once.
             self.forget_untold(index);
         } else {
             self.table.make_ready(index);

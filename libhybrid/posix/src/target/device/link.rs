@@ -40,7 +40,8 @@ impl<R> Link<R> {
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
         match change.of_use(self.name) {
-            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost) = (None, true),
+            // Who came back and died again was not told of his return: it is one death.
+            Some(PeerNews::Gone(_)) => (self.rings, self.is_lost, self.is_back) = (None, true, false),
             Some(PeerNews::Back) => {
                 self.session = change.session.clone();
                 self.rings = (self.make)(self.session.region()).ok();
@@ -63,9 +64,10 @@ impl<R> Link<R> {
 pub(super) fn refused(error: CallError<Error>) -> Errno {
     match error {
         CallError::Domain(Error::InUse) => Errno::EADDRINUSE,
-        CallError::Domain(Error::NoRoom) => Errno::ENOBUFS,
+        CallError::Domain(Error::NoRoom) | CallError::Quota => Errno::ENOBUFS,
         CallError::Domain(_) => Errno::EINVAL,
         CallError::Denied => Errno::EACCES,
-        _ => Errno::ENETDOWN,
+        CallError::ServerDied | CallError::Stale => Errno::ENETDOWN,
+        _ => Errno::EIO,
     }
 }
