@@ -1,5 +1,7 @@
 //! System-call mechanics (conformance 1 to 13).
 
+use core::hint::black_box;
+
 use hybrid_sys::abi::{label, syscall};
 use hybrid_sys::{CPtr, Endpoint, Error, Frame, Message, MessageInfo, Notification, Reply, Rights, Tcb, buffer};
 
@@ -9,6 +11,7 @@ use crate::suite::Test;
 use crate::world::{OWN, Outcome, Plan, SELF, World, ask, cell};
 
 pub(super) const TESTS: &[Test] = tests![
+    s00_memory_is_copied_whole,
     c001_calls_preserve_all_other_registers + ["c012"],
     c001_client_and_server_keep_registers_across_messages,
     c002_undefined_label_neither_faults_nor_blocks + ["x073"],
@@ -30,6 +33,29 @@ pub(super) const TESTS: &[Test] = tests![
     x093_signal_with_badge_zero,
     x095_reply_recv_with_cnode_as_reply_object,
 ];
+
+/// The compiler calls `memcpy` and `memmove` of hybrid-sys for these: each byte is where it belongs, and none beside is touched.
+fn s00_memory_is_copied_whole(_: &World) -> Outcome {
+    const BYTES: usize = 448;
+    const DISTANCES: [isize; 17] = [-70, -64, -63, -33, -9, -8, -7, -1, 1, 7, 8, 9, 33, 63, 64, 65, 70];
+    let mut fresh = [0_u8; BYTES];
+    (1..).zip(&mut fresh).for_each(|(value, byte)| *byte = value);
+    for length in (0..=140).chain([191, 192, 193, 200]) {
+        for (from, distance) in
+            DISTANCES.iter().flat_map(|distance| [112_usize, 115, 119].map(|from| (from, *distance)))
+        {
+            let (length, mut moved, mut copied) = (black_box(length), fresh, [0; BYTES]);
+            let to = from.wrapping_add_signed(distance);
+            moved.copy_within(from..from + length, to);
+            copied[to..to + length].copy_from_slice(&fresh[from..from + length]);
+            for (at, (moved, copied)) in moved.into_iter().zip(copied).enumerate() {
+                let source = (to..to + length).contains(&at).then(|| fresh[at - to + from]);
+                check!(moved == source.unwrap_or(fresh[at]) && copied == source.unwrap_or(0));
+            }
+        }
+    }
+    Ok(())
+}
 
 fn c001_calls_preserve_all_other_registers(world: &World) -> Outcome {
     let notification = world.notification()?;
