@@ -53,7 +53,8 @@ pub(crate) fn check(files: &[File]) -> Vec<String> {
 }
 
 fn count(files: &[File], part: &str) -> usize {
-    let counts = |file: &&File| is_code(&file.path, part) && !NOT_SHIPPED.iter().any(|host| file.path.starts_with(host));
+    let counts =
+        |file: &&File| is_code(&file.path, part) && !NOT_SHIPPED.iter().any(|host| file.path.starts_with(host));
     files.iter().filter(counts).map(code_lines).sum()
 }
 

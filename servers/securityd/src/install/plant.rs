@@ -1,4 +1,4 @@
-//! One wrong capability of each kind that can be copied, for the scenario `planted` (feature `plant`); no product has it.
+//! A wrong capability of each kind that is copied, for the scenario `planted` (feature `plant`); in no product.
 
 use hybrid_capgraph::{Rights, layout};
 use hybrid_sys::{Attributes, CNode, CPtr, ObjectType, Rights as KernelRights};

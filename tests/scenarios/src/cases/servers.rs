@@ -114,6 +114,7 @@ fn https(stage: &mut Stage) -> Result<()> {
     let log = hostile(stage, &curl)?;
     ensure!(!log.contains("hyper-tls: ended"), "the server has ended");
     std::fs::remove_dir_all(&curl.folder).context("cannot remove curl's folder")?;
+    stage.compare_live()?;
     stage.power_off()
 }
 
@@ -234,6 +235,7 @@ fn websocket(stage: &mut Stage) -> Result<()> {
     talk(port).context("after hostile clients")?;
     let log = all_said(stage, &["I websocket-echo: a client is done after 5 messages"])?;
     ensure!(!log.contains("websocket-echo: ended"), "the server has ended");
+    stage.compare_live()?;
     stage.power_off()
 }
 

@@ -40,6 +40,7 @@ fn store(stage: &mut Stage) -> Result<()> {
         let (before, booted) = (kept(stage)?, updated(stage)?);
         no_harm(stage, "")?;
         stage.lose_power()?;
+        stage.boot()?;
         for (who, word, before) in [("keeper", "kept", before), ("updater", "updated", booted)] {
             // Who is first is the scheduler's choice.
             let log = all_said(stage, &[&format!(" {word} and whole")])?;
@@ -47,15 +48,15 @@ fn store(stage: &mut Stage) -> Result<()> {
             let found: Option<u64> = line.and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
             ensure!(found >= Some(before), "{before} was {word} before the power went, and {found:?} is there");
         }
-        stage.boot()?;
         let history = stage.command("history 512", "\n> ")?;
         ensure!(history.contains(&format!("keeper: kept {first}\r")), "what was logged in the first boot is not kept");
     }
     kept(stage)?;
     let booted = updated(stage)?;
-    stage.command("svc stop updater", "\n> ")?;
+    stage.command("svc stop updater", "updater is stopped")?;
     no_harm(stage, "")?;
-    stage.finish()?;
+    stage.compare_grants_without(&["updater"])?;
+    stage.power_off()?;
     others_read_it(stage, booted)
 }
 
