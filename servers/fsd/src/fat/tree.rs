@@ -100,8 +100,11 @@ impl Tree {
         })
     }
 
-    /// A node, with all that is in it, may be moved into the directory: no directory is then in too many others.
+    /// A node, with all that is in it, may be moved into the directory: that is not part of it, and no directory is then in too many others.
     pub(super) fn fits(&self, node: Node, directory: Node) -> Result<(), Error> {
+        if self.way_up(directory).any(|above| above == node) {
+            return Err(Error::Impossible);
+        }
         let below = |other: &Node| self.way_up(*other).position(|above| above == node);
         let height = self.items.keys().filter_map(below).max().unwrap_or(0);
         if self.way_up(directory).count() + height > DEPTH_MAX { Err(Error::NoSpace) } else { Ok(()) }
