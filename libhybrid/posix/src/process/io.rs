@@ -346,7 +346,7 @@ fn small(world: &impl World, pieces: Pieces) -> Result<(), Errno> {
 
 fn put_word(world: &mut impl World, pieces: Pieces, word: u64) -> Result<(), Errno> {
     small(world, pieces)?;
-    pieces.fill(world, &word.to_le_bytes()).map(|_| ())
+    pieces.fill(world, 0, &word.to_le_bytes()).map(|_| ())
 }
 
 /// Fills what the program reads into with what `make` makes, at most 64 KiB in one call.

@@ -92,26 +92,19 @@ impl Pieces {
     /// # Errors
     /// `EFAULT`, also if there is less room.
     pub(super) fn write_whole(self, world: &mut impl World, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        if self.fill(world, offset, bytes)? == bytes.len() { Ok(()) } else { Err(Errno::EFAULT) }
+    }
+
+    /// Copies `bytes` to the program, from `offset` on, as far as there is room; how many.
+    pub(super) fn fill(self, world: &mut impl World, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
             match self.write(world, offset + done as u64, rest)? {
-                0 => return Err(Errno::EFAULT),
-                moved => done += moved,
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies all of `bytes` to the program, from its start on, as far as there is room; how many bytes.
-    pub(super) fn fill(self, world: &mut impl World, bytes: &[u8]) -> Result<u64, Errno> {
-        let mut done = 0;
-        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            match self.write(world, done as u64, rest)? {
                 0 => break,
                 moved => done += moved,
             }
         }
-        Ok(done as u64)
+        Ok(done)
     }
 }
 

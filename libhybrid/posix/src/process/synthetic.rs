@@ -38,7 +38,7 @@ impl<S: Pages> Process<S> {
     pub(super) fn read_text(&self, world: &mut impl World, text: Text, from: u64, pieces: Pieces) -> Answer {
         let text = self.text(world, text);
         let from = usize::try_from(from).unwrap_or(usize::MAX).min(text.len());
-        pieces.fill(world, text.as_bytes().get(from..).unwrap_or_default())
+        pieces.fill(world, 0, text.as_bytes().get(from..).unwrap_or_default()).map(|done| done as u64)
     }
 
     /// Bytes of a text.

@@ -1,8 +1,9 @@
 //! A session of rings with the host stack, and that it died or came back; knows nothing of what goes over it.
 use super::use_of;
 use crate::number::Errno;
+use alloc::vec::Vec;
 use hybrid_interfaces::net::stack::Error;
-use hybrid_ipc::{CallError, Region, RingError};
+use hybrid_ipc::{CallError, Record, RecordConsumer, Region, RingError};
 use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
 
 /// What the program was not told yet.
@@ -58,6 +59,14 @@ impl<R> Link<R> {
         }
         core::mem::take(&mut self.is_back).then_some(News::Back)
     }
+}
+
+/// The next record. If there is none, one that comes rings the bell; what there is rings none, so it is taken.
+pub(super) fn next<'a, T: Record>(
+    ring: &mut RecordConsumer<T>,
+    scratch: &'a mut Vec<u8>,
+) -> Result<Option<T::View<'a>>, RingError> {
+    if ring.request_bell()? { Ok(None) } else { ring.pop(scratch) }
 }
 
 /// Why a port was not given.

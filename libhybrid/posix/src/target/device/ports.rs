@@ -1,5 +1,5 @@
 //! Datagrams as they were granted: calls and rings, translated; what they mean is in `process::datagram`.
-use super::link::{Link, News, refused};
+use super::link::{Link, News, next, refused};
 use super::stack::{peer, told};
 use crate::net::{Arrival, DATAGRAM, Peer};
 use crate::number::Errno;
@@ -68,13 +68,7 @@ impl Ports {
             }
         }
         let rings = self.link.rings.as_mut()?;
-        // What there is rings no bell: it is taken. What broke the ring is found by either.
-        let popped = match rings.received.request_bell() {
-            Ok(true) => return None,
-            Ok(false) => rings.received.pop(scratch),
-            Err(error) => Err(error),
-        };
-        match popped {
+        match next(&mut rings.received, scratch) {
             Ok(datagram) => datagram.map(heard),
             Err(_) => {
                 log::error!(target: "posix", "the host stack broke its session of datagrams");

@@ -1,5 +1,5 @@
 //! The host stack as it was granted: calls and rings, translated; what they mean is in `process::tcp`.
-use super::link::{Link, News, refused};
+use super::link::{Link, News, next, refused};
 use crate::net::{Address, CHUNK, Command, Event, Peer, Reason};
 use crate::number::Errno;
 use alloc::borrow::Cow;
@@ -70,13 +70,7 @@ impl Stack {
             });
         }
         let rings = self.link.rings.as_mut()?;
-        // What there is rings no bell: it is taken. What broke the ring is found by either.
-        let popped = match rings.events.request_bell() {
-            Ok(true) => return None,
-            Ok(false) => rings.events.pop(scratch),
-            Err(error) => Err(error),
-        };
-        match popped {
+        match next(&mut rings.events, scratch) {
             Ok(event) => event.map(heard),
             Err(_) => {
                 log::error!(target: "posix", "the host stack broke its session: all connections are lost");
