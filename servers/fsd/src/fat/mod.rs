@@ -53,6 +53,13 @@ impl From<DeviceError> for FatError {
     }
 }
 
+impl FatError {
+    /// What a fault of the library means: the disk's, or `otherwise`.
+    const fn of(fault: &Fault, otherwise: Self) -> Self {
+        if matches!(fault, Fault::Io(CursorError::Device)) { Self::Device } else { otherwise }
+    }
+}
+
 /// A volume of FAT12, FAT16 or FAT32 at the beginning of a partition, with a journal behind it; without room for one it is read-only.
 pub struct Fat<B: Blocks> {
     volume: Rc<RefCell<Volume<B>>>,
@@ -69,9 +76,9 @@ impl<B: Blocks> Fat<B> {
     pub fn mount(mut device: B) -> Result<Self, FatError> {
         let end = volume_bytes(&mut device)?;
         let volume = Rc::new(RefCell::new(Volume::open(device, end)?));
-        let system = opened(&volume).map_err(|fault| fat_error(&fault))?;
+        let system = opened(&volume).map_err(|fault| FatError::of(&fault, FatError::NoVolume))?;
         let tree = tree::read(&system, end, is_gone)?;
-        volume.borrow_mut().is_mounted();
+        volume.borrow_mut().mounted();
         let mut this = Self { volume, system: Some(system), tree };
         this.remove_left_over()?;
         Ok(this)
@@ -124,7 +131,7 @@ impl<B: Blocks> Fat<B> {
         operation(&system.root_dir()).map_err(|fault| error(&fault))
     }
 
-    /// A file of one more node that may be read and written.
+    /// A node that is a file, and where its content is.
     fn file(&self, node: Node) -> Result<(&Item, String), Error> {
         let item = self.tree.get(node)?;
         if item.kind == Kind::Directory {
@@ -380,12 +387,5 @@ fn error(fault: &Fault) -> Error {
         Fault::DirectoryIsNotEmpty => Error::NotEmpty,
         Fault::InvalidFileNameLength | Fault::UnsupportedFileNameCharacter => Error::BadPath,
         _ => Error::Broken,
-    }
-}
-
-fn fat_error(fault: &Fault) -> FatError {
-    match fault {
-        Fault::Io(CursorError::Device) => FatError::Device,
-        _ => FatError::NoVolume,
     }
 }

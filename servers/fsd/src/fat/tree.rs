@@ -1,6 +1,6 @@
 //! All names of a volume of FAT in memory, each with a node that stays the same; changes nothing on the volume.
-use super::volume::{Cursor, CursorError};
-use super::{FatError, Fault, System};
+use super::volume::Cursor;
+use super::{FatError, System};
 use crate::blocks::Blocks;
 use crate::store::Node;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -211,14 +211,14 @@ struct Seen {
 /// # Errors
 /// [`FatError`]: a chain ends early, leaves the volume or belongs to two, or there is more than is kept.
 pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) -> bool) -> Result<Tree, FatError> {
-    let stats = system.stats().map_err(|fault| of_fault(&fault))?;
+    let stats = system.stats().map_err(|fault| FatError::of(&fault, FatError::Damaged))?;
     let cluster = u64::from(stats.cluster_size());
     let mut tree = Tree::new(u64::from(stats.total_clusters()) * cluster);
     let mut seen = Seen { clusters: BTreeSet::new(), entries: 0 };
     let mut todo = vec![(ROOT, system.root_dir(), 0)];
     while let Some((node, directory, depth)) = todo.pop() {
         for entry in directory.iter() {
-            let entry = entry.map_err(|fault| of_fault(&fault))?;
+            let entry = entry.map_err(|fault| FatError::of(&fault, FatError::Damaged))?;
             seen.entries += 1;
             if seen.entries > ENTRIES_MAX {
                 return Err(FatError::TooMany);
@@ -268,7 +268,7 @@ impl Seen {
     ) -> Result<(), FatError> {
         let mut bytes = 0;
         for extent in entry.to_file().extents() {
-            let extent = extent.map_err(|fault| of_fault(&fault))?;
+            let extent = extent.map_err(|fault| FatError::of(&fault, FatError::Damaged))?;
             // Clusters begin with number 2, behind the tables; less than one is left behind the last.
             let before = end.saturating_sub(capacity);
             let is_inside = extent.offset.checked_add(cluster).is_some_and(|after| after <= end && after > before);
@@ -281,12 +281,5 @@ impl Seen {
             bytes += u64::from(extent.size);
         }
         if bytes == entry.len() { Ok(()) } else { Err(FatError::Damaged) }
-    }
-}
-
-fn of_fault(fault: &Fault) -> FatError {
-    match fault {
-        Fault::Io(CursorError::Device) => FatError::Device,
-        _ => FatError::Damaged,
     }
 }

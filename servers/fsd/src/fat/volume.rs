@@ -42,8 +42,8 @@ impl<B: Blocks> Volume<B> {
         Ok(Self { device, journal, end, kept, done, doing, is_interrupted: false, budget: Some(MOUNT_READS_MAX) })
     }
 
-    /// All of it was read once, and nothing in it is endless.
-    pub(super) const fn is_mounted(&mut self) {
+    /// All of it was read once, and nothing in it is endless: from now on reads are not counted.
+    pub(super) const fn mounted(&mut self) {
         self.budget = None;
     }
 
