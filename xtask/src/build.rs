@@ -10,6 +10,7 @@ use crate::std_tier::{self, PERSONALITY};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use hybrid_capgraph::Runtime;
+use hybrid_scenarios::hardware::Hardware;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -204,7 +205,8 @@ const ROOT_PAGES_MAX: u64 = 3_050;
 
 /// A root task beyond the bound would end before its first line, on a machine whose console says nothing of it.
 fn check_root(path: &Path) -> Result<()> {
-    let root = elf::check_file(path, 512).map_err(|error| anyhow!("{}: {error}", folders::shown(path)))?;
+    let root = elf::check_file(path, Hardware::default().memory_mib)
+        .map_err(|error| anyhow!("{}: {error}", folders::shown(path)))?;
     let pages = (root.end - root.start) / 4096;
     if pages > ROOT_PAGES_MAX {
         bail!(

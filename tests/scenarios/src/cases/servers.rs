@@ -99,23 +99,29 @@ fn https(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     let log = all_said(stage, &["I hyper-tls: listening on 0.0.0.0:443"])?;
     let curl = Curl::new(&log, only_port(stage)?)?;
+    let asked = all_asked(stage, &curl);
+    std::fs::remove_dir_all(&curl.folder).context("cannot remove curl's folder")?;
+    asked?;
+    stage.compare_live()?;
+    stage.power_off()
+}
+
+fn all_asked(stage: &mut Stage, curl: &Curl) -> Result<()> {
     for (flags, shown) in [
         (["--http1.1", "--tlsv1.3"].as_slice(), "HTTP/1.1"),
         (&["--http2", "--tlsv1.3"], "HTTP/2.0"),
         (&["--http2", "--tls-max", "1.2"], "HTTP/2.0"),
     ] {
-        versions(&curl, flags, shown).with_context(|| format!("with {flags:?}"))?;
+        versions(curl, flags, shown).with_context(|| format!("with {flags:?}"))?;
     }
     for version in ["--http1.1", "--http2"] {
-        echoed(&curl, version).with_context(|| format!("1 MiB with {version}"))?;
+        echoed(curl, version).with_context(|| format!("1 MiB with {version}"))?;
     }
-    together(&curl)?;
-    distrusted(&curl)?;
-    let log = hostile(stage, &curl)?;
+    together(curl)?;
+    distrusted(curl)?;
+    let log = hostile(stage, curl)?;
     ensure!(!log.contains("hyper-tls: ended"), "the server has ended");
-    std::fs::remove_dir_all(&curl.folder).context("cannot remove curl's folder")?;
-    stage.compare_live()?;
-    stage.power_off()
+    Ok(())
 }
 
 /// What is there, what is not, and what is not allowed.

@@ -48,12 +48,14 @@ fn utils(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     let folder = std::env::temp_dir().join(format!("hybrid-utils-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("no folder for the host's files")?;
-    for (number, line) in LINES.lines().enumerate() {
+    let compared = LINES.lines().enumerate().try_for_each(|(number, line)| {
         let expected = on_host(&folder, line)?.settled(line);
         let done = on_device(stage, number, line)?.settled(line);
         ensure!(done == expected, "line {number}, {line}: {done:#?}, and GNU's: {expected:#?}");
-    }
+        Ok(())
+    });
     std::fs::remove_dir_all(&folder).context("cannot remove the host's files")?;
+    compared?;
     stage.compare_live()?;
     stage.power_off()
 }
