@@ -411,7 +411,7 @@ fn volume_that_is_as_deep_and_as_full_as_it_may_be_is_mounted_again() {
     assert_eq!(server.rename(CLIENT, "e", &format!("{half}/e")), Ok(()));
     // A few in each, since a directory is searched from its beginning.
     let path = |number: usize| {
-        if number % 32 == 0 { format!("d/{number}") } else { format!("d/{}/{number}", number / 32 * 32) }
+        if number.is_multiple_of(32) { format!("d/{number}") } else { format!("d/{}/{number}", number / 32 * 32) }
     };
     let full = (0..2000).take_while(|number| server.make_directory(CLIENT, &path(*number)).is_ok()).count();
     assert!((900..1024).contains(&full), "{full}");
