@@ -47,6 +47,9 @@ pub trait World {
     /// Whether connections were granted.
     fn has_tcp(&self) -> bool;
 
+    /// Learns now which servers died or came back; otherwise each wait does. What they know of the program is then told by `event` and `arrival`.
+    fn notice_peers(&mut self) {}
+
     /// Accepts connections on a port; the listener's number, by which they are told.
     ///
     /// # Errors

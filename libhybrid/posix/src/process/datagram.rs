@@ -205,6 +205,7 @@ impl<S: Pages> Process<S> {
         }
         self.make_queue(world, id)?;
         // As in `listen_stream`.
+        world.notice_peers();
         self.take_events(world);
         for _ in 0..PORT_TRIES {
             let (socket, port) = world.bind_port(wanted.port)?;

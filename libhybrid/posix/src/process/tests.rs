@@ -48,6 +48,12 @@ impl Fake {
 use crate::world;
 
 impl World for Fake {
+    fn notice_peers(&mut self) {
+        if let Some(ports) = &mut self.udp {
+            ports.notice();
+        }
+    }
+
     fn read(&self, address: u64, into: &mut [u8]) -> Result<(), Errno> {
         let (is_heap, at) = self.place(address, into.len())?;
         let memory = if is_heap { &self.heap } else { &self.stack };

@@ -107,6 +107,7 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EADDRINUSE);
         }
         // A stack that died and came back meanwhile would be asked twice for what it grants now: news of it come first.
+        world.notice_peers();
         self.take_events(world);
         let listener = if is_path || !own.address.is_any() { None } else { Some(world.listen(own.port, backlog)?) };
         if let Some(tcp) = self.tcp_of(id) {

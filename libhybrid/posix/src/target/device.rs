@@ -225,6 +225,10 @@ impl World for Device {
         self.stack.is_some()
     }
 
+    fn notice_peers(&mut self) {
+        self.on_peers();
+    }
+
     fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno> {
         self.stack.as_mut().ok_or(Errno::EACCES)?.listen(port, backlog)
     }
@@ -240,7 +244,6 @@ impl World for Device {
     }
 
     fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
-        self.on_peers();
         self.stack.as_mut()?.event(scratch)
     }
 
@@ -267,7 +270,6 @@ impl World for Device {
     }
 
     fn arrival<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Arrival<'a>> {
-        self.on_peers();
         self.ports.as_mut()?.arrival(scratch)
     }
 

@@ -20,11 +20,17 @@ pub(super) struct FakePorts {
     pub(super) bound: Vec<(u16, u16)>,
     sent: Vec<(u16, Peer, usize)>,
     arrivals: VecDeque<Arrival<'static>>,
+    /// Happened, and nobody has looked yet.
+    pub(super) unnoticed: Vec<Arrival<'static>>,
     pub(super) is_full: bool,
     pub(super) servers: Vec<Address>,
 }
 
 impl FakePorts {
+    pub(super) fn notice(&mut self) {
+        self.arrivals.extend(self.unnoticed.drain(..));
+    }
+
     pub(super) fn bind(&mut self, port: u16) -> Result<(u16, u16), Errno> {
         if port != 0 && self.bound.iter().any(|(_, bound)| *bound == port) {
             return Err(Errno::EADDRINUSE);
@@ -293,6 +299,18 @@ fn full_ring_makes_the_sender_wait_and_the_next_life_of_the_stack_has_the_port_a
     program.ports().bound.clear();
     program.arrive(Arrival::Back);
     assert_eq!(program.send_to(socket, b"x", &to), 1);
+}
+
+/// Its return would otherwise be told after the new life has given the port, which is then asked for once more.
+#[test]
+fn port_is_asked_for_once_when_the_stack_has_come_back_unnoticed() {
+    let mut program = Program::with_ports();
+    program.ports().unnoticed.push(Arrival::Back);
+    let socket = program.bound(V4, &v4([0; 4], 4000));
+    program.ports().notice();
+    program.process.take_events(&mut program.world);
+    assert_eq!((program.ready(socket), program.ports().bound.as_slice()), (bits::OUT, [(0, 4000)].as_slice()));
+    assert_eq!(program.send_to(socket, b"x", &v4([10, 0, 2, 2], 9)), 1);
 }
 
 #[test]
