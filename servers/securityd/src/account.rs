@@ -79,7 +79,7 @@ impl Account {
         let made = kernel.retype(chunk.cap, ObjectType::CapTable, bits, space.boot_node(), slot, 1);
         let placed = made.and_then(|()| {
             self.spend(ObjectType::CapTable, bits, 1);
-            kernel.mutate(space.slot_of_node(self.node), space.slot(CPtr(slot)), Space::node_guard(bits).0)
+            kernel.mutate(space.slot_of_node(self.node), space.slot(CPtr(slot)), Space::node_guard(u32::from(bits)).0)
         });
         // Empty again: it was moved, or never made, or goes when the account is closed, which is the next thing then.
         space.give_slot(slot);

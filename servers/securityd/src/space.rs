@@ -1,6 +1,6 @@
 //! securityd's own capability space: two levels, so that every instance's capabilities have a node of their own.
 //!
-//! A CPtr is 44 zero bits, 8 bits of node, 12 bits of slot. Node 0 is the CNode that the kernel made, so the CPtrs of
+//! A CPtr is 43 zero bits, 8 bits of node, 13 bits of slot. Node 0 is the CNode that the kernel made, so the CPtrs of
 //! boot stay what they are. Node 1 is securityd's own set of slots, numbered like any component's; node 2 holds its
 //! originals and the memory of sessions; from node 3 on there is one node for each instance.
 
@@ -11,13 +11,13 @@ use hybrid_sys::{CNode, CNodeData, CPtr, Error, ObjectType, Rights, Slot};
 use crate::kernel::{Kernel, boot};
 
 /// log2 of the slots of a node.
-pub const NODE_BITS: u8 = 12;
+pub const NODE_BITS: u8 = 13;
 const ROOT_BITS: u8 = 8;
 const GUARD_BITS: u8 = 64 - ROOT_BITS - NODE_BITS;
 const NODES: u64 = 1 << ROOT_BITS;
 
 /// What the resolver promises for each instance fits into a node.
-const _: () = assert!(hybrid_capgraph::layout::MADE_MAX == 1 << NODE_BITS);
+const _: () = assert!(hybrid_capgraph::layout::MADE_MAX <= 1 << NODE_BITS);
 
 /// Node of securityd's own slots.
 pub const OWN_NODE: u64 = 1;
@@ -62,7 +62,8 @@ impl Space {
         let guard = CNodeData::new(0, u32::from(GUARD_BITS));
         kernel.mint(old.own_slot(guarded), old.own_slot(plain), Rights::ALL, guard.0)?;
         let first = CNode::at(plain).slot(0, ROOT_BITS);
-        kernel.mint(first, old.own_slot(boot::CNODE), Rights::ALL, CNodeData::new(0, 0).0)?;
+        // The empty slots are the last ones of the kernel's CNode, which is larger for larger programs.
+        kernel.mint(first, old.own_slot(boot::CNODE), Rights::ALL, Self::node_guard(self.end_slot.ilog2()).0)?;
         kernel.set_own_root(CNode::at(guarded))?;
         self.root = CNode::at(guarded);
         Ok(())
@@ -94,8 +95,8 @@ impl Space {
 
     /// The guard that makes a CNode of `bits` fill a node's place.
     #[must_use]
-    pub fn node_guard(bits: u8) -> CNodeData {
-        CNodeData::new(0, u32::from(NODE_BITS.saturating_sub(bits)))
+    pub fn node_guard(bits: u32) -> CNodeData {
+        CNodeData::new(0, u32::from(NODE_BITS).saturating_sub(bits))
     }
 
     /// How many nodes and slots of boot are taken.

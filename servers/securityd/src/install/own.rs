@@ -61,7 +61,7 @@ impl<K: Kernel> World<K> {
         live.thread = CPtr(boot::THREAD);
         live.state = State::Running;
         let (cnode, notification) = (live.cnode, live.notification);
-        let guard = Space::node_guard(instance.cnode_bits);
+        let guard = Space::node_guard(u32::from(instance.cnode_bits));
         self.kernel.mint(
             self.space.slot_of_node(OWN_NODE),
             self.space.slot(cnode),
