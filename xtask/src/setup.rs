@@ -104,7 +104,7 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 8] = [
     Tool {
         what: "the emulator qemu-system-aarch64",
         is_there: || on_path("qemu-system-aarch64"),
@@ -127,6 +127,11 @@ const TOOLS: [Tool; 7] = [
         packages: &["llvm"],
     },
     Tool { what: "the HTTP client curl", is_there: || on_path("curl"), packages: &["curl"] },
+    Tool {
+        what: "the MQTT clients mosquitto_pub and mosquitto_sub",
+        is_there: || on_path("mosquitto_pub") && on_path("mosquitto_sub"),
+        packages: &["mosquitto-clients"],
+    },
     Tool {
         what: "a load generator (wrk or h2load)",
         is_there: || on_path("wrk") || on_path("h2load"),

@@ -1,6 +1,7 @@
 //! Programs of others: `source.toml` says where one comes from and how it is built; it is never changed.
 //!
-//! What is fetched is refused unless it has the SHA-256 that the text says (decision 0151), and lies unpacked in the target folder.
+//! What is fetched is refused unless it has the SHA-256 that the text says (decision 0151), and lies unpacked in the target folder. A crate's own program
+//! is cargo's matter: Cargo.lock has its SHA-256, and `check licences` sees it and all that it needs.
 pub(crate) mod debian;
 mod registry;
 
@@ -59,6 +60,51 @@ pub(crate) struct Recipe {
     pub(crate) define: Vec<String>,
 }
 
+/// The source.toml of a component with `std`: the program of a crate on which its package depends.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct ProgramText {
+    program: Program,
+}
+
+/// A program that a crate has beside its library, or instead of one.
+#[derive(Deserialize, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Program {
+    /// The crate.
+    #[serde(rename = "crate")]
+    pub(crate) package: String,
+    /// The program.
+    pub(crate) name: String,
+}
+
+impl Program {
+    /// The program that is the component in `folder` (relative to the checkout); none if the component's own package has it.
+    ///
+    /// # Errors
+    /// Its source.toml is wrong.
+    pub(crate) fn of_component(folder: &Path) -> Result<Option<Self>> {
+        let Some((path, text)) = text_in(folder)? else { return Ok(None) };
+        let text: ProgramText = toml::from_str(&text).with_context(|| {
+            format!(
+                "{} is not valid; with runtime = \"std\" it has a [program] with `crate` and `name`",
+                folders::shown(&path)
+            )
+        })?;
+        Ok(Some(text.program))
+    }
+}
+
+/// The source.toml in `folder`, if it has one.
+fn text_in(folder: &Path) -> Result<Option<(PathBuf, String)>> {
+    let path = folders::checkout().join(folder).join("source.toml");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", folders::shown(&path)))?;
+    Ok(Some((path, text)))
+}
+
 /// A program's source, unpacked.
 pub(crate) struct Source {
     /// Where it lies.
@@ -75,11 +121,7 @@ impl Source {
     /// # Errors
     /// Its source.toml is wrong, its licence is not on the list, or it cannot be had.
     pub(crate) fn of_component(folder: &Path) -> Result<Option<Self>> {
-        let path = folders::checkout().join(folder).join("source.toml");
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", folders::shown(&path)))?;
+        let Some((path, text)) = text_in(folder)? else { return Ok(None) };
         let text = read(&text).with_context(|| format!("{} is not valid", folders::shown(&path)))?;
         text.fetched().map(Some)
     }
@@ -208,7 +250,7 @@ fn fits_part(name: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{chosen, fits, read};
+    use super::{Program, ProgramText, chosen, fits, read};
 
     fn text(source: &str) -> String {
         format!("[source]\n{source}\nsha256 = \"{}\"\n", "0a".repeat(32))
@@ -231,6 +273,20 @@ mod tests {
             assert!(read(&text(wrong)).is_err(), "{wrong}");
         }
         assert!(read("[source]\ncrate = \"x\"\nversion = \"1\"\nlicence = \"MIT\"\nsha256 = \"0a\"").is_err());
+    }
+
+    #[test]
+    fn program_of_a_crate_is_named_whole() {
+        let read = |text: &str| toml::from_str::<ProgramText>(text).map(|text| text.program);
+        let wanted = Program { package: "ripgrep".into(), name: "rg".into() };
+        assert_eq!(read("[program]\ncrate = \"ripgrep\"\nname = \"rg\""), Ok(wanted));
+        for wrong in [
+            "[program]\ncrate = \"ripgrep\"",
+            "[source]\ncrate = \"x\"",
+            "[program]\ncrate = \"x\"\nname = \"y\"\nsha256 = \"0a\"",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::hex::hex;
 use crate::musl;
 use crate::product::Component;
 use crate::progress::Step;
-use crate::source::Source;
+use crate::source::{Program, Source};
 use crate::traps;
 use anyhow::{Context, Result, bail};
 use hybrid_capgraph::Runtime;
@@ -18,8 +18,16 @@ use std::process::Command;
 pub(crate) const PERSONALITY: &str = "hybrid-posix";
 
 /// What programs see of the personality; everything else in it is its own, and cannot meet names of theirs.
-const DOORS: [&str; 6] =
-    ["hybrid_start", "hybrid_syscall", "__clone", "__unmapself", "_Unwind_Backtrace", "_Unwind_GetIP"];
+const DOORS: [&str; 8] = [
+    "hybrid_start",
+    "hybrid_syscall",
+    "__clone",
+    "__unmapself",
+    "_Unwind_Backtrace",
+    "_Unwind_GetIP",
+    "_Unwind_GetCFA",
+    "_Unwind_FindEnclosingFunction",
+];
 
 /// How every component is linked: one static program at the address of components, its entry the personality's.
 pub(crate) const LINK: [&str; 6] = [
@@ -51,13 +59,10 @@ pub(crate) fn build(toolchain: &Toolchain, image: &str, components: &[&Component
     let mut programs = Vec::new();
     for component in components {
         let step = Step::start(format!("build {image}: {} ({})", component.name, shown(component.runtime)));
-        let source = Source::of_component(&component.folder)?;
         let program = match component.runtime {
-            Runtime::C => c_program::build(&step, &parts, component, source.as_ref())?,
-            _ if source.is_some() => bail!(
-                "{} has a source.toml, which is for runtime = \"c\": a Rust program of others is a package of the workspace around its crate",
-                component.name
-            ),
+            Runtime::C => {
+                c_program::build(&step, &parts, component, Source::of_component(&component.folder)?.as_ref())?
+            }
             _ => std_program(&step, toolchain, &parts, component)?,
         };
         traps::check(&program, &parts.personality)?;
@@ -99,10 +104,12 @@ fn personality() -> Result<PathBuf> {
     Ok(object)
 }
 
-/// A package of the workspace.
+/// A package of the workspace, or the program of a crate that such a package pins.
 fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Component) -> Result<PathBuf> {
     let mut command = toolchain.std_program();
-    command.args(["--package", &component.name, "--bin", &component.name, "--"]);
+    let own = || Program { package: component.name.clone(), name: component.name.clone() };
+    let program = Program::of_component(&component.folder)?.unwrap_or_else(own);
+    command.args(["--package", &program.package, "--bin", &program.name, "--"]);
     command.arg(format!("-Lnative={}", parts.sysroot.join("lib").display()));
     let objects = [parts.sysroot.join("lib/crt1.o"), parts.personality.clone()];
     let objects = objects.iter().map(|path| path.display().to_string());
@@ -113,7 +120,7 @@ fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Co
     let headers = headers(parts)?.join(" ");
     command.env("CFLAGS_aarch64_unknown_linux_musl", format!("-nostdinc {headers} -mno-outline-atomics"));
     step.command(&format!("build-{}", component.name), &mut command)?;
-    Ok(cargo::std_program(&component.name))
+    Ok(cargo::std_program(&program.name))
 }
 
 /// Where headers are: musl's before the compiler's own, which has those that belong to it (`stdatomic.h`, `arm_neon.h`).

@@ -12,6 +12,7 @@ mod guests;
 mod live;
 mod lives;
 mod load;
+mod mqtt;
 mod policy;
 mod programs;
 mod requests;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Scenario> {
         std::all(),
         programs::all(),
         servers::all(),
+        mqtt::all(),
         datagrams::all(),
         faults::all(),
         guests::all(),

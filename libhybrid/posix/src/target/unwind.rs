@@ -16,3 +16,15 @@ extern "C" fn _Unwind_Backtrace(_trace: usize, _argument: usize) -> i32 {
 extern "C" fn _Unwind_GetIP(_context: usize) -> usize {
     0
 }
+
+/// Nobody has a frame to ask about.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_GetCFA(_context: usize) -> usize {
+    0
+}
+
+/// No function is known by its address.
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_FindEnclosingFunction(_address: usize) -> usize {
+    0
+}

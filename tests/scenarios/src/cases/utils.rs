@@ -2,6 +2,7 @@
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -20,6 +21,9 @@ pub(super) fn all() -> Vec<Scenario> {
 
 /// The lines that the program has in it.
 const LINES: &str = include_str!("../../../../apps/utils/lines");
+
+/// What ripgrep looks for, as it stands in its arguments; the file that it leaves out has such lines, too.
+const PATTERN: &str = "^4?777$|^77$|plum";
 
 /// What the console says when a life has ended.
 const END: &str = "I securityd: utils ended: came to its end";
@@ -54,10 +58,26 @@ fn utils(stage: &mut Stage) -> Result<()> {
         ensure!(done == expected, "line {number}, {line}: {done:#?}, and GNU's: {expected:#?}");
         Ok(())
     });
+    let compared = compared.and_then(|()| ripgrep(stage, &folder));
     std::fs::remove_dir_all(&folder).context("cannot remove the host's files")?;
     compared?;
     stage.compare_live()?;
     stage.power_off()
+}
+
+/// ripgrep over what the lines left, without what their `.ignore` names, finds what the host's grep finds there.
+fn ripgrep(stage: &mut Stage, folder: &Path) -> Result<()> {
+    let expected = on_host(folder, &format!("grep -rnE --exclude=prefixes '{PATTERN}' ."))?.output;
+    ensure!(expected.len() > 9, "the host's grep finds too little: {expected:?}");
+    stage.console().skip_to_end();
+    stage.console().send_line("svc start ripgrep")?;
+    let text = stage.console().expect("I ripgrep: ended with status 0", SAY_WITHIN).context("ripgrep does not find")?;
+    let found = text.lines().filter_map(|line| Some(line.split_once("I ripgrep: tree")?.1)).filter_map(shown);
+    // Its threads tell files in any order; the directory has a name there.
+    let found: BTreeSet<_> = found.map(|line| format!(".{line}")).collect();
+    let expected: BTreeSet<_> = expected.into_iter().collect();
+    ensure!(found == expected, "ripgrep finds {found:#?}, and the host's grep {expected:#?}");
+    Ok(())
 }
 
 /// The same line for the host's shell and its coreutils.

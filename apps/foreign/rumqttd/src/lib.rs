@@ -1,0 +1,1 @@
+//! Pins rumqttd, whose program is the component; nothing of it is here, and nothing of ours is in it.
