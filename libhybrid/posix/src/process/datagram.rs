@@ -268,6 +268,8 @@ impl<S: Pages> Process<S> {
             Some(Name::Path(path)) => Target::Socket(self.named(&path)?),
         };
         self.datagram_mut(id)?.target = target;
+        // Another target may have the room that the last one had not.
+        self.files.look_again(id);
         Ok(0)
     }
 
@@ -376,7 +378,10 @@ impl<S: Pages> Process<S> {
         let bytes = bytes.get_mut(..length).unwrap_or_default();
         pieces.read_whole(world, 0, bytes)?;
         let is_sent = world.send_datagram(socket, peer, bytes)?;
-        self.datagram_mut(id)?.is_stuck = !is_sent;
+        let was_stuck = core::mem::replace(&mut self.datagram_mut(id)?.is_stuck, !is_sent);
+        if was_stuck && is_sent {
+            self.files.look_again(id);
+        }
         Ok(is_sent.then_some(total))
     }
 
@@ -455,13 +460,12 @@ impl<S: Pages> Process<S> {
 
     /// Who sends to it by name may have waited.
     fn has_room_again(&mut self, id: Id) {
-        for (_, held) in self.files.objects.all_mut() {
-            if let Object::Datagram(Datagram { target: Target::Socket(target), .. }) = held.object
-                && target == id
-            {
-                held.edges.bump(false, true);
+        for other in self.files.objects.numbers() {
+            if self.datagram(other).is_some_and(|other| other.target == Target::Socket(id)) {
+                self.files.touch(Some(other), false, true);
             }
         }
+        // Also who is not connected to it.
         self.files.is_changed = true;
     }
 
@@ -536,12 +540,9 @@ impl<S: Pages> Process<S> {
         if !self.datagrams().any(|(_, datagram)| datagram.is_stuck) || !world.has_datagram_room() {
             return;
         }
-        for (_, held) in self.files.objects.all_mut() {
-            if let Object::Datagram(datagram) = &mut held.object
-                && core::mem::take(&mut datagram.is_stuck)
-            {
-                held.edges.bump(false, true);
-                self.files.is_changed = true;
+        for id in self.files.objects.numbers() {
+            if self.datagram_mut(id).is_ok_and(|datagram| core::mem::take(&mut datagram.is_stuck)) {
+                self.files.touch(Some(id), false, true);
             }
         }
     }
@@ -562,10 +563,8 @@ impl<S: Pages> Process<S> {
     }
 
     fn bind_again(&mut self, world: &mut impl World) {
-        for (_, held) in self.files.objects.all_mut() {
-            let Object::Datagram(Datagram { own: Own::Host(own, bound), error, .. }) = &mut held.object else {
-                continue;
-            };
+        for id in self.files.objects.numbers() {
+            let Ok(Datagram { own: Own::Host(own, bound), error, .. }) = self.datagram_mut(id) else { continue };
             if !own.address.is_any() {
                 continue;
             }
@@ -576,7 +575,7 @@ impl<S: Pages> Process<S> {
                 // Its number may be another socket's in this life.
                 Err(errno) => {
                     (*bound, *error) = (None, Some(errno));
-                    held.edges.bump(true, true);
+                    self.files.touch(Some(id), true, true);
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! Descriptors: numbers of objects, shared and closed; and what becomes of an object that has none left.
-use super::epoll::Watch;
+use super::epoll::{WATCHES_MAX, Watch};
 use super::fs::O_APPEND;
 use super::object::{Ends, Held, Id, Object};
 use super::slab::Slab;
@@ -7,7 +7,6 @@ use super::{Pages, Process};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::output::Stream;
 use crate::world::{self, World};
-use alloc::vec::Vec;
 
 /// The most descriptors, and the most objects.
 pub const DESCRIPTORS_MAX: usize = 256;
@@ -44,7 +43,7 @@ pub(super) struct Files {
     pub(super) descriptors: Slab<Descriptor>,
     pub(super) objects: Slab<Held>,
     pub(super) pipes: Slab<super::object::Pipe>,
-    pub(super) watches: Vec<Watch>,
+    pub(super) watches: Slab<Watch>,
     /// A socket was opened once, so the host stack may have something to say; a timer was, so one may expire.
     pub(super) has_sockets: bool,
     pub(super) has_timers: bool,
@@ -59,7 +58,7 @@ impl Files {
             descriptors: Slab::new(DESCRIPTORS_MAX),
             objects: Slab::new(DESCRIPTORS_MAX),
             pipes: Slab::new(PIPES_MAX),
-            watches: Vec::new(),
+            watches: Slab::new(WATCHES_MAX),
             has_sockets: false,
             has_timers: false,
             is_changed: false,
@@ -101,10 +100,16 @@ impl Files {
 
     /// It became readable, writable, or more so.
     pub(super) fn touch(&mut self, id: Option<Id>, input: bool, output: bool) {
-        if let Some(held) = id.and_then(|id| self.objects.get_mut(id)) {
+        if let Some((at, held)) = id.and_then(|id| Some((id, self.objects.get_mut(id)?))) {
             held.edges.bump(input, output);
-            self.is_changed = true;
+            self.look_again(at);
         }
+    }
+
+    /// Its readiness may be another: whoever waits for it is to look.
+    pub(super) fn look_again(&mut self, id: Id) {
+        self.queue_watches(id);
+        self.is_changed = true;
     }
 }
 
@@ -242,7 +247,7 @@ impl<S: Pages> Process<S> {
             return;
         }
         let Some(held) = self.files.objects.take(id) else { return };
-        self.files.watches.retain(|watch| watch.object != id && watch.epoll != id);
+        self.files.forget_watches(id, &held);
         match held.object {
             Object::Pipe(ends) => self.close_ends(ends),
             Object::Tcp(tcp) => self.close_tcp(world, id, tcp),

@@ -239,7 +239,7 @@ impl<S: Pages> Process<S> {
             Object::File(_) => self.read_file(world, id, pieces).map(Some),
             Object::Directory(_) => Err(Errno::EISDIR),
             Object::Output(_) => Err(Errno::EBADF),
-            Object::Epoll | Object::Datagram(_) => Err(Errno::EINVAL),
+            Object::Epoll(_) | Object::Datagram(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -276,7 +276,7 @@ impl<S: Pages> Process<S> {
             Object::Datagram(_) => self.send(world, id, call, pieces),
             Object::File(_) => self.write_file(world, id, pieces).map(Some),
             Object::Input | Object::Text(..) | Object::Directory(_) => Err(Errno::EBADF),
-            Object::Timer(_) | Object::Epoll => Err(Errno::EINVAL),
+            Object::Timer(_) | Object::Epoll(_) => Err(Errno::EINVAL),
         }
     }
 

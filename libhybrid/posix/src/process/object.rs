@@ -40,12 +40,14 @@ pub(super) struct Held {
     /// `O_NONBLOCK`
     pub(super) is_nonblocking: bool,
     pub(super) edges: Edges,
+    /// The first of the watches that epolls have of it.
+    pub(super) watch: super::epoll::Link,
 }
 
 impl Held {
     /// An object without a descriptor.
     pub(super) const fn new(object: Object) -> Self {
-        Self { object, count: 0, is_nonblocking: false, edges: Edges { input: 0, output: 0 } }
+        Self { object, count: 0, is_nonblocking: false, edges: Edges { input: 0, output: 0 }, watch: None }
     }
 }
 
@@ -88,7 +90,7 @@ pub(super) enum Object {
     Pipe(Ends),
     Event(Event),
     Timer(Timer),
-    Epoll,
+    Epoll(super::epoll::Queue),
     Tcp(Tcp),
     Datagram(Datagram),
     /// Of a file server.

@@ -203,12 +203,11 @@ impl<S: Pages> Process<S> {
         if !self.files.has_timers {
             return;
         }
-        for (_, held) in self.files.objects.all_mut() {
-            if let Object::Timer(timer) = &mut held.object
+        for id in self.files.objects.numbers() {
+            if let Some(Object::Timer(timer)) = self.files.objects.get_mut(id).map(|held| &mut held.object)
                 && timer.pass(now)
             {
-                held.edges.bump(true, false);
-                self.files.is_changed = true;
+                self.files.touch(Some(id), true, false);
             }
         }
     }

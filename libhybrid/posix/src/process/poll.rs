@@ -23,10 +23,8 @@ impl<S: Pages> Process<S> {
             }
             Object::Timer(timer) if timer.expired > 0 => poll::IN,
             Object::Timer(_) => 0,
-            Object::Epoll => {
-                let mut watches = self.files.watches.iter().filter(|watch| watch.epoll == id);
-                if watches.any(|watch| self.report(watch) != 0) { poll::IN } else { 0 }
-            }
+            Object::Epoll(queue) if self.has_report(*queue) => poll::IN,
+            Object::Epoll(_) => 0,
             Object::Tcp(tcp) => self.stream_state(id, tcp),
             Object::Datagram(datagram) => self.datagram_state(datagram),
         };

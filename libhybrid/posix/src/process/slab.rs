@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 pub(super) struct Slab<T> {
     places: Vec<Option<T>>,
     most: usize,
+    /// No place below this one is free.
+    free_from: usize,
 }
 
 impl<T> Slab<T> {
     /// None yet, and at most `most` at once.
     pub(super) const fn new(most: usize) -> Self {
-        Self { places: Vec::new(), most }
+        Self { places: Vec::new(), most, free_from: 0 }
     }
 
     /// Puts a thing into the lowest free place from `lowest` on; its number.
@@ -25,8 +27,13 @@ impl<T> Slab<T> {
         Ok(free)
     }
 
-    fn free(&self, lowest: usize, full: Errno) -> Result<usize, Errno> {
-        (lowest..self.most).find(|at| self.places.get(*at).is_none_or(Option::is_none)).ok_or(full)
+    fn free(&mut self, lowest: usize, full: Errno) -> Result<usize, Errno> {
+        let is_free = |at: &usize| self.places.get(*at).is_none_or(Option::is_none);
+        let found = (lowest.max(self.free_from)..self.most).find(is_free);
+        if lowest <= self.free_from {
+            self.free_from = found.unwrap_or(self.most);
+        }
+        found.ok_or(full)
     }
 
     /// The lowest free place: what is put there next has its memory.
@@ -69,7 +76,16 @@ impl<T> Slab<T> {
 
     /// Empties a place.
     pub(super) fn take(&mut self, at: usize) -> Option<T> {
-        self.places.get_mut(at).and_then(Option::take)
+        let taken = self.places.get_mut(at).and_then(Option::take);
+        if taken.is_some() {
+            self.free_from = self.free_from.min(at);
+        }
+        taken
+    }
+
+    /// All numbers that may have a thing.
+    pub(super) fn numbers(&self) -> core::ops::Range<usize> {
+        0..self.places.len()
     }
 
     /// All things with their numbers.

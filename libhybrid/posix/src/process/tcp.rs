@@ -444,27 +444,18 @@ impl<S: Pages> Process<S> {
 
     fn on_lost(&mut self) {
         self.owed.clear();
-        for (_, held) in self.files.objects.all_mut() {
-            let Object::Tcp(tcp) = &mut held.object else { continue };
-            if tcp.connection().is_some() {
-                (tcp.stage, tcp.error) = (Stage::Closed, Some(Errno::ECONNRESET));
-                held.edges.bump(true, true);
-            }
+        for id in self.files.objects.numbers() {
+            let Some(tcp) = self.tcp_of(id).filter(|tcp| tcp.connection().is_some()) else { continue };
+            (tcp.stage, tcp.error) = (Stage::Closed, Some(Errno::ECONNRESET));
+            self.files.touch(Some(id), true, true);
         }
-        self.files.is_changed = true;
     }
 
     /// Listeners listen again, where the new stack lets them.
     fn on_back(&mut self, world: &mut impl World) {
-        for (_, held) in self.files.objects.all_mut() {
-            let Object::Tcp(Tcp {
-                stage: Stage::Listening { listener, backlog },
-                address,
-                path: None,
-                port,
-                error,
-                ..
-            }) = &mut held.object
+        for id in self.files.objects.numbers() {
+            let Some(Tcp { stage: Stage::Listening { listener, backlog }, address, path: None, port, error, .. }) =
+                self.tcp_of(id)
             else {
                 continue;
             };
@@ -478,11 +469,10 @@ impl<S: Pages> Process<S> {
                 // Its number may be another listener's in this life. Within the component it listens as before.
                 Err(errno) => {
                     (*listener, *error) = (None, Some(errno));
-                    held.edges.bump(true, true);
+                    self.files.touch(Some(id), true, true);
                 }
             }
         }
-        self.files.is_changed = true;
     }
 }
 

@@ -4,6 +4,7 @@ mod datagrams;
 mod descriptors;
 mod files;
 mod sockets;
+mod watches;
 mod within;
 
 use super::*;
@@ -167,6 +168,10 @@ impl Program {
     }
 
     fn with_threads(threads: u8) -> Self {
+        Self::with_memory(threads, PAGES)
+    }
+
+    fn with_memory(threads: u8, pages: usize) -> Self {
         let identity = Identity {
             instance: 7,
             name: "prog",
@@ -176,16 +181,18 @@ impl Program {
             name_servers: "10.0.2.3",
             name_options: "",
         };
-        let heap = vec![0; PAGES * 4096];
+        let heap = vec![0; pages * 4096];
         let stack = vec![0; (STACK.1 - STACK.0) as usize];
-        let areas = Areas::new(BASE, vec![0; PAGES]);
+        let areas = Areas::new(BASE, vec![0; pages]);
         Self { process: Process::new(identity, areas), world: Fake { heap, stack, ..Fake::default() } }
     }
 
     fn on(&mut self, thread: Thread, number: u64, args: &[u64]) -> Outcome {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
-        self.process.call(&mut self.world, thread, number, all)
+        let outcome = self.process.call(&mut self.world, thread, number, all);
+        self.process.check_watches();
+        outcome
     }
 
     /// A call of the first thread that ends at once.
@@ -200,6 +207,7 @@ impl Program {
     fn at(&mut self, now: u64) {
         self.world.now = now;
         self.process.expire(&mut self.world);
+        self.process.check_watches();
     }
 
     fn put(&mut self, address: u64, words: &[u64]) {

@@ -22,7 +22,7 @@ impl Program {
         self.world.write(FROM, bytes).unwrap();
     }
 
-    fn counter(&mut self, count: u64, flags: u64) -> u64 {
+    pub(super) fn counter(&mut self, count: u64, flags: u64) -> u64 {
         self.call(number::EVENTFD2, &[count, flags]).cast_unsigned()
     }
 
@@ -31,13 +31,13 @@ impl Program {
         self.call(number::WRITE, &[counter, AT, 8])
     }
 
-    fn control(&mut self, epoll: u64, operation: u64, descriptor: u64, events: u32, data: u64) -> i64 {
+    pub(super) fn control(&mut self, epoll: u64, operation: u64, descriptor: u64, events: u32, data: u64) -> i64 {
         self.put(AT, &[events.into(), data]);
         self.call(number::EPOLL_CTL, &[epoll, operation, descriptor, AT])
     }
 
     /// What an epoll tells now: data and events.
-    fn told(&mut self, epoll: u64, most: u64) -> Vec<(u64, u32)> {
+    pub(super) fn told(&mut self, epoll: u64, most: u64) -> Vec<(u64, u32)> {
         let count = self.call(number::EPOLL_PWAIT, &[epoll, AT + 64, most, 0]);
         (0..count.cast_unsigned())
             .map(|index| {

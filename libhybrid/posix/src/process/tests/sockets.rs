@@ -5,7 +5,7 @@ use crate::net::{Address, CHUNK, Command, Event, Peer, Reason};
 use std::collections::VecDeque;
 
 const FROM: u64 = STACK.0;
-const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5555 };
+pub(super) const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5555 };
 
 #[derive(Default)]
 pub(super) struct FakeStack {
@@ -50,7 +50,7 @@ impl Program {
         program
     }
 
-    fn hear(&mut self, events: impl IntoIterator<Item = Event<'static>>) {
+    pub(super) fn hear(&mut self, events: impl IntoIterator<Item = Event<'static>>) {
         self.world.net.as_mut().unwrap().events.extend(events);
         self.process.take_events(&mut self.world);
         self.process.expire(&mut self.world);
@@ -65,7 +65,7 @@ impl Program {
         self.world.write(FROM, &[2, 0, 0, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     }
 
-    fn listener(&mut self, flags: u64) -> u64 {
+    pub(super) fn listener(&mut self, flags: u64) -> u64 {
         let socket = self.call(number::SOCKET, &[2, 1 | flags, 0]).cast_unsigned();
         self.put_address();
         assert_eq!(self.call(number::BIND, &[socket, FROM, 16]), 0);
