@@ -1,7 +1,8 @@
 //! Memory shared by two components, and the place of one ring in it.
 //!
 //! All `unsafe` of this crate is here. Shared memory is touched only through atomic operations on
-//! 8-byte words at checked offsets. So a peer that writes at the same time is no data race, whatever it writes.
+//! 8-byte words at checked offsets, on the device in blocks of them by instructions of its own. So a peer that writes at the
+//! same time is no data race, whatever it writes.
 use crate::memory::{Field, RingMemory};
 use crate::{CAPACITY_MAX, CAPACITY_MIN, HEADER_BYTES, RingError};
 use alloc::sync::Arc;
@@ -99,7 +100,7 @@ impl Region {
 }
 
 /// Words that are moved at a time, so that counting and branching are a small part of the copying.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
 
 /// Writes the words, relaxed; both are equally long.
 #[inline]
@@ -107,6 +108,13 @@ fn store_all(words: &[AtomicU64], bytes: &[[u8; 8]]) {
     debug_assert_eq!(words.len(), bytes.len());
     let store = |(word, bytes): (&AtomicU64, &[u8; 8])| word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
     let ((blocks, rest), (from, rest_from)) = (words.as_chunks::<BLOCK>(), bytes.as_chunks::<BLOCK>());
+    // SAFETY: both have room for as many blocks, the shared words are aligned and may be written through a shared reference, and what they are
+    // written from is this program's alone.
+    #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+    unsafe {
+        copy_blocks(from.as_ptr().cast(), blocks.as_ptr().cast_mut().cast(), blocks.len().min(from.len()));
+    }
+    #[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
     for (block, from) in blocks.iter().zip(from) {
         block.iter().zip(from).for_each(store);
     }
@@ -119,10 +127,63 @@ fn load_all(words: &[AtomicU64], bytes: &mut [[u8; 8]]) {
     debug_assert_eq!(words.len(), bytes.len());
     let load = |(word, bytes): (&AtomicU64, &mut [u8; 8])| *bytes = word.load(Ordering::Relaxed).to_ne_bytes();
     let ((blocks, rest), (to, rest_to)) = (words.as_chunks::<BLOCK>(), bytes.as_chunks_mut::<BLOCK>());
+    // SAFETY: both have room for as many blocks, the shared words are aligned, and what they are read into is this program's alone.
+    #[cfg(all(target_arch = "aarch64", target_os = "none"))]
+    unsafe {
+        copy_blocks(blocks.as_ptr().cast(), to.as_mut_ptr().cast(), blocks.len().min(to.len()));
+    }
+    #[cfg(not(all(target_arch = "aarch64", target_os = "none")))]
     for (block, to) in blocks.iter().zip(to) {
         block.iter().zip(to).for_each(load);
     }
     rest.iter().zip(rest_to).for_each(load);
+}
+
+/// Copies blocks by pairs of words: 20 instructions for 128 bytes, where single atomic accesses, which the compiler joins to no pairs, take 34. Each half
+/// of a pair is an atomic access of its own where it is aligned (Arm ARM B2.2.1), which it is on the shared side; the other side may be unaligned,
+/// as normal memory may where components run (decision 0080). The compiler knows nothing of what is read and written here, so a peer that
+/// writes at the same time is no data race.
+///
+/// # Safety
+/// 1. `blocks` blocks of [`BLOCK`] words are readable from `from` and writable from `to` on. 2. They do not overlap.
+#[cfg(all(target_arch = "aarch64", target_os = "none"))]
+#[expect(clippy::inline_always, reason = "a call would cost more than what a short record needs")]
+#[inline(always)]
+unsafe fn copy_blocks(from: *const u64, to: *mut u64, blocks: usize) {
+    if blocks == 0 {
+        return;
+    }
+    // SAFETY: by this function's own contract; the registers that change are said, and flags are not kept.
+    unsafe {
+        core::arch::asm!(
+            "2: ldp {a}, {b}, [{from}]",
+            "ldp {c}, {d}, [{from}, #16]",
+            "ldp {e}, {f}, [{from}, #32]",
+            "ldp {g}, {h}, [{from}, #48]",
+            "stp {a}, {b}, [{to}]",
+            "stp {c}, {d}, [{to}, #16]",
+            "stp {e}, {f}, [{to}, #32]",
+            "stp {g}, {h}, [{to}, #48]",
+            "ldp {a}, {b}, [{from}, #64]",
+            "ldp {c}, {d}, [{from}, #80]",
+            "ldp {e}, {f}, [{from}, #96]",
+            "ldp {g}, {h}, [{from}, #112]",
+            "add {from}, {from}, #128",
+            "stp {a}, {b}, [{to}, #64]",
+            "stp {c}, {d}, [{to}, #80]",
+            "stp {e}, {f}, [{to}, #96]",
+            "stp {g}, {h}, [{to}, #112]",
+            "add {to}, {to}, #128",
+            "subs {blocks}, {blocks}, #1",
+            "b.ne 2b",
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            blocks = inout(reg) blocks => _,
+            a = out(reg) _, b = out(reg) _, c = out(reg) _, d = out(reg) _,
+            e = out(reg) _, f = out(reg) _, g = out(reg) _, h = out(reg) _,
+            options(nostack),
+        );
+    }
 }
 
 /// One ring's place in a region.

@@ -17,11 +17,14 @@ impl Sum {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let (blocks, rest) = bytes.as_chunks::<32>();
+        let (blocks, rest) = bytes.as_chunks::<64>();
         for block in blocks {
+            // One carry goes from word to word, and the last one around the end, where a sum that carried has room for it.
+            let (mut sum, mut carry) = (self.0, false);
             for word in block.as_chunks::<8>().0 {
-                self.add_word(u64::from_ne_bytes(*word));
+                (sum, carry) = sum.carrying_add(u64::from_ne_bytes(*word), carry);
             }
+            self.0 = sum + u64::from(carry);
         }
         let (words, rest) = rest.as_chunks::<8>();
         for word in words {

@@ -40,7 +40,7 @@ fn s00_memory_is_copied_whole(_: &World) -> Outcome {
     const DISTANCES: [isize; 17] = [-70, -64, -63, -33, -9, -8, -7, -1, 1, 7, 8, 9, 33, 63, 64, 65, 70];
     let mut fresh = [0_u8; BYTES];
     (1..).zip(&mut fresh).for_each(|(value, byte)| *byte = value);
-    for length in (0..=140).chain([191, 192, 193, 200]) {
+    for length in (0..=140).chain([191, 192, 193, 200, 255, 256, 257]) {
         for (from, distance) in
             DISTANCES.iter().flat_map(|distance| [112_usize, 115, 119].map(|from| (from, *distance)))
         {
