@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use hybrid_capgraph::Runtime;
 use hybrid_scenarios::hardware::Hardware;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -297,7 +298,10 @@ enum Order {
 }
 
 fn convert(program: &str, options: &[&str], from: &Path, to: &Path, order: Order) -> Result<()> {
-    if is_newer(to, from) {
+    // Not only what is newer: cargo puts a program that it built earlier in its place again when its source is what it was then.
+    let time = |path: &Path| path.metadata().and_then(|data| data.modified());
+    let made = time(from).with_context(|| format!("cannot look at {}", from.display()))?;
+    if time(to).is_ok_and(|of| of == made) {
         return Ok(());
     }
     let mut command = Command::new(program);
@@ -311,12 +315,8 @@ fn convert(program: &str, options: &[&str], from: &Path, to: &Path, order: Order
     if !output.status.success() {
         bail!("{program} failed on {}: {}", folders::shown(from), String::from_utf8_lossy(&output.stderr).trim());
     }
-    Ok(())
-}
-
-fn is_newer(this: &Path, than: &Path) -> bool {
-    let time = |path: &Path| path.metadata().and_then(|data| data.modified());
-    matches!((time(this), time(than)), (Ok(this), Ok(than)) if this > than)
+    let dated = File::options().write(true).open(to).and_then(|file| file.set_modified(made));
+    dated.with_context(|| format!("cannot date {}", to.display()))
 }
 
 /// Writes the bundle (resolved graph and the programs of its components) for securityd.
@@ -351,4 +351,27 @@ fn check_board(board: &str) -> Result<()> {
         entries.flatten().filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_string())).collect();
     boards.sort();
     bail!("there is no board {board:?}; this checkout has: {}", boards.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Order, convert};
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn what_is_made_of_an_older_file_again_is_made_anew() {
+        let folder = std::env::temp_dir().join(format!("hybrid-convert-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        let now = SystemTime::now();
+        for (text, age) in [("new", 0), ("old", 100), ("old", 100), ("newest", 0)] {
+            fs::write(&from, text).unwrap();
+            let file = File::options().write(true).open(&from).unwrap();
+            file.set_modified(now - Duration::from_secs(age)).unwrap();
+            convert("cp", &[], &from, &to, Order::SourceFirst).unwrap();
+            assert_eq!(fs::read_to_string(&to).unwrap(), text);
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
