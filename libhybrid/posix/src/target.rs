@@ -21,7 +21,7 @@ use hybrid_start::Span;
 use lock::Lock;
 use threads::{Job, Threads};
 
-/// What of the heap the runtime below keeps for itself: start information, log, messages.
+/// What of the heap the runtime below keeps for itself: start information, log, messages, tables of a few descriptors. Those of many take more.
 const RUNTIME_HEAP: usize = 128 * 1024;
 const PAGE: u64 = crate::areas::PAGE;
 /// Kept below the top of the stack for what the program finds there when it starts.
@@ -272,6 +272,9 @@ fn with<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
 fn step<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
     let (result, threads, woken) = with(|shell| {
         let result = act(shell);
+        if let need @ 1.. = shell.process.table_need() {
+            shell.feed_runtime(need);
+        }
         shell.device.publish();
         shell.device.set_alarm(shell.process.next_deadline());
         (result, shell.threads, shell.process.take_woken())
@@ -285,6 +288,21 @@ impl Shell {
     fn give(&mut self, thread: Thread, job: Job) {
         if let Some(place) = self.jobs.get_mut(usize::from(thread)) {
             *place = Some(job);
+        }
+    }
+
+    /// Gives the runtime's heap a piece of the program's, for a table that grows with the next call. Where the program's has none, that call fails.
+    #[cold]
+    fn feed_runtime(&mut self, need: usize) {
+        // The allocator's own words, too.
+        let bytes = (need as u64).next_multiple_of(PAGE) + PAGE;
+        let piece =
+            self.process.give_up_pages(&mut self.device, bytes).ok().and_then(|address| usize::try_from(address).ok());
+        let base = piece.map(core::ptr::with_exposed_provenance_mut).and_then(core::ptr::NonNull::new);
+        if let (Some(base), Ok(bytes)) = (base, usize::try_from(bytes)) {
+            // SAFETY: so many bytes from there are mapped, and the map of the program's heap never gives them to the program; one that writes there
+            // nevertheless harms itself only, as with the personality's statics.
+            unsafe { hybrid_rt::heap::add(base, bytes) };
         }
     }
 

@@ -1,4 +1,4 @@
-//! The heap: one allocator over the span that securityd gave; nothing grows beyond it.
+//! The heap: one allocator over the span that securityd gave, and over what a program adds to it of its own.
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -71,7 +71,7 @@ pub(crate) fn set_up_first() {
 ///
 /// # Safety
 /// The memory is mapped readable and writable until the program ends, and nothing else uses it.
-pub(crate) unsafe fn add(base: NonNull<u8>, len: usize) {
+pub unsafe fn add(base: NonNull<u8>, len: usize) {
     // SAFETY: by the caller's promise.
     let _too_small_if_none = unsafe { HEAP.heap.lock().claim(base.as_ptr(), len) };
 }

@@ -26,7 +26,7 @@ mod env;
 mod fault;
 mod gauge;
 #[cfg(target_os = "none")]
-mod heap;
+pub mod heap;
 mod logger;
 #[cfg(target_os = "none")]
 mod panic;

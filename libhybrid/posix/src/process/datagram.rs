@@ -518,11 +518,11 @@ impl<S: Pages> Process<S> {
             queue.free(&mut self.areas);
         }
         self.has_room_again(id);
-        for (_, held) in self.files.objects.all_mut() {
-            if let Object::Datagram(Datagram { target, .. }) = &mut held.object
-                && *target == Target::Socket(id)
+        for other in self.files.objects.numbers() {
+            if let Ok(other) = self.datagram_mut(other)
+                && other.target == Target::Socket(id)
             {
-                *target = Target::Gone;
+                other.target = Target::Gone;
             }
         }
     }

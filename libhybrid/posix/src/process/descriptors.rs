@@ -9,9 +9,9 @@ use crate::output::Stream;
 use crate::world::{self, World};
 
 /// The most descriptors, and the most objects.
-pub const DESCRIPTORS_MAX: usize = 256;
+pub const DESCRIPTORS_MAX: usize = 1024;
 /// The most pipes; a connection within the component is two.
-pub(super) const PIPES_MAX: usize = 128;
+pub(super) const PIPES_MAX: usize = 1024;
 
 const F_DUPFD: u32 = 0;
 const F_GETFD: u32 = 1;
@@ -49,6 +49,8 @@ pub(super) struct Files {
     pub(super) has_timers: bool,
     /// Something became ready, so waiting calls are to be tried again.
     pub(super) is_changed: bool,
+    /// A table got something more.
+    pub(super) is_grown: bool,
 }
 
 impl Files {
@@ -62,6 +64,7 @@ impl Files {
             has_sockets: false,
             has_timers: false,
             is_changed: false,
+            is_grown: false,
         };
         for object in [Object::Input, Object::Output(Stream::Out), Object::Output(Stream::Error)] {
             // Nothing is there yet, so they get 0, 1 and 2.
@@ -81,6 +84,7 @@ impl Files {
 
     /// One more descriptor of an object, at or above `lowest`.
     pub(super) fn descriptor(&mut self, object: Id, lowest: usize, is_closed_on_exec: bool) -> Answer {
+        self.is_grown = true;
         let number = self.descriptors.insert(lowest, Descriptor { object, is_closed_on_exec }, Errno::EMFILE)?;
         if let Some(held) = self.objects.get_mut(object) {
             held.count += 1;
@@ -102,7 +106,10 @@ impl Files {
     pub(super) fn touch(&mut self, id: Option<Id>, input: bool, output: bool) {
         if let Some((at, held)) = id.and_then(|id| Some((id, self.objects.get_mut(id)?))) {
             held.edges.bump(input, output);
-            self.look_again(at);
+            self.is_changed = true;
+            if held.watch.is_some() {
+                self.queue_watches(at);
+            }
         }
     }
 
@@ -114,6 +121,15 @@ impl Files {
 }
 
 impl<S: Pages> Process<S> {
+    /// Bytes that the tables of descriptors and of what they lead to take when one more thing comes, said once; 0 if there is room.
+    pub fn table_need(&mut self) -> usize {
+        if !core::mem::take(&mut self.files.is_grown) {
+            return 0;
+        }
+        let Files { descriptors, objects, pipes, watches, .. } = &mut self.files;
+        descriptors.need() + objects.need() + pipes.need() + watches.need()
+    }
+
     /// Calls about descriptors themselves; `None` for others.
     pub(super) fn descriptor_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
         Some(match number {

@@ -10,7 +10,7 @@ use crate::number::{self, Answer, Errno, int, low};
 use crate::world::{self, World};
 
 /// The most watches of all epolls of a program.
-pub const WATCHES_MAX: usize = 512;
+pub const WATCHES_MAX: usize = 1024;
 const _: () = assert!(WATCHES_MAX <= u16::MAX as usize, "a link is half a word");
 
 const ADD: u32 = 1;
@@ -126,6 +126,7 @@ impl Files {
     }
 
     fn add_watch(&mut self, watch: Watch) -> Result<(), Errno> {
+        self.is_grown = true;
         let object = watch.object;
         let at = link(self.watches.insert(0, watch, Errno::ENOSPC)?);
         if let Some(held) = self.objects.get_mut(object) {

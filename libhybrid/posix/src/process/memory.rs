@@ -18,6 +18,14 @@ const MADV_DONTNEED: u32 = 4;
 const ADVICE_MAX: u32 = 25;
 
 impl<S: Pages> Process<S> {
+    /// Pages of the program's heap for the personality, for good: its tables are as large as what the program opens. Their address.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn give_up_pages(&mut self, world: &mut impl World, bytes: u64) -> Result<u64, Errno> {
+        self.areas.map(bytes, Access::ReadWrite, &mut |address, bytes| world.zero(address, bytes))
+    }
+
     pub(super) fn mmap(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let [address, bytes, prot, flags, ..] = args;
         let (flags, access) = (low(flags), self.access(world, number::MMAP, prot)?);

@@ -2,6 +2,9 @@
 use crate::number::Errno;
 use alloc::vec::Vec;
 
+/// Places for which there is memory from the start.
+const FEW: usize = 64;
+
 /// Places by number.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
@@ -9,12 +12,14 @@ pub(super) struct Slab<T> {
     most: usize,
     /// No place below this one is free.
     free_from: usize,
+    /// The capacity for which it was said what more takes.
+    told: usize,
 }
 
 impl<T> Slab<T> {
     /// None yet, and at most `most` at once.
     pub(super) const fn new(most: usize) -> Self {
-        Self { places: Vec::new(), most, free_from: 0 }
+        Self { places: Vec::new(), most, free_from: 0, told: 0 }
     }
 
     /// Puts a thing into the lowest free place from `lowest` on; its number.
@@ -83,6 +88,17 @@ impl<T> Slab<T> {
         taken
     }
 
+    /// Bytes that the table takes when the next thing comes, said once for each time that it grows; 0 if there is a place for it, or if there is
+    /// memory for so few.
+    pub(super) fn need(&mut self) -> usize {
+        let (length, capacity) = (self.places.len(), self.places.capacity());
+        if length < capacity.max(FEW) || capacity >= self.most || self.told == capacity {
+            return 0;
+        }
+        self.told = capacity;
+        2 * capacity * size_of::<Option<T>>()
+    }
+
     /// All numbers that may have a thing.
     pub(super) fn numbers(&self) -> core::ops::Range<usize> {
         0..self.places.len()
@@ -92,9 +108,56 @@ impl<T> Slab<T> {
     pub(super) fn all(&self) -> impl Iterator<Item = (usize, &T)> {
         self.places.iter().enumerate().filter_map(|(at, place)| Some((at, place.as_ref()?)))
     }
+}
 
-    /// All things with their numbers, to be changed.
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = (usize, &mut T)> {
-        self.places.iter_mut().enumerate().filter_map(|(at, place)| Some((at, place.as_mut()?)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        /// Places are found, the lowest that is free is taken, and none is beyond the bound.
+        #[test]
+        fn slab_is_a_map_of_bounded_numbers(steps in prop::collection::vec((0_usize..3, 0_usize..450), 0..900)) {
+            const MOST: usize = 400;
+            let (mut slab, mut model) = (Slab::new(MOST), BTreeMap::new());
+            for (count, (step, at)) in steps.into_iter().enumerate() {
+                match step {
+                    0 => {
+                        let free = (at..MOST).find(|at| !model.contains_key(at));
+                        prop_assert_eq!(slab.insert(at, count, Errno::EMFILE), free.ok_or(Errno::EMFILE));
+                        free.map(|free| model.insert(free, count));
+                    }
+                    1 => prop_assert_eq!(slab.take(at), model.remove(&at)),
+                    _ if at < MOST => prop_assert_eq!(slab.put(at, count), Ok(model.insert(at, count))),
+                    _ => prop_assert_eq!(slab.put(at, count), Err(Errno::EBADF)),
+                }
+                prop_assert_eq!(slab.get(at), model.get(&at));
+                prop_assert!(slab.numbers().end <= MOST && model.keys().all(|at| slab.numbers().contains(at)));
+            }
+            prop_assert!(slab.all().eq(model.iter().map(|(at, count)| (*at, count))));
+            let free = (0..MOST).find(|at| !model.contains_key(at)).ok_or(Errno::ENFILE);
+            prop_assert_eq!(slab.reserve(Errno::ENFILE), free);
+        }
+    }
+
+    #[test]
+    fn table_says_once_what_its_growth_takes() {
+        let mut slab = Slab::new(1024);
+        let mut said = 0;
+        for count in 0..1024_u64 {
+            assert!(slab.insert(0, count, Errno::ENFILE).is_ok());
+            let need = slab.need();
+            // One thing goes and another comes: that is no growth.
+            slab.take(0);
+            assert!(slab.insert(0, count, Errno::ENFILE).is_ok());
+            assert_eq!(slab.need(), 0);
+            if need > 0 {
+                assert!(count + 1 >= FEW as u64 && need == 2 * slab.places.capacity() * size_of::<Option<u64>>());
+                said += 1;
+            }
+        }
+        assert_eq!(said, 4, "from 64, 128, 256 and 512 on");
     }
 }
