@@ -35,6 +35,7 @@ void linux_prepare(void)
 		close(file);
 	}
 	mkdir("/dev", 0755);
+	mkdir("/data", 0755);
 	mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3));
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	struct ifreq card = { .ifr_name = "eth0" };

@@ -12,8 +12,12 @@ uint32_t count_now(void);
 /* Prints the row `name`: the middle, the least and the most of what `rounds` batches of `times` calls cost a call. */
 void row(const char *name, int times, void (*work)(int times));
 
-/* Rows of calls, of threads, and of sockets that somebody on the host talks to. */
+/* Prints the row `name`: the middle, the least and the most of `count` costs, each divided. They are sorted. */
+void print_row(const char *name, uint32_t *costs, int count, double divisor);
+
+/* Rows of calls, of files, of threads, and of sockets that somebody on the host talks to. */
 void rows_of_calls(void);
+void rows_of_files(void);
 void rows_of_threads(void);
 void rows_of_sockets(int port);
 

@@ -77,6 +77,14 @@ static uint32_t reading(void)
 	return least;
 }
 
+void print_row(const char *name, uint32_t *costs, int count, double divisor)
+{
+	qsort(costs, count, sizeof costs[0], compare);
+	printf("row %s %.2f %.2f %.2f\n", name, costs[count / 2] / divisor, costs[0] / divisor,
+	       costs[count - 1] / divisor);
+	fflush(stdout);
+}
+
 void row(const char *name, int times, void (*work)(int times))
 {
 	uint32_t costs[BATCHES], own = reading();
@@ -87,10 +95,7 @@ void row(const char *name, int times, void (*work)(int times))
 		if (i >= 0)
 			costs[i] = cost;
 	}
-	qsort(costs, BATCHES, sizeof costs[0], compare);
-	printf("row %s %.1f %.1f %.1f\n", name, (double)costs[BATCHES / 2] / times, (double)costs[0] / times,
-	       (double)costs[BATCHES - 1] / times);
-	fflush(stdout);
+	print_row(name, costs, BATCHES, times);
 }
 
 int main(int count, char **arguments)
@@ -98,6 +103,7 @@ int main(int count, char **arguments)
 	if (!count_start())
 		fail("no counter");
 	rows_of_calls();
+	rows_of_files();
 	rows_of_threads();
 	rows_of_sockets(count > 1 ? atoi(arguments[1]) : 9);
 	printf("all rows are measured\n");

@@ -1,0 +1,68 @@
+/* Rows of files. Here they are the file server's, which writes to the disk what has come together; on Linux they are in memory. */
+#include "count.h"
+#include <fcntl.h>
+#include <unistd.h>
+
+enum { MUCH = 65536 };
+static const char path[] = "/data/counted";
+static char bytes[MUCH];
+static int file;
+
+static void write_some(int times, size_t length)
+{
+	while (times-- > 0)
+		if (pwrite(file, bytes, length, 0) != (ssize_t)length)
+			fail("a write to a file");
+}
+
+static void read_some(int times, size_t length)
+{
+	while (times-- > 0)
+		if (pread(file, bytes, length, 0) != (ssize_t)length)
+			fail("a read of a file");
+}
+
+static void write_byte(int times)
+{
+	write_some(times, 1);
+}
+
+static void read_byte(int times)
+{
+	read_some(times, 1);
+}
+
+static void write_much(int times)
+{
+	write_some(times, MUCH);
+}
+
+static void read_much(int times)
+{
+	read_some(times, MUCH);
+}
+
+static void open_file(int times)
+{
+	while (times-- > 0) {
+		int again = open(path, O_RDWR);
+		if (again < 0)
+			fail("a file that is there");
+		close(again);
+	}
+}
+
+void rows_of_files(void)
+{
+	file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	if (file < 0)
+		fail("a file");
+	row("file-write-64k", 20, write_much);
+	row("file-read-64k", 20, read_much);
+	row("file-write-1", 100, write_byte);
+	row("file-read-1", 100, read_byte);
+	row("file-open", 100, open_file);
+	if (fsync(file) != 0)
+		fail("fsync");
+	close(file);
+}
