@@ -29,6 +29,7 @@ const fn word(phase: Phase) -> &'static str {
         Phase::Held => "held",
         Phase::Isolated => "isolated",
         Phase::NoDevice => "no device",
+        Phase::Idle => "idle",
     }
 }
 

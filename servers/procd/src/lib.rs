@@ -5,11 +5,13 @@ extern crate alloc;
 
 mod audit;
 mod drivers;
+mod family;
 pub mod record;
 mod services;
 pub mod supervisor;
 
 pub use audit::{Finding, OnDifference, Suspect};
+pub use family::Kin;
 pub use supervisor::{Power, Supervisor};
 
 #[cfg(test)]

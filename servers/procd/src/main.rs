@@ -7,12 +7,13 @@ use alloc::vec::Vec;
 
 use libhybrid::interfaces::live::{LiveClient, Verdict};
 use libhybrid::interfaces::process::{
-    Error, Exit, Life, LifecycleClient, Reason, TEXT_MAX, dispatch_drivers, dispatch_services,
+    Error, Exit, Life, LifecycleClient, Reason, TEXT_MAX, dispatch_drivers, dispatch_program, dispatch_services,
+    dispatch_spawner,
 };
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, Incoming, Outgoing};
-use libhybrid::{Component, EndpointCaller, Env, log, now_ns, sys};
-use procd::{Finding, OnDifference, Power, Supervisor, Suspect};
+use libhybrid::{Bell, Component, EndpointCaller, Env, SessionHandle, log, now_ns, sys};
+use procd::{Finding, Kin, OnDifference, Power, Supervisor, Suspect};
 
 libhybrid::component!(run);
 
@@ -27,6 +28,8 @@ struct Securityd {
     alarm: AlarmClient<EndpointCaller>,
     live: LiveClient<EndpointCaller>,
     is_alarm_lost: bool,
+    /// Of parents and programs.
+    bells: Vec<(u16, Bell)>,
 }
 
 /// securityd does not die before its clients; what else can go wrong with a call changes nothing.
@@ -101,6 +104,10 @@ impl Power for Securityd {
         let _in_the_log_then = self.lifecycle.note(text.get(..TEXT_MAX).unwrap_or(text));
     }
 
+    fn ring(&mut self, id: u16) {
+        self.bells.iter().filter(|(other, _)| *other == id).for_each(|(_, bell)| bell.ring());
+    }
+
     /// While timed is down there is no alarm: nobody's heart is watched and back-offs wait for the next event.
     fn arm(&mut self, deadline_ns: Option<u64>) {
         let result = match deadline_ns {
@@ -116,16 +123,19 @@ impl Power for Securityd {
 
 struct Procd {
     supervisor: Supervisor<Securityd>,
-    /// The index of the finder's interface in badges.
+    /// The indices of interfaces in badges: the finder's, the parents', the programs'.
     drivers: u8,
+    spawner: u8,
+    program: u8,
 }
 
 impl Component for Procd {
     fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
-        if incoming.badge().interface() == self.drivers {
-            dispatch_drivers(&mut self.supervisor, incoming, outgoing);
-        } else {
-            dispatch_services(&mut self.supervisor, incoming, outgoing);
+        match incoming.badge().interface() {
+            interface if interface == self.drivers => dispatch_drivers(&mut self.supervisor, incoming, outgoing),
+            interface if interface == self.spawner => dispatch_spawner(&mut self.supervisor, incoming, outgoing),
+            interface if interface == self.program => dispatch_program(&mut self.supervisor, incoming, outgoing),
+            _ => dispatch_services(&mut self.supervisor, incoming, outgoing),
         }
     }
 
@@ -135,15 +145,30 @@ impl Component for Procd {
     }
 }
 
+/// Those that are spawned, as the product has them: both sides are clients, which is how their ids are known.
+fn kin(env: &Env, clients: &[SessionHandle]) -> Vec<Kin> {
+    let id_of = |name: &str| clients.iter().find(|session| session.name == name)?.client.map(|client| client.instance);
+    env.start().parameters.iter().filter_map(|(key, value)| Kin::of(key, value, id_of)).collect()
+}
+
 fn run(env: Env) -> ! {
+    let clients: Vec<SessionHandle> = ["spawner", "program"].iter().flat_map(|name| env.provided(name)).collect();
+    let kin = kin(&env, &clients);
+    let bells = clients.iter().filter_map(|session| Some((session.client?.instance, session.bell))).collect();
     let power = Securityd {
         lifecycle: LifecycleClient::new(env.client("lifecycle")),
         alarm: AlarmClient::new(env.client("alarm")),
         live: LiveClient::new(env.client("live")),
         is_alarm_lost: false,
+        bells,
     };
-    let mut supervisor = Supervisor::new(power, &env.start().name);
+    let mut supervisor = Supervisor::with_family(power, &env.start().name, &kin);
     supervisor.set_on_difference(OnDifference::of(env.parameter("on_difference")));
     supervisor.turn();
-    env.serve(&mut Procd { supervisor, drivers: env.interface_index("drivers") })
+    env.serve(&mut Procd {
+        supervisor,
+        drivers: env.interface_index("drivers"),
+        spawner: env.interface_index("spawner"),
+        program: env.interface_index("program"),
+    })
 }

@@ -149,6 +149,12 @@ impl Record {
         self.heart = Heart::Quiet;
     }
 
+    /// It is started only when another component spawns it.
+    pub const fn idle(&mut self) {
+        self.phase = Phase::Idle;
+        self.heart = Heart::Quiet;
+    }
+
     /// It held what is not declared and was stopped for that; only a command starts it again.
     pub const fn isolated(&mut self) {
         self.phase = Phase::Isolated;

@@ -12,6 +12,11 @@ impl<P: Power> Supervisor<P> {
         let index = self.entries.iter().position(|entry| entry.name == name).ok_or(Error::NoSuchInstance)?;
         if self.entries[index].is_foreign { Err(Error::NotAllowed) } else { Ok(index) }
     }
+
+    /// What is spawned is started by its parent only.
+    fn startable(&self, name: &str) -> Result<usize, Error> {
+        self.named(name).and_then(|index| if self.family.has(index) { Err(Error::NotAllowed) } else { Ok(index) })
+    }
 }
 
 impl<P: Power> Services for Supervisor<P> {
@@ -21,6 +26,8 @@ impl<P: Power> Services for Supervisor<P> {
         let (ends, hangs) = entry.record.counts();
         let is_waiting = matches!(entry.record.phase(), Phase::Held | Phase::NoDevice);
         let waits_for = is_waiting.then(|| self.waits_for_in_words(usize::from(index))).flatten();
+        let parent = self.family.parent_of(usize::from(index)).filter(|_| entry.record.phase() == Phase::Idle);
+        let waits_for = waits_for.or_else(|| parent.map(|parent| format!("{parent} to spawn it")));
         Ok(Service {
             index,
             name: life.name,
@@ -38,7 +45,7 @@ impl<P: Power> Services for Supervisor<P> {
     }
 
     fn start(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
-        let index = self.named(name)?;
+        let index = self.startable(name)?;
         if self.entries[index].record.phase() == Phase::Running {
             return Err(Error::Runs);
         }
@@ -53,7 +60,7 @@ impl<P: Power> Services for Supervisor<P> {
     fn stop(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
         let index = self.named(name)?;
         match self.entries[index].record.phase() {
-            Phase::Stopped | Phase::Isolated => return Err(Error::DoesNotRun),
+            Phase::Stopped | Phase::Isolated | Phase::Idle => return Err(Error::DoesNotRun),
             Phase::Running | Phase::Held | Phase::NoDevice => self.end_by_own_hand(index, Reason::Stop, false),
             Phase::Waiting | Phase::Failed | Phase::Ended => {
                 if let Ok(number) = u16::try_from(index) {
@@ -61,13 +68,15 @@ impl<P: Power> Services for Supervisor<P> {
                 }
             }
         }
-        self.entries[index].record.stopped();
+        if !self.family.has(index) {
+            self.entries[index].record.stopped();
+        }
         self.turn();
         Ok(())
     }
 
     fn restart(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
-        let index = self.named(name)?;
+        let index = self.startable(name)?;
         if self.lacks_device(index) {
             return Err(Error::NoDevice);
         }

@@ -9,6 +9,7 @@ use libhybrid::log;
 
 use crate::audit::{Audit, Finding};
 use crate::drivers::{Presence, WAIT_NS};
+use crate::family::{Family, Kin};
 use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
 
 /// Ends that the console can ask for.
@@ -47,6 +48,8 @@ pub trait Power {
     fn compare(&mut self) -> Option<Finding>;
     /// Puts what was decided by the auditor's verdict into the audit trail and the log.
     fn note(&mut self, text: &str);
+    /// Rings whoever has this id, if it uses an interface of the supervisor that tells it something.
+    fn ring(&mut self, id: u16);
     /// Sets the alarm, or none.
     fn arm(&mut self, deadline_ns: Option<u64>);
 }
@@ -76,7 +79,7 @@ const fn is_up(state: State) -> bool {
     matches!(state, State::Running | State::Starting)
 }
 
-/// It was made at boot and waits for the supervisor to start it.
+/// It was made at boot and waits for the auditor or its device. Those that are spawned are the family's.
 const fn is_held(life: &Life<'_>) -> bool {
     (life.awaits_verdict || life.awaits_device) && matches!(life.state, State::Starting)
 }
@@ -101,11 +104,17 @@ pub struct Supervisor<P> {
     pub(crate) audit: Audit,
     /// Until when the word of a finder of devices is waited for.
     pub(crate) finder_until: Option<u64>,
+    pub(crate) family: Family,
 }
 
 impl<P: Power> Supervisor<P> {
     /// Looks at every instance. `own` is the supervisor's name. What does not run, ended while nobody looked.
-    pub fn new(mut power: P, own: &str) -> Self {
+    pub fn new(power: P, own: &str) -> Self {
+        Self::with_family(power, own, &[])
+    }
+
+    /// The same, with those that are spawned.
+    pub fn with_family(mut power: P, own: &str, kin: &[Kin]) -> Self {
         let lives: Vec<Life<'static>> = (0..).map_while(|index| power.life(index).ok()).collect();
         let own_needs = lives.iter().find(|life| life.name == own).map(|life| life.needs.clone()).unwrap_or_default();
         let now = power.now_ns();
@@ -124,10 +133,11 @@ impl<P: Power> Supervisor<P> {
             is_vacant: false,
         };
         let entries = lives.iter().map(entry).collect();
+        let family = Family::new(kin, |name| lives.iter().position(|life| life.name == name));
         let audit = Audit::new(&lives, now);
         let is_awaited = lives.iter().any(|life| life.awaits_device && is_held(life));
         let finder_until = is_awaited.then_some(now.saturating_add(WAIT_NS));
-        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0, audit, finder_until };
+        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0, audit, finder_until, family };
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
             // Ends before that were of what was in its place earlier.
             if lives.get(usize::from(exit.index)).is_some_and(|life| exit.sequence >= life.since) {
@@ -152,6 +162,7 @@ impl<P: Power> Supervisor<P> {
         for (index, _) in lives.iter().enumerate().filter(|(_, life)| life.state == State::Empty) {
             supervisor.vacate(index);
         }
+        supervisor.begin_family();
         // Ends that fell out of the list.
         supervisor.look_at_all();
         supervisor
@@ -164,7 +175,7 @@ impl<P: Power> Supervisor<P> {
         };
         entry.ended = Some(exit.generation);
         match exit.reason {
-            Some(Reason::Stop) => entry.record.stopped(),
+            Some(Reason::Stop | Reason::Parent) => entry.record.stopped(),
             Some(Reason::Isolation) => entry.record.isolated(),
             Some(Reason::Restart) => entry.record.forgive(),
             Some(Reason::Hang) | None => {
@@ -180,7 +191,10 @@ impl<P: Power> Supervisor<P> {
     /// Sees to all ends since the last time, to what is due, and to the alarm. Call it whenever a bell rang.
     pub fn turn(&mut self) {
         self.look_at_places();
+        // Children end before the next life of their parent begins.
+        self.see_to_family();
         self.see_ends();
+        self.see_to_family();
         let now = self.power.now_ns();
         for index in 0..self.entries.len() {
             self.see_to(index, now);
@@ -269,6 +283,10 @@ impl<P: Power> Supervisor<P> {
 
     /// Decides what follows from an end, and does it.
     fn judge(&mut self, index: usize, cause: Cause) {
+        // An end of one that was spawned is an end: only its parent may spawn it again.
+        if self.family.has(index) {
+            return;
+        }
         let now = self.power.now_ns();
         let Some((entry, number)) = self.entries.get_mut(index).zip(u16::try_from(index).ok()) else { return };
         let verdict = entry.record.ended(now, cause);
@@ -322,6 +340,11 @@ impl<P: Power> Supervisor<P> {
 
     /// Starts an instance that does not run.
     pub(crate) fn start(&mut self, index: usize) -> Result<(), Error> {
+        self.begin(index).inspect_err(|_| self.judge_failed_start(index))
+    }
+
+    /// The same, without what follows if it fails.
+    pub(crate) fn begin(&mut self, index: usize) -> Result<(), Error> {
         let number = u16::try_from(index).map_err(|_| Error::NoSuchInstance)?;
         // Nothing of one that was made at boot, and is started only now, has changed since the auditor first looked.
         let is_made = self.power.life(number).ok().as_ref().is_some_and(is_held);
@@ -339,7 +362,6 @@ impl<P: Power> Supervisor<P> {
             Err(error) => {
                 log::error!("{} cannot be started", entry.name);
                 entry.ended = self.power.life(number).ok().map(|life| life.generation);
-                self.judge_failed_start(index);
                 Err(error)
             }
         }

@@ -25,7 +25,7 @@ pub(crate) struct Fake {
     pub(crate) armed: Option<u64>,
     pings: BTreeMap<u16, u64>,
     answers: BTreeMap<u16, u64>,
-    cannot_start: Vec<u16>,
+    pub(crate) cannot_start: Vec<u16>,
     watched: Vec<u16>,
     policies: BTreeMap<u16, Policy>,
     since: BTreeMap<u16, u64>,
@@ -139,6 +139,10 @@ impl Power for Fake {
         let found = self.exits.iter().find(|exit| exit.sequence >= sequence).cloned();
         let next = found.as_ref().map_or(self.exits.len() as u64, |exit| exit.sequence + 1);
         Some((found, next))
+    }
+
+    fn ring(&mut self, id: u16) {
+        self.done.push(format!("ring {id}"));
     }
 
     fn ping(&mut self, index: u16, number: u64) {

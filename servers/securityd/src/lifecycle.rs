@@ -38,6 +38,7 @@ const fn words(reason: idl::Reason) -> &'static str {
         idl::Reason::Restart => "svc restart",
         idl::Reason::Hang => "it gave no sign of life",
         idl::Reason::Isolation => "isolated: it held what is not declared",
+        idl::Reason::Parent => "its parent ended it, or ended itself",
     }
 }
 

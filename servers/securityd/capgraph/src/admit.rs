@@ -224,6 +224,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         threads: 1,
         awaits_verdict: false,
         awaits_device: false,
+        is_spawned: false,
     }
 }
 

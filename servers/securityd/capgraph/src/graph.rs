@@ -129,13 +129,15 @@ pub struct Instance {
     pub awaits_verdict: bool,
     /// It is made at boot, but started only when its device was found.
     pub awaits_device: bool,
+    /// It is made at boot, and started when the component spawns it that provides its standard streams.
+    pub is_spawned: bool,
 }
 
 impl Instance {
     /// It is made at boot, and somebody else decides when it starts.
     #[must_use]
     pub const fn is_held_at_boot(&self) -> bool {
-        self.awaits_verdict || self.awaits_device
+        self.awaits_verdict || self.awaits_device || self.is_spawned
     }
 
     /// Threads beside the first.
@@ -518,6 +520,7 @@ pub(crate) mod tests {
             threads: 1,
             awaits_verdict: false,
             awaits_device: false,
+            is_spawned: false,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

@@ -1,5 +1,6 @@
 //! From texts to a total graph; every rule that always holds is checked here or in a submodule.
 
+mod family;
 mod finder;
 mod rules;
 mod sessions;
@@ -15,7 +16,7 @@ use crate::layout;
 use crate::ports;
 use crate::rulebook::{DeviceFacts, InterfaceFacts, Rulebook};
 use crate::rules::{Found, LIFECYCLE, check_graph};
-use text::{ComponentText, InstanceText, SystemText};
+use text::{ComponentText, InstanceText, Start, SystemText};
 
 /// Everything that was read.
 pub(crate) struct Inputs<'a> {
@@ -231,6 +232,7 @@ fn build(inputs: &Inputs<'_>, book: &Rulebook, version: String, problems: &mut V
     sessions::join_all(inputs, book, &mut graph, problems);
     ports::assign(&mut Found { book, place: &|instance| inputs.place(instance), problems }, &mut graph);
     graph.start_order = sessions::start_order(&graph);
+    family::tell(&mut graph);
     graph
 }
 
@@ -292,7 +294,8 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         runtime: component.runtime,
         threads,
         awaits_verdict: placed.after.is_some(),
-        awaits_device: placed.start.is_some(),
+        awaits_device: matches!(placed.start, Some(Start::OnDevice)),
+        is_spawned: matches!(placed.start, Some(Start::Spawned)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod keys;
 mod shape;
+mod spawned;
 mod start;
 
 use hybrid_config::Problem;
@@ -18,4 +19,5 @@ pub(crate) fn check_texts(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
 /// Rules about a graph of which what comes at run time can break none.
 pub(crate) fn check_built(found: &mut Found<'_>, graph: &Graph) {
     start::check(found, graph);
+    spawned::check(found, graph);
 }

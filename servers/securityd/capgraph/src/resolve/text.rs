@@ -337,6 +337,9 @@ pub(crate) enum Start {
     /// Its devices, when they are found.
     #[serde(rename = "on-device")]
     OnDevice,
+    /// The instance that provides its standard streams.
+    #[serde(rename = "spawned")]
+    Spawned,
 }
 
 /// What an instance is started after, beside the servers that it calls.

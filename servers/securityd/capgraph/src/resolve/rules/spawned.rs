@@ -1,0 +1,56 @@
+//! Who is spawned: somebody may, somebody does it, and it stands where it can be read.
+
+use super::super::family;
+use crate::graph::{Graph, Instance};
+use crate::rules::{Found, LIFECYCLE};
+
+/// Who uses it can have programs started.
+const SPAWNER: &str = "hybrid.process.Spawner";
+/// Who uses it can ask what it is given.
+const PROGRAM: &str = "hybrid.process.Program";
+/// The longest path of a program (`PATH_MAX` of hybrid.process).
+const PATH_MAX: usize = 64;
+
+/// `start = "spawned"` of a whole graph. What is installed at run time is started by its installer, so the device need not know the rule.
+pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
+    for instance in graph.instances.iter().filter(|instance| instance.is_spawned) {
+        let name = &instance.name;
+        let mut tell = |what: &str, help: &str| found.at(name, "bad-start", format!("`{name}` {what}"), help);
+        let parent = family::parent(graph, instance);
+        if parent.is_none_or(|parent| supervisor(graph, parent, SPAWNER).is_none()) {
+            tell(
+                "is spawned, and nobody can spawn it",
+                "it has to use hybrid.process.Streams of one that uses hybrid.process.Spawner of the supervisor",
+            );
+        } else if supervisor(graph, instance, PROGRAM).is_none() {
+            tell(
+                "is spawned, and cannot ask what it is given",
+                "it has to use hybrid.process.Program of the supervisor",
+            );
+        }
+        if instance.place.is_some() || instance.awaits_verdict || !instance.devices.is_empty() {
+            tell(
+                "is spawned, and waits for something else, too",
+                "a place, a driver and who waits for the verdict start otherwise",
+            );
+        }
+        if graph.sessions.iter().any(|session| session.server == instance.id && session.has_operations) {
+            tell("is spawned, and others call it", "who is called is there from the boot on");
+        }
+        let path = instance.parameters.iter().find(|(key, _)| key == "path").map(|(_, path)| path.as_str());
+        if path.is_some_and(|path| !is_path(path)) {
+            tell("is spawned by a path that is none", "up to 64 printable letters that begin with a slash");
+        }
+    }
+}
+
+/// Who supervises, if the instance has this use of it.
+fn supervisor<'a>(graph: &'a Graph, instance: &Instance, interface: &str) -> Option<&'a Instance> {
+    let used = instance.uses.iter().find(|used| used.interface == interface)?;
+    let server = graph.instance(graph.session_of(used)?.server)?;
+    server.uses.iter().any(|used| used.interface == LIFECYCLE).then_some(server)
+}
+
+fn is_path(path: &str) -> bool {
+    path.len() <= PATH_MAX && path.starts_with('/') && path.bytes().all(|letter| letter.is_ascii_graphic())
+}
