@@ -1,4 +1,4 @@
-//! musl for components: its pinned source, our seven files in place of its own, and the library made of it.
+//! musl for components: its pinned source, our eight files in place of its own, and the library made of it.
 //!
 //! The source comes as Debian's source package from the mirror that this machine's apt already uses; the tree names no host. What was fetched
 //! and made stays in the target folder, under a name made of everything that decides what it is.

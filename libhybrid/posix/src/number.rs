@@ -78,6 +78,7 @@ calls! {
     UTIMENSAT = 88,
     EXIT = 93,
     EXIT_GROUP = 94,
+    WAITID = 95,
     SET_TID_ADDRESS = 96,
     FUTEX = 98,
     SET_ROBUST_LIST = 99,
@@ -144,10 +145,13 @@ calls! {
     COPY_FILE_RANGE = 285,
     STATX = 291,
     RSEQ = 293,
+    PIDFD_OPEN = 434,
     CLONE3 = 435,
     CLOSE_RANGE = 436,
     FACCESSAT2 = 439,
     FCHMODAT2 = 452,
+    // Ours: Linux has none of this number. libhybrid/posix/musl/src/process/posix_spawn.c has it, too.
+    SPAWN = 4096,
 }
 
 /// Why a call failed; the program sees it as `errno`.
@@ -169,8 +173,10 @@ errors! {
     EPERM = 1,
     ENOENT = 2,
     ESRCH = 3,
+    EINTR = 4,
     EIO = 5,
     ENXIO = 6,
+    E2BIG = 7,
     EBADF = 9,
     ECHILD = 10,
     EAGAIN = 11,

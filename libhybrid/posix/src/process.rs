@@ -15,10 +15,12 @@ mod options;
 mod pieces;
 mod pipe;
 mod poll;
+mod pump;
 mod queue;
 mod signals;
 mod slab;
 mod socket;
+mod spawn;
 mod sync;
 mod synthetic;
 mod tcp;
@@ -36,7 +38,7 @@ use alloc::vec::Vec;
 pub use descriptors::DESCRIPTORS_MAX;
 pub use epoll::WATCHES_MAX;
 pub use object::poll as readiness;
-pub use signals::{Delivery, signal};
+pub use signals::{AGAIN, Delivery, signal};
 use threads::Slot;
 
 /// How a call went on.
@@ -125,6 +127,8 @@ pub struct Process<S> {
     /// Threads whose result came and that were not told yet.
     woken: Threads,
     actions: [signals::Action; signals::SIGNALS],
+    children: spawn::Children,
+    pumps: pump::Pumps,
     /// Numbers of calls whose refusal was told.
     told: [u64; TOLD_WORDS],
 }
@@ -154,6 +158,8 @@ impl<S: Pages> Process<S> {
             parked: 0,
             woken: 0,
             actions: [signals::Action::DEFAULT; signals::SIGNALS],
+            children: spawn::Children::default(),
+            pumps: pump::Pumps::default(),
             told: [0; TOLD_WORDS],
         }
     }
@@ -165,7 +171,11 @@ impl<S: Pages> Process<S> {
             self.tell(world, number, "the personality does not have it");
         }
         self.retry(world);
-        outcome
+        match outcome {
+            // A signal from outside that the thread did not wait for.
+            Outcome::Done(result) if self.has_signal(thread) => self.deliver(world, thread, result),
+            outcome => outcome,
+        }
     }
 
     fn dispatch(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
@@ -180,16 +190,16 @@ impl<S: Pages> Process<S> {
             number::MREMAP => self.mremap(world, args).into(),
             number::MADVISE => self.madvise(world, args).into(),
             number::EXIT => self.exit_thread(world, thread, args[0]),
-            number::EXIT_GROUP => self.end(world, Ending::Exit(exit_status(args[0]))),
+            number::EXIT_GROUP => self.exit(world, thread, args),
             number::RT_SIGACTION => self.sigaction(world, args).into(),
             number::RT_SIGPROCMASK => self.sigprocmask(world, thread, args),
             number::KILL | number::TKILL | number::TGKILL => self.kill(world, thread, number, args),
             number::SET_TID_ADDRESS => self.set_tid_address(thread, args[0]).into(),
             number::CLONE | number::CLONE3 | number::EXECVE => {
-                self.tell(world, number, "a component cannot be copied or replaced");
+                self.tell(world, number, "a component cannot be copied or replaced; posix_spawn starts another");
                 Errno::ENOSYS.into()
             }
-            number::WAIT4 => Errno::ECHILD.into(),
+            number::SPAWN => self.spawn(world, args).into(),
             _ => self.waiting_call(world, thread, number, args).unwrap_or_else(|| {
                 self.descriptor_call(world, number, args)
                     .or_else(|| self.own_call(world, number, args))
@@ -202,9 +212,24 @@ impl<S: Pages> Process<S> {
         }
     }
 
+    /// The end by the program's own wish: what it wrote for who spawned it is told first, which may wait until that reads.
+    fn exit(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Outcome {
+        if self.has_pumps() && !self.is_drained(world) {
+            if let Some(slot) = self.slot(thread) {
+                slot.call = Some(io::Call { number: number::EXIT_GROUP, args, done: 0 });
+            }
+            return self.park(thread, None, 0);
+        }
+        self.end(world, Ending::Exit(exit_status(args[0])))
+    }
+
     /// The end of the program; what was written without the end of a line is told.
     fn end(&mut self, world: &mut impl World, ending: Ending) -> Outcome {
         self.flush(world);
+        self.pump(world);
+        if let Some(relations) = world.relations() {
+            relations.ending(ending);
+        }
         Outcome::Ended(ending)
     }
 
@@ -247,6 +272,7 @@ const fn is_quiet(number: u64) -> bool {
             | number::COPY_FILE_RANGE
             | number::SENDFILE
             | number::SPLICE
+            | number::PIDFD_OPEN
     )
 }
 

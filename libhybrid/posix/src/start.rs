@@ -63,13 +63,19 @@ impl Start {
     /// The next argument, the program's own name first. False if there is no room, or it holds a zero byte.
     #[must_use]
     pub fn argument(&mut self, text: &str) -> bool {
-        self.string(&[text], Kind::Argument)
+        self.string(&[text.as_bytes()], Kind::Argument)
+    }
+
+    /// The next argument or whole variable as it is given, whatever its bytes mean. False if there is no room, or it holds a zero byte.
+    #[must_use]
+    pub fn given(&mut self, bytes: &[u8], is_argument: bool) -> bool {
+        self.string(&[bytes], if is_argument { Kind::Argument } else { Kind::Variable })
     }
 
     /// A variable of the environment. False if there is no room, or it holds a zero byte, or `name` an equals sign.
     #[must_use]
     pub fn variable(&mut self, name: &str, value: &str) -> bool {
-        !name.contains('=') && self.string(&[name, "=", value], Kind::Variable)
+        !name.contains('=') && self.string(&[name.as_bytes(), b"=", value.as_bytes()], Kind::Variable)
     }
 
     /// A pair of the auxiliary vector. False if there is no room.
@@ -84,14 +90,14 @@ impl Start {
         self.random = Some(bytes);
     }
 
-    fn string(&mut self, parts: &[&str], kind: Kind) -> bool {
+    fn string(&mut self, parts: &[&[u8]], kind: Kind) -> bool {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
         let has_room = self.text.len() + bytes < TEXT_MAX && !self.strings.is_full();
-        if !has_room || parts.iter().any(|part| part.contains('\0')) {
+        if !has_room || parts.iter().any(|part| part.contains(&0)) {
             return false;
         }
         let at = self.text.len();
-        let parts = parts.iter().flat_map(|part| part.bytes()).chain([0]);
+        let parts = parts.iter().flat_map(|part| part.iter().copied()).chain([0]);
         self.text.extend(parts);
         self.strings.push((at, kind)).is_ok()
     }

@@ -10,13 +10,15 @@ mod lock;
 mod threads;
 mod unwind;
 
+use crate::family::Given;
 use crate::futex::Thread;
 use crate::number::low;
-use crate::process::{Delivery, Ending};
+use crate::process::{AGAIN, Delivery, Ending};
 use crate::start::{Start, auxiliary};
 use crate::{Areas, Identity, Outcome, Process};
 use alloc::vec::Vec;
 use device::Device;
+use hybrid_rt::Env;
 use hybrid_start::Span;
 use lock::Lock;
 use threads::{Job, Threads};
@@ -101,8 +103,15 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     let threads = Threads(&info.threads);
     let areas = areas(heap);
     let mut device = Device::new(env, image, areas.span(), identity.stack);
-    let stack = lay_out(&mut device, identity, image.0);
+    let given = device.given();
+    let stack = lay_out(&mut device, identity, image.0, given.as_ref());
     let mut process = Process::new(identity, areas);
+    if let Some(given) = given {
+        process.spawned_by(given.parent);
+        if process.set_streams(&mut device, given.streams).is_err() {
+            log::error!(target: "posix", "no room in the heap for the streams of who spawned it");
+        }
+    }
     device.take_trees().iter().for_each(|point| process.mount(point));
     let jobs = alloc::vec![None; usize::from(identity.threads)];
     SHELL.with(|place| *place = Place::Full(Shell { process, device, threads, jobs }));
@@ -128,14 +137,14 @@ fn areas(heap: Span) -> Areas<&'static mut [u8]> {
     Areas::new(heap.addr + table * PAGE, slice)
 }
 
-/// Arguments are the words of the parameter `args`; a parameter `env.NAME` is the variable NAME.
-fn lay_out(device: &mut Device, identity: Identity, header: u64) -> u64 {
+/// Arguments and environment of one that was spawned are its parent's. Else arguments are the words of the parameter `args`, and a parameter
+/// `env.NAME` is the variable NAME.
+fn lay_out(device: &mut Device, identity: Identity, header: u64, given: Option<&Given>) -> u64 {
     let mut start = Start::new();
-    let info = device.env.start();
-    let args = info.parameter("args").unwrap_or_default().split_ascii_whitespace();
-    let all = core::iter::once(identity.name).chain(args).all(|argument| start.argument(argument));
-    let variables = info.parameters.iter().filter_map(|(key, value)| Some((key.strip_prefix("env.")?, value)));
-    let all = variables.fold(all, |all, (name, value)| start.variable(name, value) && all);
+    let all = match given {
+        Some(given) => given_strings(given, &mut start),
+        None => parameters(device.env, identity.name, &mut start),
+    };
     if !all {
         log::warn!(target: "posix", "not all arguments and variables fit: some are left out");
     }
@@ -164,6 +173,21 @@ fn lay_out(device: &mut Device, identity: Identity, header: u64) -> u64 {
     })
 }
 
+/// False if not all have room.
+fn parameters(env: Env, name: &str, start: &mut Start) -> bool {
+    let info = env.start();
+    let args = info.parameter("args").unwrap_or_default().split_ascii_whitespace();
+    let all = core::iter::once(name).chain(args).all(|argument| start.argument(argument));
+    let variables = info.parameters.iter().filter_map(|(key, value)| Some((key.strip_prefix("env.")?, value)));
+    variables.fold(all, |all, (name, value)| start.variable(name, value) && all)
+}
+
+/// False if not all have room.
+fn given_strings(given: &Given, start: &mut Start) -> bool {
+    let strings = given.strings.split_inclusive(|byte| *byte == 0).filter_map(|string| string.strip_suffix(&[0]));
+    strings.zip(0_u16..).fold(true, |all, (string, at)| start.given(string, at < given.arguments) && all)
+}
+
 /// The door of musl: a system call of Linux for AArch64, its result or the negated error number.
 #[unsafe(no_mangle)]
 extern "C" fn hybrid_syscall(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) -> i64 {
@@ -190,12 +214,14 @@ extern "C" fn call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) 
     let mut outcome = step(|shell| shell.process.call(&mut shell.device, thread, number, [a, b, c, d, e, f]));
     loop {
         outcome = match outcome {
+            // A signal interrupted it, and its handler has run.
+            Outcome::Done(AGAIN) => {
+                step(|shell| shell.process.call(&mut shell.device, thread, number, [a, b, c, d, e, f]))
+            }
             Outcome::Done(result) => return result,
             Outcome::Park => match threads::park(thread) {
-                result if result == crate::Errno::EPIPE.negated() => {
-                    step(|shell| shell.process.resumed(&mut shell.device, thread, result))
-                }
-                result => return result,
+                (result, true) => return result,
+                (result, false) => step(|shell| shell.process.resumed(&mut shell.device, thread, result)),
             },
             Outcome::Yield => {
                 hybrid_sys::yield_now();
@@ -310,6 +336,7 @@ impl Shell {
     fn on_bells(&mut self, bits: u64) {
         self.device.on_bells(bits);
         self.process.take_events(&mut self.device);
+        self.process.take_news(&mut self.device);
         self.process.expire(&mut self.device);
     }
 }

@@ -1,5 +1,6 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
+use crate::family::Relations;
 use crate::files::Tree;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
@@ -94,6 +95,11 @@ pub trait World {
 
     /// The directory of a place, as [`Process::mount`](crate::Process::mount) counts them; none beyond the last.
     fn tree(&mut self, place: usize) -> Option<&mut dyn Tree>;
+
+    /// Who spawned the program and what it may spawn, if anything of that was granted.
+    fn relations(&mut self) -> Option<&mut dyn Relations> {
+        None
+    }
 
     /// A line that the program wrote.
     fn line(&mut self, stream: Stream, text: &str);

@@ -33,7 +33,7 @@ const FIOCLEX: u32 = 0x5451;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Descriptor {
     pub(super) object: Id,
-    /// `FD_CLOEXEC`: kept and told; nothing is ever executed.
+    /// `FD_CLOEXEC`: a program that is spawned does not have it as a standard stream.
     is_closed_on_exec: bool,
 }
 
@@ -96,6 +96,12 @@ impl Files {
     pub(super) fn id(&self, argument: u64) -> Result<Id, Errno> {
         let at = usize::try_from(int(argument)).map_err(|_| Errno::EBADF)?;
         self.descriptors.get(at).map(|descriptor| descriptor.object).ok_or(Errno::EBADF)
+    }
+
+    /// `FD_CLOEXEC` of a number.
+    pub(super) fn is_closed_on_exec(&self, argument: u64) -> bool {
+        let descriptor = usize::try_from(int(argument)).ok().and_then(|at| self.descriptors.get(at));
+        descriptor.is_some_and(|descriptor| descriptor.is_closed_on_exec)
     }
 
     pub(super) fn held(&self, argument: u64) -> Result<&Held, Errno> {

@@ -79,9 +79,18 @@ fn tree(world: &mut impl World, place: usize) -> Result<&mut dyn Tree, Errno> {
 }
 
 /// A path that the program gives.
-fn text(world: &impl World, address: u64) -> Result<String, Errno> {
+pub(super) fn text(world: &impl World, address: u64) -> Result<String, Errno> {
+    let bytes = terminated(world, address, TEXT_MAX)?;
+    String::from_utf8(bytes).map_err(|_| Errno::EILSEQ)
+}
+
+/// Bytes up to a zero byte, which is not among them.
+///
+/// # Errors
+/// `ENAMETOOLONG` if there are more than `most`, `EFAULT`, `ENOMEM`.
+pub(super) fn terminated(world: &impl World, address: u64, most: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
-    while bytes.len() <= TEXT_MAX {
+    while bytes.len() <= most {
         let (mut piece, at) = ([0; TEXT_PIECE], address.wrapping_add(bytes.len() as u64));
         // Behind the end of a text may be the end of the program's memory.
         let length = if world.read(at, &mut piece).is_ok() { TEXT_PIECE } else { 1 };
@@ -93,8 +102,8 @@ fn text(world: &impl World, address: u64) -> Result<String, Errno> {
         let text = piece.get(..end.unwrap_or(length)).unwrap_or_default();
         bytes.try_reserve(text.len()).map_err(|_| Errno::ENOMEM)?;
         bytes.extend_from_slice(text);
-        if end.is_some() && bytes.len() <= TEXT_MAX {
-            return String::from_utf8(bytes).map_err(|_| Errno::EILSEQ);
+        if end.is_some() && bytes.len() <= most {
+            return Ok(bytes);
         }
     }
     Err(Errno::ENAMETOOLONG)
@@ -109,6 +118,11 @@ fn copied(text: &str) -> Result<String, Errno> {
 }
 
 impl<S: Pages> Process<S> {
+    /// What a path is from the current directory.
+    pub(super) fn absolute(&self, path: &str) -> Result<String, Errno> {
+        Absolute::new(&self.fs.current, path).map(|path| path.text)
+    }
+
     /// The next place's directory is found at `point` by the program.
     pub fn mount(&mut self, point: &str) {
         // A point that is no path leaves the place without one: nothing is found there.

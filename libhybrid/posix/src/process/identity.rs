@@ -28,8 +28,8 @@ impl<S: Pages> Process<S> {
         let own = u64::from(self.identity.instance);
         Some(match number {
             number::GETPID | number::GETUID | number::GETEUID | number::GETGID | number::GETEGID => Ok(own),
-            // Nobody that it could see started it.
-            number::GETPPID => Ok(0),
+            // Of one that was not spawned nobody that it could see is the parent.
+            number::GETPPID => Ok(self.children.parent.unwrap_or(0).into()),
             number::GETTID => Ok(self.number_of(thread).into()),
             number::UNAME => self.uname(world, args[0]),
             number::PRLIMIT64 => self.limits(world, args),

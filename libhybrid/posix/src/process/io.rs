@@ -4,6 +4,7 @@
 use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
+use super::signals::AGAIN;
 use super::threads::each;
 use super::{Outcome, Pages, Process};
 use crate::futex::Thread;
@@ -31,16 +32,29 @@ const fn can_wait(number: u64) -> bool {
         || is_writing(number)
         || matches!(
             number,
-            number::PPOLL | number::PSELECT6 | number::EPOLL_PWAIT | number::ACCEPT | number::ACCEPT4 | number::CONNECT
+            number::PPOLL
+                | number::PSELECT6
+                | number::EPOLL_PWAIT
+                | number::ACCEPT
+                | number::ACCEPT4
+                | number::CONNECT
+                | number::WAIT4
+                | number::WAITID
         )
 }
 
-const fn is_reading(number: u64) -> bool {
+pub(super) const fn is_reading(number: u64) -> bool {
     matches!(number, number::READ | number::READV | number::RECVFROM | number::RECVMSG)
 }
 
-const fn is_writing(number: u64) -> bool {
+pub(super) const fn is_writing(number: u64) -> bool {
     matches!(number, number::WRITE | number::WRITEV | number::SENDTO | number::SENDMSG)
+}
+
+/// Whether a call that a signal interrupts is made again. Waits for readiness never are, on Linux either.
+pub(super) const fn goes_on(number: u64, restarts: bool) -> bool {
+    let is_asked = matches!(number, number::PPOLL | number::PSELECT6 | number::EPOLL_PWAIT);
+    number == number::EXIT_GROUP || restarts && !is_asked
 }
 
 impl<S: Pages> Process<S> {
@@ -60,6 +74,7 @@ impl<S: Pages> Process<S> {
         if self.files.has_sockets {
             self.take_events(world);
         }
+        self.pump(world);
         let mut call = Call { number, args, done: 0 };
         if let Some(answer) = self.attempt(world, &mut call) {
             return Some(self.answered(world, thread, &call, answer));
@@ -109,6 +124,7 @@ impl<S: Pages> Process<S> {
     /// Tries all calls that wait, as long as that changes anything.
     pub fn retry(&mut self, world: &mut impl World) {
         while core::mem::take(&mut self.files.is_changed) {
+            self.pump(world);
             for thread in each(self.parked) {
                 let Some(mut call) = self.parked_call(thread) else { continue };
                 let answer = self.attempt(world, &mut call);
@@ -132,6 +148,8 @@ impl<S: Pages> Process<S> {
             number::PPOLL => return self.try_poll(world, call.args),
             number::PSELECT6 => return self.try_select(world, call.args),
             number::EPOLL_PWAIT => return self.try_epoll(world, call.args),
+            number::WAIT4 | number::WAITID => return self.try_wait(world, call),
+            number::EXIT_GROUP => return self.is_drained(world).then_some(Ok(AGAIN.cast_unsigned())),
             number::CONNECT => self.try_connect(world, call),
             _ => self.try_accept(world, call),
         };
@@ -164,6 +182,7 @@ impl<S: Pages> Process<S> {
                 let ms = u64::try_from(number::int(call.args[3])).ok();
                 (ms.map(|ms| world.now_ns().saturating_add(ms.saturating_mul(1_000_000))), 0)
             }
+            number::WAIT4 | number::WAITID => (None, 0),
             number => {
                 let wait = self.socket_limit(call.args[0], is_writing(number));
                 (wait.map(|ns| world.now_ns().saturating_add(ns)), Errno::EAGAIN.negated())

@@ -1,4 +1,4 @@
-//! Signals that a program sends to itself; nobody else can send one, and nothing is interrupted.
+//! Signals: the program's own, its parent's, those of ended children; they interrupt who waits, and nobody else.
 use super::{Ending, Outcome, Pages, Process};
 use crate::futex::Thread;
 use crate::number::{self, Answer, Errno, int, low};
@@ -13,6 +13,8 @@ pub mod signal {
     pub const ABRT: u8 = 6;
     /// Cannot be handled.
     pub const KILL: u8 = 9;
+    /// A child ended.
+    pub const CHLD: u8 = 17;
     /// Cannot be handled.
     pub const STOP: u8 = 19;
 }
@@ -43,7 +45,14 @@ pub struct Delivery {
     pub result: i64,
 }
 
+/// What a call returns that is to be made again, with the same arguments: no program sees it.
+pub const AGAIN: i64 = -512;
+
 const IGNORE: u64 = 1;
+/// The call that a handler interrupted goes on after it.
+const SA_RESTART: u64 = 0x1000_0000;
+/// Ended children need not be waited for.
+const SA_NOCLDWAIT: u64 = 2;
 /// Default actions that are not the program's end: CHLD, CONT, URG, WINCH. Those that would stop it do nothing either: nobody could go on.
 const HARMLESS: u64 = bit(17) | bit(18) | bit(19) | bit(20) | bit(21) | bit(22) | bit(23) | bit(28);
 const NEVER_BLOCKED: u64 = bit(signal::KILL) | bit(signal::STOP);
@@ -112,7 +121,8 @@ impl<S: Pages> Process<S> {
         let is_self = number == number::KILL && (int(target) == own || int(target) == 0);
         let found = if is_self { Some(thread) } else { self.thread_of(low(target)) };
         let Some(target) = found.filter(|_| number != number::KILL || is_self) else {
-            return Errno::ESRCH.into();
+            let child = if number == number::KILL { self.kill_child(world, int(target), signal) } else { None };
+            return child.unwrap_or(Err(Errno::ESRCH)).into();
         };
         if low(signal) == 0 {
             return Outcome::Done(0);
@@ -148,6 +158,43 @@ impl<S: Pages> Process<S> {
     pub(super) fn raise(&mut self, thread: Thread, signal: u8) {
         if let Some(slot) = self.slot(thread) {
             slot.pending |= bit(signal);
+        }
+    }
+
+    /// Whether a signal waits that the thread may get.
+    pub(super) fn has_signal(&self, thread: Thread) -> bool {
+        self.slots.get(usize::from(thread)).is_some_and(|slot| slot.pending & !slot.blocked != 0)
+    }
+
+    /// Whether the result of a call that waited is all that its thread is to know; otherwise it goes on with [`Process::resumed`].
+    #[must_use]
+    pub fn is_plain(&self, thread: Thread, result: i64) -> bool {
+        let is_special = result == Errno::EPIPE.negated() || result == Errno::EINTR.negated() || result == AGAIN;
+        !is_special && !self.has_signal(thread)
+    }
+
+    /// Whether the program wants to know nothing of children that ended.
+    pub(super) fn reaps_itself(&self) -> bool {
+        let action = self.actions.get(usize::from(signal::CHLD));
+        action.is_some_and(|action| action.handler == IGNORE || action.flags & SA_NOCLDWAIT != 0)
+    }
+
+    /// A signal from outside, to the program: one thread gets it that does not block it, the first that waits if there is one. Who computes gets
+    /// it at its next call.
+    pub(super) fn signal_program(&mut self, world: &mut impl World, signal: u8) {
+        let Some(action) = self.actions.get(usize::from(signal)).copied().filter(|_| signal > 0) else { return };
+        let is_harmless = bit(signal) & HARMLESS != 0;
+        if action.handler == IGNORE || action.handler == 0 && is_harmless {
+            return;
+        }
+        let takes = |slot: &&super::Slot| !slot.is_free() && slot.blocked & bit(signal) == 0;
+        let parked = self.slots.iter().position(|slot| takes(&slot) && slot.is_parked());
+        let thread = parked.or_else(|| self.slots.iter().position(|slot| takes(&slot)));
+        // If all block it, the first that unblocks it should: it is the main thread here.
+        let thread = thread.and_then(|thread| Thread::try_from(thread).ok()).unwrap_or(0);
+        self.raise(thread, signal);
+        if self.has_signal(thread) {
+            self.interrupt(world, thread, action.flags & SA_RESTART != 0);
         }
     }
 

@@ -4,6 +4,7 @@ mod datagrams;
 mod descriptors;
 mod files;
 mod sockets;
+mod spawn;
 mod watches;
 mod within;
 
@@ -29,6 +30,7 @@ struct Fake {
     net: Option<sockets::FakeStack>,
     udp: Option<datagrams::FakePorts>,
     trees: Vec<files::FakeTree>,
+    kin: Option<spawn::FakeKin>,
 }
 
 impl Fake {
@@ -89,6 +91,10 @@ impl World for Fake {
 
     fn has_alarm(&self) -> bool {
         !self.has_no_alarm
+    }
+
+    fn relations(&mut self) -> Option<&mut dyn crate::family::Relations> {
+        self.kin.as_mut().map(|kin| kin as &mut dyn crate::family::Relations)
     }
 
     fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {

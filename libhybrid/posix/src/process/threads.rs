@@ -1,8 +1,11 @@
 //! Threads: which there are, which wait and until when, and how they begin and end; it runs none.
-use super::{Ending, Outcome, Pages, Process, exit_status};
+use super::signals::AGAIN;
+use super::{Ending, Outcome, Pages, Process, exit_status, io};
 use crate::futex::{ANY, Thread, Threads};
 use crate::number::{Answer, Errno, low};
-use crate::world::World;
+use crate::world::{self, World};
+
+const NS: u64 = 1_000_000_000;
 
 /// One place for a thread.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +18,8 @@ pub(super) struct Slot {
     pub(super) pending: u64,
     /// What the thread waits to go on with, if it waits for a descriptor.
     pub(super) call: Option<super::io::Call>,
+    /// Where a sleep that is interrupted says how much was left of it; 0 for nowhere.
+    pub(super) left: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +36,15 @@ enum State {
 }
 
 impl Slot {
-    pub(super) const FREE: Self = Self { state: State::Free, clear: 0, blocked: 0, pending: 0, call: None };
+    pub(super) const FREE: Self = Self { state: State::Free, clear: 0, blocked: 0, pending: 0, call: None, left: 0 };
     pub(super) const RUNNING: Self = Self { state: State::Running, ..Self::FREE };
 
-    #[cfg(test)]
     pub(super) fn is_free(&self) -> bool {
         self.state == State::Free
+    }
+
+    pub(super) const fn is_parked(&self) -> bool {
+        matches!(self.state, State::Parked { .. })
     }
 }
 
@@ -60,7 +68,7 @@ impl<S: Pages> Process<S> {
     /// `thread` waits, until it is answered or the deadline; then its call returns `late`.
     pub(super) fn park(&mut self, thread: Thread, deadline: Option<u64>, late: i64) -> Outcome {
         if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
-            slot.state = State::Parked { deadline, late };
+            (slot.state, slot.left) = (State::Parked { deadline, late }, 0);
             self.parked |= 1 << thread;
         }
         Outcome::Park
@@ -89,6 +97,25 @@ impl<S: Pages> Process<S> {
     /// Threads whose result came since the last question: they are to be woken.
     pub fn take_woken(&mut self) -> Threads {
         core::mem::take(&mut self.woken)
+    }
+
+    /// A signal ends the wait of a thread, if it waits: what it moved counts, else its call is made again after the handler, or is `EINTR`.
+    pub(super) fn interrupt(&mut self, world: &mut impl World, thread: Thread, restarts: bool) {
+        let Some(slot) = self.slots.get_mut(usize::from(thread)) else { return };
+        let State::Parked { deadline, .. } = slot.state else { return };
+        let (call, left) = (slot.call.take(), core::mem::take(&mut slot.left));
+        let result = match call {
+            Some(call) if io::is_writing(call.number) && call.done > 0 => call.done.cast_signed(),
+            Some(call) if io::goes_on(call.number, restarts) => AGAIN,
+            _ => Errno::EINTR.negated(),
+        };
+        if let Some(deadline) = deadline.filter(|_| left != 0) {
+            let rest = deadline.saturating_sub(world.now_ns());
+            // A sleep whose rest cannot be told has ended early.
+            let _told = world::write_words(world, left, &[rest / NS, rest % NS]);
+        }
+        let _was_in_a_queue = self.table.leave(thread);
+        self.answer(1 << thread, result);
     }
 
     /// What a parked thread waits to go on with.

@@ -53,7 +53,16 @@ impl<S: Pages> Process<S> {
         if !self.may_wait_until(world, number) {
             return Errno::EACCES.into();
         }
-        self.park(thread, Some(deadline), 0)
+        let left = match number {
+            number::NANOSLEEP => args[1],
+            _ if flags & ABSOLUTE == 0 => args[3],
+            _ => 0,
+        };
+        let outcome = self.park(thread, Some(deadline), 0);
+        if let Some(slot) = self.slot(thread) {
+            slot.left = left;
+        }
+        outcome
     }
 
     /// Whether a wait with an end in time is possible; says so if not.

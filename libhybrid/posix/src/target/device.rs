@@ -1,10 +1,12 @@
 //! The world of a program on the device: its memory, the counter, its log, alarm and connections, as they were granted.
+mod kin;
 mod link;
 mod ports;
 mod stack;
 mod tree;
 
 use crate::World;
+use crate::family::{Given, Relations};
 use crate::files::Tree;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
@@ -18,6 +20,7 @@ use hybrid_interfaces::net::stack::{NetworkClient, network};
 use hybrid_interfaces::time::{AlarmClient, alarm};
 use hybrid_rt::{EndpointCaller, Env, PeerNews, SessionHandle};
 use hybrid_sys::{Endpoint, count_per_second};
+use kin::Kin;
 use ports::Ports;
 use stack::Stack;
 use tree::Granted;
@@ -38,6 +41,7 @@ pub(super) struct Device {
     ports: Option<Ports>,
     network: Option<NetworkClient<EndpointCaller>>,
     trees: Vec<Granted>,
+    kin: Option<Kin>,
 }
 
 struct Alarm {
@@ -73,6 +77,7 @@ impl Device {
             ports: Ports::find(&env),
             network: use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller)),
             trees: Vec::new(),
+            kin: Kin::find(&env),
         }
     }
 
@@ -83,9 +88,17 @@ impl Device {
         points
     }
 
+    /// What the program is given, if another one spawned it.
+    pub(super) fn given(&mut self) -> Option<Given> {
+        self.kin.as_mut()?.given()
+    }
+
     /// What the bells say: an alarm that expired, or its server that died or came back.
     pub(super) fn on_bells(&mut self, bits: u64) {
         self.on_peers();
+        if let Some(kin) = &mut self.kin {
+            kin.on_bells(bits);
+        }
         let Some(alarm) = &mut self.alarm else { return };
         if alarm.session.is_in(bits) && matches!(alarm.client.pull_expired(), Ok(Some(_))) {
             alarm.armed = None;
@@ -101,6 +114,9 @@ impl Device {
             }
             if let Some(ports) = &mut self.ports {
                 ports.on_peer(&change);
+            }
+            if let Some(kin) = &mut self.kin {
+                kin.on_peer(&change);
             }
             for tree in &mut self.trees {
                 tree.on_peer(&self.env, &change);
@@ -134,6 +150,9 @@ impl Device {
         }
         if let Some(ports) = &mut self.ports {
             ports.publish();
+        }
+        if let Some(kin) = &mut self.kin {
+            kin.publish();
         }
     }
 
@@ -282,6 +301,11 @@ impl World for Device {
     fn tree(&mut self, place: usize) -> Option<&mut dyn Tree> {
         self.on_peers();
         self.trees.get_mut(place).map(|tree| tree as &mut dyn Tree)
+    }
+
+    fn relations(&mut self) -> Option<&mut dyn Relations> {
+        self.on_peers();
+        self.kin.as_mut().map(|kin| kin as &mut dyn Relations)
     }
 
     fn line(&mut self, stream: Stream, text: &str) {

@@ -63,11 +63,14 @@ pub(super) fn current() -> Thread {
     u8::try_from(span).unwrap_or(0).saturating_sub(1)
 }
 
-/// Waits for the result of the thread's call. A program that is alone takes the bells itself meanwhile, since nobody else waits.
-pub(super) fn park(thread: Thread) -> i64 {
+/// Waits for the result of the thread's call, and whether that is all that there is to it. A program that is alone takes the bells itself meanwhile, since nobody else waits.
+pub(super) fn park(thread: Thread) -> (i64, bool) {
     loop {
-        let (result, notification, env) =
-            with(|shell| (shell.process.take_result(thread), shell.threads.notification(thread), shell.device.env));
+        let (result, notification, env) = with(|shell| {
+            let result = shell.process.take_result(thread);
+            let result = result.map(|result| (result, shell.process.is_plain(thread, result)));
+            (result, shell.threads.notification(thread), shell.device.env)
+        });
         if let Some(result) = result {
             return result;
         }

@@ -39,6 +39,14 @@ impl<R> Link<R> {
         Some((Self { name, session, rings, make, is_lost: false, is_back: false }, caller))
     }
 
+    /// As [`Self::find`], of an interface without operations.
+    pub(super) fn find_rings(env: &Env, interface: &str, make: fn(&Region) -> Result<R, RingError>) -> Option<Self> {
+        let name = &env.start().uses.iter().find(|used| used.interface == interface)?.name;
+        let session = env.session(name);
+        let rings = make(session.region()).ok();
+        Some(Self { name, session, rings, make, is_lost: false, is_back: false })
+    }
+
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
         match change.of_use(self.name) {
             // Who came back and died again was not told of his return: it is one death.

@@ -1,0 +1,278 @@
+//! Standard streams between a program and who spawned it: pipes of the program at one end, rings of both at the other.
+//!
+//! Each side has an ordinary pipe for each stream, one end of which is lent to the other side: a *pump* moves its bytes to or from the ring
+//! whenever something changed. So all that programs do with pipes they can do with these, and no byte costs a call.
+//!
+//! INV-PUMP-1: a pump counts as a descriptor of the object that it holds, so that the pipe's other end sees an end when it goes and not before.
+use super::object::{Ends, Held, Id, Object};
+use super::{Pages, Process};
+use crate::family::{CHANNELS, Channel, Other, PIECE_MAX, Piece, Stream};
+use crate::number::Errno;
+use crate::world::World;
+use alloc::vec::Vec;
+
+/// One stream of one program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pump {
+    other: Other,
+    channel: Channel,
+    object: Id,
+    /// The other side was told that nobody reads what it writes.
+    is_told: bool,
+}
+
+impl Pump {
+    /// Whether it takes bytes out of a pipe, into a ring.
+    const fn sends(self) -> bool {
+        sends(self.other, self.channel)
+    }
+}
+
+/// Whether this program writes the stream that it shares with the other one.
+const fn sends(other: Other, channel: Channel) -> bool {
+    matches!((other, channel), (Other::Child(_), Channel::Input))
+        || matches!((other, channel), (Other::Parent, Channel::Output | Channel::Error))
+}
+
+/// What is known of one stream beside its pipe.
+#[derive(Debug)]
+struct State {
+    other: Other,
+    channel: Channel,
+    /// The other side writes or reads no more of it.
+    is_over: bool,
+    /// Bytes that came and found no room in the pipe.
+    rest: Vec<u8>,
+}
+
+/// All of a program.
+#[derive(Debug, Default)]
+pub(super) struct Pumps {
+    all: Vec<Pump>,
+    /// Of those that there is something to say of.
+    states: Vec<State>,
+    scratch: Vec<u8>,
+}
+
+impl Pumps {
+    fn state(&mut self, other: Other, channel: Channel) -> Option<&mut State> {
+        self.states.iter_mut().find(|state| (state.other, state.channel) == (other, channel))
+    }
+
+    /// Where bytes of it come to; `None` if nobody wants any.
+    fn has_taker(&self, other: Other, channel: Channel) -> bool {
+        !sends(other, channel) && self.all.iter().any(|pump| (pump.other, pump.channel) == (other, channel))
+    }
+
+    fn is_over(&mut self, other: Other, channel: Channel) -> bool {
+        self.state(other, channel).is_some_and(|state| state.is_over)
+    }
+
+    fn has_rest(&mut self, other: Other, channel: Channel) -> bool {
+        self.state(other, channel).is_some_and(|state| !state.rest.is_empty())
+    }
+
+    /// Its state, made if need be: at most three for each other side.
+    fn made(&mut self, other: Other, channel: Channel) -> Option<&mut State> {
+        if self.state(other, channel).is_none() {
+            self.states.push(State { other, channel, is_over: false, rest: Vec::new() });
+        }
+        self.state(other, channel)
+    }
+}
+
+impl<S: Pages> Process<S> {
+    /// An end of a pipe is a stream of somebody else, too.
+    pub(super) fn lend(&mut self, other: Other, channel: Channel, object: Id) {
+        if let Some(held) = self.files.objects.get_mut(object) {
+            held.count += 1;
+            self.pumps.all.push(Pump { other, channel, object, is_told: false });
+        }
+    }
+
+    /// Whether streams of this one are open or have something unread.
+    pub(super) fn is_lent_to(&self, other: Other) -> bool {
+        self.pumps.all.iter().any(|pump| pump.other == other)
+    }
+
+    pub(super) fn has_pumps(&self) -> bool {
+        !self.pumps.all.is_empty()
+    }
+
+    /// The program's own standard streams, as who spawned it wanted them; before its first instruction.
+    ///
+    /// # Errors
+    /// `ENOMEM` if the heap has no room for their pipes.
+    pub fn set_streams(&mut self, world: &mut impl World, streams: [Stream; 3]) -> Result<(), Errno> {
+        for ((channel, number), stream) in CHANNELS.into_iter().zip(0_u64..).zip(streams) {
+            match stream {
+                Stream::Own => {}
+                Stream::Closed => _ = self.close(world, number)?,
+                Stream::Nothing => {
+                    let id = self.files.id(number)?;
+                    if let Some(held) = self.files.objects.get_mut(id) {
+                        held.object = Object::Null;
+                    }
+                }
+                Stream::Parent => self.open_stream(world, channel, number)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The descriptor becomes an end of a new pipe, and the other end is the parent's.
+    fn open_stream(&mut self, world: &mut impl World, channel: Channel, number: u64) -> Result<(), Errno> {
+        let pipe = self.new_pipe(world)?;
+        let (reads, writes) = (Ends { reads: Some(pipe), writes: None }, Ends { reads: None, writes: Some(pipe) });
+        let (own, lent) = if channel == Channel::Input { (reads, writes) } else { (writes, reads) };
+        let id = self.files.id(number)?;
+        let other = self.files.objects.insert(0, Held::new(Object::Pipe(lent)), Errno::ENFILE)?;
+        if let Some(held) = self.files.objects.get_mut(id) {
+            held.object = Object::Pipe(own);
+        }
+        if let Some(pipe) = self.files.pipes.get_mut(pipe) {
+            let (reader, writer) = if channel == Channel::Input { (id, other) } else { (other, id) };
+            (pipe.reader, pipe.writer) = (Some(reader), Some(writer));
+        }
+        self.lend(Other::Parent, channel, other);
+        Ok(())
+    }
+
+    /// Moves what can be moved.
+    pub(super) fn pump(&mut self, world: &mut impl World) {
+        let mut index = 0;
+        while let Some(pump) = self.pumps.all.get(index).copied() {
+            let goes_on = if pump.sends() { self.send_pieces(world, pump) } else { self.take_pieces(world, pump) };
+            if goes_on {
+                index += 1;
+                continue;
+            }
+            self.pumps.all.swap_remove(index);
+            self.release(world, pump.object);
+            if !self.is_lent_to(pump.other) {
+                self.pumps.states.retain(|state| state.other != pump.other);
+                self.forget_reaped(world);
+            }
+        }
+    }
+
+    /// The pipe of which a pump holds an end.
+    fn pipe_of(&self, pump: Pump) -> Option<usize> {
+        match self.files.objects.get(pump.object).map(|held| &held.object) {
+            Some(Object::Pipe(Ends { reads, writes })) => {
+                if pump.sends() {
+                    *reads
+                } else {
+                    *writes
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// From the pipe to the ring; false when it is over.
+    fn send_pieces(&mut self, world: &mut impl World, pump: Pump) -> bool {
+        for ring in CHANNELS.into_iter().filter(|ring| !sends(pump.other, *ring)) {
+            self.hear(world, pump.other, ring);
+        }
+        let is_gone = self.pumps.is_over(pump.other, pump.channel) || self.is_gone(pump.other);
+        let Some(at) = self.pipe_of(pump).filter(|_| !is_gone) else { return false };
+        loop {
+            let Some(pipe) = self.files.pipes.get_mut(at) else { return false };
+            let mut bytes = [0; PIECE_MAX];
+            let Ok(length) = pipe.buffer.peek(world, 0, &mut bytes) else { return false };
+            let writer = pipe.writer;
+            let Some(relations) = world.relations() else { return false };
+            if length == 0 {
+                let is_over = writer.is_none();
+                return !(is_over && relations.push(pump.other, pump.channel, Piece::Ends(pump.channel)));
+            }
+            if !relations.push(pump.other, pump.channel, Piece::Bytes(bytes.get(..length).unwrap_or_default())) {
+                return true;
+            }
+            pipe.buffer.drop_front(length as u64);
+            self.files.touch(writer, false, true);
+        }
+    }
+
+    /// From the ring to the pipe, or to nowhere if nobody reads that any more; false when it is over.
+    fn take_pieces(&mut self, world: &mut impl World, pump: Pump) -> bool {
+        // Whether it ended is asked before its last words are.
+        let is_gone = self.is_gone(pump.other);
+        let Some(at) = self.pipe_of(pump) else { return false };
+        let is_read = self.files.pipes.get(at).is_some_and(|pipe| pipe.reader.is_some());
+        if !is_read && !pump.is_told {
+            self.tell_unread(world, pump);
+        }
+        while self.fill(world, pump, at, is_read) && self.hear(world, pump.other, pump.channel) {}
+        let has_rest = self.pumps.has_rest(pump.other, pump.channel);
+        has_rest || !(is_gone || self.pumps.is_over(pump.other, pump.channel))
+    }
+
+    fn tell_unread(&mut self, world: &mut impl World, pump: Pump) {
+        let ends = Piece::Ends(pump.channel);
+        let is_told = world.relations().is_none_or(|relations| relations.push(pump.other, pump.channel, ends));
+        if let Some(own) = self.pumps.all.iter_mut().find(|own| **own == pump) {
+            own.is_told = is_told;
+        }
+    }
+
+    /// Gives the pipe what came and had no room; whether there is room for more.
+    fn fill(&mut self, world: &mut impl World, pump: Pump, at: usize, is_read: bool) -> bool {
+        let Some(state) = self.pumps.state(pump.other, pump.channel).filter(|state| !state.rest.is_empty()) else {
+            return true;
+        };
+        let pipe = self.files.pipes.get_mut(at).filter(|_| is_read);
+        let (moved, reader) = match pipe {
+            // What the heap cannot take is lost with the pipe.
+            Some(pipe) => (pipe.buffer.push(world, &state.rest).unwrap_or(state.rest.len()), pipe.reader),
+            None => (state.rest.len(), None),
+        };
+        state.rest.drain(..moved.min(state.rest.len()));
+        let is_empty = state.rest.is_empty();
+        self.files.touch(reader.filter(|_| moved > 0), true, false);
+        is_empty
+    }
+
+    /// Takes what the other side said next in a ring, unless what it said before is still here; whether it said anything.
+    fn hear(&mut self, world: &mut impl World, other: Other, ring: Channel) -> bool {
+        if self.pumps.has_rest(other, ring) {
+            return false;
+        }
+        let mut scratch = core::mem::take(&mut self.pumps.scratch);
+        let piece = world.relations().and_then(|relations| relations.next(other, ring, &mut scratch));
+        match piece {
+            Some(Piece::Ends(channel)) => {
+                if let Some(state) = self.pumps.made(other, channel) {
+                    state.is_over = true;
+                }
+            }
+            Some(Piece::Bytes(bytes)) if self.pumps.has_taker(other, ring) => {
+                if let Some(state) = self.pumps.made(other, ring) {
+                    state.rest.extend_from_slice(bytes);
+                }
+            }
+            Some(Piece::Bytes(_)) | None => {}
+        }
+        // Another pump may be whom it concerns.
+        self.files.is_changed |= piece.is_some();
+        let is_some = piece.is_some();
+        self.pumps.scratch = scratch;
+        is_some
+    }
+
+    /// A child that ended says and reads nothing more. A parent that did has ended this program, too.
+    fn is_gone(&self, other: Other) -> bool {
+        matches!(other, Other::Child(process) if self.has_ended(process))
+    }
+
+    /// Whether there is output that the parent has not got yet; nobody will write more.
+    pub(super) fn is_drained(&mut self, world: &mut impl World) -> bool {
+        self.pump(world);
+        let mut sending = self.pumps.all.iter().filter(|pump| pump.other == Other::Parent && pump.sends());
+        sending.all(|pump| {
+            let pipe = self.pipe_of(*pump).and_then(|at| self.files.pipes.get(at));
+            pipe.is_none_or(|pipe| pipe.buffer.len() == 0)
+        })
+    }
+}

@@ -1,0 +1,382 @@
+//! Programs that this one spawns: the call, its file actions, and waiting for them. None is copied or replaced.
+//!
+//! A child is an instance of the product that its parent was granted. Its number is its own process number, and is not used again before it was
+//! waited for. Source: Linux, wait4(2), waitid(2), posix_spawn(3).
+use super::io::Call;
+use super::object::{Ends, Id, Object};
+use super::signals::signal;
+use super::{Ending, Pages, Process, fs};
+use crate::family::{CHANNELS, GIVEN_MAX, News, Other, PATH_MAX, STRINGS_MAX, Stream};
+use crate::number::{self, Answer, Errno, int, low};
+use crate::world::{self, World};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The most file actions of one call.
+const ACTIONS_MAX: usize = 32;
+/// The most children, those included that nobody waited for.
+const CHILDREN_MAX: usize = 64;
+
+const WNOHANG: u32 = 1;
+const WEXITED: u32 = 4;
+const WNOWAIT: u32 = 0x0100_0000;
+const P_ALL: u32 = 0;
+const P_PID: u32 = 1;
+/// `CLD_EXITED`, `CLD_KILLED`
+const EXITED: u32 = 1;
+const KILLED: u32 = 2;
+
+/// Commands of file actions (musl's src/process/fdop.h).
+mod action {
+    pub(super) const CLOSE: u64 = 1;
+    pub(super) const DUP2: u64 = 2;
+    pub(super) const OPEN: u64 = 3;
+}
+
+/// One that was spawned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Child {
+    process: u16,
+    ending: Option<Ending>,
+    /// It was waited for; its streams still have something to say.
+    is_reaped: bool,
+}
+
+/// Those that were spawned, and who spawned this one.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    all: Vec<Child>,
+    pub(super) parent: Option<u16>,
+}
+
+/// What a descriptor of the child will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Object(Id),
+    Nothing,
+    Closed,
+}
+
+/// A call of posix_spawn, as libhybrid/posix/musl/src/process/posix_spawn.c lays it out.
+struct Request {
+    path: u64,
+    arguments: u64,
+    environment: u64,
+    search: u64,
+    actions: u64,
+    count: u64,
+}
+
+impl<S: Pages> Process<S> {
+    /// Another program spawned this one.
+    pub const fn spawned_by(&mut self, parent: u16) {
+        self.children.parent = Some(parent);
+    }
+
+    pub(super) fn spawn(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [path, arguments, environment, search, actions, count] = world::read_words(world, args[0])?;
+        let request = Request { path, arguments, environment, search, actions, count };
+        if !world.relations().is_some_and(|relations| relations.may_spawn()) {
+            self.tell(world, number::SPAWN, "its component was granted no programs");
+            return Err(Errno::EACCES);
+        }
+        self.take_news(world);
+        let paths = self.paths(world, &request)?;
+        let (given, arguments) = given(world, &request)?;
+        let sources = self.sources(world, &request)?;
+        let streams = self.streams(world, sources)?;
+        self.children.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        if self.children.all.len() >= CHILDREN_MAX {
+            return Err(Errno::EAGAIN);
+        }
+        let process = first_found(world, &paths, &given, arguments, streams)?;
+        self.children.all.push(Child { process, ending: None, is_reaped: false });
+        for ((channel, source), stream) in CHANNELS.into_iter().zip(sources).zip(streams) {
+            if let (Source::Object(id), Stream::Parent) = (source, stream) {
+                self.lend(Other::Child(process), channel, id);
+            }
+        }
+        // What is in its input already.
+        self.pump(world);
+        Ok(process.into())
+    }
+
+    /// Where the program may be, in the order in which it is looked for.
+    fn paths(&self, world: &impl World, request: &Request) -> Result<Vec<String>, Errno> {
+        let name = fs::text(world, request.path)?;
+        if name.contains('/') || request.search == 0 {
+            return Ok(alloc::vec![self.absolute(&name)?]);
+        }
+        if name.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        let search = fs::text(world, request.search)?;
+        let joined = |directory: &str| {
+            let mut path = String::from(if directory.is_empty() { "." } else { directory });
+            path.push('/');
+            path.push_str(&name);
+            self.absolute(&path)
+        };
+        search.split(':').map(joined).collect()
+    }
+
+    /// What descriptors 0, 1 and 2 of the child will be, by the file actions in their order.
+    fn sources(&mut self, world: &mut impl World, request: &Request) -> Result<[Source; 3], Errno> {
+        if request.count > ACTIONS_MAX as u64 {
+            return Err(Errno::E2BIG);
+        }
+        // What the actions made of a number; of others it is what it is here.
+        let mut made: heapless::Vec<(i32, Source), ACTIONS_MAX> = heapless::Vec::new();
+        for index in 0..request.count {
+            let at = request.actions.wrapping_add(index * 40);
+            let [command, to, from, _, path] = world::read_words(world, at)?;
+            let found = |number: i32, made: &[(i32, Source)]| made.iter().rev().find(|(at, _)| *at == number).copied();
+            let source = match command {
+                action::CLOSE => Source::Closed,
+                action::DUP2 => match found(int(from), &made) {
+                    Some((_, Source::Closed)) => return Err(Errno::EBADF),
+                    Some((_, source)) => source,
+                    None => Source::Object(self.files.id(from)?),
+                },
+                action::OPEN if fs::text(world, path)? == "/dev/null" => Source::Nothing,
+                action::OPEN => return Err(self.no_action(world, "a file cannot be a stream of another component")),
+                _ => return Err(self.no_action(world, "a spawned program has a directory tree of its own")),
+            };
+            // There is a place for each action.
+            let _is_kept = made.push((int(to), source));
+        }
+        let source = |number: u64| match made.iter().rev().find(|(at, _)| *at == int(number)) {
+            Some((_, source)) => *source,
+            None if self.files.is_closed_on_exec(number) => Source::Closed,
+            None => self.files.id(number).map_or(Source::Closed, Source::Object),
+        };
+        Ok([source(0), source(1), source(2)])
+    }
+
+    fn no_action(&mut self, world: &mut impl World, why: &str) -> Errno {
+        self.tell(world, number::SPAWN, why);
+        Errno::EOPNOTSUPP
+    }
+
+    /// What the child is told of its streams.
+    fn streams(&mut self, world: &mut impl World, sources: [Source; 3]) -> Result<[Stream; 3], Errno> {
+        let mut streams = [Stream::Closed; 3];
+        for (at, (stream, source)) in streams.iter_mut().zip(sources).enumerate() {
+            let object = match source {
+                Source::Object(id) => self.files.objects.get(id).map(|held| &held.object),
+                Source::Nothing => Some(&Object::Null),
+                Source::Closed => None,
+            };
+            *stream = match object {
+                None => Stream::Closed,
+                Some(Object::Null) => Stream::Nothing,
+                Some(Object::Input | Object::Output(_)) => Stream::Own,
+                Some(Object::Pipe(Ends { reads, writes })) if if at == 0 { reads } else { writes }.is_some() => {
+                    Stream::Parent
+                }
+                Some(_) => return Err(self.no_action(world, "only a pipe can be a stream of another component")),
+            };
+        }
+        Ok(streams)
+    }
+
+    /// What happened since: children that ended, signals of the parent, bytes of streams.
+    pub fn take_news(&mut self, world: &mut impl World) {
+        let mut has_ended = false;
+        while let Some(news) = world.relations().and_then(|relations| relations.news()) {
+            let is_of = |child: &&mut Child| match news {
+                News::Ended(process, _) => child.process == process && child.ending.is_none(),
+                News::Lost => child.ending.is_none(),
+            };
+            for child in self.children.all.iter_mut().filter(is_of) {
+                child.ending =
+                    Some(if let News::Ended(_, ending) = news { ending } else { Ending::Signal(signal::KILL) });
+                has_ended = true;
+            }
+        }
+        while let Some(signal) = world.relations().and_then(|relations| relations.signalled()) {
+            self.signal_program(world, signal);
+        }
+        self.pump(world);
+        if has_ended {
+            // Whoever waits for it comes before a handler.
+            self.files.is_changed = true;
+            self.retry(world);
+            if self.reaps_itself() {
+                self.children.all.iter_mut().filter(|child| child.ending.is_some()).for_each(|it| it.is_reaped = true);
+                self.forget_reaped(world);
+            }
+            self.signal_program(world, signal::CHLD);
+        }
+    }
+
+    /// Whether a child of this number has ended: nothing more comes from it than what is in its rings.
+    pub(super) fn has_ended(&self, process: u16) -> bool {
+        self.children.all.iter().any(|child| child.process == process && child.ending.is_some())
+    }
+
+    /// kill of a child; `None` if it is none.
+    pub(super) fn kill_child(&mut self, world: &mut impl World, target: i32, signal: u64) -> Option<Answer> {
+        let is_it = |child: &&Child| i32::from(child.process) == target && !child.is_reaped;
+        let child = *self.children.all.iter().find(is_it)?;
+        let signal = u8::try_from(low(signal)).ok().filter(|signal| *signal <= 64);
+        Some(match (signal, child.ending, world.relations()) {
+            (None, ..) => Err(Errno::EINVAL),
+            (_, Some(_), _) => Ok(0),
+            (Some(signal), None, Some(relations)) => match relations.signal(child.process, signal) {
+                // It ended a moment ago, which is to be told still: one that was not waited for can be sent signals.
+                Ok(()) | Err(Errno::ESRCH) => Ok(0),
+                Err(errno) => Err(errno),
+            },
+            (_, None, None) => Err(Errno::ESRCH),
+        })
+    }
+
+    /// wait4 and waitid; `None`: it has to wait.
+    pub(super) fn try_wait(&mut self, world: &mut impl World, call: &mut Call) -> Option<Answer> {
+        if call.done == 0
+            && let Some(relations) = world.relations()
+        {
+            // A program that never waits hears of its children, too.
+            relations.look();
+        }
+        call.done = 1;
+        self.take_news(world);
+        self.find_ended(world, call.number, call.args).transpose()
+    }
+
+    fn find_ended(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Result<Option<u64>, Errno> {
+        let is_waitid = number == number::WAITID;
+        let options = low(if is_waitid { args[3] } else { args[2] });
+        let which = if is_waitid { waited(low(args[0]), int(args[1]))? } else { of_group(int(args[0])) };
+        if is_waitid && options & WEXITED == 0 {
+            return Err(Errno::EINVAL);
+        }
+        let is_it = |child: &Child| !child.is_reaped && which.is_none_or(|process| process == child.process.into());
+        if !self.children.all.iter().any(is_it) {
+            return Err(Errno::ECHILD);
+        }
+        let mut own = self.children.all.iter_mut().filter(|child| is_it(child));
+        let Some((ending, child)) = own.find_map(|child| Some((child.ending?, child))) else {
+            return Ok(if options & WNOHANG == 0 { None } else { Some(0) });
+        };
+        let process = child.process;
+        child.is_reaped = options & WNOWAIT == 0 || !is_waitid;
+        if is_waitid {
+            write_information(world, args[2], process, ending)?;
+        } else if args[1] != 0 {
+            world.write(args[1], &status(ending).to_le_bytes())?;
+        }
+        let usage = if is_waitid { args[4] } else { args[3] };
+        if usage != 0 {
+            world::write_words(world, usage, &[0; 18])?;
+        }
+        self.forget_reaped(world);
+        Ok(Some(if is_waitid { 0 } else { process.into() }))
+    }
+
+    /// Those that were waited for, and whose streams were read to their ends.
+    pub(super) fn forget_reaped(&mut self, world: &mut impl World) {
+        for index in (0..self.children.all.len()).rev() {
+            let Some(child) = self.children.all.get(index).copied() else { continue };
+            if child.is_reaped && !self.is_lent_to(Other::Child(child.process)) {
+                self.children.all.swap_remove(index);
+                if let Some(relations) = world.relations() {
+                    relations.forget(child.process);
+                }
+            }
+        }
+    }
+}
+
+/// Which child waitid means; `None`: any.
+fn waited(kind: u32, which: i32) -> Result<Option<i32>, Errno> {
+    match kind {
+        P_ALL => Ok(None),
+        P_PID => Ok(Some(which)),
+        // Groups and pidfds: there are none.
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// Which child wait4 means: all are in the program's own group.
+const fn of_group(which: i32) -> Option<i32> {
+    if which == -1 || which == 0 { None } else { Some(which) }
+}
+
+/// As wait4 tells it.
+const fn status(ending: Ending) -> u32 {
+    match ending {
+        Ending::Exit(status) => (status as u32) << 8,
+        Ending::Signal(signal) => signal as u32,
+    }
+}
+
+/// `siginfo_t` of SIGCHLD: signal, error, code; process, user, status.
+fn write_information(world: &mut impl World, address: u64, process: u16, ending: Ending) -> Result<(), Errno> {
+    if address == 0 {
+        return Ok(());
+    }
+    let (code, status) = match ending {
+        Ending::Exit(status) => (EXITED, u32::from(status)),
+        Ending::Signal(signal) => (KILLED, u32::from(signal)),
+    };
+    let process = u32::from(process);
+    let fields = [signal::CHLD.into(), 0, code, 0, process, process, status, 0];
+    let mut bytes = [0; 128];
+    for (place, field) in bytes.chunks_exact_mut(4).zip(fields) {
+        place.copy_from_slice(&field.to_le_bytes());
+    }
+    world.write(address, &bytes)
+}
+
+/// Starts the program at the first of these paths that is one.
+fn first_found(
+    world: &mut impl World,
+    paths: &[String],
+    given: &[u8],
+    arguments: u16,
+    streams: [Stream; 3],
+) -> Result<u16, Errno> {
+    for path in paths.iter().filter(|path| path.len() <= PATH_MAX) {
+        let relations = world.relations().ok_or(Errno::EACCES)?;
+        match relations.spawn(path, given, arguments, streams) {
+            Err(Errno::ENOENT) => {}
+            spawned => return spawned,
+        }
+    }
+    Err(Errno::ENOENT)
+}
+
+/// Arguments and environment, each with its zero byte, and how many are arguments.
+fn given(world: &impl World, request: &Request) -> Result<(Vec<u8>, u16), Errno> {
+    let mut given = Vec::new();
+    let arguments = append(world, request.arguments, &mut given, STRINGS_MAX)?;
+    append(world, request.environment, &mut given, STRINGS_MAX - arguments)?;
+    Ok((given, u16::try_from(arguments).map_err(|_| Errno::E2BIG)?))
+}
+
+/// The strings of a list that ends with a zero address; how many.
+fn append(world: &impl World, list: u64, given: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+    if list == 0 {
+        return Ok(0);
+    }
+    for index in 0..=most {
+        let [address] = world::read_words(world, list.wrapping_add(index as u64 * 8))?;
+        if address == 0 {
+            return Ok(index);
+        }
+        let room = GIVEN_MAX - given.len();
+        let text = fs::terminated(world, address, room).map_err(|errno| match errno {
+            Errno::ENAMETOOLONG => Errno::E2BIG,
+            errno => errno,
+        })?;
+        if given.len() + text.len() >= GIVEN_MAX {
+            return Err(Errno::E2BIG);
+        }
+        given.try_reserve(text.len() + 1).map_err(|_| Errno::ENOMEM)?;
+        given.extend_from_slice(&text);
+        given.push(0);
+    }
+    Err(Errno::E2BIG)
+}
