@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 40] = [
+const LINES: [&str; 77] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -39,7 +39,7 @@ const LINES: [&str; 40] = [
     "I hello-std: a fifth thread: Resource temporarily unavailable (os error 11); 3 others ended",
     "I hello-std: a file: No such file or directory (os error 2)",
     "I hello-std: a socket: Permission denied (os error 13)",
-    "I hello-std: a process: Function not implemented (os error 38)",
+    "I hello-std: a process: Permission denied (os error 13)",
     "W hello-std: and one line in two parts",
     "W hello-std: openat refused: its component was granted no files",
     "W hello-std: bind refused: its component was granted no network",
@@ -63,12 +63,52 @@ const LINES: [&str; 40] = [
     "I hello-pthreads: to cancel a thread: Function not implemented",
     "I hello-pthreads: a time-out: yes",
     "I hello-pthreads: ended with status 0",
+    "I hello-spawn: argument 0 is [/bin/hello-worker]",
+    "I hello-spawn: argument 2 is [two words]",
+    "I hello-spawn: argument 3 is []",
+    "I hello-spawn: argument 4 is [x=y]",
+    "I hello-spawn: MOOD is fine, OTHER is not set",
+    "I hello-spawn: a parent: yes, a number of its own: yes",
+    "I hello-spawn: show: exit status: 0, 0 bytes of errors",
+    "I hello-spawn: a status: exit status: 5",
+    "I hello-spawn: a fault: signal: 11 (SIGSEGV)",
+    "I hello-spawn: an abort: signal: 6 (SIGABRT)",
+    "I hello-spawn: a kill: None, then signal: 9 (SIGKILL)",
+    "I worker-0: argument 1 is [show]",
+    "I hello-spawn: copied: true true exit status: 0",
+    "I hello-spawn: it says copied 300000 bytes",
+    "I hello-spawn: to one that has ended: Some(Err(BrokenPipe)), exit status: 0",
+    "I hello-spawn: two at once: true; a third: Err(\"Resource temporarily unavailable (os error 11)\")",
+    "I hello-spawn: both: exit status: 0 exit status: 0",
+    "I hello-spawn: read \"a line that is thirty-two bytes!\", then signal: 13 (SIGPIPE)",
+    "I hello-spawn: again and again: true",
+    "I hello-spawn: no such program: No such file or directory (os error 2)",
+    "I hello-spawn: one by its name: exit status: 4",
+    "I hello-spawn: another directory: Not supported (os error 95)",
+    "I hello-spawn: too much: Argument list too long (os error 7)",
+    "I hello-spawn: leaves 111 behind",
+    "I hello-spawn: ended with status 0",
+    "I hello-popen: the first says waits",
+    "I hello-popen: none has ended: 0",
+    "I hello-popen: handled: yes, 15",
+    "I hello-popen: ended: yes, code 2, signal 15",
+    "I hello-popen: told of children: yes",
+    "I hello-popen: then: No such process",
+    "I hello-popen: and: No child process",
+    "I hello-popen: the shell was asked for [what a person types]",
+    "I hello-popen: its status: 3",
+    "I hello-popen: system: 3",
+    "I hello-popen: posix_spawn show: Not supported",
+    "I hello-popen: a fork: Function not implemented",
     "I stress-std: stress: handed on 89700",
     "I stress-std: stress: turns 900",
     "I stress-std: stress: readers saw only whole pairs: true",
     "I stress-std: stress: came and went 300",
     "I stress-std: stress: three others wait for ever",
 ];
+
+/// What has ended by then, or was spawned.
+const ENDED: [&str; 3] = ["hello-", "worker-", "sh-"];
 
 /// Waits until the console has shown all of these, in any order: several programs write at once. Its text.
 pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
@@ -105,6 +145,13 @@ fn programs(stage: &mut Stage) -> Result<()> {
         is_left && status.contains("came to its end"),
         "hello-c is not taken for one that came to its end:\n{status}"
     );
+    left_behind(stage)?;
+    // Whoever knew of the children is gone: they end, and the next one can be spawned.
+    stage.command("kill procd", "\n> ")?;
+    all_said(
+        stage,
+        &["I hello-popen: lost: yes, -9", "I hello-popen: the next: yes, 4", "I hello-popen: ended with status 0"],
+    )?;
     let processes = stage.command("ps", "of memory are free")?;
     let state = |name: &str| {
         processes.lines().find(|line| line.starts_with(name)).and_then(|line| line.split_whitespace().nth(1))
@@ -113,8 +160,24 @@ fn programs(stage: &mut Stage) -> Result<()> {
         (state("hello-c"), state("hello-std")) == (Some("ended"), Some("faulted")),
         "a status is taken for another:\n{processes}"
     );
-    stage.compare_grants_without(&["hello-"])?;
+    stage.compare_grants_without(&ENDED)?;
     stage.power_off()
+}
+
+/// The child that its parent left behind was ended: once one was killed, and once its parent ended. Nobody else starts it again.
+fn left_behind(stage: &mut Stage) -> Result<()> {
+    const WHY: &str = "worker-0 was stopped: stopped by procd: its parent ended it, or ended itself";
+    let deadline = Instant::now() + SAY_WITHIN;
+    while stage.console().text().matches(WHY).count() < 2 {
+        ensure!(Instant::now() < deadline, "a child lives longer than its parent");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let status = stage.command("svc status worker-0", "\n> ")?;
+    let is_idle = status.lines().any(|line| line.starts_with("worker-0") && line.contains(" idle "));
+    ensure!(is_idle, "worker-0 is not idle:\n{status}");
+    let start = stage.command("svc start worker-0", "\n> ")?;
+    ensure!(start.contains("NotAllowed"), "an operator starts what is spawned:\n{start}");
+    Ok(())
 }
 
 /// How long an echo may take; the machine is emulated, and the host may be busy.
@@ -137,10 +200,19 @@ fn echo(stage: &mut Stage) -> Result<()> {
             "hello-panic: ended",
             "hello-c: ended",
             "hello-pthreads: ended",
+            "hello-spawn: ended",
+            "hello-popen: one more: waits for ever",
+            "its parent ended it, or ended itself",
             "stress: three others wait",
         ],
     )?;
-    stage.compare_grants_without(&["hello-"])?;
+    // A parent that is killed takes its child with it.
+    stage.command("kill hello-popen", "\n> ")?;
+    all_said(
+        stage,
+        &["hello-popen was stopped", "sh-0 was stopped: stopped by procd: its parent ended it, or ended itself"],
+    )?;
+    stage.compare_grants_without(&ENDED)?;
     stage.command("kill netd", "\n> ")?;
     let deadline = Instant::now() + ECHO_WITHIN;
     for port in ports {
