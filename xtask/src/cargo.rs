@@ -25,20 +25,42 @@ const FLAGS: [&str; 7] = [
 const STD_TARGET: &str = "aarch64-unknown-linux-musl";
 
 /// rustc's flags for programs with `std`, the standard library included; what is linked with them is said for each program.
-const STD_FLAGS: [&str; 5] = [
+const STD_FLAGS: [&str; 4] = [
     "-Clinker=ld.lld",
     "-Clink-self-contained=no",
     "-Crelocation-model=static",
-    // Panics abort: nobody ever unwinds.
-    "-Cforce-unwind-tables=no",
     // rustix makes system calls by an instruction of its own unless told.
     "--cfg=rustix_use_libc",
 ];
+
+/// How a program with `std` is built (docs/std.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// A panic ends the program.
+    Abort,
+    /// A panic ends the thread, and can be caught.
+    Unwind,
+    /// As `Unwind`; built quickly.
+    Tests,
+}
+
+impl Profile {
+    /// What Cargo.toml calls it, and cargo its folder.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Abort => "release",
+            Self::Unwind => "unwind",
+            Self::Tests => "tests",
+        }
+    }
+}
 
 /// A Rust toolchain whose standard library can be built from source for the device.
 pub(crate) struct Toolchain {
     rustc: PathBuf,
     cargo: PathBuf,
+    /// The standard library's source.
+    pub(crate) library: PathBuf,
     /// What people know it by.
     pub(crate) name: String,
 }
@@ -72,12 +94,13 @@ impl Toolchain {
     fn in_folder(folder: &Path, name: &str) -> Option<Self> {
         let (rustc, cargo) = (folder.join("rustc"), folder.join("cargo"));
         let sysroot = output(Command::new(&rustc).args(["--print", "sysroot"]))?;
-        let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core/Cargo.toml");
+        let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
         let version = output(Command::new(&rustc).arg("--version"))?;
         let version = version.split_whitespace().nth(1)?.to_string();
-        (library.exists() && cargo.exists() && is_new_enough(&version)).then(|| Self {
+        (library.join("core/Cargo.toml").exists() && cargo.exists() && is_new_enough(&version)).then(|| Self {
             rustc,
             cargo,
+            library,
             name: format!("{name} {version}"),
         })
     }
@@ -88,15 +111,22 @@ impl Toolchain {
     }
 
     /// `cargo rustc` for a program with `std`; its package and its own flags are still to be named.
-    pub(crate) fn std_program(&self) -> Command {
-        let mut command = self.command("rustc", STD_TARGET, &STD_FLAGS);
-        // No features: panics abort, and backtraces tell nothing that the log does not.
-        command.args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features="]);
+    pub(crate) fn std_program(&self, profile: Profile) -> Command {
+        // No backtraces: they tell nothing that the log does not. Tables that nobody reads are left out.
+        let (tables, std, features) = match profile {
+            Profile::Abort => ("no", "std,panic_abort", ""),
+            Profile::Unwind => ("yes", "std,panic_unwind", "panic-unwind"),
+            Profile::Tests => ("yes", "std,panic_unwind,test", "panic-unwind"),
+        };
+        let tables = format!("-Cforce-unwind-tables={tables}");
+        let flags: Vec<&str> = STD_FLAGS.into_iter().chain([tables.as_str()]).collect();
+        let mut command = self.command("rustc", STD_TARGET, profile.name(), &flags);
+        command.arg(format!("-Zbuild-std={std}")).arg(format!("-Zbuild-std-features={features}"));
         command
     }
 
     fn device(&self, verb: &str) -> Command {
-        let mut command = self.command(verb, TARGET, &FLAGS);
+        let mut command = self.command(verb, TARGET, "release", &FLAGS);
         command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
         command
     }
@@ -117,7 +147,7 @@ impl Toolchain {
         !self.cargo.starts_with("/usr/bin") || self.cargo.with_file_name("cargo-clippy").exists()
     }
 
-    fn command(&self, verb: &str, target: &str, flags: &[&str]) -> Command {
+    fn command(&self, verb: &str, target: &str, profile: &str, flags: &[&str]) -> Command {
         let mut command = Command::new(&self.cargo);
         for variable in
             ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS", "RUSTDOC", "LD_LIBRARY_PATH"]
@@ -142,7 +172,7 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", folders::target())
             .env("CARGO_TERM_PROGRESS_WHEN", "always")
             .env("CARGO_TERM_PROGRESS_WIDTH", "60")
-            .args([verb, "--release", "--target", target]);
+            .args([verb, "--profile", profile, "--target", target]);
         command
     }
 }
@@ -157,9 +187,9 @@ pub(crate) fn device_file(name: &str) -> PathBuf {
     folders::target().join(TARGET).join("release").join(name)
 }
 
-/// Where cargo puts the program `name` with `std`.
-pub(crate) fn std_program(name: &str) -> PathBuf {
-    folders::target().join(STD_TARGET).join("release").join(name)
+/// Where cargo puts what it builds with `std`.
+pub(crate) fn std_file(profile: Profile, name: &str) -> PathBuf {
+    folders::target().join(STD_TARGET).join(profile.name()).join(name)
 }
 
 /// The workspace as `cargo metadata` describes it; with the registry's crates only for `Dependencies::With`.

@@ -17,6 +17,7 @@ mod kernel_table;
 mod miri;
 mod musl;
 mod new;
+mod others;
 mod policy;
 mod product;
 mod progress;

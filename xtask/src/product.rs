@@ -1,4 +1,5 @@
 //! What an image consists of, as its system.toml lists it; no authority.
+use crate::cargo::Profile;
 use crate::folders;
 use anyhow::{Context, Result, bail};
 use hybrid_capgraph::Runtime;
@@ -71,6 +72,62 @@ struct Manifest {
 #[derive(Deserialize)]
 struct Package {
     name: String,
+    #[serde(default)]
+    metadata: Metadata,
+}
+
+#[derive(Deserialize, Default)]
+struct Metadata {
+    #[serde(default)]
+    hybrid: Choices,
+}
+
+/// `[package.metadata.hybrid]`: how a program on `std` is built, which is no matter of authority.
+#[derive(Deserialize, Default, Debug)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Choices {
+    /// What a panic does.
+    #[serde(default)]
+    panic: Panics,
+    /// It is a suite of tests that others wrote, and where that is.
+    pub(crate) tests: Option<Suite>,
+}
+
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "lowercase")]
+enum Panics {
+    #[default]
+    Abort,
+    Unwind,
+}
+
+impl Choices {
+    /// How cargo builds it. Tests unwind: one that fails ends itself, not the others.
+    pub(crate) fn profile(&self) -> Profile {
+        match (&self.tests, self.panic) {
+            (Some(_), _) => Profile::Tests,
+            (None, Panics::Unwind) => Profile::Unwind,
+            (None, Panics::Abort) => Profile::Abort,
+        }
+    }
+}
+
+/// A folder with tests that others wrote.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields, untagged)]
+pub(crate) enum Suite {
+    /// A folder below `library` of the sources that belong to the toolchain.
+    Toolchain {
+        /// As a path.
+        toolchain: PathBuf,
+    },
+    /// A folder of a source that is fetched.
+    Source {
+        /// The folder of its source.toml, relative to the checkout.
+        source: PathBuf,
+        /// As a path in the source.
+        folder: PathBuf,
+    },
 }
 
 impl Product {
@@ -119,6 +176,15 @@ pub(crate) fn names() -> Result<Vec<String>> {
 pub(crate) fn package(folder: &Path) -> Result<String> {
     let manifest: Manifest = read_toml(&folders::checkout().join(folder).join("Cargo.toml"))?;
     Ok(manifest.package.name)
+}
+
+/// How the program on `std` in `folder` is to be built.
+///
+/// # Errors
+/// There is no readable Cargo.toml, or its `[package.metadata.hybrid]` says something else than what is known.
+pub(crate) fn choices(folder: &Path) -> Result<Choices> {
+    let manifest: Manifest = read_toml(&folders::checkout().join(folder).join("Cargo.toml"))?;
+    Ok(manifest.package.metadata.hybrid)
 }
 
 fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {

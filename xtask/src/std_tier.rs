@@ -1,17 +1,18 @@
 //! Builds components of runtime `std` or `c`: programs on musl and the personality; their authors know no flags.
 use crate::c_program;
-use crate::cargo::{self, Toolchain};
+use crate::cargo::{self, Profile, Toolchain};
 use crate::folders;
 use crate::hex::hex;
 use crate::musl;
-use crate::product::Component;
+use crate::others;
+use crate::product::{self, Component};
 use crate::progress::Step;
 use crate::source::{Program, Source};
 use crate::traps;
 use anyhow::{Context, Result, bail};
 use hybrid_capgraph::Runtime;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The package of the personality, which is built with the components without musl.
@@ -27,6 +28,28 @@ const DOORS: [&str; 8] = [
     "_Unwind_GetIP",
     "_Unwind_GetCFA",
     "_Unwind_FindEnclosingFunction",
+];
+
+/// The package of the unwinder, and what programs see of it.
+const UNWINDER: &str = "hybrid-unwind";
+const UNWINDING: [&str; 17] = [
+    "_Unwind_Backtrace",
+    "_Unwind_DeleteException",
+    "_Unwind_FindEnclosingFunction",
+    "_Unwind_ForcedUnwind",
+    "_Unwind_GetCFA",
+    "_Unwind_GetDataRelBase",
+    "_Unwind_GetGR",
+    "_Unwind_GetIP",
+    "_Unwind_GetIPInfo",
+    "_Unwind_GetLanguageSpecificData",
+    "_Unwind_GetRegionStart",
+    "_Unwind_GetTextRelBase",
+    "_Unwind_RaiseException",
+    "_Unwind_Resume",
+    "_Unwind_Resume_or_Rethrow",
+    "_Unwind_SetGR",
+    "_Unwind_SetIP",
 ];
 
 /// How every component is linked: one static program at the address of components, its entry the personality's.
@@ -80,47 +103,76 @@ fn shown(runtime: Runtime) -> &'static str {
     }
 }
 
-/// One object of the personality, with only its doors visible. Its name tells its content, so that programs are linked anew when it changes.
-fn personality() -> Result<PathBuf> {
-    let archive = cargo::device_file("libhybrid_posix.a");
-    let bytes = std::fs::read(&archive).with_context(|| format!("cannot read {}", archive.display()))?;
+/// One object of an archive of libhybrid's, with only its doors visible. Its name tells its content and how it is made, so that programs are
+/// linked anew when either changes.
+fn object(archive: &Path, kind: &str, doors: &[&str], link: &[&str], copy: &[String]) -> Result<PathBuf> {
+    let bytes = std::fs::read(archive).with_context(|| format!("cannot read {}", archive.display()))?;
     let folder = folders::created(folders::target().join("std"))?;
-    let name = hex(&Sha256::digest(&bytes))[..16].to_string();
-    let object = folder.join(format!("personality-{name}.o"));
+    let recipe = format!("{doors:?} {link:?} {copy:?}");
+    let name = hex(&Sha256::new().chain_update(&bytes).chain_update(recipe).finalize())[..16].to_string();
+    let object = folder.join(format!("{kind}-{name}.o"));
     if object.exists() {
         return Ok(object);
     }
-    let (joined, finished) = (folder.join(format!("joined-{name}.o")), folder.join(format!("finished-{name}.o")));
-    let mut link = Command::new("ld.lld");
-    link.args(["-m", "aarch64elf", "-r", "--gc-sections", "-o"]).arg(&joined);
-    link.args(DOORS.iter().flat_map(|door| ["-u", door])).arg(&archive);
-    run(&mut link)?;
-    let mut hide = Command::new("llvm-objcopy");
-    hide.args(DOORS.map(|door| format!("--keep-global-symbol={door}")));
-    hide.args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--remove-section=.eh_frame", "--strip-debug"]);
-    run(hide.arg(&joined).arg(&finished))?;
+    let (joined, finished) =
+        (folder.join(format!("joined-{kind}-{name}.o")), folder.join(format!("finished-{kind}-{name}.o")));
+    let mut linker = Command::new("ld.lld");
+    linker.args(["-m", "aarch64elf", "-r"]).args(link).arg("-o").arg(&joined);
+    linker.args(doors.iter().flat_map(|door| ["-u", door])).arg(archive);
+    run(&mut linker)?;
+    let mut copier = Command::new("llvm-objcopy");
+    copier.args(doors.iter().map(|door| format!("--keep-global-symbol={door}")));
+    copier.args(["--remove-section=.llvmbc", "--remove-section=.llvmcmd", "--strip-debug"]).args(copy);
+    run(copier.arg(&joined).arg(&finished))?;
     std::fs::remove_file(&joined).context("cannot remove what was joined")?;
     std::fs::rename(&finished, &object).with_context(|| format!("cannot write {}", object.display()))?;
     Ok(object)
 }
 
+/// The personality, without floating point and without tables for unwinding. What it says to an unwinder's callers holds where there is none.
+fn personality() -> Result<PathBuf> {
+    let stubs = DOORS.iter().filter(|door| door.starts_with("_Unwind_"));
+    let mut copy: Vec<String> = stubs.map(|stub| format!("--weaken-symbol={stub}")).collect();
+    copy.push("--remove-section=.eh_frame".into());
+    object(&cargo::device_file("libhybrid_posix.a"), "personality", &DOORS, &["--gc-sections"], &copy)
+}
+
+/// The unwinder. It is compiled with the programs that it is for: it saves their floating-point registers.
+fn unwinder(step: &Step, toolchain: &Toolchain, profile: Profile) -> Result<PathBuf> {
+    let mut command = toolchain.std_program(profile);
+    // A panic of its own ends the program.
+    command.args(["--package", UNWINDER, "--lib", "--crate-type", "staticlib", "--", "-Cpanic=abort"]);
+    step.command("build-unwinder", &mut command)?;
+    // Sections that nothing needs are left out when the program is linked: the linker would leave out the tables here.
+    object(&cargo::std_file(profile, "libhybrid_unwind.a"), "unwinder", &UNWINDING, &[], &[])
+}
+
 /// A package of the workspace, or the program of a crate that such a package pins.
 fn std_program(step: &Step, toolchain: &Toolchain, parts: &Parts, component: &Component) -> Result<PathBuf> {
-    let mut command = toolchain.std_program();
+    let choices = product::choices(&component.folder)?;
+    let profile = choices.profile();
+    let mut objects = vec![parts.sysroot.join("lib/crt1.o"), parts.personality.clone()];
+    let mut flags: Vec<String> = LINK.map(String::from).into();
+    if profile != Profile::Abort {
+        objects.push(unwinder(step, toolchain, profile)?);
+        flags.push("--eh-frame-hdr".into());
+    }
+    flags.extend(objects.iter().map(|path| path.display().to_string()));
+    let mut command = toolchain.std_program(profile);
     let own = || Program { package: component.name.clone(), name: component.name.clone() };
     let program = Program::of_component(&component.folder)?.unwrap_or_else(own);
     command.args(["--package", &program.package, "--bin", &program.name, "--"]);
     command.arg(format!("-Lnative={}", parts.sysroot.join("lib").display()));
-    let objects = [parts.sysroot.join("lib/crt1.o"), parts.personality.clone()];
-    let objects = objects.iter().map(|path| path.display().to_string());
-    let link = LINK.iter().map(|flag| (*flag).to_string()).chain(objects);
-    command.args(link.map(|flag| format!("-Clink-arg={flag}")));
+    command.args(flags.iter().map(|flag| format!("-Clink-arg={flag}")));
+    if let Some(suite) = &choices.tests {
+        others::choose(&mut command, toolchain, suite)?;
+    }
     // C that crates bring along is compiled for the same library.
     command.env("CC_aarch64_unknown_linux_musl", musl::COMPILER);
     let headers = headers(parts)?.join(" ");
     command.env("CFLAGS_aarch64_unknown_linux_musl", format!("-nostdinc {headers} -mno-outline-atomics"));
     step.command(&format!("build-{}", component.name), &mut command)?;
-    Ok(cargo::std_program(&program.name))
+    Ok(cargo::std_file(profile, &program.name))
 }
 
 /// Where headers are: musl's before the compiler's own, which has those that belong to it (`stdatomic.h`, `arm_neon.h`).

@@ -13,6 +13,7 @@ mod live;
 mod lives;
 mod load;
 mod mqtt;
+mod others;
 mod policy;
 mod programs;
 mod requests;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Scenario> {
         store::all(),
         files::all(),
         utils::all(),
+        others::all(),
         lives::all(),
         stress::all(),
         load::all(),
