@@ -1,1 +1,2 @@
 //! Pins rumqttd, whose program is the component; nothing of it is here, and nothing of ours is in it.
+#![forbid(unsafe_code)]
