@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod blocks;
+mod cache;
 mod disk;
 mod fat;
 mod memory;
@@ -21,6 +22,7 @@ mod tests;
 mod wiring;
 
 pub use blocks::{BLOCK, Blocks, DeviceError};
+pub use cache::Cached;
 pub use disk::{Disk, Wait};
 pub use fat::{Fat, FatError};
 pub use memory::Memory;

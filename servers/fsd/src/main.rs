@@ -5,7 +5,7 @@
 extern crate alloc;
 
 use alloc::boxed::Box;
-use fsd::{Disk, Driver, FileServer, Memory, Redox, Store};
+use fsd::{Cached, Disk, Driver, FileServer, Memory, Redox, Store};
 use libhybrid::Env;
 
 libhybrid::component!(run);
@@ -16,7 +16,7 @@ const BESIDE: u64 = 2 << 20;
 fn mount(disk: Disk<Driver>, env: Env) -> Result<Box<dyn Store>, alloc::string::String> {
     let is_first_life = env.start().generation == 1;
     match Redox::mount_guarded(disk, is_first_life) {
-        Ok(store) => Ok(Box::new(store)),
+        Ok(store) => Ok(Box::new(Cached::new(store))),
         Err(error) => Err(alloc::format!("{error:?}")),
     }
 }

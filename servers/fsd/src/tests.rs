@@ -1,5 +1,6 @@
 //! The server and its stores against a simple model, hostile clients, and losses of power; needs no disk and no kernel.
 #![expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
+mod cache;
 mod crash;
 mod disk;
 mod escape;
@@ -8,7 +9,7 @@ mod model;
 mod power;
 mod sessions;
 
-use crate::{Memory, Redox, Server, Store};
+use crate::{Cached, Memory, Redox, Server, Store};
 use libhybrid::interfaces::fs::{FilesClientRings, FilesRings, files};
 use libhybrid::ipc::ClientId;
 use libhybrid::ring::Region;
@@ -27,7 +28,7 @@ fn clock() -> u64 {
 }
 
 fn redox(disk: &RamDisk) -> Box<dyn Store> {
-    Box::new(Redox::mount(disk.clone()).expect("a disk that works"))
+    Box::new(Cached::new(Redox::mount(disk.clone()).expect("a disk that works")))
 }
 
 /// A server with a store in memory and one on a disk.

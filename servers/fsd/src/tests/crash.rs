@@ -80,7 +80,9 @@ fn cut(seed: u64) {
 }
 
 fn redox(disk: &RamDisk) -> Result<Box<dyn Store>, String> {
-    Redox::mount(disk.clone()).map(|store| Box::new(store) as _).map_err(|error| format!("{error:?}"))
+    Redox::mount(disk.clone())
+        .map(|store| Box::new(crate::Cached::new(store)) as _)
+        .map_err(|error| format!("{error:?}"))
 }
 
 /// Cuts in three lives of a disk with an empty store.
