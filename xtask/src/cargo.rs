@@ -205,6 +205,27 @@ pub(crate) fn metadata(with_dependencies: Dependencies) -> Result<serde_json::Va
     answer(&mut command)
 }
 
+/// The text of Cargo.lock.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn lock() -> Result<String> {
+    std::fs::read_to_string(folders::checkout().join("Cargo.lock")).context("cannot read Cargo.lock")
+}
+
+/// Fetches every crate of Cargo.lock.
+///
+/// # Errors
+/// cargo cannot.
+pub(crate) fn fetch() -> Result<()> {
+    let output = Command::new(host_cargo()).current_dir(folders::checkout()).args(["fetch", "--locked"]).output();
+    let output = output.context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("`cargo fetch` failed: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
 fn answer(command: &mut Command) -> Result<serde_json::Value> {
     let output = command.output().context("cannot start cargo")?;
     if !output.status.success() {

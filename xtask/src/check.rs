@@ -42,7 +42,7 @@ const RULES: [Rule; 15] = [
     Rule { name: "words", find: || Ok(texts::words(&tree::files()?)) },
     Rule { name: "unsafe", find: || unsafe_code::check(&tree::files()?) },
     Rule { name: "directions", find: || directions::check(&cargo::metadata(Dependencies::With)?) },
-    Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?) },
+    Rule { name: "licences", find: || licences::check(&cargo::metadata(Dependencies::With)?, &cargo::lock()?) },
     Rule { name: "goldens", find: goldens },
     Rule { name: "kernel-lines", find: || Ok(kernel_size::lines(&tree::files()?)) },
     Rule { name: "tcb", find: || Ok(tcb::check(&tree::files()?)) },

@@ -26,6 +26,7 @@ impl Setup {
         missing.extend(self::missing(&CPP_COMPILER));
         missing.extend(self::missing(&STD_TIER));
         missing.extend(self::missing(&DECODER));
+        missing.extend(self::missing(&MQTT_CLIENTS));
         let browser = self::missing(&BROWSER);
         if self.dry_run {
             for tool in missing.iter().chain(&browser) {
@@ -98,13 +99,21 @@ pub(crate) fn ensure_decoder() -> Result<()> {
     install(&missing(&DECODER))
 }
 
+/// Makes sure that the host has clients of MQTT, which only the scenario of the broker needs.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_mqtt_clients() -> Result<()> {
+    install(&missing(&MQTT_CLIENTS))
+}
+
 struct Tool {
     what: &'static str,
     is_there: fn() -> bool,
     packages: &'static [&'static str],
 }
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         what: "the emulator qemu-system-aarch64",
         is_there: || on_path("qemu-system-aarch64"),
@@ -128,11 +137,6 @@ const TOOLS: [Tool; 8] = [
     },
     Tool { what: "the HTTP client curl", is_there: || on_path("curl"), packages: &["curl"] },
     Tool {
-        what: "the MQTT clients mosquitto_pub and mosquitto_sub",
-        is_there: || on_path("mosquitto_pub") && on_path("mosquitto_sub"),
-        packages: &["mosquitto-clients"],
-    },
-    Tool {
         what: "a load generator (wrk or h2load)",
         is_there: || on_path("wrk") || on_path("h2load"),
         packages: &["wrk"],
@@ -155,6 +159,12 @@ const DECODER: [Tool; 1] = [Tool {
     what: "a decoder of H.264",
     is_there: || Path::new("/usr/include/wels/codec_api.h").exists(),
     packages: &["libopenh264-dev"],
+}];
+
+const MQTT_CLIENTS: [Tool; 1] = [Tool {
+    what: "the MQTT clients mosquitto_pub and mosquitto_sub",
+    is_there: || on_path("mosquitto_pub") && on_path("mosquitto_sub"),
+    packages: &["mosquitto-clients"],
 }];
 
 const BROWSER: [Tool; 1] = [Tool {

@@ -89,6 +89,14 @@ pub(crate) fn build(toolchain: &Toolchain, image: &str, components: &[&Component
             _ => std_program(&step, toolchain, &parts, component)?,
         };
         traps::check(&program, &parts.personality)?;
+        // Files are read when all are built: the later one would be both.
+        if programs.contains(&program) {
+            bail!(
+                "{}: another component of {image} has a program of the same file name, {}",
+                component.name,
+                program.display()
+            );
+        }
         programs.push(program);
         step.done();
     }

@@ -49,6 +49,9 @@ impl Test {
         if scenarios.iter().any(|scenario| scenario.name == "programs") {
             setup::ensure_decoder()?;
         }
+        if scenarios.iter().any(|scenario| scenario.name == "mqtt") {
+            setup::ensure_mqtt_clients()?;
+        }
         let mut outcomes = Vec::new();
         if self.names.is_empty() || self.names.iter().any(|name| name == "host") {
             outcomes.push(host()?);
@@ -62,7 +65,7 @@ impl Test {
         if (self.long && self.names.is_empty()) || self.names.iter().any(|name| name == "power") {
             outcomes.push(losses_of_power()?);
         }
-        outcomes.extend(play_all(&scenarios)?);
+        outcomes.extend(play_all(&scenarios));
         if let Some(failure) = kernel_table::report(&scenarios)? {
             let name = "the kernel's requirements".into();
             outcomes.push(Outcome { name, took: Duration::ZERO, failure: Some(failure) });
@@ -170,28 +173,26 @@ fn under_miri() -> Outcome {
 /// Plays them one after the other, but for the fault campaign, which plays beside the others: its device's time is counted in instructions, so
 /// that a busy host changes what its own clients see and not what the device does. Scenarios whose cores run at the same time need the whole host,
 /// so that they play before it.
-fn play_all(scenarios: &[Scenario]) -> Result<Vec<Outcome>> {
+fn play_all(scenarios: &[Scenario]) -> Vec<Outcome> {
     let mut images = HashMap::new();
     let (campaign, others): (Vec<&Scenario>, Vec<&Scenario>) =
         scenarios.iter().partition(|scenario| matches!(scenario.image, Image::Faults(_)));
     let (whole_host, others): (Vec<&Scenario>, Vec<&Scenario>) =
         others.into_iter().partition(|scenario| scenario.hardware.has_parallel_cores);
     // Its image is built before anything plays: two builds at once would only wait for each other.
-    let campaign: Vec<(&Scenario, Places)> = campaign
-        .into_iter()
-        .map(|scenario| Ok((scenario, places_of(scenario, &mut images)?)))
-        .collect::<Result<_>>()?;
-    let mut play_each = |scenarios: &[&Scenario]| -> Result<Vec<Outcome>> {
-        scenarios.iter().map(|scenario| play(scenario, &places_of(scenario, &mut images)?)).collect()
+    let campaign: Vec<(&Scenario, Result<Places>)> =
+        campaign.into_iter().map(|scenario| (scenario, places_of(scenario, &mut images))).collect();
+    let mut play_each = |scenarios: &[&Scenario]| -> Vec<Outcome> {
+        scenarios.iter().map(|scenario| play(scenario, &places_of(scenario, &mut images))).collect()
     };
-    let mut outcomes = play_each(&whole_host)?;
+    let mut outcomes = play_each(&whole_host);
     std::thread::scope(|scope| {
-        let beside = scope
-            .spawn(|| campaign.iter().map(|(scenario, places)| play(scenario, places)).collect::<Result<Vec<_>>>());
-        outcomes.extend(play_each(&others)?);
-        outcomes.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
-        Ok(outcomes)
-    })
+        let beside =
+            scope.spawn(|| campaign.iter().map(|(scenario, places)| play(scenario, places)).collect::<Vec<_>>());
+        outcomes.extend(play_each(&others));
+        outcomes.extend(beside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+    });
+    outcomes
 }
 
 /// Where the scenario's image is; it is built once.
@@ -208,16 +209,19 @@ fn places_of(scenario: &Scenario, images: &mut HashMap<(Image, bool), PathBuf>) 
     Ok(Places { checkout: folders::checkout(), image, logs: folders::logs()? })
 }
 
-/// Plays one scenario.
-fn play(scenario: &Scenario, places: &Places) -> Result<Outcome> {
+/// Plays one scenario. One whose image cannot be built has failed, and the others are played.
+fn play(scenario: &Scenario, places: &Result<Places>) -> Outcome {
     let step = Step::start(format!("test {}", scenario.name));
     step.message(scenario.about.clone());
     let start = Instant::now();
-    let failure = scenario.play(places).err().map(|error| (format!("{error:#}"), scenario.log(&places.logs)));
+    let failure = match places {
+        Ok(places) => scenario.play(places).err().map(|error| (format!("{error:#}"), scenario.log(&places.logs))),
+        Err(error) => Some((format!("its image: {error:#}"), folders::target().join("logs"))),
+    };
     if failure.is_none() {
         step.done();
     }
-    Ok(Outcome { name: scenario.name.clone(), took: start.elapsed(), failure })
+    Outcome { name: scenario.name.clone(), took: start.elapsed(), failure }
 }
 
 /// Builds an image.

@@ -1,6 +1,10 @@
 //! Every crate in use has a licence that its users can live with.
+use crate::cargo;
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// Licences that ask for no more than a notice.
 const ALLOWED: [&str; 13] = [
@@ -22,25 +26,77 @@ const ALLOWED: [&str; 13] = [
 /// Crates whose manifest names a file in place of a licence, and the licence that the file is.
 const BY_FILE: [(&str, &str); 1] = [("redoxfs", "MIT")];
 
-/// Names every crate whose licence is not on the list.
+/// Cargo.lock, as far as it is looked at.
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<Locked>,
+}
+
+/// A crate that cargo may fetch.
+#[derive(Deserialize)]
+struct Locked {
+    name: String,
+    version: String,
+    source: Option<String>,
+}
+
+/// A crate's Cargo.toml, as far as it is looked at.
+#[derive(Deserialize)]
+struct Manifest {
+    package: Package,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    license: Option<String>,
+}
+
+/// Names every crate whose licence is not on the list. `lock` is the text of Cargo.lock: what cargo's metadata leave out (a crate that has a program and
+/// no library, and all that only such crates need) is read where cargo keeps it.
 ///
 /// # Errors
-/// The metadata is not what cargo prints.
-pub(crate) fn check(metadata: &Value) -> Result<Vec<String>> {
+/// The metadata is not what cargo prints, or a crate cannot be fetched.
+pub(crate) fn check(metadata: &Value, lock: &str) -> Result<Vec<String>> {
     let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let named = |package: &Value, key: &str| package[key].as_str().unwrap_or("?").to_string();
     let mut problems = Vec::new();
+    let mut listed = BTreeSet::new();
     for package in packages {
-        let by_file = BY_FILE.iter().find(|(name, _)| package["name"].as_str() == Some(name));
-        let licence = package["license"].as_str().or(by_file.map(|(_, licence)| *licence));
-        if !licence.is_some_and(is_allowed) {
-            let (name, version) = (package["name"].as_str().unwrap_or("?"), package["version"].as_str().unwrap_or("?"));
-            problems.push(format!(
-                "{name} {version}: licence {} is not on the list of xtask/src/check/licences.rs",
-                licence.unwrap_or("unknown")
-            ));
-        }
+        let (name, version) = (named(package, "name"), named(package, "version"));
+        problems.extend(problem(&name, &version, package["license"].as_str()));
+        listed.insert((name, version));
+    }
+    let lock: Lock = toml::from_str(lock).context("Cargo.lock is not valid")?;
+    let is_left_out =
+        |crate_: &&Locked| crate_.source.is_some() && !listed.contains(&(crate_.name.clone(), crate_.version.clone()));
+    let left_out: Vec<&Locked> = lock.package.iter().filter(is_left_out).collect();
+    if left_out.is_empty() {
+        return Ok(problems);
+    }
+    cargo::fetch()?;
+    let registry = registry(packages).context("no crate of cargo's metadata is of a registry")?;
+    for Locked { name, version, .. } in left_out {
+        let path = registry.join(format!("{name}-{version}/Cargo.toml"));
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest: Manifest = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
+        problems.extend(problem(name, version, manifest.package.license.as_deref()));
     }
     Ok(problems)
+}
+
+/// Where cargo keeps the crates of its registry, unpacked.
+fn registry(packages: &[Value]) -> Option<PathBuf> {
+    let of_registry =
+        |package: &&Value| package["source"].as_str().is_some_and(|source| source.starts_with("registry+"));
+    let path = packages.iter().find(of_registry)?["manifest_path"].as_str()?;
+    Path::new(path).parent()?.parent().map(Path::to_path_buf)
+}
+
+fn problem(name: &str, version: &str, licence: Option<&str>) -> Option<String> {
+    let by_file = BY_FILE.iter().find(|(of, _)| *of == name);
+    let licence = licence.or(by_file.map(|(_, licence)| *licence));
+    let licence = licence.filter(|licence| !is_allowed(licence)).or(licence.is_none().then_some("unknown"))?;
+    Some(format!("{name} {version}: licence {licence} is not on the list of xtask/src/check/licences.rs"))
 }
 
 /// Whether what an SPDX expression says is on the list; `/` is how old manifests write OR. AND binds closer than OR.
@@ -88,7 +144,24 @@ fn one(words: &mut &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_allowed;
+    use super::{check, is_allowed, problem};
+
+    #[test]
+    fn crate_without_a_known_licence_is_named() {
+        assert_eq!(problem("a", "1", Some("MIT")), None);
+        assert!(problem("a", "1", Some("GPL-3.0")).is_some_and(|text| text.contains("a 1: licence GPL-3.0")));
+        assert!(problem("a", "1", None).is_some_and(|text| text.contains("unknown")));
+        assert_eq!(problem("redoxfs", "1", None), None);
+    }
+
+    #[test]
+    fn crate_of_the_registry_that_metadata_leave_out_is_read_and_one_of_the_tree_is_not() {
+        let own = "[[package]]\nname = \"x\"\nversion = \"1.0.0\"\n";
+        let metadata = serde_json::json!({ "packages": [] });
+        assert_eq!(check(&metadata, own).unwrap(), Vec::<String>::new());
+        let others = format!("{own}source = \"registry+somewhere\"\n");
+        assert!(check(&metadata, &others).is_err());
+    }
 
     #[test]
     fn is_allowed_when_one_of_several_choices_is() {

@@ -31,8 +31,11 @@ struct Spoken {
 
 impl Spoken {
     fn client(self, program: &str, arguments: &[&str]) -> Command {
-        let mut client = Command::new(program);
-        client.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-V", self.version]).args(arguments);
+        // What is never acknowledged must not last for ever.
+        let mut client = Command::new("timeout");
+        client
+            .args(["-k", "5", WAITS, program, "-h", "127.0.0.1", "-p", &self.port.to_string(), "-V", self.version])
+            .args(arguments);
         client
     }
 
@@ -86,8 +89,10 @@ fn mqtt(stage: &mut Stage) -> Result<()> {
         exchanged(spoken).with_context(|| format!("by {}", spoken.version))?;
     }
     between(old, new)?;
-    hostile(old.port)?;
-    exchanged(old).context("after hostile clients")?;
+    for spoken in [old, new] {
+        hostile(spoken.port)?;
+        exchanged(spoken).with_context(|| format!("by {}, after hostile clients", spoken.version))?;
+    }
     ensure!(!stage.console().text().contains("rumqttd ended"), "the broker has ended");
     stage.compare_live()?;
     stage.power_off()
@@ -132,7 +137,7 @@ fn between(old: Spoken, new: Spoken) -> Result<()> {
 fn hostile(port: u16) -> Result<()> {
     let open = || TcpStream::connect(("127.0.0.1", port)).context("nobody listens");
     let _silent: Vec<TcpStream> = (0..3).map(|_| open()).collect::<Result<_>>()?;
-    // A CONNECT of 256 MiB; one of a protocol that is none; a PUBLISH before any CONNECT; what HTTP says.
+    // A CONNECT of 256 MiB; one of a protocol that is none; a PUBLISH before any CONNECT; what HTTP says; noise.
     for noise in [
         [0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4].as_slice(),
         b"\x10\x0c\x00\x04XXXX\x04\x02\x00\x3c\x00\x00",
