@@ -12,7 +12,7 @@ pub(crate) fn run(tests: &[&TestDescAndFn], without: &[&str]) {
         arguments.extend(["--skip".to_string(), (*name).to_string()]);
     }
     arguments.extend(std::env::args().skip(1));
-    // All are functions of this program: the compiler lists no others.
+    // All are functions of this program. Benchmarks are functions of another kind; they are not run, and the list's counts are of those that are.
     let owned = tests.iter().filter_map(|test| match test.testfn {
         StaticTestFn(function) => Some(TestDescAndFn { desc: test.desc.clone(), testfn: StaticTestFn(function) }),
         _ => None,

@@ -91,7 +91,25 @@ impl Program {
                 folders::shown(&path)
             )
         })?;
+        let path = folders::checkout().join(folder).join("Cargo.toml");
+        let manifest =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", folders::shown(&path)))?;
+        text.program.is_pinned_in(&manifest).with_context(|| format!("{} does not pin it", folders::shown(&path)))?;
         Ok(Some(text.program))
+    }
+
+    /// Whether a package depends on the crate in exactly one version, on every machine or on the device.
+    fn is_pinned_in(&self, manifest: &str) -> Result<()> {
+        let manifest: toml::Table = toml::from_str(manifest)?;
+        let tables = [&["dependencies"][..], &["target", "cfg(target_env = \"musl\")", "dependencies"]];
+        let version = tables.iter().find_map(|path| {
+            let table = path.iter().try_fold(&manifest, |table, key| table.get(*key)?.as_table())?;
+            let dependency = table.get(&self.package)?;
+            dependency.get("version").unwrap_or(dependency).as_str()
+        });
+        let version = version.with_context(|| format!("it does not depend on {}", self.package))?;
+        ensure!(version.starts_with('='), "the version of {} is {version}, and has to be `=` one", self.package);
+        Ok(())
     }
 }
 
@@ -286,6 +304,23 @@ mod tests {
             "[program]\ncrate = \"x\"\nname = \"y\"\nsha256 = \"0a\"",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn program_is_of_a_crate_that_the_package_pins() {
+        let program = Program { package: "x".into(), name: "y".into() };
+        for fine in [
+            "[dependencies]\nx = \"=1.2\"",
+            "[dependencies]\nx = { version = \"=1.2\", default-features = false }",
+            "[target.'cfg(target_env = \"musl\")'.dependencies]\nx = { version = \"=1\" }",
+        ] {
+            assert!(program.is_pinned_in(fine).is_ok(), "{fine}");
+        }
+        for wrong in
+            ["", "[dependencies]\nx = \"1.2\"", "[dependencies]\nz = \"=1\"", "[dependencies]\nx = { path = \"x\" }"]
+        {
+            assert!(program.is_pinned_in(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -204,7 +204,7 @@ fn run(command: &mut Command) -> Result<()> {
     let output =
         command.output().with_context(|| format!("cannot start {program}; `cargo xtask setup` installs it"))?;
     if !output.status.success() {
-        bail!("{program} failed on the personality: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!("{program} failed on what programs are linked with: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ impl Space {
     /// Makes the second level of a CNode from `untyped` (8 KiB at least) and makes it the root.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's; [`Error::Range`] if its CNode has more slots than a node.
     pub fn establish<K: Kernel>(&mut self, kernel: &mut K, untyped: CPtr, slots: (u64, u64)) -> Result<(), Error> {
         let old = CNode::at(boot::CNODE);
         let (plain, guarded) = slots;
@@ -63,7 +63,12 @@ impl Space {
         kernel.mint(old.own_slot(guarded), old.own_slot(plain), Rights::ALL, guard.0)?;
         let first = CNode::at(plain).slot(0, ROOT_BITS);
         // The empty slots are the last ones of the kernel's CNode, which is larger for larger programs.
-        kernel.mint(first, old.own_slot(boot::CNODE), Rights::ALL, Self::node_guard(self.end_slot.ilog2()).0)?;
+        let bits = self
+            .end_slot
+            .checked_ilog2()
+            .filter(|bits| *bits <= u32::from(NODE_BITS))
+            .ok_or(Error::Range { min: 1, max: 1 << NODE_BITS })?;
+        kernel.mint(first, old.own_slot(boot::CNODE), Rights::ALL, Self::node_guard(bits).0)?;
         kernel.set_own_root(CNode::at(guarded))?;
         self.root = CNode::at(guarded);
         Ok(())

@@ -1,4 +1,4 @@
-//! What Rust's `std` links for backtraces. A component panics by aborting, so there is never a frame to tell.
+//! What `std` links for backtraces in programs without an unwinder, which panic by aborting: there is never a frame.
 //!
 //! Source: Itanium C++ ABI, "Exception Handling", level I.
 

@@ -354,3 +354,17 @@ fn installation_that_fails_anywhere_says_where_and_does_not_panic() {
         assert!(failed, "operation {fuse} failed and nobody noticed");
     }
 }
+
+/// The kernel makes its CNode as large as its programs need.
+#[test]
+fn first_cnode_may_be_as_large_as_a_node_and_a_larger_one_is_refused() {
+    let graph = graph();
+    for (slots, is_fine) in [(4096, true), (8192, true), (16_384, false), (0, false)] {
+        let (kernel, mut facts) = FakeKernel::new();
+        facts.empty.1 = slots;
+        if slots == 0 {
+            facts.empty.0 = 0;
+        }
+        assert_eq!(World::new(kernel, graph.clone(), &facts).is_ok(), is_fine, "{slots} slots");
+    }
+}

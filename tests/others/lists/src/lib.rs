@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub struct List {
     /// Which files each program runs, by the program's name.
     programs: BTreeMap<String, Vec<String>>,
+    /// How many of its tests pass, and how many their authors ignore.
+    counts: BTreeMap<String, (usize, usize)>,
     /// Modules that files share, and that hold no test.
     shared: Vec<String>,
     /// Files that are not run, by the reason.
@@ -45,6 +47,9 @@ impl List {
         if heading == "shared" {
             Ok(&mut self.shared)
         } else if let Some(program) = heading.strip_prefix("program ") {
+            let (program, counts) =
+                counted(program).ok_or_else(|| format!("[{heading}] is not `program NAME: N pass, N are ignored`"))?;
+            self.counts.insert(program.into(), counts);
             Ok(self.programs.entry(program.into()).or_default())
         } else if let Some(why) = heading.strip_prefix("files left out: ") {
             Ok(self.files.entry(why.into()).or_default())
@@ -76,6 +81,12 @@ impl List {
     /// The programs.
     pub fn programs(&self) -> impl Iterator<Item = &str> {
         self.programs.keys().map(String::as_str)
+    }
+
+    /// How many tests of `program` pass, and how many their authors ignore.
+    #[must_use]
+    pub fn counts(&self, program: &str) -> Option<(usize, usize)> {
+        self.counts.get(program).copied()
     }
 
     /// The tests that `program` does not run, each with the reason.
@@ -131,6 +142,13 @@ fn rust_files(folder: &Path) -> Result<BTreeSet<String>, String> {
     Ok(found)
 }
 
+/// `NAME: N pass, N are ignored`.
+fn counted(text: &str) -> Option<(&str, (usize, usize))> {
+    let (name, counts) = text.split_once(": ")?;
+    let (pass, ignored) = counts.strip_suffix(" are ignored")?.split_once(" pass, ")?;
+    Some((name, (pass.parse().ok()?, ignored.parse().ok()?)))
+}
+
 /// What a file is called as a module: the file's name or, for `NAME/lib.rs`, the folder's.
 fn module(file: &str) -> String {
     let name =
@@ -160,7 +178,7 @@ pub fn write_modules(list: &Path, program: &str) -> Result<(), String> {
 mod tests {
     use super::{List, module};
 
-    const TEXT: &str = "# a list\n[program one]\na.rs\nb-c/lib.rs\n\n[program two]\nd.rs\n[shared]\ncommon/mod.rs\n\
+    const TEXT: &str = "# a list\n[program one: 4 pass, 1 are ignored]\na.rs\nb-c/lib.rs\n\n[program two: 9 pass, 0 are ignored]\nd.rs\n[shared]\ncommon/mod.rs\n\
         [files left out: forks]\ne.rs\n[tests left out: no links]\na::x d::y\n";
 
     #[test]
@@ -170,6 +188,7 @@ mod tests {
         assert_eq!(list.without("two"), [("d::y", "no links")]);
         assert_eq!(list.files_without().collect::<Vec<_>>(), [("forks", 1)]);
         assert_eq!(list.programs().collect::<Vec<_>>(), ["one", "two"]);
+        assert_eq!(["one", "two", "three"].map(|name| list.counts(name)), [Some((4, 1)), Some((9, 0)), None]);
     }
 
     #[test]
@@ -180,6 +199,7 @@ mod tests {
         assert!(List::read(&TEXT.replace("d::y", "d")).unwrap_err().contains("d is of no file"));
         assert!(List::read("a.rs\n[shared]\n").unwrap_err().contains("no heading before a.rs"));
         assert!(List::read(&TEXT.replace("[shared]", "[sharde]")).is_err());
+        assert!(List::read(&TEXT.replace("4 pass", "all pass")).unwrap_err().contains("program one"));
     }
 
     #[test]

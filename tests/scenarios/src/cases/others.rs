@@ -38,7 +38,9 @@ fn others(stage: &mut Stage, list: &str) -> Result<()> {
     for program in list.programs() {
         let log = ended(stage, program, deadline)?;
         let counts = Counts::read(&log, program);
-        let counts = counts.with_context(|| format!("{program} ended within a test:\n{}", last_lines(&log, 20)))?;
+        let counts = counts.with_context(|| {
+            format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(&log, 20))
+        })?;
         let without = list.without(program);
         report(program, &counts, &without);
         ensure!(counts.failed == 0, "tests of {program} fail:\n{}", failures(&log, program));
@@ -48,7 +50,18 @@ fn others(stage: &mut Stage, list: &str) -> Result<()> {
             without.len(),
             counts.left_out
         );
-        ensure!(counts.passed > 0, "{program} has run no test");
+        let expected = list.counts(program).with_context(|| format!("the list has no counts of {program}"))?;
+        ensure!(
+            (counts.passed, counts.ignored) == expected,
+            "the list says that {} tests of {program} pass and {} are ignored",
+            expected.0,
+            expected.1
+        );
+        ensure!(
+            lines(&log, program).any(|line| line == "ended with status 0"),
+            "{program} did not end well:\n{}",
+            last_lines(&log, 20)
+        );
     }
     for (why, count) in list.files_without() {
         println!("{count} files are not compiled: {why}");
@@ -59,9 +72,19 @@ fn others(stage: &mut Stage, list: &str) -> Result<()> {
 
 /// The console's text once `program` has come to an end.
 fn ended(stage: &mut Stage, program: &str, deadline: Instant) -> Result<String> {
+    // A fault is told by securityd only.
+    let by_fault = format!("{program} ended: ");
     loop {
         let log = stage.console().text();
         if lines(&log, program).any(|line| line.starts_with("ended ")) {
+            return Ok(log);
+        }
+        if let Some(line) = lines(&log, "securityd").find(|line| line.starts_with(&by_fault)) {
+            // Its own last lines may come after that.
+            std::thread::sleep(Duration::from_secs(2));
+            let log = stage.console().text();
+            let has_ended = lines(&log, program).any(|line| line.starts_with("ended "));
+            ensure!(has_ended, "{line}. The console's last lines:\n{}", last_lines(&log, 20));
             return Ok(log);
         }
         if Instant::now() >= deadline {
