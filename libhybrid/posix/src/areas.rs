@@ -33,10 +33,16 @@ mod state {
     pub(super) const READ: u8 = 4;
     /// Mapped for reading and writing.
     pub(super) const READ_WRITE: u8 = 5;
+    /// Not the program's any more: the personality has it for good.
+    pub(super) const KEPT: u8 = 6;
 }
 
 const fn is_free(page: u8) -> bool {
     matches!(page, state::CLEAN | state::DIRTY)
+}
+
+const fn is_mapped(page: u8) -> bool {
+    !is_free(page) && page != state::KEPT
 }
 
 /// The state of a page whose access becomes `access`, and which is zero or not.
@@ -51,12 +57,28 @@ const fn mapped(access: Access, is_zero: bool) -> u8 {
 
 /// The map.
 ///
-/// INV-AREAS-1: every page below `lowest` is mapped. INV-AREAS-2: a page that is `CLEAN` or `RESERVED` is zero.
+/// INV-AREAS-1: no page below `lowest` is free. INV-AREAS-2: a page that is `CLEAN` or `RESERVED` is zero. INV-AREAS-3: a page that is `KEPT` stays so:
+/// it is never mapped, zeroed or free again.
 #[derive(Debug)]
 pub struct Areas<S> {
     base: u64,
     pages: S,
     lowest: usize,
+}
+
+/// Pages that the program never gets again. There is one of these for each time that some were [kept](Areas::keep), so who has it has the pages.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kept {
+    address: u64,
+    bytes: u64,
+}
+
+impl Kept {
+    /// Their address and bytes.
+    #[must_use]
+    pub const fn into_parts(self) -> (u64, u64) {
+        (self.address, self.bytes)
+    }
 }
 
 /// Pages that are to be zeroed before the program sees them: address and bytes.
@@ -101,21 +123,32 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
         Ok(self.address(first))
     }
 
+    /// Takes whole pages for `bytes` from the program for good, where there is room; what is in them stays.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub fn keep(&mut self, bytes: u64) -> Result<Kept, Errno> {
+        let count = page_count(bytes)?;
+        let first = self.room(count).ok_or(Errno::ENOMEM)?;
+        self.slice_mut(first, count).fill(state::KEPT);
+        Ok(Kept { address: self.address(first), bytes: count as u64 * PAGE })
+    }
+
     /// Maps `bytes` at `address`, in place of what is mapped there.
     ///
     /// # Errors
-    /// `EINVAL` if it is not a page's address or there are no bytes, `ENOMEM` if it is not in the heap.
+    /// `EINVAL` if it is not a page's address or there are no bytes, `ENOMEM` if it is not in the heap or a page of it was kept.
     pub fn map_at(&mut self, address: u64, bytes: u64, access: Access, zero: &mut impl Zero) -> Result<u64, Errno> {
         let (first, count) = self.range(address, bytes)?;
-        self.unmap(address, bytes)?;
+        self.unmap(address, bytes).map_err(|_| Errno::ENOMEM)?;
         self.set_mapped(first, count, access, zero);
         Ok(address)
     }
 
-    /// Whether no page of the range is mapped.
+    /// Whether every page of the range is free.
     ///
     /// # Errors
-    /// As [`Self::map_at`].
+    /// `EINVAL` if it is not a page's address or there are no bytes, `ENOMEM` if it is not in the heap.
     pub fn is_unmapped(&self, address: u64, bytes: u64) -> Result<bool, Errno> {
         let (first, count) = self.range(address, bytes)?;
         Ok(self.slice(first, count).iter().all(|page| is_free(*page)))
@@ -124,9 +157,12 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     /// Unmaps the range; holes in it do not matter.
     ///
     /// # Errors
-    /// `EINVAL` if it is not a page's address, there are no bytes, or it is not in the heap.
+    /// `EINVAL` if it is not a page's address, there are no bytes, it is not in the heap, or a page of it was kept.
     pub fn unmap(&mut self, address: u64, bytes: u64) -> Result<(), Errno> {
         let (first, count) = self.range(address, bytes).map_err(|_| Errno::EINVAL)?;
+        if self.slice(first, count).contains(&state::KEPT) {
+            return Err(Errno::EINVAL);
+        }
         for page in self.slice_mut(first, count) {
             *page = match *page {
                 state::CLEAN | state::RESERVED => state::CLEAN,
@@ -146,7 +182,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
             return Ok(());
         }
         let (first, count) = self.range(address, bytes)?;
-        if self.slice(first, count).iter().any(|page| is_free(*page)) {
+        if !self.slice(first, count).iter().all(|page| is_mapped(*page)) {
             return Err(Errno::ENOMEM);
         }
         for page in self.slice_mut(first, count) {
@@ -188,7 +224,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     fn access(&self, first: usize, count: usize) -> Result<Access, Errno> {
         let pages = self.slice(first, count);
         match pages.first() {
-            Some(page) if pages.iter().all(|page| !is_free(*page)) => Ok(match *page {
+            Some(page) if pages.iter().all(|page| is_mapped(*page)) => Ok(match *page {
                 state::READ => Access::Read,
                 state::READ_WRITE => Access::ReadWrite,
                 _ => Access::None,

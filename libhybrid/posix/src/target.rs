@@ -322,12 +322,13 @@ impl Shell {
     fn feed_runtime(&mut self, need: usize) {
         // The allocator's own words, too.
         let bytes = (need as u64).next_multiple_of(PAGE) + PAGE;
-        let piece =
-            self.process.give_up_pages(&mut self.device, bytes).ok().and_then(|address| usize::try_from(address).ok());
-        let base = piece.map(core::ptr::with_exposed_provenance_mut).and_then(core::ptr::NonNull::new);
-        if let (Some(base), Ok(bytes)) = (base, usize::try_from(bytes)) {
-            // SAFETY: so many bytes from there are mapped, and the map of the program's heap never gives them to the program; one that writes there
-            // nevertheless harms itself only, as with the personality's statics.
+        let Ok((address, bytes)) = self.process.give_up_pages(bytes).map(crate::areas::Kept::into_parts) else {
+            return;
+        };
+        let base = usize::try_from(address).ok().map(core::ptr::with_exposed_provenance_mut);
+        if let (Some(base), Ok(bytes)) = (base.and_then(core::ptr::NonNull::new), usize::try_from(bytes)) {
+            // SAFETY: so many bytes from there are mapped, and kept: no call of the program takes, maps or zeroes them (INV-AREAS-3). One that writes
+            // there nevertheless harms itself only, as with the personality's statics.
             unsafe { hybrid_rt::heap::add(base, bytes) };
         }
     }

@@ -36,6 +36,7 @@ enum Step {
     Protect(u64, u64, u8),
     Resize(u64, u64, u64),
     Write(u64, u8),
+    Keep(u64),
 }
 
 fn access(number: u8) -> Access {
@@ -52,11 +53,15 @@ fn step() -> impl Strategy<Value = Step> {
         (page(), count(), any::<u8>()).prop_map(|(p, n, a)| Step::Protect(p, n, a)),
         (page(), count(), count()).prop_map(|(p, n, m)| Step::Resize(p, n, m)),
         (page(), 1..=u8::MAX).prop_map(|(p, v)| Step::Write(p, v)),
+        (0_u64..4).prop_map(Step::Keep),
     ]
 }
 
-/// What must be true: for each mapped page its access, and its content.
-type Model = BTreeMap<u64, (Access, u8)>;
+/// What must be true: for each page that is not free its access, if it is the program's, and its content.
+type Model = BTreeMap<u64, (Option<Access>, u8)>;
+
+/// What the personality has in the pages that it keeps.
+const OWN: u8 = 0xa5;
 
 fn pages(first: u64, count: u64) -> impl Iterator<Item = u64> {
     first..first + count
@@ -66,38 +71,47 @@ fn is_inside(first: u64, count: u64) -> bool {
     first + count <= PAGES as u64
 }
 
+/// Whether all of the range are the program's.
+fn is_mapped(model: &Model, first: u64, count: u64) -> bool {
+    is_inside(first, count) && pages(first, count).all(|page| model.get(&page).is_some_and(|of| of.0.is_some()))
+}
+
+fn is_without_kept(model: &Model, first: u64, count: u64) -> bool {
+    is_inside(first, count) && pages(first, count).all(|page| model.get(&page).is_none_or(|of| of.0.is_some()))
+}
+
+/// The lowest place with so many free pages in a row, which get what is said.
+fn take(model: &mut Model, count: u64, to: (Option<Access>, u8)) -> Option<u64> {
+    let free = |first: &u64| pages(*first, count).all(|page| !model.contains_key(&page));
+    let first = (0..PAGES as u64).filter(|first| count > 0 && is_inside(*first, count)).find(free)?;
+    model.extend(pages(first, count).map(|page| (page, to)));
+    Some(first)
+}
+
 /// Does the step to the model; the first page that `map` must give, or whether the step must succeed.
 fn act(model: &mut Model, step: &Step) -> Option<u64> {
     match *step {
-        Step::Map(count, to) => {
-            let free = |first: &u64| pages(*first, count).all(|page| !model.contains_key(&page));
-            let first = (0..PAGES as u64).filter(|first| count > 0 && is_inside(*first, count)).find(free)?;
-            model.extend(pages(first, count).map(|page| (page, (access(to), 0))));
-            Some(first)
-        }
-        Step::MapAt(first, count, to) => (count > 0 && is_inside(first, count)).then(|| {
-            model.extend(pages(first, count).map(|page| (page, (access(to), 0))));
+        Step::Map(count, to) => take(model, count, (Some(access(to)), 0)),
+        Step::Keep(count) => take(model, count, (None, OWN)),
+        Step::MapAt(first, count, to) => (count > 0 && is_without_kept(model, first, count)).then(|| {
+            model.extend(pages(first, count).map(|page| (page, (Some(access(to)), 0))));
             first
         }),
-        Step::Unmap(first, count) => (count > 0 && is_inside(first, count)).then(|| {
+        Step::Unmap(first, count) => (count > 0 && is_without_kept(model, first, count)).then(|| {
             model.retain(|page, _| !pages(first, count).any(|gone| gone == *page));
             first
         }),
-        Step::Protect(first, count, to) => {
-            let all = is_inside(first, count) && pages(first, count).all(|page| model.contains_key(&page));
-            (count == 0 || all).then(|| {
-                for page in pages(first, count) {
-                    model.get_mut(&page).unwrap().0 = access(to);
-                }
-                first
-            })
-        }
+        Step::Protect(first, count, to) => (count == 0 || is_mapped(model, first, count)).then(|| {
+            for page in pages(first, count) {
+                model.get_mut(&page).unwrap().0 = Some(access(to));
+            }
+            first
+        }),
         Step::Resize(first, old, new) => {
-            let is_mapped = old > 0 && is_inside(first, old) && pages(first, old).all(|page| model.contains_key(&page));
             let grown = new.saturating_sub(old);
             let is_free =
                 is_inside(first + old, grown) && pages(first + old, grown).all(|page| !model.contains_key(&page));
-            (is_mapped && new > 0 && is_free).then(|| {
+            (old > 0 && is_mapped(model, first, old) && new > 0 && is_free).then(|| {
                 let to = model[&first].0;
                 model.extend(pages(first + old, grown).map(|page| (page, (to, 0))));
                 model.retain(|page, _| *page < first + new || *page >= first + old);
@@ -132,9 +146,15 @@ proptest! {
                     });
                     resized.ok().map(|()| at(page))
                 }
+                Step::Keep(count) => heap.areas.keep(count * PAGE).ok().map(|kept| {
+                    let (address, bytes) = kept.into_parts();
+                    let first = ((address - BASE) / PAGE) as usize;
+                    heap.content[first..first + (bytes / PAGE) as usize].fill(OWN);
+                    address
+                }),
                 Step::Write(page, value) => {
                     // Only what the program may write; the model learns of it too.
-                    if let Some((Access::ReadWrite, content)) = model.get_mut(&page) {
+                    if let Some((Some(Access::ReadWrite), content)) = model.get_mut(&page) {
                         *content = value;
                         heap.content[page as usize] = value;
                     }
@@ -146,13 +166,13 @@ proptest! {
                 let is_unmapped = heap.areas.is_unmapped(at(page), PAGE).unwrap();
                 prop_assert_eq!(is_unmapped, !model.contains_key(&page));
                 if let Some((access, content)) = model.get(&page) {
-                    prop_assert_eq!(heap.areas.access_of(at(page), 1), Ok(*access));
+                    prop_assert_eq!(heap.areas.access_of(at(page), 1), access.ok_or(Errno::EFAULT));
                     prop_assert_eq!(heap.content[page as usize], *content, "page {} after {:?}", page, step);
                 }
             }
         }
-        let mapped = model.len() as u64;
-        prop_assert_eq!(heap.areas.free_bytes(), (PAGES as u64 - mapped) * PAGE);
+        let taken = model.len() as u64;
+        prop_assert_eq!(heap.areas.free_bytes(), (PAGES as u64 - taken) * PAGE);
     }
 
     #[test]
@@ -182,5 +202,26 @@ fn map_without_room_fails_and_unmapping_makes_room() {
         assert_eq!(areas.map(1, Access::ReadWrite, &mut |a, b| zero(a, b)), Err(Errno::ENOMEM));
         areas.unmap(BASE + PAGE, PAGE).unwrap();
         assert_eq!(areas.map(1, Access::ReadWrite, &mut |a, b| zero(a, b)), Ok(BASE + PAGE));
+    });
+}
+
+#[test]
+fn what_was_kept_is_refused_by_every_call_with_the_error_of_what_is_not_in_the_heap() {
+    let mut heap = Heap::new();
+    heap.with(|areas, zero| {
+        assert_eq!(areas.map(PAGE, Access::ReadWrite, &mut |a, b| zero(a, b)), Ok(BASE));
+        let kept = areas.keep(PAGE + 1).unwrap();
+        assert_eq!(kept.into_parts(), (BASE + PAGE, 2 * PAGE));
+        for (address, bytes) in [(BASE, 2 * PAGE), (BASE + PAGE, PAGE), (BASE + 2 * PAGE, 2 * PAGE)] {
+            assert_eq!(areas.unmap(address, bytes), Err(Errno::EINVAL));
+            let mapped = areas.map_at(address, bytes, Access::Read, &mut |a, b| zero(a, b));
+            assert_eq!(mapped, Err(Errno::ENOMEM));
+            assert_eq!(areas.protect(address, bytes, Access::Read), Err(Errno::ENOMEM));
+            assert_eq!(areas.resize(address, bytes, PAGE, &mut |a, b| zero(a, b)), Err(Errno::EFAULT));
+            assert_eq!(areas.access_of(address, bytes), Err(Errno::EFAULT));
+            assert_eq!(areas.is_unmapped(address, bytes), Ok(false));
+        }
+        assert_eq!(areas.resize(BASE, PAGE, 2 * PAGE, &mut |a, b| zero(a, b)), Err(Errno::ENOMEM));
+        assert_eq!(areas.unmap(BASE, PAGE), Ok(()), "what is beside stays the program's");
     });
 }
