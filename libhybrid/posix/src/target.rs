@@ -298,9 +298,7 @@ fn with<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
 fn step<R>(act: impl FnOnce(&mut Shell) -> R) -> R {
     let (result, threads, woken) = with(|shell| {
         let result = act(shell);
-        if let need @ 1.. = shell.process.table_need() {
-            shell.feed_runtime(need);
-        }
+        shell.process.feed_tables(&mut shell.device);
         shell.device.publish();
         shell.device.set_alarm(shell.process.next_deadline());
         (result, shell.threads, shell.process.take_woken())
@@ -314,22 +312,6 @@ impl Shell {
     fn give(&mut self, thread: Thread, job: Job) {
         if let Some(place) = self.jobs.get_mut(usize::from(thread)) {
             *place = Some(job);
-        }
-    }
-
-    /// Gives the runtime's heap a piece of the program's, for a table that grows with the next call. Where the program's has none, that call fails.
-    #[cold]
-    fn feed_runtime(&mut self, need: usize) {
-        // The allocator's own words, too.
-        let bytes = (need as u64).next_multiple_of(PAGE) + PAGE;
-        let Ok((address, bytes)) = self.process.give_up_pages(bytes).map(crate::areas::Kept::into_parts) else {
-            return;
-        };
-        let base = usize::try_from(address).ok().map(core::ptr::with_exposed_provenance_mut);
-        if let (Some(base), Ok(bytes)) = (base.and_then(core::ptr::NonNull::new), usize::try_from(bytes)) {
-            // SAFETY: so many bytes from there are mapped, and kept: no call of the program takes, maps or zeroes them (INV-AREAS-3). One that writes
-            // there nevertheless harms itself only, as with the personality's statics.
-            unsafe { hybrid_rt::heap::add(base, bytes) };
         }
     }
 

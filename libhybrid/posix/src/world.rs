@@ -1,5 +1,6 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
+use crate::areas::Kept;
 use crate::family::Relations;
 use crate::files::Tree;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
@@ -23,6 +24,9 @@ pub trait World {
 
     /// Zeroes pages of the heap.
     fn zero(&mut self, address: u64, bytes: u64);
+
+    /// Gives pages of the heap to the allocator that the personality's own memory is of.
+    fn add_to_runtime(&mut self, pages: Kept);
 
     /// Copies within the program's memory, also where the two parts overlap.
     ///

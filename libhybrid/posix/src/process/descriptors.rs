@@ -4,6 +4,7 @@ use super::fs::O_APPEND;
 use super::object::{Ends, Held, Id, Object};
 use super::slab::Slab;
 use super::{Pages, Process};
+use crate::areas::{Areas, PAGE};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::output::Stream;
 use crate::world::{self, World};
@@ -49,8 +50,6 @@ pub(super) struct Files {
     pub(super) has_timers: bool,
     /// Something became ready, so waiting calls are to be tried again.
     pub(super) is_changed: bool,
-    /// A table got something more.
-    pub(super) is_grown: bool,
 }
 
 impl Files {
@@ -64,7 +63,6 @@ impl Files {
             has_sockets: false,
             has_timers: false,
             is_changed: false,
-            is_grown: false,
         };
         for object in [Object::Input, Object::Output(Stream::Out), Object::Output(Stream::Error)] {
             // Nothing is there yet, so they get 0, 1 and 2.
@@ -84,7 +82,6 @@ impl Files {
 
     /// One more descriptor of an object, at or above `lowest`.
     pub(super) fn descriptor(&mut self, object: Id, lowest: usize, is_closed_on_exec: bool) -> Answer {
-        self.is_grown = true;
         let number = self.descriptors.insert(lowest, Descriptor { object, is_closed_on_exec }, Errno::EMFILE)?;
         if let Some(held) = self.objects.get_mut(object) {
             held.count += 1;
@@ -127,13 +124,23 @@ impl Files {
 }
 
 impl<S: Pages> Process<S> {
-    /// Bytes that the tables of descriptors and of what they lead to take when one more thing comes, said once; 0 if there is room.
-    pub fn table_need(&mut self) -> usize {
-        if !core::mem::take(&mut self.files.is_grown) {
-            return 0;
+    /// Gives the tables of descriptors, and of what they lead to, memory for what comes next. Called after each call of the program and after events,
+    /// and where one of them may put more into a table than there is kept ready.
+    #[inline]
+    pub fn feed_tables(&mut self, world: &mut impl World) {
+        let Files { descriptors, objects, pipes, watches, .. } = &self.files;
+        if descriptors.is_grown() | objects.is_grown() | pipes.is_grown() | watches.is_grown() {
+            self.feed_grown(world);
         }
+    }
+
+    #[cold]
+    fn feed_grown(&mut self, world: &mut impl World) {
         let Files { descriptors, objects, pipes, watches, .. } = &mut self.files;
-        descriptors.need() + objects.need() + pipes.need() + watches.need()
+        feed(descriptors, &mut self.areas, world);
+        feed(objects, &mut self.areas, world);
+        feed(pipes, &mut self.areas, world);
+        feed(watches, &mut self.areas, world);
     }
 
     /// Calls about descriptors themselves; `None` for others.
@@ -141,7 +148,7 @@ impl<S: Pages> Process<S> {
         Some(match number {
             number::CLOSE => self.close(world, args[0]),
             number::CLOSE_RANGE => self.close_range(world, args),
-            number::DUP => self.duplicate(args[0], 0, false),
+            number::DUP => self.duplicate(world, args[0], 0, false),
             number::DUP3 => self.duplicate_to(world, args),
             number::FCNTL => self.fcntl(world, args),
             number::IOCTL => self.ioctl(world, args),
@@ -167,10 +174,17 @@ impl<S: Pages> Process<S> {
         Ok(0)
     }
 
-    fn duplicate(&mut self, argument: u64, lowest: u64, is_closed_on_exec: bool) -> Answer {
+    fn duplicate(&mut self, world: &mut impl World, argument: u64, lowest: u64, is_closed_on_exec: bool) -> Answer {
         let object = self.files.id(argument)?;
         let lowest = usize::try_from(lowest).ok().filter(|lowest| *lowest < DESCRIPTORS_MAX).ok_or(Errno::EINVAL)?;
+        self.expect_descriptor(world, lowest);
         self.files.descriptor(object, lowest, is_closed_on_exec)
+    }
+
+    /// A number that the program chose may be far beyond those that it has.
+    fn expect_descriptor(&mut self, world: &mut impl World, at: usize) {
+        self.files.descriptors.expect(at);
+        self.feed_tables(world);
     }
 
     fn duplicate_to(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
@@ -180,6 +194,7 @@ impl<S: Pages> Process<S> {
         }
         let at = usize::try_from(to).map_err(|_| Errno::EBADF)?;
         let descriptor = Descriptor { object, is_closed_on_exec: low(args[2]) & O_CLOEXEC != 0 };
+        self.expect_descriptor(world, at);
         let before = self.files.descriptors.put(at, descriptor)?;
         if let Some(held) = self.files.objects.get_mut(object) {
             held.count += 1;
@@ -197,8 +212,8 @@ impl<S: Pages> Process<S> {
         }
         let at = usize::try_from(int(args[0])).map_err(|_| Errno::EBADF)?;
         match low(args[1]) {
-            F_DUPFD => self.duplicate(args[0], args[2], false),
-            F_DUPFD_CLOEXEC => self.duplicate(args[0], args[2], true),
+            F_DUPFD => self.duplicate(world, args[0], args[2], false),
+            F_DUPFD_CLOEXEC => self.duplicate(world, args[0], args[2], true),
             F_GETFD => Ok(self.files.descriptors.get(at).is_some_and(|of| of.is_closed_on_exec).into()),
             F_SETFD => self.close_on_exec(at, low(args[2]) & 1 != 0),
             F_GETFL => self.files.objects.get(id).map(status).ok_or(Errno::EBADF),
@@ -284,6 +299,17 @@ impl<S: Pages> Process<S> {
             }
             _ => {}
         }
+    }
+}
+
+/// Gives the runtime's heap a piece of the program's for a table that needs more soon, and the table takes it at once. Where the program's heap has
+/// none, what does not fit into the table fails, and asks again (`Slab::grow`).
+fn feed<T>(table: &mut Slab<T>, areas: &mut Areas<impl Pages>, world: &mut impl World) {
+    let Some((places, bytes)) = table.growth() else { return };
+    // The allocator's own words, too.
+    if let Ok(kept) = areas.keep((bytes as u64).next_multiple_of(PAGE) + PAGE) {
+        world.add_to_runtime(kept);
+        table.enlarge(places);
     }
 }
 

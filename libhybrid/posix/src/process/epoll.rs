@@ -126,7 +126,6 @@ impl Files {
     }
 
     fn add_watch(&mut self, watch: Watch) -> Result<(), Errno> {
-        self.is_grown = true;
         let object = watch.object;
         let at = link(self.watches.insert(0, watch, Errno::ENOSPC)?);
         if let Some(held) = self.objects.get_mut(object) {

@@ -1,6 +1,6 @@
 //! Calls about memory: mappings in the heap, nothing that is executable; a file's are in `fs::map`.
 use super::{Pages, Process};
-use crate::areas::{Access, Kept, PAGE};
+use crate::areas::{Access, PAGE};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::world::World;
 
@@ -18,14 +18,6 @@ const MADV_DONTNEED: u32 = 4;
 const ADVICE_MAX: u32 = 25;
 
 impl<S: Pages> Process<S> {
-    /// Pages of the program's heap for the personality, for good: its tables are as large as what the program opens.
-    ///
-    /// # Errors
-    /// `ENOMEM`.
-    pub fn give_up_pages(&mut self, bytes: u64) -> Result<Kept, Errno> {
-        self.areas.keep(bytes)
-    }
-
     pub(super) fn mmap(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let [address, bytes, prot, flags, ..] = args;
         let (flags, access) = (low(flags), self.access(world, number::MMAP, prot)?);

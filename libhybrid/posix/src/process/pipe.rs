@@ -25,7 +25,6 @@ impl<S: Pages> Process<S> {
 
     pub(super) fn new_pipe(&mut self, world: &mut impl World) -> Result<usize, Errno> {
         let at = self.files.pipes.reserve(Errno::ENFILE)?;
-        self.files.is_grown = true;
         let buffer = Buffer::new(&mut self.areas, world, PIPE_BYTES)?;
         _ = self.files.pipes.put(at, Pipe { buffer, reader: None, writer: None })?;
         Ok(at)

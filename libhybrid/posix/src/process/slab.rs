@@ -4,6 +4,9 @@ use alloc::vec::Vec;
 
 /// Places for which there is memory from the start.
 const FEW: usize = 64;
+/// Places beyond those that are used for which there is memory when [`Slab::growth`] was done: what puts more things into a table than that asks in
+/// between.
+const AHEAD: usize = 8;
 
 /// Places by number.
 #[derive(Debug)]
@@ -12,14 +15,16 @@ pub(super) struct Slab<T> {
     most: usize,
     /// No place below this one is free.
     free_from: usize,
-    /// The capacity for which it was said what more takes.
-    told: usize,
+    /// So many places are used or about to be.
+    wanted: usize,
+    /// That has become more since it was asked last.
+    is_grown: bool,
 }
 
 impl<T> Slab<T> {
     /// None yet, and at most `most` at once.
     pub(super) const fn new(most: usize) -> Self {
-        Self { places: Vec::new(), most, free_from: 0, told: 0 }
+        Self { places: Vec::new(), most, free_from: 0, wanted: 0, is_grown: false }
     }
 
     /// Puts a thing into the lowest free place from `lowest` on; its number.
@@ -53,6 +58,8 @@ impl<T> Slab<T> {
 
     fn grow(&mut self, at: usize) -> Result<(), Errno> {
         if at >= self.places.len() {
+            // Also if there is no memory for it now: then it is asked for once more.
+            self.expect(at);
             self.places.try_reserve(at + 1 - self.places.len()).map_err(|_| Errno::ENOMEM)?;
             self.places.resize_with(at + 1, || None);
         }
@@ -88,15 +95,38 @@ impl<T> Slab<T> {
         taken
     }
 
-    /// Bytes that the table takes when the next thing comes, said once for each time that it grows; 0 if there is a place for it, or if there is
-    /// memory for so few.
-    pub(super) fn need(&mut self) -> usize {
-        let (length, capacity) = (self.places.len(), self.places.capacity());
-        if length < capacity.max(FEW) || capacity >= self.most || self.told == capacity {
-            return 0;
+    /// A place, below the bound or not, is about to be used.
+    pub(super) const fn expect(&mut self, at: usize) {
+        if at >= self.wanted && at < self.most {
+            self.wanted = at + 1;
         }
-        self.told = capacity;
-        2 * capacity * size_of::<Option<T>>()
+        self.is_grown |= at >= self.places.len();
+    }
+
+    /// Whether places came into use since [`Self::growth`] was asked.
+    pub(super) const fn is_grown(&self) -> bool {
+        self.is_grown
+    }
+
+    /// How many places there is to be memory for, and how many bytes that takes, if it is to be more; asked once each time that places came into use.
+    pub(super) fn growth(&mut self) -> Option<(usize, usize)> {
+        let (wanted, capacity) = (self.wanted.saturating_add(AHEAD).min(self.most), self.places.capacity());
+        if !core::mem::take(&mut self.is_grown) || wanted <= capacity.max(FEW) {
+            return None;
+        }
+        let places = wanted.max(2 * capacity).min(self.most);
+        Some((places, places * size_of::<Option<T>>()))
+    }
+
+    /// Takes the memory for so many places now, before something else does. Where there is none, each of them takes its own, or there is none for it.
+    pub(super) fn enlarge(&mut self, places: usize) {
+        let _or_later = self.places.try_reserve_exact(places.saturating_sub(self.places.len()));
+    }
+
+    /// Places for which there is memory.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.places.capacity()
     }
 
     /// All numbers that may have a thing.
@@ -142,22 +172,66 @@ mod tests {
         }
     }
 
+    /// As its owner does: whenever places came into use, the memory for more of them.
+    fn feed(slab: &mut Slab<u64>, is_fed: bool) -> Option<usize> {
+        let growth = slab.growth().filter(|_| is_fed);
+        growth.map(|(places, bytes)| {
+            assert_eq!(bytes, places * size_of::<Option<u64>>());
+            slab.enlarge(places);
+            assert_eq!(slab.growth(), None);
+            places
+        })
+    }
+
     #[test]
-    fn table_says_once_what_its_growth_takes() {
-        let mut slab = Slab::new(1024);
-        let mut said = 0;
-        for count in 0..1024_u64 {
-            assert!(slab.insert(0, count, Errno::ENFILE).is_ok());
-            let need = slab.need();
-            // One thing goes and another comes: that is no growth.
-            slab.take(0);
-            assert!(slab.insert(0, count, Errno::ENFILE).is_ok());
-            assert_eq!(slab.need(), 0);
-            if need > 0 {
-                assert!(count + 1 >= FEW as u64 && need == 2 * slab.places.capacity() * size_of::<Option<u64>>());
-                said += 1;
+    fn table_asks_for_its_growth_before_it_needs_it_whatever_comes_at_once() {
+        for at_once in [1, 2, 3, 5, AHEAD] {
+            let (mut slab, mut said) = (Slab::new(1024), Vec::new());
+            for count in (0..1024).step_by(at_once) {
+                let before = slab.capacity();
+                (count..(count + at_once).min(1024))
+                    .for_each(|at| assert_eq!(slab.insert(0, 7, Errno::ENFILE), Ok(at)));
+                assert!(slab.capacity() <= before.max(FEW), "{count}: the table grew by itself");
+                said.extend(feed(&mut slab, true));
+                // One thing goes and another comes: that is no growth.
+                slab.take(0);
+                assert!(slab.insert(0, 7, Errno::ENFILE).is_ok());
+                assert!(!slab.is_grown());
             }
+            assert_eq!(said, [128, 256, 512, 1024], "{at_once}");
+            assert_eq!(slab.insert(0, 7, Errno::ENFILE), Err(Errno::ENFILE));
         }
-        assert_eq!(said, 4, "from 64, 128, 256 and 512 on");
+    }
+
+    #[test]
+    fn growth_that_failed_is_asked_for_again() {
+        let mut slab = Slab::new(1024);
+        for at in 0..100 {
+            assert_eq!(slab.insert(0, 7, Errno::ENFILE), Ok(at));
+            // Nobody has memory to give until then.
+            assert_eq!(feed(&mut slab, false), None);
+        }
+        while slab.growth().is_none() {
+            assert!(slab.insert(0, 7, Errno::ENFILE).is_ok());
+        }
+        // So it is if there is no memory for the thing itself: of so many there never is.
+        let (mut slab, far) = (Slab::new(usize::MAX), 1 << 59);
+        for _ in 0..2 {
+            assert_eq!(slab.put(far, 7), Err(Errno::ENOMEM));
+            assert_eq!(feed(&mut slab, true), Some(far + 1 + AHEAD));
+        }
+    }
+
+    #[test]
+    fn far_place_asks_for_all_that_is_before_it() {
+        let mut slab = Slab::new(1024);
+        slab.expect(700);
+        assert_eq!(feed(&mut slab, true), Some(701 + AHEAD));
+        assert_eq!(slab.put(700, 7), Ok(None));
+        assert_eq!(feed(&mut slab, true), None);
+        slab.expect(1023);
+        assert_eq!(feed(&mut slab, true), Some(1024));
+        slab.expect(usize::MAX);
+        assert_eq!(feed(&mut slab, true), None, "there is no such place");
     }
 }

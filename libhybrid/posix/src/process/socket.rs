@@ -152,6 +152,8 @@ impl<S: Pages> Process<S> {
         if call.args[1] != 0 {
             self.stream_peer(id)?.put(world, call.args[1], call.args[2])?;
         }
+        // Of many threads each may get one at once.
+        self.feed_tables(world);
         let number = self.files.descriptor(id, 0, flags & O_CLOEXEC != 0)?;
         self.is_taken(id);
         let listener = self.files.id(call.args[0])?;

@@ -401,6 +401,8 @@ impl<S: Pages> Process<S> {
     }
 
     fn on_accepted(&mut self, world: &mut impl World, connection: u32, listener: u16, peer: Peer, credit: u32) {
+        // Many may come at once.
+        self.feed_tables(world);
         let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: Some(own), .. } if own == listener);
         // The host stack's listeners are of both families.
         let is_it = |tcp: &Tcp| is_it(tcp) && is_for(tcp.family, tcp.options.is_v6_only, peer.address);

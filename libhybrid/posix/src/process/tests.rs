@@ -5,6 +5,7 @@ mod descriptors;
 mod files;
 mod sockets;
 mod spawn;
+mod tables;
 mod watches;
 mod within;
 
@@ -31,6 +32,8 @@ struct Fake {
     udp: Option<datagrams::FakePorts>,
     trees: Vec<files::FakeTree>,
     kin: Option<spawn::FakeKin>,
+    /// Pieces that the personality's allocator was given.
+    given: usize,
 }
 
 impl Fake {
@@ -73,6 +76,10 @@ impl World for Fake {
 
     fn zero(&mut self, address: u64, bytes: u64) {
         self.write(address, &vec![0; bytes as usize]).unwrap();
+    }
+
+    fn add_to_runtime(&mut self, _pages: crate::areas::Kept) {
+        self.given += 1;
     }
 
     fn copy(&mut self, from: u64, to: u64, bytes: u64) -> Result<(), Errno> {
@@ -197,6 +204,7 @@ impl Program {
         let mut all = [0; 6];
         all[..args.len()].copy_from_slice(args);
         let outcome = self.process.call(&mut self.world, thread, number, all);
+        self.process.feed_tables(&mut self.world);
         self.process.check_watches();
         outcome
     }

@@ -209,6 +209,8 @@ impl<S: Pages> Process<S> {
 
     /// Opens a connection between a socket and a new one in the listener's queue.
     fn join(&mut self, world: &mut impl World, id: Id, listener: Id) -> Result<(), Errno> {
+        // Many may be let in at once.
+        self.feed_tables(world);
         let client = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
         let (to, from) = (client.peer, client.own());
         let at = self.tcp_of(listener).ok_or(Errno::ECONNREFUSED)?;

@@ -6,6 +6,7 @@ mod stack;
 mod tree;
 
 use crate::World;
+use crate::areas::Kept;
 use crate::family::{Given, Relations};
 use crate::files::Tree;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
@@ -205,6 +206,16 @@ impl World for Device {
         if let Ok(to) = self.pointer(address, length) {
             // SAFETY: it is mapped memory of the program, which asked for it to be zero.
             unsafe { to.write_bytes(0, length) };
+        }
+    }
+
+    fn add_to_runtime(&mut self, pages: Kept) {
+        let (address, bytes) = pages.into_parts();
+        let base = usize::try_from(address).ok().map(core::ptr::with_exposed_provenance_mut);
+        if let (Some(base), Ok(bytes)) = (base.and_then(core::ptr::NonNull::new), usize::try_from(bytes)) {
+            // SAFETY: so many bytes from there are mapped, and kept: nobody else has them, and no call of the program takes, maps or zeroes them
+            // (INV-AREAS-3). One that writes there nevertheless harms itself only, as with the personality's statics.
+            unsafe { hybrid_rt::heap::add(base, bytes) };
         }
     }
 

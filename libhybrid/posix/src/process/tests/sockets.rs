@@ -124,7 +124,8 @@ fn listener_that_closes_resets_who_waits_and_who_comes_later() {
 
 #[test]
 fn connections_for_which_there_is_no_place_are_reset_and_leave_nothing() {
-    let mut program = Program::with_stack();
+    let mut program = Program::with_memory(4, 8 * PAGES);
+    program.world.net = Some(FakeStack::default());
     let listener = program.listener(0);
     while program.call(number::EVENTFD2, &[0, 0]) >= 0 {}
     let memory = program.process.areas.free_bytes();
