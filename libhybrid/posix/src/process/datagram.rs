@@ -268,8 +268,8 @@ impl<S: Pages> Process<S> {
             Some(Name::Path(path)) => Target::Socket(self.named(&path)?),
         };
         self.datagram_mut(id)?.target = target;
-        // Another target may have the room that the last one had not.
-        self.files.look_again(id);
+        // Another target may have the room that the last one had not: an edge, too.
+        self.files.touch(Some(id), false, true);
         Ok(0)
     }
 
@@ -380,7 +380,8 @@ impl<S: Pages> Process<S> {
         let is_sent = world.send_datagram(socket, peer, bytes)?;
         let was_stuck = core::mem::replace(&mut self.datagram_mut(id)?.is_stuck, !is_sent);
         if was_stuck && is_sent {
-            self.files.look_again(id);
+            // Found by this call, and told to nobody yet.
+            self.files.touch(Some(id), false, true);
         }
         Ok(is_sent.then_some(total))
     }

@@ -115,12 +115,6 @@ impl Files {
             }
         }
     }
-
-    /// Its readiness may be another: whoever waits for it is to look.
-    pub(super) fn look_again(&mut self, id: Id) {
-        self.queue_watches(id);
-        self.is_changed = true;
-    }
 }
 
 impl<S: Pages> Process<S> {

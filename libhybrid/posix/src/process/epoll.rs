@@ -2,7 +2,7 @@
 //!
 //! INV-EPOLL-1: a watch by edge is told when its object is ready and became so, or more so, after it was told last; never twice for one edge.
 //! INV-EPOLL-2: a watch that has something to tell is in the queue of its epoll. So whatever makes an object ready says so
-//! ([`Files::look_again`]); what is in the queue and has nothing to tell leaves it at the next look.
+//! ([`Files::touch`]); what is in the queue and has nothing to tell leaves it at the next look.
 use super::descriptors::Files;
 use super::object::{Edges, Held, Id, Object, poll};
 use super::{Pages, Process};

@@ -23,6 +23,8 @@ pub(super) struct FakePorts {
     /// Happened, and nobody has looked yet.
     pub(super) unnoticed: Vec<Arrival<'static>>,
     pub(super) is_full: bool,
+    /// It is full until just before the next datagram comes.
+    pub(super) makes_room: bool,
     pub(super) servers: Vec<Address>,
 }
 
@@ -41,6 +43,7 @@ impl FakePorts {
     }
 
     pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
+        self.is_full &= !self.makes_room;
         if !self.is_full {
             self.sent.push((socket, peer, bytes.len()));
         }

@@ -253,3 +253,28 @@ fn socket_that_is_given_a_target_with_room_is_told_though_nothing_came() {
     assert_eq!(program.call(number::WRITE, &[outside, FROM, 9]), 9);
     assert_eq!(program.told(epoll, 9), [(6, bits::OUT)]);
 }
+
+#[test]
+fn watch_by_edge_is_told_of_the_room_of_another_target() {
+    let mut mix = Mix::new();
+    let (epoll, program) = (mix.epolls[0], &mut mix.program);
+    let sender = program.datagrams(1, NONBLOCK);
+    assert_eq!(program.with_address(number::CONNECT, sender, &path(b"\0a")), 0);
+    assert_eq!(program.control(epoll, ADD, sender, bits::OUT | EDGE, 5), 0);
+    assert_eq!(program.told(epoll, 9), [(5, bits::OUT)]);
+    while program.call(number::WRITE, &[sender, FROM, 3_000]) > 0 {}
+    assert_eq!(program.told(epoll, 9), []);
+    assert_eq!(program.with_address(number::CONNECT, sender, &path(b"\0b")), 0);
+    assert_eq!(program.told(epoll, 9), [(5, bits::OUT)]);
+    assert_eq!(program.told(epoll, 9), [], "once");
+    // As well if a call finds that the host stack has room again.
+    let outside = program.datagrams(2, NONBLOCK);
+    assert_eq!(program.with_address(number::CONNECT, outside, &v4([10, 0, 2, 2], 9)), 0);
+    assert_eq!(program.control(epoll, ADD, outside, bits::OUT | EDGE, 6), 0);
+    assert_eq!(program.told(epoll, 9), [(6, bits::OUT)]);
+    program.world.udp.as_mut().unwrap().is_full = true;
+    assert_eq!(program.call(number::WRITE, &[outside, FROM, 9]), Errno::EAGAIN.negated());
+    program.world.udp.as_mut().unwrap().makes_room = true;
+    assert_eq!(program.call(number::WRITE, &[outside, FROM, 9]), 9);
+    assert_eq!(program.told(epoll, 9), [(6, bits::OUT)]);
+}
