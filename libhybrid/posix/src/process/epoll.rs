@@ -1,4 +1,6 @@
-//! epoll: watches, told by level, edge or once; a wait costs by what may be ready, not by what is watched.
+//! epoll: watches, told by level, edge or once; epoll_pwait costs by what may be ready, not by what is watched.
+//!
+//! An epoll that is waited for by poll or select costs by what is in its queue, which only epoll_pwait shortens.
 //!
 //! INV-EPOLL-1: a watch by edge is told when its object is ready and became so, or more so, after it was told last; never twice for one edge.
 //! INV-EPOLL-2: a watch that has something to tell is in the queue of its epoll. So whatever makes an object ready says so
