@@ -36,13 +36,15 @@ pub(super) const TESTS: &[Test] = tests![
 
 /// The compiler calls `memcpy` and `memmove` of hybrid-sys for these: each byte is where it belongs, and none beside is touched.
 fn s00_memory_is_copied_whole(_: &World) -> Outcome {
-    const BYTES: usize = 448;
-    const DISTANCES: [isize; 17] = [-70, -64, -63, -33, -9, -8, -7, -1, 1, 7, 8, 9, 33, 63, 64, 65, 70];
+    const BYTES: usize = 576;
+    // About the sizes of what is moved at once: words, pairs of them, and blocks of 128 bytes.
+    const DISTANCES: [isize; 23] =
+        [-129, -128, -127, -70, -64, -63, -33, -9, -8, -7, -1, 1, 7, 8, 9, 33, 63, 64, 65, 70, 127, 128, 129];
     let mut fresh = [0_u8; BYTES];
     (1..).zip(&mut fresh).for_each(|(value, byte)| *byte = value);
     for length in (0..=140).chain([191, 192, 193, 200, 255, 256, 257]) {
         for (from, distance) in
-            DISTANCES.iter().flat_map(|distance| [112_usize, 115, 119].map(|from| (from, *distance)))
+            DISTANCES.iter().flat_map(|distance| [176_usize, 179, 183].map(|from| (from, *distance)))
         {
             let (length, mut moved, mut copied) = (black_box(length), fresh, [0; BYTES]);
             let to = from.wrapping_add_signed(distance);
