@@ -120,7 +120,7 @@ runtime = "RUNTIME"
 [memory]
 stack = "64 KiB"
 heap = "512 KiB"
-program = "512 KiB"
+program = "768 KiB"
 
 [[uses]]
 name = "log"
