@@ -11,6 +11,9 @@ use crate::number::Errno;
 use crate::world::World;
 use alloc::vec::Vec;
 
+/// Most pieces that a pump takes before others have their turn: more than a ring holds.
+const TURN: usize = 256;
+
 /// One stream of one program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Pump {
@@ -204,7 +207,12 @@ impl<S: Pages> Process<S> {
         if !is_read && !pump.is_told {
             self.tell_unread(world, pump);
         }
-        while self.fill(world, pump, at, is_read) && self.hear(world, pump.other, pump.channel) {}
+        // Who is taken from and says more all the time gets no longer turn: what was heard asks for another.
+        for _ in 0..TURN {
+            if !(self.fill(world, pump, at, is_read) && self.hear(world, pump.other, pump.channel)) {
+                break;
+            }
+        }
         let has_rest = self.pumps.has_rest(pump.other, pump.channel);
         has_rest || !(is_gone || self.pumps.is_over(pump.other, pump.channel))
     }
@@ -234,31 +242,32 @@ impl<S: Pages> Process<S> {
         is_empty
     }
 
-    /// Takes what the other side said next in a ring, unless what it said before is still here; whether it said anything.
+    /// Takes what the other side said next in a ring, unless what it said before is still here; whether it said anything new. A ring that the
+    /// other side broke says for ever that it ends: that is heard once.
     fn hear(&mut self, world: &mut impl World, other: Other, ring: Channel) -> bool {
         if self.pumps.has_rest(other, ring) {
             return false;
         }
         let mut scratch = core::mem::take(&mut self.pumps.scratch);
         let piece = world.relations().and_then(|relations| relations.next(other, ring, &mut scratch));
-        match piece {
+        let is_new = match piece {
             Some(Piece::Ends(channel)) => {
-                if let Some(state) = self.pumps.made(other, channel) {
-                    state.is_over = true;
-                }
+                let state = self.pumps.made(other, channel);
+                state.is_some_and(|state| !core::mem::replace(&mut state.is_over, true))
             }
             Some(Piece::Bytes(bytes)) if self.pumps.has_taker(other, ring) => {
                 if let Some(state) = self.pumps.made(other, ring) {
                     state.rest.extend_from_slice(bytes);
                 }
+                true
             }
-            Some(Piece::Bytes(_)) | None => {}
-        }
+            Some(Piece::Bytes(_)) => true,
+            None => false,
+        };
         // Another pump may be whom it concerns.
-        self.files.is_changed |= piece.is_some();
-        let is_some = piece.is_some();
+        self.files.is_changed |= is_new;
         self.pumps.scratch = scratch;
-        is_some
+        is_new
     }
 
     /// A child that ended says and reads nothing more. A parent that did has ended this program, too.

@@ -34,6 +34,8 @@ pub(super) struct FakeKin {
     /// What it is to hear.
     heard: BTreeMap<(u32, u8), VecDeque<Said>>,
     is_full: bool,
+    /// Rings that the other side broke: they say for ever that they end.
+    broken: Vec<(u32, u8)>,
 }
 
 fn key(other: Other, channel: Channel) -> (u32, u8) {
@@ -109,6 +111,9 @@ impl Relations for FakeKin {
     }
 
     fn next<'a>(&mut self, other: Other, ring: Channel, scratch: &'a mut Vec<u8>) -> Option<Piece<'a>> {
+        if self.broken.contains(&key(other, ring)) {
+            return Some(Piece::Ends(ring));
+        }
         Some(match self.heard.get_mut(&key(other, ring))?.pop_front()? {
             Said::Bytes(bytes) => {
                 *scratch = bytes;
@@ -332,6 +337,25 @@ fn unread_output_is_told_and_dropped() {
     program.kin().ends(20, Ending::Exit(0));
     assert_eq!(program.call(number::WAIT4, &[20, 0, 0, 0]), 20);
     assert_eq!(program.kin().forgotten, [20]);
+}
+
+#[test]
+fn ring_that_a_child_breaks_is_at_its_end_and_nobody_spins() {
+    let mut program = Program::parent();
+    let ((reads, writes), (input, feeds)) = (program.pipe(0), program.pipe(0));
+    assert_eq!(program.spawn("/bin/w", &[(DUP2, 1, writes, 0), (DUP2, 0, input, 0)]), 20);
+    assert_eq!((program.call(number::CLOSE, &[writes]), program.call(number::CLOSE, &[input])), (0, 0));
+    program.kin().says(Other::Child(20), Channel::Output, Said::Bytes(b"last".to_vec()));
+    program.bell();
+    let broken = CHANNELS.map(|channel| key(Other::Child(20), channel));
+    program.kin().broken.extend(broken);
+    program.bell();
+    assert_eq!(program.call(number::READ, &[reads, AT + 512, 100]), 4);
+    assert_eq!(program.call(number::READ, &[reads, AT + 512, 100]), 0);
+    // Nothing said that it reads no more.
+    assert_eq!(program.call(number::WRITE, &[feeds, AT, 8]), 8);
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.call(number::WAIT4, &[20, 0, 0, 0]), 20);
 }
 
 fn child(streams: [Stream; 3]) -> Program {

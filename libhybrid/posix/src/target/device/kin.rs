@@ -11,7 +11,7 @@ use hybrid_interfaces::process::{
     ProgramClient, SpawnError, SpawnerClient, StreamsClientRings, StreamsRings, StreamsServerRings, program, spawner,
     streams,
 };
-use hybrid_ipc::{CallError, RecordConsumer, RecordProducer};
+use hybrid_ipc::{CallError, RecordConsumer, RecordProducer, RingError};
 use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
 
 const _: () = assert!(
@@ -202,11 +202,17 @@ fn decoded(piece: idl::Piece<'_>) -> Piece<'_> {
     }
 }
 
-/// Whether the ring took it. If not, its reader rings when there is room.
+/// Whether the ring took it. If not, its reader rings when there is room. A reader that breaks its ring reads no more: nobody waits for it.
 fn pushed(ring: &mut RecordProducer<idl::Piece<'static>>, piece: Piece<'_>) -> bool {
     let piece = encoded(piece);
-    let has_room = |ring: &mut RecordProducer<_>| ring.ring().request_space(PIECE_MAX + HEAD) == Ok(false);
-    ring.push(&piece).is_ok() || has_room(ring) && ring.push(&piece).is_ok()
+    match ring.push(&piece) {
+        Err(RingError::Full) => match ring.ring().request_space(PIECE_MAX + HEAD) {
+            Ok(true) => false,
+            Ok(false) => ring.push(&piece) != Err(RingError::Full),
+            Err(_) => true,
+        },
+        _ => true,
+    }
 }
 
 /// The next piece. A side that breaks its ring says no more.
