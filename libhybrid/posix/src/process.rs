@@ -174,6 +174,13 @@ impl<S: Pages> Process<S> {
         match outcome {
             // A signal from outside that the thread did not wait for.
             Outcome::Done(result) if self.has_signal(thread) => self.deliver(world, thread, result),
+            Outcome::Park => {
+                // One that came before the thread waited, or by its own look at its children: nothing would wake it any more.
+                if let Some(restarts) = self.interruption(thread) {
+                    self.interrupt(world, thread, restarts);
+                }
+                Outcome::Park
+            }
             outcome => outcome,
         }
     }

@@ -166,6 +166,20 @@ impl<S: Pages> Process<S> {
         self.slots.get(usize::from(thread)).is_some_and(|slot| slot.pending & !slot.blocked != 0)
     }
 
+    /// Whether a signal waits that ends the wait of the thread, and then whether its call is made again.
+    pub(super) fn interruption(&self, thread: Thread) -> Option<bool> {
+        let now = self.slots.get(usize::from(thread)).map_or(0, |slot| slot.pending & !slot.blocked);
+        let counts = |signal: &u8| now & bit(*signal) != 0 && !self.is_ignored(*signal);
+        let action = (1..=64).find(counts).and_then(|signal| self.actions.get(usize::from(signal)))?;
+        Some(action.flags & SA_RESTART != 0)
+    }
+
+    /// Whether a signal does nothing.
+    fn is_ignored(&self, signal: u8) -> bool {
+        let Some(action) = self.actions.get(usize::from(signal)) else { return true };
+        action.handler == IGNORE || action.handler == 0 && bit(signal) & HARMLESS != 0
+    }
+
     /// Whether the result of a call that waited is all that its thread is to know; otherwise it goes on with [`Process::resumed`].
     #[must_use]
     pub fn is_plain(&self, thread: Thread, result: i64) -> bool {
@@ -183,16 +197,19 @@ impl<S: Pages> Process<S> {
     /// it at its next call.
     pub(super) fn signal_program(&mut self, world: &mut impl World, signal: u8) {
         let Some(action) = self.actions.get(usize::from(signal)).copied().filter(|_| signal > 0) else { return };
-        let is_harmless = bit(signal) & HARMLESS != 0;
-        if action.handler == IGNORE || action.handler == 0 && is_harmless {
+        if self.is_ignored(signal) {
             return;
         }
         let takes = |slot: &&super::Slot| !slot.is_free() && slot.blocked & bit(signal) == 0;
         let parked = self.slots.iter().position(|slot| takes(&slot) && slot.is_parked());
         let thread = parked.or_else(|| self.slots.iter().position(|slot| takes(&slot)));
-        // If all block it, the first that unblocks it should: it is the main thread here.
+        // If all block it, the first that unblocks it should: it is the first that runs here.
+        let thread = thread.or_else(|| self.slots.iter().position(|slot| !slot.is_free()));
         let thread = thread.and_then(|thread| Thread::try_from(thread).ok()).unwrap_or(0);
         self.raise(thread, signal);
+        if let Some(slot) = self.slot(thread) {
+            slot.shared |= bit(signal);
+        }
         if self.has_signal(thread) {
             self.interrupt(world, thread, action.flags & SA_RESTART != 0);
         }
@@ -202,7 +219,8 @@ impl<S: Pages> Process<S> {
     pub(super) fn deliver(&mut self, world: &mut impl World, thread: Thread, result: i64) -> Outcome {
         let Some(slot) = self.slot(thread) else { return Outcome::Done(result) };
         let now = slot.pending & !slot.blocked;
-        slot.pending &= !now;
+        let shared = slot.shared & now;
+        (slot.pending, slot.shared) = (slot.pending & !now, slot.shared & !now);
         let blocked = slot.blocked;
         if let Some(signal) = self.default_of(now) {
             return self.end(world, Ending::Signal(signal));
@@ -215,6 +233,7 @@ impl<S: Pages> Process<S> {
         let action = self.actions.get(usize::from(signal)).copied().unwrap_or(Action::DEFAULT);
         if let Some(slot) = self.slot(thread) {
             slot.pending |= now & !bit(signal);
+            slot.shared |= shared & !bit(signal);
             slot.blocked = (blocked | action.blocked | bit(signal)) & !NEVER_BLOCKED;
         }
         Outcome::Deliver(Delivery { handler: action.handler, signal, blocked_after: blocked, result })

@@ -16,6 +16,8 @@ pub(super) struct Slot {
     /// Signals that wait until they are allowed.
     pub(super) blocked: u64,
     pub(super) pending: u64,
+    /// Those of them that are the program's: another thread gets them if this one ends.
+    pub(super) shared: u64,
     /// What the thread waits to go on with, if it waits for a descriptor.
     pub(super) call: Option<super::io::Call>,
     /// Where a sleep that is interrupted says how much was left of it; 0 for nowhere.
@@ -36,7 +38,8 @@ enum State {
 }
 
 impl Slot {
-    pub(super) const FREE: Self = Self { state: State::Free, clear: 0, blocked: 0, pending: 0, call: None, left: 0 };
+    pub(super) const FREE: Self =
+        Self { state: State::Free, clear: 0, blocked: 0, pending: 0, shared: 0, call: None, left: 0 };
     pub(super) const RUNNING: Self = Self { state: State::Running, ..Self::FREE };
 
     pub(super) fn is_free(&self) -> bool {
@@ -217,8 +220,11 @@ impl<S: Pages> Process<S> {
             return self.end(world, Ending::Exit(exit_status(status)));
         }
         if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
-            let clear = slot.clear;
+            let (clear, shared) = (slot.clear, slot.shared);
             *slot = Slot::FREE;
+            (1..=64)
+                .filter(|signal| shared >> (signal - 1) & 1 != 0)
+                .for_each(|signal| self.signal_program(world, signal));
             if clear != 0 && world.write(clear, &[0; 4]).is_ok() {
                 let woken = self.table.wake(clear, 1, ANY);
                 self.answer(woken, 0);

@@ -438,6 +438,53 @@ fn signals_from_outside_end_handle_and_restart() {
 }
 
 #[test]
+fn signal_that_came_before_the_wait_ends_it_too() {
+    for (flags, expected) in [(0, Errno::EINTR.negated()), (0x1000_0000, AGAIN)] {
+        let mut program = child([Stream::Own; 3]);
+        let (reads, _) = program.pipe(0);
+        program.put(AT + 32, &[0xcafe, flags, 0, 0]);
+        assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
+        program.kin().signals = vec![15];
+        program.bell();
+        assert_eq!(program.on(0, number::READ, &[reads, AT, 1]), Outcome::Park);
+        assert_eq!(program.process.take_result(0), Some(expected));
+        let resumed = program.process.resumed(&mut program.world, 0, expected);
+        assert!(matches!(resumed, Outcome::Deliver(Delivery { signal: 15, .. })), "{resumed:?}");
+    }
+    // The wait for one child finds that another has ended: the handler runs.
+    let mut program = Program::parent();
+    program.put(AT + 32, &[0xcafe, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[17, AT + 32, 0, 8]), 0);
+    assert_eq!((program.spawn("/bin/w", &[]), program.spawn("/bin/w", &[])), (20, 21));
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.on(0, number::WAIT4, &[21, 0, 0, 0]), Outcome::Park);
+    assert_eq!(program.process.take_result(0), Some(Errno::EINTR.negated()));
+}
+
+#[test]
+fn signal_of_the_program_goes_to_another_thread_when_its_own_ends() {
+    let mut program = child([Stream::Own; 3]);
+    program.put(AT + 32, &[0xcafe, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
+    let (reads, _) = program.pipe(0);
+    let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+    program.kin().signals = vec![15];
+    program.bell();
+    // The first thread has it and ends before it makes another call.
+    assert_eq!(program.on(other, number::READ, &[reads, AT, 1]), Outcome::Park);
+    assert_eq!(program.on(0, number::EXIT, &[0]), Outcome::ThreadEnded);
+    assert_eq!(program.process.take_result(other), Some(Errno::EINTR.negated()));
+    // All block it: who is there keeps it.
+    program.put(AT + 64, &[u64::MAX]);
+    assert!(matches!(program.process.resumed(&mut program.world, other, -4), Outcome::Deliver(_)));
+    assert_eq!(program.on(other, number::RT_SIGPROCMASK, &[2, AT + 64, 0, 8]), Outcome::Done(0));
+    program.kin().signals = vec![15];
+    program.bell();
+    let unblocked = program.on(other, number::RT_SIGPROCMASK, &[1, AT + 64, 0, 8]);
+    assert!(matches!(unblocked, Outcome::Deliver(Delivery { signal: 15, .. })), "{unblocked:?}");
+}
+
+#[test]
 fn sleep_that_a_signal_ends_tells_what_is_left() {
     let mut program = child([Stream::Own; 3]);
     program.put(AT + 32, &[0xcafe, 0, 0, 0]);
