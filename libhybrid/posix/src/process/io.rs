@@ -138,6 +138,7 @@ impl<S: Pages> Process<S> {
                 }
             }
         }
+        self.tell_ends(world);
     }
 
     /// One try; `None` if the call has to wait. Only a call that was begun before may change what it did.

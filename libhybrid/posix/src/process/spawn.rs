@@ -40,6 +40,8 @@ struct Child {
     ending: Option<Ending>,
     /// It was waited for; its streams still have something to say.
     is_reaped: bool,
+    /// The supervisor died, and knows nothing of its number any more.
+    is_lost: bool,
 }
 
 /// Those that were spawned, and who spawned this one.
@@ -47,6 +49,8 @@ struct Child {
 pub(super) struct Children {
     all: Vec<Child>,
     pub(super) parent: Option<u16>,
+    /// Some ended, and SIGCHLD was not raised yet.
+    have_ended: bool,
 }
 
 /// What a descriptor of the child will be.
@@ -80,17 +84,18 @@ impl<S: Pages> Process<S> {
             self.tell(world, number::SPAWN, "its component was granted no programs");
             return Err(Errno::EACCES);
         }
-        self.take_news(world);
+        self.gather_news(world);
         let paths = self.paths(world, &request)?;
         let (given, arguments) = given(world, &request)?;
         let sources = self.sources(world, &request)?;
         let streams = self.streams(world, sources)?;
         self.children.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        if self.children.all.len() >= CHILDREN_MAX {
+        // The supervisor would give the number of one that it knows nothing of to another, and nobody could tell the two apart.
+        if self.children.all.len() >= CHILDREN_MAX || self.children.all.iter().any(|child| child.is_lost) {
             return Err(Errno::EAGAIN);
         }
         let process = first_found(world, &paths, &given, arguments, streams)?;
-        self.children.all.push(Child { process, ending: None, is_reaped: false });
+        self.children.all.push(Child { process, ending: None, is_reaped: false, is_lost: false });
         for ((channel, source), stream) in CHANNELS.into_iter().zip(sources).zip(streams) {
             if let (Source::Object(id), Stream::Parent) = (source, stream) {
                 self.lend(Other::Child(process), channel, id);
@@ -182,30 +187,40 @@ impl<S: Pages> Process<S> {
 
     /// What happened since: children that ended, signals of the parent, bytes of streams.
     pub fn take_news(&mut self, world: &mut impl World) {
-        let mut has_ended = false;
+        self.gather_news(world);
+        self.retry(world);
+    }
+
+    /// As [`Self::take_news`]; calls that wait for it are tried by who comes next to that.
+    fn gather_news(&mut self, world: &mut impl World) {
+        let mut have_ended = false;
         while let Some(news) = world.relations().and_then(|relations| relations.news()) {
             let is_of = |child: &&mut Child| match news {
                 News::Ended(process, _) => child.process == process && child.ending.is_none(),
-                News::Lost => child.ending.is_none(),
+                News::Lost => !child.is_lost,
             };
             for child in self.children.all.iter_mut().filter(is_of) {
-                child.ending =
-                    Some(if let News::Ended(_, ending) = news { ending } else { Ending::Signal(signal::KILL) });
-                has_ended = true;
+                child.is_lost = news == News::Lost;
+                have_ended |= child.ending.is_none();
+                child.ending.get_or_insert(ending_of(news));
             }
         }
         while let Some(signal) = world.relations().and_then(|relations| relations.signalled()) {
             self.signal_program(world, signal);
         }
         self.pump(world);
-        if has_ended {
-            // Whoever waits for it comes before a handler.
-            self.files.is_changed = true;
-            self.retry(world);
+        if have_ended {
+            (self.children.have_ended, self.files.is_changed) = (true, true);
             if self.reaps_itself() {
                 self.children.all.iter_mut().filter(|child| child.ending.is_some()).for_each(|it| it.is_reaped = true);
                 self.forget_reaped(world);
             }
+        }
+    }
+
+    /// SIGCHLD of those that ended, when whoever waits for them was told: that comes before a handler.
+    pub(super) fn tell_ends(&mut self, world: &mut impl World) {
+        if core::mem::take(&mut self.children.have_ended) {
             self.signal_program(world, signal::CHLD);
         }
     }
@@ -241,7 +256,7 @@ impl<S: Pages> Process<S> {
             relations.look();
         }
         call.done = 1;
-        self.take_news(world);
+        self.gather_news(world);
         self.find_ended(world, call.number, call.args).transpose()
     }
 
@@ -258,21 +273,18 @@ impl<S: Pages> Process<S> {
         }
         let mut own = self.children.all.iter_mut().filter(|child| is_it(child));
         let Some((ending, child)) = own.find_map(|child| Some((child.ending?, child))) else {
-            return Ok(if options & WNOHANG == 0 { None } else { Some(0) });
+            if options & WNOHANG == 0 {
+                return Ok(None);
+            }
+            // Whoever asks without waiting tells by the zeros that there was nothing.
+            return if is_waitid { write_information(world, args[2], None).map(|()| Some(0)) } else { Ok(Some(0)) };
         };
         let process = child.process;
         child.is_reaped = options & WNOWAIT == 0 || !is_waitid;
-        if is_waitid {
-            write_information(world, args[2], process, ending)?;
-        } else if args[1] != 0 {
-            world.write(args[1], &status(ending).to_le_bytes())?;
-        }
-        let usage = if is_waitid { args[4] } else { args[3] };
-        if usage != 0 {
-            world::write_words(world, usage, &[0; 18])?;
-        }
+        let told = tell_wait(world, is_waitid, args, (process, ending));
+        // It was waited for, also by who cannot be told how it ended.
         self.forget_reaped(world);
-        Ok(Some(if is_waitid { 0 } else { process.into() }))
+        told.map(|()| Some(if is_waitid { 0 } else { process.into() }))
     }
 
     /// Those that were waited for, and whose streams were read to their ends.
@@ -281,7 +293,7 @@ impl<S: Pages> Process<S> {
             let Some(child) = self.children.all.get(index).copied() else { continue };
             if child.is_reaped && !self.is_lent_to(Other::Child(child.process)) {
                 self.children.all.swap_remove(index);
-                if let Some(relations) = world.relations() {
+                if let Some(relations) = world.relations().filter(|_| !child.is_lost) {
                     relations.forget(child.process);
                 }
             }
@@ -312,20 +324,44 @@ const fn status(ending: Ending) -> u32 {
     }
 }
 
-/// `siginfo_t` of SIGCHLD: signal, error, code; process, user, status.
-fn write_information(world: &mut impl World, address: u64, process: u16, ending: Ending) -> Result<(), Errno> {
+/// How one that was reported ended. A child says of its end what it likes: what is no signal ended it, too.
+fn ending_of(news: News) -> Ending {
+    match news {
+        News::Ended(_, Ending::Signal(signal)) if !(1..=64).contains(&signal) => Ending::Signal(signal::KILL),
+        News::Ended(_, ending) => ending,
+        News::Lost => Ending::Signal(signal::KILL),
+    }
+}
+
+/// What wait4 or waitid says of one that ended.
+fn tell_wait(world: &mut impl World, is_waitid: bool, args: [u64; 6], ended: (u16, Ending)) -> Result<(), Errno> {
+    if is_waitid {
+        write_information(world, args[2], Some(ended))?;
+    } else if args[1] != 0 {
+        world.write(args[1], &status(ended.1).to_le_bytes())?;
+    }
+    match if is_waitid { args[4] } else { args[3] } {
+        0 => Ok(()),
+        usage => world::write_words(world, usage, &[0; 18]),
+    }
+}
+
+/// `siginfo_t` of SIGCHLD: signal, error, code; process, user, status. Zeros: of nobody.
+fn write_information(world: &mut impl World, address: u64, ended: Option<(u16, Ending)>) -> Result<(), Errno> {
     if address == 0 {
         return Ok(());
     }
-    let (code, status) = match ending {
-        Ending::Exit(status) => (EXITED, u32::from(status)),
-        Ending::Signal(signal) => (KILLED, u32::from(signal)),
-    };
-    let process = u32::from(process);
-    let fields = [signal::CHLD.into(), 0, code, 0, process, process, status, 0];
     let mut bytes = [0; 128];
-    for (place, field) in bytes.chunks_exact_mut(4).zip(fields) {
-        place.copy_from_slice(&field.to_le_bytes());
+    if let Some((process, ending)) = ended {
+        let (code, status) = match ending {
+            Ending::Exit(status) => (EXITED, u32::from(status)),
+            Ending::Signal(signal) => (KILLED, u32::from(signal)),
+        };
+        let process = u32::from(process);
+        let fields = [signal::CHLD.into(), 0, code, 0, process, process, status, 0];
+        for (place, field) in bytes.chunks_exact_mut(4).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
     }
     world.write(address, &bytes)
 }

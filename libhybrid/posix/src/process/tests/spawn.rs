@@ -520,7 +520,68 @@ fn children_can_be_sent_signals_and_nobody_else() {
     assert_eq!(program.spawn("/bin/w", &[]), 20);
     program.kin().ends(20, Ending::Exit(1));
     program.bell();
-    assert_eq!(program.kin().forgotten, [20, 20]);
+    assert_eq!(program.kin().forgotten, [20], "the supervisor that died knew of the first");
+}
+
+#[test]
+fn numbers_that_a_supervisor_lost_are_not_used_again_before_they_were_waited_for() {
+    let mut program = Program::parent();
+    let (reads, writes) = program.pipe(0);
+    assert_eq!((program.spawn("/bin/w", &[(DUP2, 1, writes, 0)]), program.spawn("/bin/w", &[])), (20, 21));
+    assert_eq!(program.call(number::CLOSE, &[writes]), 0);
+    // One has ended, is waited for and has unread output; then the supervisor dies.
+    for piece in 0..40 {
+        program.kin().says(Other::Child(20), Channel::Output, Said::Bytes(vec![piece; PIECE_MAX]));
+    }
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.call(number::WAIT4, &[20, 0, 0, 0]), 20);
+    program.kin().running.clear();
+    program.kin().news.push_back(News::Lost);
+    program.bell();
+    assert_eq!(program.spawn("/bin/w", &[]), Errno::EAGAIN.negated());
+    assert_eq!(program.call(number::WAIT4, &[21, 0, 0, 0]), 21);
+    assert_eq!(program.spawn("/bin/w", &[]), Errno::EAGAIN.negated());
+    while program.call(number::READ, &[reads, AT + 512, 4000]) > 0 {}
+    assert_eq!(program.spawn("/bin/w", &[]), 20);
+    assert_eq!(program.kin().forgotten, [] as [u16; 0]);
+}
+
+#[test]
+fn wait_tells_nothing_twice_and_keeps_nothing() {
+    let mut program = Program::parent();
+    assert_eq!((program.spawn("/bin/w", &[]), program.spawn("/bin/w", &[])), (20, 21));
+    // Nothing yet: zeros.
+    program.put(AT + 64, &[7; 16]);
+    assert_eq!(program.call(number::WAITID, &[0, 0, AT + 64, 4 | 1, 0]), 0);
+    assert_eq!(program.world.words::<16>(AT + 64), [0; 16]);
+    // Two that waited are told of one each.
+    let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+    for thread in [0, other] {
+        assert_eq!(program.on(thread, number::WAIT4, &[u64::MAX, 0, 0, 0]), Outcome::Park);
+    }
+    program.kin().ends(20, Ending::Exit(0));
+    program.kin().ends(21, Ending::Signal(0x80));
+    program.process.expire(&mut program.world);
+    let told = [0, other].map(|thread| program.process.take_result(thread));
+    assert_eq!(told, [Some(20), Some(21)]);
+    // A status that cannot be written is lost, and the instance is not.
+    assert_eq!(program.spawn("/bin/w", &[]), 20);
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.call(number::WAIT4, &[20, 8, 0, 0]), Errno::EFAULT.negated());
+    assert_eq!(program.kin().forgotten, [20, 21, 20]);
+    // What a child says of its end is no signal.
+    assert_eq!(program.spawn("/bin/w", &[]), 20);
+    program.kin().ends(20, Ending::Signal(0x7f));
+    assert_eq!(program.call(number::WAIT4, &[20, AT + 8, 0, 0]), 20);
+    assert_eq!(program.status(), 9);
+    // Who ignores SIGCHLD waits in vain.
+    program.put(AT + 32, &[1, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[17, AT + 32, 0, 8]), 0);
+    assert_eq!(program.spawn("/bin/w", &[]), 20);
+    assert_eq!(program.on(0, number::WAIT4, &[20, 0, 0, 0]), Outcome::Park);
+    program.kin().ends(20, Ending::Exit(3));
+    program.bell();
+    assert_eq!(program.process.take_result(0), Some(Errno::ECHILD.negated()));
 }
 
 proptest! {
