@@ -307,7 +307,7 @@ impl<P: Power> Spawner for Supervisor<P> {
         let of = |member: &&mut Member| member.kin.id == process && member.kin.parent_id == parent.instance;
         let member = self.family.members.iter_mut().find(of).ok_or(SpawnError::NoProcess)?;
         match &member.child {
-            Some(Child { ended: Some(_), .. }) => member.child = None,
+            Some(Child { ended: Some(_), is_told: true, .. }) => member.child = None,
             _ => return Err(SpawnError::NoProcess),
         }
         Ok(())
@@ -330,6 +330,9 @@ impl<P: Power> Program for Supervisor<P> {
 
     fn ending(&mut self, client: ClientId, ending: Ending) -> Result<(), SpawnError> {
         let (_, child) = self.family.own(client)?;
+        if matches!(ending, Ending::Signalled(signal) if !SIGNALS.contains(&signal)) {
+            return Err(SpawnError::Malformed);
+        }
         child.said = Some(ending);
         Ok(())
     }

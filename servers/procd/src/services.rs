@@ -13,6 +13,14 @@ impl<P: Power> Supervisor<P> {
         if self.entries[index].is_foreign { Err(Error::NotAllowed) } else { Ok(index) }
     }
 
+    /// One that is spawned and was isolated is idle again: its parent may start it, which nobody else does. Whether it was one.
+    fn let_spawn_again(&mut self, name: &str) -> bool {
+        let is_it = |index: &usize| self.family.has(*index) && self.entries[*index].record.phase() == Phase::Isolated;
+        let Some(index) = self.named(name).ok().filter(is_it) else { return false };
+        self.entries[index].record.idle();
+        true
+    }
+
     /// What is spawned is started by its parent only.
     fn startable(&self, name: &str) -> Result<usize, Error> {
         self.named(name).and_then(|index| if self.family.has(index) { Err(Error::NotAllowed) } else { Ok(index) })
@@ -45,6 +53,9 @@ impl<P: Power> Services for Supervisor<P> {
     }
 
     fn start(&mut self, _: ClientId, name: &str) -> Result<(), Error> {
+        if self.let_spawn_again(name) {
+            return Ok(());
+        }
         let index = self.startable(name)?;
         if self.entries[index].record.phase() == Phase::Running {
             return Err(Error::Runs);

@@ -75,8 +75,12 @@ fn child_gets_what_it_is_given_and_its_end_is_told_once() {
     let signals: Vec<u8> = (0..3).filter_map(|_| Some(supervisor.pull_signalled(child)?.signal)).collect();
     assert_eq!(signals, [2, 15]);
     assert_eq!(supervisor.ending(child, Ending::Exited(7)), Ok(()));
+    for signal in [0, 65, 127, 255] {
+        assert_eq!(supervisor.ending(child, Ending::Signalled(signal)), Err(SpawnError::Malformed));
+    }
     supervisor.power.end(6, State::Faulted);
     supervisor.turn();
+    assert_eq!(supervisor.forget(PARENT, 106), Err(SpawnError::NoProcess), "it was not told yet");
     assert_eq!(done(&mut supervisor), ["ring 103"], "its parent is told, and nobody starts it again");
     let told = supervisor.pull_ended(PARENT).unwrap();
     assert_eq!((told.process, told.ending), (106, Ending::Exited(7)));
@@ -145,6 +149,20 @@ fn operator_can_stop_a_child_and_start_none() {
 }
 
 #[test]
+fn operator_lets_one_that_was_isolated_be_spawned_again() {
+    let mut supervisor = family();
+    let operator = ClientId { instance: 9 };
+    supervisor.entries[6].record.isolated();
+    supervisor.entries[7].record.isolated();
+    assert_eq!(spawn(&mut supervisor), Err(SpawnError::NotAllowed));
+    assert_eq!(Services::start(&mut supervisor, operator, "rng"), Ok(()));
+    assert_eq!(supervisor.entries[6].record.phase(), Phase::Idle);
+    assert_eq!(done(&mut supervisor), [] as [&str; 0], "its parent starts it, and nobody else");
+    assert_eq!(spawn(&mut supervisor), Ok(106));
+    assert_eq!(Services::start(&mut supervisor, operator, "rng"), Err(Error::NotAllowed));
+}
+
+#[test]
 fn one_that_cannot_be_started_is_idle_still_and_one_that_was_isolated_is_not() {
     let mut supervisor = family();
     supervisor.power.cannot_start = vec![6];
@@ -157,6 +175,7 @@ fn one_that_cannot_be_started_is_idle_still_and_one_that_was_isolated_is_not() {
     supervisor.entries[7].record.isolated();
     supervisor.power.end(7, State::Killed);
     supervisor.turn();
+    assert_eq!(supervisor.pull_ended(PARENT).map(|told| told.process), Some(107));
     supervisor.forget(PARENT, 107).unwrap();
     assert_eq!(spawn(&mut supervisor), Err(SpawnError::NotAllowed));
 }
@@ -243,9 +262,9 @@ proptest! {
                     model.extend(expected.map(|(child, _)| (child, Known::Told)));
                 }
                 Step::Forget(child) => {
-                    let has_ended = matches!(model.get(&child), Some(Known::Ended(_) | Known::Told));
-                    prop_assert_eq!(supervisor.forget(PARENT, child).is_ok(), has_ended);
-                    if has_ended {
+                    let is_told = matches!(model.get(&child), Some(Known::Told));
+                    prop_assert_eq!(supervisor.forget(PARENT, child).is_ok(), is_told);
+                    if is_told {
                         model.remove(&child);
                     }
                 }
