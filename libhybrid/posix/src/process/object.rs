@@ -39,6 +39,8 @@ pub(super) struct Held {
     pub(super) count: u16,
     /// `O_NONBLOCK`
     pub(super) is_nonblocking: bool,
+    /// A connect was begun, and no call has told yet how it went.
+    pub(super) owes_connect: bool,
     pub(super) edges: Edges,
     /// The first of the watches that epolls have of it.
     pub(super) watch: super::epoll::Link,
@@ -47,7 +49,8 @@ pub(super) struct Held {
 impl Held {
     /// An object without a descriptor.
     pub(super) const fn new(object: Object) -> Self {
-        Self { object, count: 0, is_nonblocking: false, edges: Edges { input: 0, output: 0 }, watch: None }
+        let edges = Edges { input: 0, output: 0 };
+        Self { object, count: 0, is_nonblocking: false, owes_connect: false, edges, watch: None }
     }
 }
 

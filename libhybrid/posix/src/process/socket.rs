@@ -131,14 +131,28 @@ impl<S: Pages> Process<S> {
                 self.connect_stream(world, id, name)?;
                 call.done = 1;
                 let is_open = self.tcp_of(id).is_some_and(|tcp| matches!(tcp.stage, Stage::Within(_)));
+                self.owe_connect(id, !is_open);
                 Ok(is_open.then_some(0))
             }
-            Stage::Connecting(_) | Stage::Knocking(..) if is_begun => Ok(None),
-            Stage::Connecting(_) | Stage::Knocking(..) => Err(Errno::EALREADY),
-            Stage::Open(_) | Stage::Within(_) if is_begun => Ok(Some(0)),
+            Stage::Connecting(_) | Stage::Knocking(..) => {
+                let waits = is_begun || self.files.objects.get(id).is_some_and(|held| !held.is_nonblocking);
+                if waits { Ok(None) } else { Err(Errno::EALREADY) }
+            }
+            // Of two calls that waited for it both are told.
+            Stage::Open(_) | Stage::Within(_) if self.owe_connect(id, false) || is_begun => Ok(Some(0)),
             Stage::Open(_) | Stage::Within(_) | Stage::Listening { .. } => Err(Errno::EISCONN),
-            Stage::Closed => Err(tcp.error.take().unwrap_or(Errno::ECONNABORTED)),
+            Stage::Closed => {
+                let error = self.tcp_of(id).and_then(|tcp| tcp.error.take());
+                Err(error.unwrap_or(Errno::ECONNABORTED))
+            }
         }
+    }
+
+    /// Whether the first call that finds the connection open says so, also one made anew after a signal ended the wait of the one that began
+    /// it (Linux, connect(2): `EISCONN` comes afterwards). Tells what was so before.
+    fn owe_connect(&mut self, id: Id, is_owed: bool) -> bool {
+        let held = self.files.objects.get_mut(id);
+        held.is_some_and(|held| core::mem::replace(&mut held.owes_connect, is_owed))
     }
 
     /// `None`: nobody waits.

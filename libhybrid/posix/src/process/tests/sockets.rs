@@ -195,6 +195,33 @@ fn connecting_waits_or_is_told_by_readiness() {
 }
 
 #[test]
+fn connect_whose_wait_a_signal_ended_goes_on_when_it_is_made_again() {
+    let name = [2, 0, 0, 80, 10, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0];
+    for opens_between in [false, true] {
+        let mut program = Program::with_stack();
+        let own = crate::net::FIRST_OWN;
+        program.world.write(FROM, &name).unwrap();
+        program.put(AT + 32, &[0xcafe, 0x1000_0000, 0, 0]);
+        assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
+        let socket = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
+        let connect = [socket, FROM, 16];
+        assert_eq!(program.on(0, number::CONNECT, &connect), Outcome::Park);
+        program.process.signal_program(&mut program.world, 15);
+        let again = program.process.take_result(0).unwrap();
+        assert!(matches!(program.process.resumed(&mut program.world, 0, again), Outcome::Deliver(_)));
+        if opens_between {
+            program.hear([Event::Connected { connection: own, credit: 10 }]);
+            assert_eq!(program.on(0, number::CONNECT, &connect), Outcome::Done(0));
+        } else {
+            assert_eq!(program.on(0, number::CONNECT, &connect), Outcome::Park);
+            program.hear([Event::Connected { connection: own, credit: 10 }]);
+            assert_eq!(program.process.take_result(0), Some(0));
+        }
+        assert_eq!(program.call(number::CONNECT, &connect), Errno::EISCONN.negated());
+    }
+}
+
+#[test]
 fn control_data_is_refused_by_streams_too_and_nothing_is_sent() {
     let mut program = Program::with_stack();
     let socket = program.accepted(100);
