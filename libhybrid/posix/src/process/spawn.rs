@@ -57,6 +57,8 @@ pub(super) struct Children {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Object(Id),
+    /// What it is here, and no file action said so.
+    Inherited(Id),
     Nothing,
     Closed,
 }
@@ -97,7 +99,7 @@ impl<S: Pages> Process<S> {
         let process = first_found(world, &paths, &given, arguments, streams)?;
         self.children.all.push(Child { process, ending: None, is_reaped: false, is_lost: false });
         for ((channel, source), stream) in CHANNELS.into_iter().zip(sources).zip(streams) {
-            if let (Source::Object(id), Stream::Parent) = (source, stream) {
+            if let (Source::Object(id) | Source::Inherited(id), Stream::Parent) = (source, stream) {
                 self.lend(Other::Child(process), channel, id);
             }
         }
@@ -153,7 +155,7 @@ impl<S: Pages> Process<S> {
         let source = |number: u64| match made.iter().rev().find(|(at, _)| *at == int(number)) {
             Some((_, source)) => *source,
             None if self.files.is_closed_on_exec(number) => Source::Closed,
-            None => self.files.id(number).map_or(Source::Closed, Source::Object),
+            None => self.files.id(number).map_or(Source::Closed, Source::Inherited),
         };
         Ok([source(0), source(1), source(2)])
     }
@@ -168,7 +170,7 @@ impl<S: Pages> Process<S> {
         let mut streams = [Stream::Closed; 3];
         for (at, (stream, source)) in streams.iter_mut().zip(sources).enumerate() {
             let object = match source {
-                Source::Object(id) => self.files.objects.get(id).map(|held| &held.object),
+                Source::Object(id) | Source::Inherited(id) => self.files.objects.get(id).map(|held| &held.object),
                 Source::Nothing => Some(&Object::Null),
                 Source::Closed => None,
             };
@@ -176,6 +178,8 @@ impl<S: Pages> Process<S> {
                 None => Stream::Closed,
                 Some(Object::Null) => Stream::Nothing,
                 Some(Object::Input | Object::Output(_)) => Stream::Own,
+                // What the child did not read would be lost to this program, whose input it is.
+                Some(Object::Pipe(_)) if at == 0 && matches!(source, Source::Inherited(_)) => Stream::Own,
                 Some(Object::Pipe(Ends { reads, writes })) if if at == 0 { reads } else { writes }.is_some() => {
                     Stream::Parent
                 }
