@@ -172,8 +172,11 @@ impl<S: Pages> Process<S> {
         }
         self.retry(world);
         match outcome {
-            // A signal from outside that the thread did not wait for.
-            Outcome::Done(result) if self.has_signal(thread) => self.deliver(world, thread, result),
+            Outcome::Done(result) => {
+                let result = self.unmask(thread, result);
+                // A signal from outside that the thread did not wait for.
+                if self.has_signal(thread) { self.deliver(world, thread, result) } else { Outcome::Done(result) }
+            }
             Outcome::Park => {
                 // One that came before the thread waited, or by its own look at its children: nothing would wake it any more.
                 if let Some(restarts) = self.interruption(thread) {

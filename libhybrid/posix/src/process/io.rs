@@ -69,6 +69,9 @@ impl<S: Pages> Process<S> {
         if !can_wait(number) {
             return None;
         }
+        if let Err(errno) = self.mask_wait(world, thread, number, args) {
+            return Some(errno.into());
+        }
         self.pass_timers(world.now_ns());
         // A program that never waits hears of its connections, too.
         if self.files.has_sockets {

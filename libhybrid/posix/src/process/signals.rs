@@ -92,6 +92,43 @@ impl<S: Pages> Process<S> {
         }
     }
 
+    /// The signals that are blocked while a call of poll, select or epoll waits, if it says which.
+    pub(super) fn mask_wait(
+        &mut self,
+        world: &mut impl World,
+        thread: Thread,
+        number: u64,
+        args: [u64; 6],
+    ) -> Result<(), Errno> {
+        let [mask, size] = match number {
+            number::PPOLL => [args[3], args[4]],
+            number::EPOLL_PWAIT => [args[4], args[5]],
+            number::PSELECT6 if args[5] != 0 => world::read_words(world, args[5])?,
+            _ => return Ok(()),
+        };
+        if mask == 0 {
+            return Ok(());
+        }
+        let slot = self.slot(thread).filter(|_| size == 8).ok_or(Errno::EINVAL)?;
+        let [set] = world::read_words(world, mask)?;
+        (slot.kept, slot.blocked) = (Some(slot.blocked), set & !NEVER_BLOCKED);
+        Ok(())
+    }
+
+    /// What a call that did not wait returns, and its thread's mask as it was. One that found nothing, and let a signal in meanwhile, is `EINTR`.
+    pub(super) fn unmask(&mut self, thread: Thread, result: i64) -> i64 {
+        if self.slot(thread).is_none_or(|slot| slot.kept.is_none()) {
+            return result;
+        }
+        if result == 0 && self.interruption(thread).is_some() {
+            return Errno::EINTR.negated();
+        }
+        if let Some(slot) = self.slot(thread) {
+            slot.restore_mask();
+        }
+        result
+    }
+
     fn change_mask(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Result<(), Errno> {
         let [how, new, old, size, ..] = args;
         let slot = self.slot(thread).filter(|_| size == 8).ok_or(Errno::EINVAL)?;
@@ -221,7 +258,8 @@ impl<S: Pages> Process<S> {
         let now = slot.pending & !slot.blocked;
         let shared = slot.shared & now;
         (slot.pending, slot.shared) = (slot.pending & !now, slot.shared & !now);
-        let blocked = slot.blocked;
+        let (during, blocked) = (slot.blocked, slot.kept.unwrap_or(slot.blocked));
+        slot.restore_mask();
         if let Some(signal) = self.default_of(now) {
             return self.end(world, Ending::Signal(signal));
         }
@@ -234,7 +272,7 @@ impl<S: Pages> Process<S> {
         if let Some(slot) = self.slot(thread) {
             slot.pending |= now & !bit(signal);
             slot.shared |= shared & !bit(signal);
-            slot.blocked = (blocked | action.blocked | bit(signal)) & !NEVER_BLOCKED;
+            slot.blocked = (during | action.blocked | bit(signal)) & !NEVER_BLOCKED;
         }
         Outcome::Deliver(Delivery { handler: action.handler, signal, blocked_after: blocked, result })
     }

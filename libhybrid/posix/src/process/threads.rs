@@ -15,6 +15,8 @@ pub(super) struct Slot {
     clear: u64,
     /// Signals that wait until they are allowed.
     pub(super) blocked: u64,
+    /// What `blocked` is to be again after a call that waits with a mask of its own.
+    pub(super) kept: Option<u64>,
     pub(super) pending: u64,
     /// Those of them that are the program's: another thread gets them if this one ends.
     pub(super) shared: u64,
@@ -39,11 +41,16 @@ enum State {
 
 impl Slot {
     pub(super) const FREE: Self =
-        Self { state: State::Free, clear: 0, blocked: 0, pending: 0, shared: 0, call: None, left: 0 };
+        Self { state: State::Free, clear: 0, blocked: 0, kept: None, pending: 0, shared: 0, call: None, left: 0 };
     pub(super) const RUNNING: Self = Self { state: State::Running, ..Self::FREE };
 
     pub(super) fn is_free(&self) -> bool {
         self.state == State::Free
+    }
+
+    /// The call is over: a mask of its own is, too.
+    pub(super) fn restore_mask(&mut self) {
+        self.blocked = self.kept.take().unwrap_or(self.blocked);
     }
 
     pub(super) const fn is_parked(&self) -> bool {
@@ -93,6 +100,10 @@ impl<S: Pages> Process<S> {
         let slot = self.slots.get_mut(usize::from(thread))?;
         let State::Ready(result) = slot.state else { return None };
         slot.state = State::Running;
+        // After a signal the handler comes first.
+        if result != Errno::EINTR.negated() {
+            slot.restore_mask();
+        }
         self.woken &= !(1 << thread);
         Some(result)
     }

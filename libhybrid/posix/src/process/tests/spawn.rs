@@ -475,6 +475,56 @@ fn signal_that_came_before_the_wait_ends_it_too() {
 }
 
 #[test]
+fn masks_of_poll_select_and_epoll_are_in_force_while_these_wait() {
+    let mut program = child([Stream::Own; 3]);
+    program.put(AT + 32, &[0xcafe, 0x1000_0000, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
+    let (set, open, mask, pair, none) = (1 << 14, AT + 64, AT + 72, AT + 80, AT + 96);
+    program.put(open, &[0, set, mask, 8, 0, 0]);
+    assert_eq!(program.on(0, number::RT_SIGPROCMASK, &[0, mask, 0, 8]), Outcome::Done(0));
+    let epoll = program.call(number::EPOLL_CREATE1, &[0]).cast_unsigned();
+    program.put(mask, &[0]);
+    let calls: [(u64, [u64; 6]); 3] = [
+        (number::PPOLL, [0, 0, 0, mask, 8, 0]),
+        (number::PSELECT6, [0, 0, 0, 0, 0, pair]),
+        (number::EPOLL_PWAIT, [epoll, AT + 512, 1, u64::MAX, mask, 8]),
+    ];
+    let delivery = Delivery { handler: 0xcafe, signal: 15, blocked_after: set, result: Errno::EINTR.negated() };
+    for (number, args) in calls {
+        for is_early in [true, false] {
+            program.kin().signals.extend(is_early.then_some(15));
+            program.bell();
+            assert_eq!(program.on(0, number, &args), Outcome::Park);
+            program.kin().signals.extend((!is_early).then_some(15));
+            program.bell();
+            assert_eq!(program.process.take_result(0), Some(delivery.result), "{number} {is_early}");
+            assert_eq!(program.process.resumed(&mut program.world, 0, delivery.result), Outcome::Deliver(delivery));
+            assert_eq!(program.process.handled(&mut program.world, 0, delivery), Outcome::Done(delivery.result));
+        }
+    }
+    // No time to wait: the signal is let in all the same.
+    program.kin().signals = vec![15];
+    program.bell();
+    assert_eq!(program.on(0, number::PPOLL, &[0, 0, none, mask, 8]), Outcome::Deliver(delivery));
+    assert_eq!(program.process.handled(&mut program.world, 0, delivery), Outcome::Done(delivery.result));
+    // Whoever finds something, or nothing in time, has the mask that it had.
+    program.put(AT + 128, &[2 | u64::from(readiness::OUT) << 32]);
+    assert_eq!(program.on(0, number::PPOLL, &[AT + 128, 1, 0, mask, 8]), Outcome::Done(1));
+    program.put(none, &[1, 0]);
+    assert_eq!(program.on(0, number::PPOLL, &[0, 0, none, mask, 8]), Outcome::Park);
+    program.world.now += 2_000_000_000;
+    program.bell();
+    assert_eq!(program.process.take_result(0), Some(0));
+    program.kin().signals = vec![15];
+    program.bell();
+    assert_eq!(program.on(0, number::GETPID, &[]), Outcome::Done(7), "it is blocked");
+    for (number, args) in [(number::PPOLL, [0, 0, 0, mask, 4, 0]), (number::EPOLL_PWAIT, [epoll, AT, 1, 0, mask, 4])] {
+        assert_eq!(program.call(number, &args), Errno::EINVAL.negated());
+    }
+    assert_eq!(program.call(number::PSELECT6, &[0, 0, 0, 0, 0, 8]), Errno::EFAULT.negated());
+}
+
+#[test]
 fn signal_of_the_program_goes_to_another_thread_when_its_own_ends() {
     let mut program = child([Stream::Own; 3]);
     program.put(AT + 32, &[0xcafe, 0, 0, 0]);
