@@ -128,6 +128,8 @@ pub struct Process<S> {
     woken: Threads,
     actions: [signals::Action; signals::SIGNALS],
     children: spawn::Children,
+    /// The thread that ended the program, while that waits until its output was taken: no other makes a call any more.
+    exiting: Option<Thread>,
     pumps: pump::Pumps,
     /// Numbers of calls whose refusal was told.
     told: [u64; TOLD_WORDS],
@@ -159,6 +161,7 @@ impl<S: Pages> Process<S> {
             woken: 0,
             actions: [signals::Action::DEFAULT; signals::SIGNALS],
             children: spawn::Children::default(),
+            exiting: None,
             pumps: pump::Pumps::default(),
             told: [0; TOLD_WORDS],
         }
@@ -166,7 +169,11 @@ impl<S: Pages> Process<S> {
 
     /// System call `number` of `thread`.
     pub fn call(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
-        let outcome = self.dispatch(world, thread, number, args);
+        let outcome = if self.exiting.is_some_and(|exiting| exiting != thread) {
+            self.park_for_good(thread)
+        } else {
+            self.dispatch(world, thread, number, args)
+        };
         if outcome == Outcome::from(Errno::ENOSYS) && !is_quiet(number) {
             self.tell(world, number, "the personality does not have it");
         }
@@ -225,12 +232,21 @@ impl<S: Pages> Process<S> {
     /// The end by the program's own wish: what it wrote for who spawned it is told first, which may wait until that reads.
     fn exit(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Outcome {
         if self.has_pumps() && !self.is_drained(world) {
+            self.exiting = Some(thread);
             if let Some(slot) = self.slot(thread) {
                 slot.call = Some(io::Call { number: number::EXIT_GROUP, args, done: 0 });
             }
             return self.park(thread, None, 0);
         }
         self.end(world, Ending::Exit(exit_status(args[0])))
+    }
+
+    /// A thread of a program that is about to end goes no further.
+    fn park_for_good(&mut self, thread: Thread) -> Outcome {
+        if let Some(slot) = self.slot(thread) {
+            slot.call = None;
+        }
+        self.park(thread, None, 0)
     }
 
     /// The end of the program; what was written without the end of a line is told.

@@ -408,6 +408,24 @@ fn spawned_program_reads_and_writes_its_streams_and_ends_when_they_are_told() {
 }
 
 #[test]
+fn program_that_ends_lets_no_other_thread_go_on() {
+    let mut program = child([Stream::Own, Stream::Parent, Stream::Own]);
+    let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+    program.kin().is_full = true;
+    assert_eq!(program.call(number::WRITE, &[1, AT + 64, 2]), 2);
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[4]), Outcome::Park);
+    // It writes no more, and has no end of its own.
+    assert_eq!(program.on(other, number::WRITE, &[1, AT + 64, 3]), Outcome::Park);
+    program.bell();
+    assert_eq!((program.process.take_result(other), program.process.next_deadline()), (None, None));
+    program.kin().is_full = false;
+    program.bell();
+    assert_eq!((program.process.take_result(0), program.process.take_result(other)), (Some(AGAIN), None));
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[4]), Outcome::Ended(Ending::Exit(4)));
+    assert_eq!(program.kin().bytes(Other::Parent, Channel::Output).len(), 2);
+}
+
+#[test]
 fn spawned_program_whose_output_is_unread_gets_a_broken_pipe_behind_unread_input() {
     let mut program = child([Stream::Parent, Stream::Parent, Stream::Closed]);
     assert_eq!(program.call(number::WRITE, &[2, AT, 1]), Errno::EBADF.negated());
