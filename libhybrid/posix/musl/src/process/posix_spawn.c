@@ -27,29 +27,39 @@ struct request {
 	size_t count;
 };
 
-int posix_spawn(pid_t *restrict res, const char *restrict path,
-	const posix_spawn_file_actions_t *fa,
-	const posix_spawnattr_t *restrict attr,
-	char *const argv[restrict], char *const envp[restrict])
+/* What a child of a component cannot have: it is another one, with groups, sessions, priorities and numbers of its own. */
+#define IMPOSSIBLE (POSIX_SPAWN_RESETIDS | POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSID | \
+	POSIX_SPAWN_SETSCHEDPARAM | POSIX_SPAWN_SETSCHEDULER)
+
+/* Lays out the list of file actions in the order in which they were added, whose last one is its head; 0, or an error number. */
+static int lay_out(const struct fdop *last, struct action *actions, size_t *count)
+{
+	const struct fdop *one = last;
+	while (one && one->next) one = one->next;
+	while (one) {
+		if (*count == ACTIONS_MAX) return E2BIG;
+		actions[(*count)++] = (struct action){ one->cmd, one->fd, one->srcfd, one->oflag, one->path };
+		one = one->prev;
+	}
+	return 0;
+}
+
+int posix_spawn(pid_t *number, const char *program, const posix_spawn_file_actions_t *files,
+	const posix_spawnattr_t *wishes, char *const *arguments, char *const *environment)
 {
 	struct action actions[ACTIONS_MAX];
-	struct request request = { path, argv, envp, 0, actions, 0 };
+	struct request request = { program, arguments, environment, 0, actions, 0 };
 
-	if (attr && attr->__fn) {
+	/* Wishes about signals: a child has the default of each and blocks none, whatever mask was wished. */
+	if (wishes && (wishes->__flags & IMPOSSIBLE)) return ENOSYS;
+	if (wishes && wishes->__fn) {
 		request.search = getenv("PATH");
 		if (!request.search) request.search = "/usr/local/bin:/bin:/usr/bin";
 	}
-	if (fa && fa->__actions) {
-		struct fdop *op;
-		/* The first that was added is the last in the list. */
-		for (op = fa->__actions; op->next; op = op->next);
-		for (; op; op = op->prev) {
-			if (request.count == ACTIONS_MAX) return E2BIG;
-			actions[request.count++] = (struct action){ op->cmd, op->fd, op->srcfd, op->oflag, op->path };
-		}
-	}
+	int refused = files ? lay_out(files->__actions, actions, &request.count) : 0;
+	if (refused) return refused;
 	long process = __syscall(SYS_hybrid_spawn, &request);
 	if (process < 0) return -process;
-	if (res) *res = process;
+	if (number) *number = process;
 	return 0;
 }
