@@ -6,6 +6,9 @@ use crate::rules::LIFECYCLE;
 /// Who provides it is the parent of those that use it.
 pub(super) const STREAMS: &str = "hybrid.process.Streams";
 
+/// How the parameters begin that tell who is spawned; nobody else gives the supervisor such.
+pub(super) const SPAWN: &str = "spawn.";
+
 /// Adds to who supervises `spawn.INSTANCE` for every instance that is spawned: its parent and its path. servers/procd/src/family.rs reads them.
 pub(super) fn tell(graph: &mut Graph) {
     let told: Vec<(String, String)> = graph.instances.iter().filter_map(|instance| spawned(graph, instance)).collect();
@@ -20,7 +23,7 @@ fn spawned(graph: &Graph, instance: &Instance) -> Option<(String, String)> {
     let parent = parent(graph, instance).filter(|_| instance.is_spawned)?;
     let path = instance.parameters.iter().find(|(key, _)| key == "path").map(|(_, path)| path.clone());
     let path = path.unwrap_or_else(|| format!("/bin/{}", instance.program()));
-    Some((format!("spawn.{}", instance.name), format!("{} {path}", parent.name)))
+    Some((format!("{SPAWN}{}", instance.name), format!("{} {path}", parent.name)))
 }
 
 /// Who provides its standard streams.

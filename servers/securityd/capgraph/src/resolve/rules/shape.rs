@@ -8,9 +8,9 @@ use toml::Spanned;
 use super::keys;
 use crate::Runtime;
 use crate::layout::{self, priority};
-use crate::resolve::Inputs;
 use crate::resolve::text::{ComponentText, InstanceText};
-use crate::rules::{is_name, is_reason};
+use crate::resolve::{Inputs, family};
+use crate::rules::{LIFECYCLE, is_name, is_reason};
 
 pub(crate) fn check(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
     for (folder, component) in &inputs.components {
@@ -329,7 +329,17 @@ fn check_parameters(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut
             "the limit is in kernel-config/limits.toml",
         ));
     }
+    let component = inputs.components.get(instance.component.get_ref());
+    let supervises = component.is_some_and(|it| it.uses.iter().any(|used| used.interface.get_ref() == LIFECYCLE));
     for (key, value) in &instance.parameters {
+        if supervises && key.starts_with(family::SPAWN) {
+            problems.push(source.problem(
+                value.span(),
+                "bad-value",
+                format!("the parameter `{key}` is the resolver's own"),
+                "who spawns whom is said by the routes of who is spawned",
+            ));
+        }
         if key.len() + value.get_ref().len() > inputs.limits.parameter_bytes_max {
             problems.push(source.problem(
                 value.span(),

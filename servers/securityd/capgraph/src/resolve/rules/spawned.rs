@@ -13,6 +13,7 @@ const PATH_MAX: usize = 64;
 
 /// `start = "spawned"` of a whole graph. What is installed at run time is started by its installer, so the device need not know the rule.
 pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
+    check_supervisors(found, graph);
     for instance in graph.instances.iter().filter(|instance| instance.is_spawned) {
         let name = &instance.name;
         let mut tell = |what: &str, help: &str| found.at(name, "bad-start", format!("`{name}` {what}"), help);
@@ -28,6 +29,9 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
                 "it has to use hybrid.process.Program of the supervisor",
             );
         }
+        if !is_of_the_boot(graph, instance) {
+            tell("is spawned by one that it spawns itself", "the first of a family is started at boot");
+        }
         if instance.place.is_some() || instance.awaits_verdict || !instance.devices.is_empty() {
             tell(
                 "is spawned, and waits for something else, too",
@@ -42,6 +46,26 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
             tell("is spawned by a path that is none", "up to 64 printable letters that begin with a slash");
         }
     }
+}
+
+/// What the supervisor is told of the family counts among its parameters.
+fn check_supervisors(found: &mut Found<'_>, graph: &Graph) {
+    let supervises = |instance: &&Instance| instance.uses.iter().any(|used| used.interface == LIFECYCLE);
+    let is_spawn = |(key, _): &(String, String)| key.starts_with(family::SPAWN);
+    for Instance { name, parameters, .. } in graph.instances.iter().filter(supervises) {
+        let told = parameters.iter().filter(|parameter| is_spawn(parameter)).count();
+        if told > 0 && parameters.len() > found.book.limits.parameters_max {
+            let message = format!("too many parameters: `{name}` is told of {told} that are spawned, too");
+            found.at(name, "bad-value", message, "the limit is in kernel-config/limits.toml");
+        }
+    }
+}
+
+/// Whether one of those who spawn each other is not spawned: somebody has to be there first.
+fn is_of_the_boot(graph: &Graph, instance: &Instance) -> bool {
+    let mut ancestors = core::iter::successors(Some(instance), |child| family::parent(graph, child));
+    ancestors.by_ref().take(graph.instances.len() + 1).any(|ancestor| !ancestor.is_spawned)
+        || ancestors.next().is_none()
 }
 
 /// Who supervises, if the instance has this use of it.
