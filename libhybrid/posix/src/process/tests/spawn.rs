@@ -371,6 +371,12 @@ fn ring_that_a_child_breaks_is_at_its_end_and_nobody_spins() {
     assert_eq!(program.call(number::WRITE, &[feeds, AT, 8]), 8);
     program.kin().ends(20, Ending::Exit(0));
     assert_eq!(program.call(number::WAIT4, &[20, 0, 0, 0]), 20);
+    // The same of a parent: input is at its end, and output is still wanted.
+    let mut program = child([Stream::Parent; 3]);
+    program.kin().broken.push(key(Other::Parent, Channel::Input));
+    assert_eq!(program.call(number::READ, &[0, AT + 512, 100]), 0);
+    assert_eq!(program.call(number::WRITE, &[1, AT, 8]), 8);
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[0]), Outcome::Ended(Ending::Exit(0)));
 }
 
 fn child(streams: [Stream; 3]) -> Program {
@@ -566,6 +572,7 @@ proptest! {
         words in proptest::array::uniform6(argument()),
         actions in proptest::collection::vec((0_u64..8, argument(), argument(), argument()), 0..40),
         said in proptest::collection::vec((0_usize..3, 0_usize..3, proptest::option::of(0_usize..3)), 0..40),
+        broken in proptest::option::of((0_usize..3, 0_usize..3)),
     ) {
         let mut program = Program::parent();
         program.put(REQUEST, &words);
@@ -581,6 +588,8 @@ proptest! {
             program.kin().says(others[other], CHANNELS[ring], said);
             program.bell();
         }
+        program.kin().broken.extend(broken.map(|(other, ring)| key(others[other], CHANNELS[ring])));
+        program.bell();
         program.kin().news.push_back(News::Lost);
         program.bell();
     }
