@@ -66,8 +66,6 @@ pub(crate) struct Victim {
     steps: &'static [&'static str],
     /// A command that makes it pass those that the load does not.
     trigger: &'static str,
-    /// One that makes it call, if the other does not.
-    calls_after: Option<&'static str>,
     /// Whether it can mint and receive capabilities, so that it has slots to lose.
     has_slots: bool,
     /// Whether procd asks it for signs of life.
@@ -91,79 +89,30 @@ const RINGS: &[&str] = &["wait", "bell"];
 
 /// Every component of the gateway but securityd.
 pub(crate) const VICTIMS: [Victim; 16] = [
-    Victim { name: "status", steps: CALLS, trigger: "uptime", calls_after: None, has_slots: true, is_watched: true },
+    Victim { name: "status", steps: CALLS, trigger: "uptime", has_slots: true, is_watched: true },
     Victim {
         name: "httpd",
         steps: SERVES_AND_CALLS,
         trigger: "svc restart status",
-        calls_after: None,
+
         has_slots: false,
         is_watched: true,
     },
-    Victim {
-        name: "netd",
-        steps: SERVES_AND_CALLS_ONCE,
-        trigger: "net",
-        calls_after: None,
-        has_slots: false,
-        is_watched: true,
-    },
-    Victim {
-        name: "nic",
-        steps: SERVES,
-        trigger: "svc restart netd",
-        calls_after: None,
-        has_slots: false,
-        is_watched: true,
-    },
-    Victim { name: "timed", steps: SERVES, trigger: "uptime", calls_after: None, has_slots: false, is_watched: true },
-    Victim { name: "logd", steps: SERVES, trigger: "log 5", calls_after: None, has_slots: true, is_watched: true },
-    Victim {
-        name: "rng",
-        steps: SERVES,
-        trigger: "svc restart entropyd",
-        calls_after: None,
-        has_slots: false,
-        is_watched: true,
-    },
-    Victim {
-        name: "entropyd",
-        steps: SERVES,
-        trigger: "svc restart netd",
-        calls_after: None,
-        has_slots: false,
-        is_watched: true,
-    },
-    Victim { name: "console", steps: RINGS, trigger: "uptime", calls_after: None, has_slots: false, is_watched: true },
-    Victim { name: "shell", steps: CALLS, trigger: "ps", calls_after: None, has_slots: true, is_watched: true },
-    Victim {
-        name: "auditd",
-        steps: SERVES_AND_CALLS_ONCE,
-        trigger: "live",
-        calls_after: Some("svc restart timed"),
-        has_slots: false,
-        is_watched: true,
-    },
-    Victim { name: "udevd", steps: ANSWERS, trigger: "devices", calls_after: None, has_slots: false, is_watched: true },
-    Victim {
-        name: "disk",
-        steps: SERVES,
-        trigger: "svc restart fsd",
-        calls_after: None,
-        has_slots: false,
-        is_watched: true,
-    },
+    Victim { name: "netd", steps: SERVES_AND_CALLS_ONCE, trigger: "net", has_slots: false, is_watched: true },
+    Victim { name: "nic", steps: SERVES, trigger: "svc restart netd", has_slots: false, is_watched: true },
+    Victim { name: "timed", steps: SERVES, trigger: "uptime", has_slots: false, is_watched: true },
+    Victim { name: "logd", steps: SERVES, trigger: "log 5", has_slots: true, is_watched: true },
+    Victim { name: "rng", steps: SERVES, trigger: "svc restart entropyd", has_slots: false, is_watched: true },
+    Victim { name: "entropyd", steps: SERVES, trigger: "svc restart netd", has_slots: false, is_watched: true },
+    Victim { name: "console", steps: RINGS, trigger: "uptime", has_slots: false, is_watched: true },
+    Victim { name: "shell", steps: CALLS, trigger: "ps", has_slots: true, is_watched: true },
+    Victim { name: "auditd", steps: SERVES, trigger: "live", has_slots: false, is_watched: true },
+    Victim { name: "udevd", steps: ANSWERS, trigger: "devices", has_slots: false, is_watched: true },
+    Victim { name: "disk", steps: SERVES, trigger: "svc restart fsd", has_slots: false, is_watched: true },
     // Its one call is at its own start; later it asks the disk by rings.
-    Victim { name: "fsd", steps: SERVES, trigger: "history", calls_after: None, has_slots: false, is_watched: true },
-    Victim { name: "historyd", steps: CALLS, trigger: "uptime", calls_after: None, has_slots: true, is_watched: true },
-    Victim {
-        name: "procd",
-        steps: SERVES_AND_CALLS,
-        trigger: "svc status",
-        calls_after: None,
-        has_slots: false,
-        is_watched: false,
-    },
+    Victim { name: "fsd", steps: SERVES, trigger: "history", has_slots: false, is_watched: true },
+    Victim { name: "historyd", steps: CALLS, trigger: "uptime", has_slots: true, is_watched: true },
+    Victim { name: "procd", steps: SERVES_AND_CALLS, trigger: "svc status", has_slots: false, is_watched: false },
 ];
 
 impl Victim {
@@ -197,10 +146,7 @@ impl Victim {
             Manner::Queue if self.name == "auditd" => (order("flood", "wait"), Outcome::GoesOn),
             Manner::Queue => (order(["flood", "stall"][kind], "wait"), Outcome::GoesOn),
         };
-        let calls =
-            matches!(manner, Manner::Step) && CALLS.contains(&self.steps[kind]) && !RINGS.contains(&self.steps[kind]);
-        let trigger = self.calls_after.filter(|_| calls).unwrap_or(self.trigger);
-        Failure { victim: self.name, order, outcome, trigger }
+        Failure { victim: self.name, order, outcome, trigger: self.trigger }
     }
 }
 
