@@ -179,6 +179,7 @@ impl<S: Pages> Process<S> {
         }
         self.retry(world);
         match outcome {
+            Outcome::Done(result) if !self.is_disturbed(thread) => Outcome::Done(result),
             Outcome::Done(result) => {
                 let result = self.unmask(thread, result);
                 // A signal from outside that the thread did not wait for.

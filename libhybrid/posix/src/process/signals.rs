@@ -117,10 +117,8 @@ impl<S: Pages> Process<S> {
 
     /// What a call that did not wait returns, and its thread's mask as it was. One that found nothing, and let a signal in meanwhile, is `EINTR`.
     pub(super) fn unmask(&mut self, thread: Thread, result: i64) -> i64 {
-        if self.slot(thread).is_none_or(|slot| slot.kept.is_none()) {
-            return result;
-        }
-        if result == 0 && self.interruption(thread).is_some() {
+        let has_own_mask = self.slot(thread).is_some_and(|slot| slot.kept.is_some());
+        if has_own_mask && result == 0 && self.interruption(thread).is_some() {
             return Errno::EINTR.negated();
         }
         if let Some(slot) = self.slot(thread) {
@@ -201,6 +199,12 @@ impl<S: Pages> Process<S> {
     /// Whether a signal waits that the thread may get.
     pub(super) fn has_signal(&self, thread: Thread) -> bool {
         self.slots.get(usize::from(thread)).is_some_and(|slot| slot.pending & !slot.blocked != 0)
+    }
+
+    /// Whether a call that is done has more to do for its thread: a signal waits, or the call had a mask of its own.
+    pub(super) fn is_disturbed(&self, thread: Thread) -> bool {
+        let slot = self.slots.get(usize::from(thread));
+        slot.is_some_and(|slot| slot.pending & !slot.blocked != 0 || slot.kept.is_some())
     }
 
     /// Whether a signal waits that ends the wait of the thread, and then whether its call is made again.

@@ -45,47 +45,38 @@ static void echo(int fd)
 	print_row("tcp-echo-64", &least, 1, BATCH);
 }
 
-/* What `moved` bytes of a part have cost, as those of a whole one; the parts of the first mebibyte are not counted. */
-static void end_of_part(int *count, size_t total, size_t *moved, uint32_t *before)
+/* Moves all bytes by `read` or `write`. A cost is that of one part; those of the first mebibyte are not counted. */
+static int move_all(int fd, int is_out)
 {
-	uint32_t now = count_now();
-	if (total > 1 << 20)
-		costs[(*count)++] = (double)(now - *before) * PART / *moved;
-	*before = now;
-	*moved = 0;
+	uint32_t before = count_now();
+	size_t moved = 0, part = 0;
+	int parts = 0;
+	while (moved < BULK) {
+		ssize_t count = is_out ? write(fd, bytes, sizeof bytes) : read(fd, bytes, sizeof bytes);
+		if (count <= 0)
+			fail(is_out ? "bulk out" : "bulk in");
+		moved += count;
+		part += count;
+		if (part >= PART) {
+			uint32_t now = count_now();
+			if (moved > 1 << 20)
+				costs[parts++] = (double)(now - before) * PART / part;
+			before = now;
+			part = 0;
+		}
+	}
+	return parts;
 }
 
 static void take(int fd)
 {
-	uint32_t before = count_now();
-	size_t taken = 0, part = 0;
-	int parts = 0;
-	while (taken < BULK) {
-		ssize_t count = read(fd, bytes, sizeof bytes);
-		if (count <= 0)
-			fail("bulk in");
-		taken += count;
-		part += count;
-		if (part >= PART)
-			end_of_part(&parts, taken, &part, &before);
-	}
+	int parts = move_all(fd, 0);
 	print_row("tcp-in", costs, parts, PART);
 }
 
 static void give(int fd)
 {
-	uint32_t before = count_now();
-	size_t given = 0, part = 0;
-	int parts = 0;
-	while (given < BULK) {
-		ssize_t count = write(fd, bytes, sizeof bytes);
-		if (count <= 0)
-			fail("bulk out");
-		given += count;
-		part += count;
-		if (part >= PART)
-			end_of_part(&parts, given, &part, &before);
-	}
+	int parts = move_all(fd, 1);
 	/* Until the host has it all and says so. */
 	if (read(fd, bytes, 1) != 1)
 		fail("bulk out");

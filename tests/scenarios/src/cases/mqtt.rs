@@ -1,10 +1,10 @@
 //! rumqttd as a component, asked by mosquitto's clients and by hostile ones; no other protocol.
+use super::servers::{all_answered, silent};
 use super::std::all_said;
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{Image, Scenario, Stage};
 use anyhow::{Context, Result, bail, ensure};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// The scenarios of this subject.
@@ -135,8 +135,7 @@ fn between(old: Spoken, new: Spoken) -> Result<()> {
 
 /// What is no MQTT, stops in the middle or announces too much is let go; who says nothing disturbs nobody.
 fn hostile(port: u16) -> Result<()> {
-    let open = || TcpStream::connect(("127.0.0.1", port)).context("nobody listens");
-    let _silent: Vec<TcpStream> = (0..3).map(|_| open()).collect::<Result<_>>()?;
+    let _silent = silent(port)?;
     // A CONNECT of 256 MiB; one of a protocol that is none; a PUBLISH before any CONNECT; what HTTP says; noise.
     for noise in [
         [0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4].as_slice(),
@@ -145,16 +144,7 @@ fn hostile(port: u16) -> Result<()> {
         b"GET / HTTP/1.1\r\n\r\n",
         &[0xff; 4096],
     ] {
-        let mut client = open()?;
-        // It may be refused before it has said all.
-        let _sent = client.write_all(noise).and_then(|()| client.shutdown(Shutdown::Write));
-        client.set_read_timeout(Some(SAY_WITHIN))?;
-        let mut answer = Vec::new();
-        match client.read_to_end(&mut answer) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
-            Err(error) => return Err(error).with_context(|| format!("the broker keeps who says {noise:?}")),
-        }
+        let answer = all_answered(port, noise)?;
         // 0x20 is CONNACK; a code of 0 in it would be a welcome (MQTT 3.1.1, 3.2.2.3).
         ensure!(answer.first() != Some(&0x20) || answer.get(3) != Some(&0), "{noise:?} is welcome: {answer:?}");
     }

@@ -181,23 +181,37 @@ fn distrusted(curl: &Curl) -> Result<()> {
     Ok(())
 }
 
+/// Three clients that say nothing, for as long as they are kept.
+pub(super) fn silent(port: u16) -> Result<Vec<TcpStream>> {
+    (0..3).map(|_| TcpStream::connect(("127.0.0.1", port)).context("nobody listens")).collect()
+}
+
+/// What a client gets that says these bytes and no more, until the server lets it go, which it must.
+pub(super) fn all_answered(port: u16, bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut client = TcpStream::connect(("127.0.0.1", port)).context("nobody listens")?;
+    client.set_read_timeout(Some(SAY_WITHIN))?;
+    // It may be refused before it has said all.
+    let _sent = client.write_all(bytes).and_then(|()| client.shutdown(Shutdown::Write));
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer) {
+        Ok(_) => Ok(answer),
+        Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(answer),
+        Err(error) => Err(error).with_context(|| {
+            format!(
+                "the server keeps who says {:?} and no more",
+                String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
+            )
+        }),
+    }
+}
+
 /// Noise in place of a handshake, a handshake that stops, clients that say nothing: the server answers others.
 fn hostile(stage: &mut Stage, curl: &Curl) -> Result<String> {
-    let open = || TcpStream::connect(("127.0.0.1", curl.port)).context("nobody listens");
-    let silent: Vec<TcpStream> = (0..3).map(|_| open()).collect::<Result<_>>()?;
+    let silent = silent(curl.port)?;
     // A record of the handshake that announces 512 bytes, of which four come; then what is no record at all.
     for noise in [[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01].as_slice(), b"GET / HTTP/1.1\r\n\r\n", &[0xff; 4096]]
     {
-        let mut client = open()?;
-        // It may be refused before it has said all.
-        let _sent = client.write_all(noise).and_then(|()| client.shutdown(Shutdown::Write));
-        client.set_read_timeout(Some(SAY_WITHIN))?;
-        let mut answer = Vec::new();
-        match client.read_to_end(&mut answer) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
-            Err(error) => return Err(error).context("the server keeps who is no client"),
-        }
+        let answer = all_answered(curl.port, noise)?;
         ensure!(!answer.starts_with(b"HTTP"), "it answers without a handshake");
     }
     versions(curl, &["--http2"], "HTTP/2.0").context("after hostile clients")?;
@@ -306,15 +320,7 @@ fn no_handshake(port: u16) -> Result<()> {
     let key =
         "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 12\r\n\r\n";
     for bytes in [key.as_bytes(), b"\x00\xff\x00\xff\r\n\r\n", &[b'a'; 20_000]] {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).context("nobody listens")?;
-        stream.set_read_timeout(Some(SAY_WITHIN))?;
-        let _sent = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
-        let mut answer = Vec::new();
-        match stream.read_to_end(&mut answer) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
-            Err(error) => return Err(error).context("who says nothing sensible is kept"),
-        }
+        let answer = all_answered(port, bytes)?;
         ensure!(!answer.starts_with(b"HTTP/1.1 101"), "{:?} is taken for a handshake", String::from_utf8_lossy(bytes));
     }
     Ok(())
