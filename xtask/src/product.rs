@@ -89,8 +89,8 @@ pub(crate) struct Choices {
     /// What a panic does.
     #[serde(default)]
     panic: Panics,
-    /// It is a suite of tests that others wrote, and where that is.
-    pub(crate) tests: Option<Suite>,
+    /// It is a suite of tests that others wrote: a folder below `library` of the sources that belong to the toolchain.
+    pub(crate) tests: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -110,24 +110,6 @@ impl Choices {
             (None, Panics::Abort) => Profile::Abort,
         }
     }
-}
-
-/// A folder with tests that others wrote.
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields, untagged)]
-pub(crate) enum Suite {
-    /// A folder below `library` of the sources that belong to the toolchain.
-    Toolchain {
-        /// As a path.
-        toolchain: PathBuf,
-    },
-    /// A folder of a source that is fetched.
-    Source {
-        /// The folder of its source.toml, relative to the checkout.
-        source: PathBuf,
-        /// As a path in the source.
-        folder: PathBuf,
-    },
 }
 
 impl Product {
@@ -187,7 +169,11 @@ pub(crate) fn choices(folder: &Path) -> Result<Choices> {
     Ok(manifest.package.metadata.hybrid)
 }
 
-fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+/// Reads a text of TOML.
+///
+/// # Errors
+/// It cannot be read, or is no such text; the path is told.
+pub(crate) fn read_toml<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", folders::shown(path)))?;
     toml::from_str(&text).with_context(|| format!("{} is not valid", folders::shown(path)))
 }

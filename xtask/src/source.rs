@@ -8,6 +8,7 @@ mod registry;
 use crate::check::licences;
 use crate::folders;
 use crate::hex::hex;
+use crate::product;
 use crate::progress::Step;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -84,26 +85,20 @@ impl Program {
     /// # Errors
     /// Its source.toml is wrong.
     pub(crate) fn of_component(folder: &Path) -> Result<Option<Self>> {
-        let Some((path, text)) = text_in(folder)? else { return Ok(None) };
-        let text: ProgramText = toml::from_str(&text).with_context(|| {
-            format!(
-                "{} is not valid; with runtime = \"std\" it has a [program] with `crate` and `name`",
-                folders::shown(&path)
-            )
-        })?;
-        let path = folders::checkout().join(folder).join("Cargo.toml");
-        let manifest =
-            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", folders::shown(&path)))?;
-        text.program.is_pinned_in(&manifest).with_context(|| format!("{} does not pin it", folders::shown(&path)))?;
+        let Some(path) = text_in(folder) else { return Ok(None) };
+        let text: ProgramText = product::read_toml(&path)
+            .context("with runtime = \"std\" a source.toml has a [program] with `crate` and `name`")?;
+        let path = path.with_file_name("Cargo.toml");
+        let pinned = text.program.is_pinned_in(&product::read_toml(&path)?);
+        pinned.with_context(|| format!("{} does not pin it", folders::shown(&path)))?;
         Ok(Some(text.program))
     }
 
     /// Whether a package depends on the crate in exactly one version, on every machine or on the device.
-    fn is_pinned_in(&self, manifest: &str) -> Result<()> {
-        let manifest: toml::Table = toml::from_str(manifest)?;
+    fn is_pinned_in(&self, manifest: &toml::Table) -> Result<()> {
         let tables = [&["dependencies"][..], &["target", "cfg(target_env = \"musl\")", "dependencies"]];
         let version = tables.iter().find_map(|path| {
-            let table = path.iter().try_fold(&manifest, |table, key| table.get(*key)?.as_table())?;
+            let table = path.iter().try_fold(manifest, |table, key| table.get(*key)?.as_table())?;
             let dependency = table.get(&self.package)?;
             dependency.get("version").unwrap_or(dependency).as_str()
         });
@@ -114,13 +109,8 @@ impl Program {
 }
 
 /// The source.toml in `folder`, if it has one.
-fn text_in(folder: &Path) -> Result<Option<(PathBuf, String)>> {
-    let path = folders::checkout().join(folder).join("source.toml");
-    if !path.exists() {
-        return Ok(None);
-    }
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", folders::shown(&path)))?;
-    Ok(Some((path, text)))
+fn text_in(folder: &Path) -> Option<PathBuf> {
+    Some(folders::checkout().join(folder).join("source.toml")).filter(|path| path.exists())
 }
 
 /// A program's source, unpacked.
@@ -139,8 +129,9 @@ impl Source {
     /// # Errors
     /// Its source.toml is wrong, its licence is not on the list, or it cannot be had.
     pub(crate) fn of_component(folder: &Path) -> Result<Option<Self>> {
-        let Some((path, text)) = text_in(folder)? else { return Ok(None) };
-        let text = read(&text).with_context(|| format!("{} is not valid", folders::shown(&path)))?;
+        let Some(path) = text_in(folder) else { return Ok(None) };
+        let text: Text = product::read_toml(&path)?;
+        let text = checked(text).with_context(|| format!("{} is not valid", folders::shown(&path)))?;
         text.fetched().map(Some)
     }
 
@@ -158,8 +149,7 @@ impl Source {
     }
 }
 
-fn read(text: &str) -> Result<Text> {
-    let text: Text = toml::from_str(text)?;
+fn checked(text: Text) -> Result<Text> {
     let source = &text.source;
     ensure!(
         licences::is_allowed(&source.licence),
@@ -268,7 +258,11 @@ fn fits_part(name: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Program, ProgramText, chosen, fits, read};
+    use super::{Program, ProgramText, Text, checked, chosen, fits};
+
+    fn read(text: &str) -> anyhow::Result<Text> {
+        checked(toml::from_str(text)?)
+    }
 
     fn text(source: &str) -> String {
         format!("[source]\n{source}\nsha256 = \"{}\"\n", "0a".repeat(32))
@@ -315,12 +309,12 @@ mod tests {
             "[dependencies]\nx = { version = \"=1.2\", default-features = false }",
             "[target.'cfg(target_env = \"musl\")'.dependencies]\nx = { version = \"=1\" }",
         ] {
-            assert!(program.is_pinned_in(fine).is_ok(), "{fine}");
+            assert!(program.is_pinned_in(&fine.parse().unwrap()).is_ok(), "{fine}");
         }
         for wrong in
             ["", "[dependencies]\nx = \"1.2\"", "[dependencies]\nz = \"=1\"", "[dependencies]\nx = { path = \"x\" }"]
         {
-            assert!(program.is_pinned_in(wrong).is_err(), "{wrong}");
+            assert!(program.is_pinned_in(&wrong.parse().unwrap()).is_err(), "{wrong}");
         }
     }
 

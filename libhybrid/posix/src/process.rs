@@ -179,7 +179,7 @@ impl<S: Pages> Process<S> {
         }
         self.retry(world);
         match outcome {
-            Outcome::Done(result) if !self.is_disturbed(thread) => Outcome::Done(result),
+            Outcome::Done(_) | Outcome::Park if !self.is_disturbed(thread) => outcome,
             Outcome::Done(result) => {
                 let result = self.unmask(thread, result);
                 // A signal from outside that the thread did not wait for.
@@ -235,7 +235,8 @@ impl<S: Pages> Process<S> {
         if self.has_pumps() && !self.is_drained(world) {
             self.exiting = Some(thread);
             if let Some(slot) = self.slot(thread) {
-                slot.call = Some(io::Call { number: number::EXIT_GROUP, args, done: 0 });
+                // No handler runs any more.
+                (slot.call, slot.blocked) = (Some(io::Call { number: number::EXIT_GROUP, args, done: 0 }), u64::MAX);
             }
             return self.park(thread, None, 0);
         }
@@ -245,7 +246,8 @@ impl<S: Pages> Process<S> {
     /// A thread of a program that is about to end goes no further.
     fn park_for_good(&mut self, thread: Thread) -> Outcome {
         if let Some(slot) = self.slot(thread) {
-            slot.call = None;
+            // No handler runs on it either.
+            (slot.call, slot.blocked) = (None, u64::MAX);
         }
         self.park(thread, None, 0)
     }

@@ -211,10 +211,10 @@ extern "C" fn call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) 
         threads::leave(a);
     }
     let thread = threads::current();
-    let mut outcome = step(|shell| shell.process.call(&mut shell.device, thread, number, [a, b, c, d, e, f]));
+    let mut outcome = Outcome::Done(AGAIN);
     loop {
         outcome = match outcome {
-            // A signal interrupted it, and its handler has run.
+            // The first time, and when a signal interrupted it and its handler has run.
             Outcome::Done(AGAIN) => {
                 step(|shell| shell.process.call(&mut shell.device, thread, number, [a, b, c, d, e, f]))
             }
@@ -261,7 +261,7 @@ extern "C" fn __unmapself(base: u64, bytes: u64) -> ! {
     threads::leave_and_unmap(base, bytes)
 }
 
-/// Calls a handler of the program as a function, on the stack of the thread that sent itself the signal.
+/// Calls a handler of the program as a function, on the stack of the thread that takes the signal.
 fn handle(delivery: Delivery) {
     let mut info = [0_u64; 16];
     info[0] = delivery.signal.into();

@@ -53,7 +53,7 @@ pub trait World {
     fn has_tcp(&self) -> bool;
 
     /// Learns now which servers died or came back; otherwise each wait does. What they know of the program is then told by `event` and `arrival`.
-    fn notice_peers(&mut self) {}
+    fn notice_peers(&mut self);
 
     /// Accepts connections on a port; the listener's number, by which they are told.
     ///
@@ -101,9 +101,7 @@ pub trait World {
     fn tree(&mut self, place: usize) -> Option<&mut dyn Tree>;
 
     /// Who spawned the program and what it may spawn, if anything of that was granted.
-    fn relations(&mut self) -> Option<&mut dyn Relations> {
-        None
-    }
+    fn relations(&mut self) -> Option<&mut dyn Relations>;
 
     /// A line that the program wrote.
     fn line(&mut self, stream: Stream, text: &str);

@@ -13,7 +13,7 @@ use libhybrid::interfaces::process::{
 use libhybrid::ipc::ClientId;
 use libhybrid::log;
 
-use crate::supervisor::{Power, Supervisor};
+use crate::supervisor::{Power, Supervisor, is_up};
 
 const SIGKILL: u8 = 9;
 const SIGSEGV: u8 = 11;
@@ -61,7 +61,6 @@ struct Child {
     parent_generation: u16,
     given: Vec<u8>,
     arguments: u16,
-    strings: u16,
     streams: Streams3,
     /// Signals that it was sent and has not pulled.
     signals: u64,
@@ -90,7 +89,7 @@ impl Family {
     }
 
     pub(crate) fn has(&self, index: usize) -> bool {
-        self.members.iter().any(|member| member.index == index)
+        self.parent_of(index).is_some()
     }
 
     /// Who spawns the one in this place.
@@ -98,10 +97,15 @@ impl Family {
         self.members.iter().find(|member| member.index == index).map(|member| member.kin.parent.as_str())
     }
 
+    /// The member of this number, of this parent.
+    fn member_of(&mut self, parent: ClientId, process: u16) -> Result<&mut Member, SpawnError> {
+        let of = |member: &&mut Member| member.kin.id == process && member.kin.parent_id == parent.instance;
+        self.members.iter_mut().find(of).ok_or(SpawnError::NoProcess)
+    }
+
     /// The child of this number that runs, of this parent.
     fn child_of(&mut self, parent: ClientId, process: u16) -> Result<(usize, &mut Child), SpawnError> {
-        let of = |member: &&mut Member| member.kin.id == process && member.kin.parent_id == parent.instance;
-        let member = self.members.iter_mut().find(of).ok_or(SpawnError::NoProcess)?;
+        let member = self.member_of(parent, process)?;
         let child = member.child.as_mut().filter(|child| child.ended.is_none());
         child.map(|child| (member.index, child)).ok_or(SpawnError::NoProcess)
     }
@@ -122,10 +126,6 @@ const fn ending(state: State) -> Ending {
         State::Faulted => Ending::Signalled(SIGSEGV),
         _ => Ending::Signalled(SIGKILL),
     }
-}
-
-const fn is_up(state: State) -> bool {
-    matches!(state, State::Running | State::Starting)
 }
 
 /// How many strings these are, each with a zero byte at its end.
@@ -257,18 +257,8 @@ impl<P: Power> Spawner for Supervisor<P> {
         }
         let generation = self.life_of(index).map_or(0, |(_, generation)| generation);
         let (said, ended, is_told) = (None, None, false);
-        let child = Child {
-            generation,
-            parent_generation,
-            given,
-            arguments,
-            strings,
-            streams,
-            signals: 0,
-            said,
-            ended,
-            is_told,
-        };
+        let child =
+            Child { generation, parent_generation, given, arguments, streams, signals: 0, said, ended, is_told };
         self.family.members[at].child = Some(child);
         Ok(id)
     }
@@ -304,8 +294,7 @@ impl<P: Power> Spawner for Supervisor<P> {
     }
 
     fn forget(&mut self, parent: ClientId, process: u16) -> Result<(), SpawnError> {
-        let of = |member: &&mut Member| member.kin.id == process && member.kin.parent_id == parent.instance;
-        let member = self.family.members.iter_mut().find(of).ok_or(SpawnError::NoProcess)?;
+        let member = self.family.member_of(parent, process)?;
         match &member.child {
             Some(Child { ended: Some(_), is_told: true, .. }) => member.child = None,
             _ => return Err(SpawnError::NoProcess),
@@ -318,8 +307,7 @@ impl<P: Power> Program for Supervisor<P> {
     fn start(&mut self, client: ClientId) -> Result<ProgramStart, SpawnError> {
         let (kin, child) = self.family.own(client)?;
         let bytes = u16::try_from(child.given.len()).map_err(|_| SpawnError::TooLarge)?;
-        let (arguments, strings, streams) = (child.arguments, child.strings, child.streams);
-        Ok(ProgramStart { parent: kin.parent_id, arguments, strings, bytes, streams })
+        Ok(ProgramStart { parent: kin.parent_id, arguments: child.arguments, bytes, streams: child.streams })
     }
 
     fn given(&mut self, client: ClientId, at: u16) -> Result<alloc::borrow::Cow<'_, [u8]>, SpawnError> {

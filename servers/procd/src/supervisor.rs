@@ -75,7 +75,7 @@ pub(crate) struct Entry {
     is_vacant: bool,
 }
 
-const fn is_up(state: State) -> bool {
+pub(crate) const fn is_up(state: State) -> bool {
     matches!(state, State::Running | State::Starting)
 }
 
@@ -108,12 +108,13 @@ pub struct Supervisor<P> {
 }
 
 impl<P: Power> Supervisor<P> {
-    /// Looks at every instance. `own` is the supervisor's name. What does not run, ended while nobody looked.
-    pub fn new(power: P, own: &str) -> Self {
+    /// A supervisor of whom nobody is spawned.
+    #[cfg(test)]
+    pub(crate) fn new(power: P, own: &str) -> Self {
         Self::with_family(power, own, &[])
     }
 
-    /// The same, with those that are spawned.
+    /// Looks at every instance. `own` is the supervisor's name, `kin` are those that are spawned. What does not run, ended while nobody looked.
     pub fn with_family(mut power: P, own: &str, kin: &[Kin]) -> Self {
         let lives: Vec<Life<'static>> = (0..).map_while(|index| power.life(index).ok()).collect();
         let own_needs = lives.iter().find(|life| life.name == own).map(|life| life.needs.clone()).unwrap_or_default();

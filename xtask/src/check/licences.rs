@@ -1,5 +1,5 @@
 //! Every crate in use has a licence that its users can live with.
-use crate::cargo;
+use crate::{cargo, product};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
@@ -66,22 +66,23 @@ pub(crate) fn check(metadata: &Value, lock: &str) -> Result<Vec<String>> {
         problems.extend(problem(&name, &version, package["license"].as_str()));
         listed.insert((name, version));
     }
-    let lock: Lock = toml::from_str(lock).context("Cargo.lock is not valid")?;
-    let is_left_out =
-        |crate_: &&Locked| crate_.source.is_some() && !listed.contains(&(crate_.name.clone(), crate_.version.clone()));
-    let left_out: Vec<&Locked> = lock.package.iter().filter(is_left_out).collect();
+    let left_out = left_out(lock, &listed)?;
     if left_out.is_empty() {
         return Ok(problems);
     }
     cargo::fetch()?;
     let registry = registry(packages).context("no crate of cargo's metadata is of a registry")?;
-    for Locked { name, version, .. } in left_out {
-        let path = registry.join(format!("{name}-{version}/Cargo.toml"));
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let manifest: Manifest = toml::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?;
-        problems.extend(problem(name, version, manifest.package.license.as_deref()));
+    for (name, version) in left_out {
+        problems.extend(kept(&registry, &name, &version)?);
     }
     Ok(problems)
+}
+
+/// Name and version of each crate of Cargo.lock that comes from elsewhere and is not `listed`.
+fn left_out(lock: &str, listed: &BTreeSet<(String, String)>) -> Result<Vec<(String, String)>> {
+    let lock: Lock = toml::from_str(lock).context("Cargo.lock is not valid")?;
+    let others = lock.package.into_iter().filter(|locked| locked.source.is_some());
+    Ok(others.map(|locked| (locked.name, locked.version)).filter(|locked| !listed.contains(locked)).collect())
 }
 
 /// Where cargo keeps the crates of its registry, unpacked.
@@ -90,6 +91,12 @@ fn registry(packages: &[Value]) -> Option<PathBuf> {
         |package: &&Value| package["source"].as_str().is_some_and(|source| source.starts_with("registry+"));
     let path = packages.iter().find(of_registry)?["manifest_path"].as_str()?;
     Path::new(path).parent()?.parent().map(Path::to_path_buf)
+}
+
+/// What is wrong with a crate that is unpacked in `registry`.
+fn kept(registry: &Path, name: &str, version: &str) -> Result<Option<String>> {
+    let manifest: Manifest = product::read_toml(&registry.join(format!("{name}-{version}/Cargo.toml")))?;
+    Ok(problem(name, version, manifest.package.license.as_deref()))
 }
 
 fn problem(name: &str, version: &str, licence: Option<&str>) -> Option<String> {
@@ -144,7 +151,7 @@ fn one(words: &mut &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, is_allowed, problem};
+    use super::{is_allowed, kept, left_out, problem, registry};
 
     #[test]
     fn crate_without_a_known_licence_is_named() {
@@ -155,12 +162,31 @@ mod tests {
     }
 
     #[test]
-    fn crate_of_the_registry_that_metadata_leave_out_is_read_and_one_of_the_tree_is_not() {
-        let own = "[[package]]\nname = \"x\"\nversion = \"1.0.0\"\n";
-        let metadata = serde_json::json!({ "packages": [] });
-        assert_eq!(check(&metadata, own).unwrap(), Vec::<String>::new());
-        let others = format!("{own}source = \"registry+somewhere\"\n");
-        assert!(check(&metadata, &others).is_err());
+    fn crate_that_metadata_leave_out_is_looked_at_and_one_of_the_tree_is_not() {
+        let package =
+            |name: &str, source: &str| format!("[[package]]\nname = \"{name}\"\nversion = \"1.0.0\"\n{source}");
+        let registry = "source = \"registry+somewhere\"\n";
+        let lock = package("own", "") + &package("listed", registry) + &package("program", registry);
+        let pair = |name: &str| (name.to_string(), "1.0.0".to_string());
+        assert_eq!(left_out(&lock, &[pair("listed")].into()).unwrap(), [pair("program")]);
+        assert!(left_out("[[package]]", &[].into()).is_err());
+    }
+
+    #[test]
+    fn crate_without_a_library_is_read_where_cargo_keeps_it() {
+        let folder = std::env::temp_dir().join(format!("hybrid-licences-{}", std::process::id()));
+        for (name, licence) in [("known-1.0.0", "MIT"), ("program-2.0.0", "GPL-3.0")] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+            std::fs::write(folder.join(name).join("Cargo.toml"), format!("[package]\nlicense = \"{licence}\"\n"))
+                .unwrap();
+        }
+        let path = folder.join("known-1.0.0/Cargo.toml");
+        let packages = [serde_json::json!({ "source": "registry+x", "manifest_path": path })];
+        let found = kept(&registry(&packages).unwrap(), "program", "2.0.0");
+        let (known, missing) = (kept(&folder, "known", "1.0.0"), kept(&folder, "known", "3.0.0"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(found.unwrap().is_some_and(|text| text.contains("program 2.0.0: licence GPL-3.0")));
+        assert!(known.unwrap().is_none() && missing.is_err());
     }
 
     #[test]

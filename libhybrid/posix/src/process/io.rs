@@ -126,6 +126,9 @@ impl<S: Pages> Process<S> {
 
     /// Tries all calls that wait, as long as that changes anything.
     pub fn retry(&mut self, world: &mut impl World) {
+        if !self.files.is_changed {
+            return;
+        }
         while core::mem::take(&mut self.files.is_changed) {
             self.pump(world);
             for thread in each(self.parked) {

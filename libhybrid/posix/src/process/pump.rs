@@ -62,7 +62,7 @@ impl Pumps {
         self.states.iter_mut().find(|state| (state.other, state.channel) == (other, channel))
     }
 
-    /// Where bytes of it come to; `None` if nobody wants any.
+    /// Whether somebody wants bytes of it.
     fn has_taker(&self, other: Other, channel: Channel) -> bool {
         !sends(other, channel) && self.all.iter().any(|pump| (pump.other, pump.channel) == (other, channel))
     }
@@ -73,6 +73,12 @@ impl Pumps {
 
     fn has_rest(&mut self, other: Other, channel: Channel) -> bool {
         self.state(other, channel).is_some_and(|state| !state.rest.is_empty())
+    }
+
+    /// Whether a piece can be kept until its pipe takes it. Without memory it stays in its ring.
+    fn has_room(&mut self, other: Other, channel: Channel) -> bool {
+        let is_kept = self.has_taker(other, channel);
+        !is_kept || self.made(other, channel).is_some_and(|state| state.rest.try_reserve(PIECE_MAX).is_ok())
     }
 
     /// Its state, made if need be: at most three for each other side.
@@ -182,14 +188,15 @@ impl<S: Pages> Process<S> {
         let Some(at) = self.pipe_of(pump).filter(|_| !is_gone) else { return false };
         loop {
             let Some(pipe) = self.files.pipes.get_mut(at) else { return false };
+            let writer = pipe.writer;
+            if pipe.buffer.len() == 0 {
+                let is_over = writer.is_none();
+                let mut told = world.relations().into_iter();
+                return !(is_over && told.all(|it| it.push(pump.other, pump.channel, Piece::Ends(pump.channel))));
+            }
             let mut bytes = [0; PIECE_MAX];
             let Ok(length) = pipe.buffer.peek(world, 0, &mut bytes) else { return false };
-            let writer = pipe.writer;
             let Some(relations) = world.relations() else { return false };
-            if length == 0 {
-                let is_over = writer.is_none();
-                return !(is_over && relations.push(pump.other, pump.channel, Piece::Ends(pump.channel)));
-            }
             if !relations.push(pump.other, pump.channel, Piece::Bytes(bytes.get(..length).unwrap_or_default())) {
                 return true;
             }
@@ -245,7 +252,7 @@ impl<S: Pages> Process<S> {
     /// Takes what the other side said next in a ring, unless what it said before is still here; whether it said anything new. A ring that the
     /// other side broke says for ever that it ends: that is heard once.
     fn hear(&mut self, world: &mut impl World, other: Other, ring: Channel) -> bool {
-        if self.pumps.has_rest(other, ring) {
+        if self.pumps.has_rest(other, ring) || !self.pumps.has_room(other, ring) {
             return false;
         }
         let mut scratch = core::mem::take(&mut self.pumps.scratch);

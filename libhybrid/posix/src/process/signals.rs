@@ -57,7 +57,7 @@ const SA_NOCLDWAIT: u64 = 2;
 const HARMLESS: u64 = bit(17) | bit(18) | bit(19) | bit(20) | bit(21) | bit(22) | bit(23) | bit(28);
 const NEVER_BLOCKED: u64 = bit(signal::KILL) | bit(signal::STOP);
 
-const fn bit(signal: u8) -> u64 {
+pub(super) const fn bit(signal: u8) -> u64 {
     1 << (signal - 1)
 }
 
@@ -201,7 +201,7 @@ impl<S: Pages> Process<S> {
         self.slots.get(usize::from(thread)).is_some_and(|slot| slot.pending & !slot.blocked != 0)
     }
 
-    /// Whether a call that is done has more to do for its thread: a signal waits, or the call had a mask of its own.
+    /// Whether a call that is done or waits has more to do for its thread: a signal is there, or the call has a mask of its own.
     pub(super) fn is_disturbed(&self, thread: Thread) -> bool {
         let slot = self.slots.get(usize::from(thread));
         slot.is_some_and(|slot| slot.pending & !slot.blocked != 0 || slot.kept.is_some())

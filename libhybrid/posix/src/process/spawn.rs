@@ -86,6 +86,7 @@ impl<S: Pages> Process<S> {
             self.tell(world, number::SPAWN, "its component was granted no programs");
             return Err(Errno::EACCES);
         }
+        world.notice_peers();
         self.gather_news(world);
         let paths = self.paths(world, &request)?;
         let (given, arguments) = given(world, &request)?;
@@ -97,6 +98,8 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EAGAIN);
         }
         let process = first_found(world, &paths, &given, arguments, streams)?;
+        // Its instance has rings of its own in each life, and those of this one are there now.
+        world.notice_peers();
         self.children.all.push(Child { process, ending: None, is_reaped: false, is_lost: false });
         for ((channel, source), stream) in CHANNELS.into_iter().zip(sources).zip(streams) {
             if let (Source::Object(id) | Source::Inherited(id), Stream::Parent) = (source, stream) {
@@ -253,11 +256,10 @@ impl<S: Pages> Process<S> {
 
     /// wait4 and waitid; `None`: it has to wait.
     pub(super) fn try_wait(&mut self, world: &mut impl World, call: &mut Call) -> Option<Answer> {
-        if call.done == 0
-            && let Some(relations) = world.relations()
-        {
+        if call.done == 0 {
             // A program that never waits hears of its children, too.
-            relations.look();
+            world.notice_peers();
+            world.relations().into_iter().for_each(|relations| relations.look());
         }
         call.done = 1;
         self.gather_news(world);

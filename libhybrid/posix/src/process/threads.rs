@@ -1,5 +1,5 @@
 //! Threads: which there are, which wait and until when, and how they begin and end; it runs none.
-use super::signals::AGAIN;
+use super::signals::{AGAIN, bit};
 use super::{Ending, Outcome, Pages, Process, exit_status, io};
 use crate::futex::{ANY, Thread, Threads};
 use crate::number::{Answer, Errno, low};
@@ -233,9 +233,9 @@ impl<S: Pages> Process<S> {
         if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
             let (clear, shared) = (slot.clear, slot.shared);
             *slot = Slot::FREE;
-            (1..=64)
-                .filter(|signal| shared >> (signal - 1) & 1 != 0)
-                .for_each(|signal| self.signal_program(world, signal));
+            if shared != 0 {
+                (1..=64).filter(|signal| shared & bit(*signal) != 0).for_each(|it| self.signal_program(world, it));
+            }
             if clear != 0 && world.write(clear, &[0; 4]).is_ok() {
                 let woken = self.table.wake(clear, 1, ANY);
                 self.answer(woken, 0);

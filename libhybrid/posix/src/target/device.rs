@@ -315,7 +315,6 @@ impl World for Device {
     }
 
     fn relations(&mut self) -> Option<&mut dyn Relations> {
-        self.on_peers();
         self.kin.as_mut().map(|kin| kin as &mut dyn Relations)
     }
 

@@ -65,7 +65,7 @@ fn child_gets_what_it_is_given_and_its_end_is_told_once() {
     assert_eq!(spawn(&mut supervisor), Ok(106));
     assert_eq!(done(&mut supervisor), ["start rng"]);
     let start = Program::start(&mut supervisor, child).unwrap();
-    assert_eq!((start.parent, start.arguments, start.strings, start.bytes), (103, 2, 3, 10));
+    assert_eq!((start.parent, start.arguments, start.bytes), (103, 2, 10));
     assert_eq!(start.streams, STREAMS);
     assert_eq!(&*supervisor.given(child, 0).unwrap(), b"w\0a b\0X=1\0");
     assert_eq!((supervisor.given(child, 10).unwrap().len(), supervisor.given(child, 9999).unwrap().len()), (0, 0));

@@ -326,6 +326,12 @@ impl Instance {
         if self.place.is_some() { Held::IfInstalled } else { Held::Always }
     }
 
+    /// Whether it has a use of that interface.
+    #[must_use]
+    pub fn uses_interface(&self, interface: &str) -> bool {
+        self.uses.iter().any(|used| used.interface == interface)
+    }
+
     /// The name of its program: the last part of its folder.
     #[must_use]
     pub fn program(&self) -> &str {

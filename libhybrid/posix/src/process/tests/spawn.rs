@@ -421,9 +421,12 @@ fn program_that_ends_lets_no_other_thread_go_on() {
     let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
     program.kin().is_full = true;
     assert_eq!(program.call(number::WRITE, &[1, AT + 64, 2]), 2);
+    program.put(AT + 32, &[0xcafe, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
     assert_eq!(program.on(0, number::EXIT_GROUP, &[4]), Outcome::Park);
-    // It writes no more, and has no end of its own.
+    // It writes no more, has no end of its own, and no handler runs.
     assert_eq!(program.on(other, number::WRITE, &[1, AT + 64, 3]), Outcome::Park);
+    program.kin().signals = vec![15];
     program.bell();
     assert_eq!((program.process.take_result(other), program.process.next_deadline()), (None, None));
     program.kin().is_full = false;

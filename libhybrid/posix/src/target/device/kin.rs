@@ -1,5 +1,5 @@
 //! The family of a program as it was granted: calls and rings, translated; `process::spawn` gives them meaning.
-use super::link::{Link, News as LinkNews, next};
+use super::link::{Link, next};
 use super::use_of;
 use crate::family::{Channel, Given, News, Other, PIECE_MAX, Piece, Relations, Stream};
 use crate::number::Errno;
@@ -81,10 +81,11 @@ impl Kin {
         let start = program.start().ok()?;
         let streams = [start.streams.input, start.streams.output, start.streams.error].map(stream);
         let mut strings = Vec::new();
-        while let Ok(at @ 0..) = u16::try_from(strings.len()) {
+        while let Ok(at) = u16::try_from(strings.len())
+            && at < start.bytes
+        {
             let piece = program.given(at).ok()?;
-            // A supervisor that never ends gives no more than it said.
-            if piece.is_empty() || strings.len() >= start.bytes.into() {
+            if piece.is_empty() {
                 break;
             }
             strings.extend_from_slice(&piece);
@@ -103,9 +104,8 @@ impl Kin {
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
         if let Some(parent) = &mut self.parent {
-            parent.on_peer(change);
             // It lives no longer than its parent: there is nothing to tell.
-            while !matches!(parent.news(), None | Some(LinkNews::Back)) {}
+            parent.on_peer(change);
         }
         let own = self.children.iter_mut().find(|child| {
             let client = child.session.client;
@@ -236,8 +236,10 @@ impl Relations for Kin {
         let spawner = &mut self.spawner.as_mut().ok_or(Errno::EACCES)?.client;
         let [input, output, error] = streams.map(told);
         let mut at = 0;
-        // An empty piece drops what was put earlier.
-        spawner.put(0, &[]).map_err(refused)?;
+        if given.is_empty() {
+            // An empty piece drops what was put earlier; so does the first one.
+            spawner.put(0, &[]).map_err(refused)?;
+        }
         for piece in given.chunks(idl::GIVEN_CHUNK) {
             spawner.put(at, piece).map_err(refused)?;
             at = at.saturating_add(u16::try_from(piece.len()).map_err(|_| Errno::E2BIG)?);

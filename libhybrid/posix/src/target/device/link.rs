@@ -1,4 +1,4 @@
-//! A session of rings with the host stack, and that it died or came back; knows nothing of what goes over it.
+//! A session of rings, and that who is at its other end died or came back; knows nothing of what goes over it.
 use super::use_of;
 use crate::number::Errno;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
 /// What the program was not told yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// The stack died: what it knew is gone.
+    /// It died: what it knew is gone.
     Lost,
     /// It is there again.
     Back,
@@ -19,7 +19,7 @@ pub(super) enum News {
 pub(super) struct Link<R> {
     name: &'static str,
     pub(super) session: SessionHandle,
-    /// `None` while the stack is away, or when it broke them.
+    /// `None` while the other end is away, or when it broke them.
     pub(super) rings: Option<R>,
     make: fn(&Region) -> Result<R, RingError>,
     is_lost: bool,
@@ -33,10 +33,8 @@ impl<R> Link<R> {
         interface: &str,
         make: fn(&Region) -> Result<R, RingError>,
     ) -> Option<(Self, EndpointCaller)> {
-        let (name, caller) = use_of(env, interface)?;
-        let session = env.session(name);
-        let rings = make(session.region()).ok();
-        Some((Self { name, session, rings, make, is_lost: false, is_back: false }, caller))
+        let (_, caller) = use_of(env, interface)?;
+        Some((Self::find_rings(env, interface, make)?, caller))
     }
 
     /// As [`Self::find`], of an interface without operations.
@@ -60,7 +58,7 @@ impl<R> Link<R> {
         }
     }
 
-    /// What happened to the stack, each thing once, in the order in which it happened.
+    /// What happened to the other end, each thing once, in the order in which it happened.
     pub(super) fn news(&mut self) -> Option<News> {
         if core::mem::take(&mut self.is_lost) {
             return Some(News::Lost);

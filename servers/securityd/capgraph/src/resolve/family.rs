@@ -12,8 +12,7 @@ pub(super) const SPAWN: &str = "spawn.";
 /// Adds to who supervises `spawn.INSTANCE` for every instance that is spawned: its parent and its path. servers/procd/src/family.rs reads them.
 pub(super) fn tell(graph: &mut Graph) {
     let told: Vec<(String, String)> = graph.instances.iter().filter_map(|instance| spawned(graph, instance)).collect();
-    let supervises = |instance: &&mut Instance| instance.uses.iter().any(|used| used.interface == LIFECYCLE);
-    for supervisor in graph.instances.iter_mut().filter(supervises) {
+    for supervisor in graph.instances.iter_mut().filter(|instance| instance.uses_interface(LIFECYCLE)) {
         supervisor.parameters.extend(told.iter().cloned());
     }
 }
@@ -21,9 +20,13 @@ pub(super) fn tell(graph: &mut Graph) {
 /// The path is the parameter `path`, else `/bin/` and the name of the program.
 fn spawned(graph: &Graph, instance: &Instance) -> Option<(String, String)> {
     let parent = parent(graph, instance).filter(|_| instance.is_spawned)?;
-    let path = instance.parameters.iter().find(|(key, _)| key == "path").map(|(_, path)| path.clone());
-    let path = path.unwrap_or_else(|| format!("/bin/{}", instance.program()));
+    let path = path(instance).map_or_else(|| format!("/bin/{}", instance.program()), String::from);
     Some((format!("{SPAWN}{}", instance.name), format!("{} {path}", parent.name)))
+}
+
+/// The parameter `path`, if it has one.
+pub(super) fn path(instance: &Instance) -> Option<&str> {
+    instance.parameters.iter().find(|(key, _)| key == "path").map(|(_, path)| path.as_str())
 }
 
 /// Who provides its standard streams.

@@ -309,6 +309,7 @@ fn check_audit(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
     }
 }
 
+/// Whether it decides about lives.
 fn supervises(component: &ComponentText) -> bool {
     component.uses.iter().any(|used| used.interface.get_ref() == LIFECYCLE)
 }

@@ -12,13 +12,14 @@ const LIVE: &str = "hybrid.live.Live";
 const LINK: &str = "hybrid.net.link.Link";
 
 pub(super) fn check(found: &mut Found<'_>, graph: &Graph) {
-    let uses = |instance: &Instance, interface: &str| instance.uses.iter().any(|used| used.interface == interface);
-    let judge = graph.instances.iter().find(|instance| uses(instance, LIFECYCLE) && uses(instance, LIVE));
+    let judges = |instance: &&Instance| instance.uses_interface(LIFECYCLE) && instance.uses_interface(LIVE);
+    let judge = graph.instances.iter().find(judges);
     let needed = judge.map(|judge| needs(graph, judge.id)).unwrap_or_default();
     let has_auditor = graph.instances.iter().any(|instance| instance.devices.iter().any(|device| device.is_audit()));
     for instance in &graph.instances {
         let name = &instance.name;
-        let moves_frames = uses(instance, LINK) || instance.provides.iter().any(|provided| provided.interface == LINK);
+        let moves_frames =
+            instance.uses_interface(LINK) || instance.provides.iter().any(|provided| provided.interface == LINK);
         if has_auditor && moves_frames && !instance.awaits_verdict {
             let message = format!("`{name}` moves frames before anybody knows whether live is as declared");
             found.at(name, "before-verdict", message, "add `after = \"verdict\"` to it");

@@ -9,8 +9,8 @@ use super::keys;
 use crate::Runtime;
 use crate::layout::{self, priority};
 use crate::resolve::text::{ComponentText, InstanceText};
-use crate::resolve::{Inputs, family};
-use crate::rules::{LIFECYCLE, is_name, is_reason};
+use crate::resolve::{Inputs, family, supervises};
+use crate::rules::{is_name, is_reason};
 
 pub(crate) fn check(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
     for (folder, component) in &inputs.components {
@@ -330,9 +330,9 @@ fn check_parameters(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut
         ));
     }
     let component = inputs.components.get(instance.component.get_ref());
-    let supervises = component.is_some_and(|it| it.uses.iter().any(|used| used.interface.get_ref() == LIFECYCLE));
+    let is_supervisor = component.is_some_and(supervises);
     for (key, value) in &instance.parameters {
-        if supervises && key.starts_with(family::SPAWN) {
+        if is_supervisor && key.starts_with(family::SPAWN) {
             problems.push(source.problem(
                 value.span(),
                 "bad-value",

@@ -41,8 +41,7 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
         if graph.sessions.iter().any(|session| session.server == instance.id && session.has_operations) {
             tell("is spawned, and others call it", "who is called is there from the boot on");
         }
-        let path = instance.parameters.iter().find(|(key, _)| key == "path").map(|(_, path)| path.as_str());
-        if path.is_some_and(|path| !is_path(path)) {
+        if family::path(instance).is_some_and(|path| !is_path(path)) {
             tell("is spawned by a path that is none", "up to 64 printable letters that begin with a slash");
         }
     }
@@ -50,7 +49,7 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
 
 /// What the supervisor is told of the family counts among its parameters.
 fn check_supervisors(found: &mut Found<'_>, graph: &Graph) {
-    let supervises = |instance: &&Instance| instance.uses.iter().any(|used| used.interface == LIFECYCLE);
+    let supervises = |instance: &&Instance| instance.uses_interface(LIFECYCLE);
     let is_spawn = |(key, _): &(String, String)| key.starts_with(family::SPAWN);
     for Instance { name, parameters, .. } in graph.instances.iter().filter(supervises) {
         let told = parameters.iter().filter(|parameter| is_spawn(parameter)).count();
@@ -72,7 +71,7 @@ fn is_of_the_boot(graph: &Graph, instance: &Instance) -> bool {
 fn supervisor<'a>(graph: &'a Graph, instance: &Instance, interface: &str) -> Option<&'a Instance> {
     let used = instance.uses.iter().find(|used| used.interface == interface)?;
     let server = graph.instance(graph.session_of(used)?.server)?;
-    server.uses.iter().any(|used| used.interface == LIFECYCLE).then_some(server)
+    server.uses_interface(LIFECYCLE).then_some(server)
 }
 
 fn is_path(path: &str) -> bool {

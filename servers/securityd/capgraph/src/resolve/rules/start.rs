@@ -41,8 +41,7 @@ fn finder(graph: &Graph) -> Option<&Instance> {
     let tells = |finder: &&Instance| {
         let used = finder.uses.iter().filter(|used| used.interface == DRIVERS);
         let mut servers = used.filter_map(|used| graph.instance(graph.session_of(used)?.server));
-        finder.devices.iter().any(crate::Device::is_tree)
-            && servers.any(|server| server.uses.iter().any(|used| used.interface == LIFECYCLE))
+        finder.devices.iter().any(crate::Device::is_tree) && servers.any(|server| server.uses_interface(LIFECYCLE))
     };
     graph.instances.iter().find(tells)
 }
