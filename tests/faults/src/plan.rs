@@ -94,7 +94,6 @@ pub(crate) const VICTIMS: [Victim; 16] = [
         name: "httpd",
         steps: SERVES_AND_CALLS,
         trigger: "svc restart status",
-
         has_slots: false,
         is_watched: true,
     },
