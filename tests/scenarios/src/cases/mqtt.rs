@@ -140,7 +140,7 @@ fn hostile(port: u16) -> Result<()> {
     // A CONNECT of 256 MiB; one of a protocol that is none; a PUBLISH before any CONNECT; what HTTP says; noise.
     for noise in [
         [0x10, 0xff, 0xff, 0xff, 0x7f, 0, 4].as_slice(),
-        b"\x10\x0c\x00\x04XXXX\x04\x02\x00\x3c\x00\x00",
+        b"\x10\x0c\x00\x04NONE\x04\x02\x00\x3c\x00\x00",
         b"\x30\x05\x00\x03a/bx",
         b"GET / HTTP/1.1\r\n\r\n",
         &[0xff; 4096],
