@@ -7,6 +7,9 @@ use std::process::Command;
 /// All device code is built for this target: no register of the floating-point unit is ever touched (decision 0002).
 pub(crate) const TARGET: &str = "aarch64-unknown-none-softfloat";
 
+/// The profile of all of it but what names another.
+pub(crate) const DEVICE_PROFILE: &str = "release";
+
 /// rustc's flags for kernel and components alike; a second set would build the standard library twice.
 /// `--image-base` places components (contract of `libhybrid/rt`); the kernel brings a linker script of its own.
 const FLAGS: [&str; 7] = [
@@ -125,8 +128,19 @@ impl Toolchain {
         command
     }
 
+    /// `cargo rustc` for one library of the device as an archive, by a profile of Cargo.toml; its package is still to be named.
+    pub(crate) fn archive(&self, profile: &str) -> Command {
+        let mut command = self.device_by("rustc", profile);
+        command.args(["--lib", "--crate-type", "staticlib"]);
+        command
+    }
+
     fn device(&self, verb: &str) -> Command {
-        let mut command = self.command(verb, TARGET, "release", &FLAGS);
+        self.device_by(verb, DEVICE_PROFILE)
+    }
+
+    fn device_by(&self, verb: &str, profile: &str) -> Command {
+        let mut command = self.command(verb, TARGET, profile, &FLAGS);
         command.args(["-Zbuild-std=core,alloc", "-Zbuild-std-features=compiler-builtins-mem"]);
         command
     }
@@ -179,12 +193,12 @@ impl Toolchain {
 
 /// Where cargo puts the program `name` of the device.
 pub(crate) fn program(name: &str) -> PathBuf {
-    device_file(name)
+    device_file(DEVICE_PROFILE, name)
 }
 
-/// Where cargo puts what it builds for the device.
-pub(crate) fn device_file(name: &str) -> PathBuf {
-    folders::target().join(TARGET).join("release").join(name)
+/// Where cargo puts what it builds for the device by a profile.
+pub(crate) fn device_file(profile: &str, name: &str) -> PathBuf {
+    folders::target().join(TARGET).join(profile).join(name)
 }
 
 /// Where cargo puts what it builds with `std`.

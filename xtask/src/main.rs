@@ -18,6 +18,7 @@ mod miri;
 mod musl;
 mod new;
 mod others;
+mod personality;
 mod policy;
 mod product;
 mod progress;

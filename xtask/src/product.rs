@@ -1,6 +1,7 @@
 //! What an image consists of, as its system.toml lists it; no authority.
 use crate::cargo::Profile;
 use crate::folders;
+use crate::personality::Form;
 use anyhow::{Context, Result, bail};
 use hybrid_capgraph::Runtime;
 use serde::Deserialize;
@@ -24,12 +25,23 @@ pub(crate) struct Component {
     pub(crate) name: String,
     /// What its program runs on.
     pub(crate) runtime: Runtime,
+    /// What a program on it is linked with.
+    pub(crate) form: Form,
 }
 
 /// The part of component.toml that a build must know.
 #[derive(Deserialize)]
 struct ComponentText {
     component: ComponentHead,
+    #[serde(default)]
+    uses: Vec<Interface>,
+    #[serde(default)]
+    provides: Vec<Interface>,
+}
+
+#[derive(Deserialize)]
+struct Interface {
+    interface: String,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +54,9 @@ struct ComponentHead {
 impl Component {
     fn read(folder: PathBuf) -> Result<Self> {
         let text: ComponentText = read_toml(&folders::checkout().join(&folder).join("component.toml"))?;
-        Ok(Self { folder, name: text.component.name, runtime: text.component.runtime })
+        let uses: Vec<&str> = text.uses.iter().map(|used| used.interface.as_str()).collect();
+        let form = Form::of(&uses, !text.provides.is_empty());
+        Ok(Self { folder, name: text.component.name, runtime: text.component.runtime, form })
     }
 }
 

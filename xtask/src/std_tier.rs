@@ -5,6 +5,7 @@ use crate::folders;
 use crate::hex::hex;
 use crate::musl;
 use crate::others;
+use crate::personality;
 use crate::product::{self, Component};
 use crate::progress::Step;
 use crate::source::{Program, Source};
@@ -14,21 +15,6 @@ use hybrid_capgraph::Runtime;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// The package of the personality, which is built with the components without musl.
-pub(crate) const PERSONALITY: &str = "hybrid-posix";
-
-/// What programs see of the personality; everything else in it is its own, and cannot meet names of theirs.
-const DOORS: [&str; 8] = [
-    "hybrid_start",
-    "hybrid_syscall",
-    "__clone",
-    "__unmapself",
-    "_Unwind_Backtrace",
-    "_Unwind_GetIP",
-    "_Unwind_GetCFA",
-    "_Unwind_FindEnclosingFunction",
-];
 
 /// The package of the unwinder, and what programs see of it.
 const UNWINDER: &str = "hybrid-unwind";
@@ -62,7 +48,7 @@ pub(crate) const LINK: [&str; 6] = [
     "--gc-sections",
 ];
 
-/// What all components are linked with.
+/// What a component is linked with.
 pub(crate) struct Parts {
     /// musl: `include/` and `lib/`.
     pub(crate) sysroot: PathBuf,
@@ -70,7 +56,7 @@ pub(crate) struct Parts {
     pub(crate) personality: PathBuf,
 }
 
-/// Builds the programs of these components, whose personality was compiled before; a path for each.
+/// Builds the programs of these components, whose whole personality was compiled before; a path for each.
 ///
 /// # Errors
 /// A part is missing or does not compile, or a program holds a system call that is not libhybrid's.
@@ -78,9 +64,11 @@ pub(crate) fn build(toolchain: &Toolchain, image: &str, components: &[&Component
     if components.is_empty() {
         return Ok(Vec::new());
     }
-    let parts = Parts { sysroot: musl::sysroot()?, personality: personality()? };
+    let sysroot = musl::sysroot()?;
+    let personalities = personality::objects(toolchain, image, components)?;
     let mut programs = Vec::new();
-    for component in components {
+    for (component, personality) in components.iter().zip(personalities) {
+        let parts = Parts { sysroot: sysroot.clone(), personality };
         let step = Step::start(format!("build {image}: {} ({})", component.name, shown(component.runtime)));
         let program = match component.runtime {
             Runtime::C => {
@@ -113,7 +101,7 @@ fn shown(runtime: Runtime) -> &'static str {
 
 /// One object of an archive of libhybrid's, with only its doors visible. Its name tells its content and how it is made, so that programs are
 /// linked anew when either changes.
-fn object(archive: &Path, kind: &str, doors: &[&str], link: &[&str], copy: &[String]) -> Result<PathBuf> {
+pub(crate) fn object(archive: &Path, kind: &str, doors: &[&str], link: &[&str], copy: &[String]) -> Result<PathBuf> {
     let bytes = std::fs::read(archive).with_context(|| format!("cannot read {}", archive.display()))?;
     let folder = folders::created(folders::target().join("std"))?;
     let recipe = format!("{doors:?} {link:?} {copy:?}");
@@ -135,14 +123,6 @@ fn object(archive: &Path, kind: &str, doors: &[&str], link: &[&str], copy: &[Str
     std::fs::remove_file(&joined).context("cannot remove what was joined")?;
     std::fs::rename(&finished, &object).with_context(|| format!("cannot write {}", object.display()))?;
     Ok(object)
-}
-
-/// The personality, without floating point and without tables for unwinding. What it says to an unwinder's callers holds where there is none.
-fn personality() -> Result<PathBuf> {
-    let stubs = DOORS.iter().filter(|door| door.starts_with("_Unwind_"));
-    let mut copy: Vec<String> = stubs.map(|stub| format!("--weaken-symbol={stub}")).collect();
-    copy.push("--remove-section=.eh_frame".into());
-    object(&cargo::device_file("libhybrid_posix.a"), "personality", &DOORS, &["--gc-sections"], &copy)
 }
 
 /// The unwinder. It is compiled with the programs that it is for: it saves their floating-point registers.

@@ -38,11 +38,32 @@ pub(super) struct Device {
     ranges: [Range; 3],
     alarm: Option<Alarm>,
     random: Option<RandomClient<EndpointCaller>>,
-    stack: Option<Stack>,
-    ports: Option<Ports>,
-    network: Option<NetworkClient<EndpointCaller>>,
-    trees: Vec<Granted>,
-    kin: Option<Kin>,
+    stack: Part<Stack>,
+    ports: Part<Ports>,
+    network: Part<NetworkClient<EndpointCaller>>,
+    trees: Part<Vec<Granted>>,
+    kin: Part<Kin>,
+}
+
+/// Whether the personality is one for programs that have to do with others: by the network, by files, by spawning or being spawned. That of a
+/// program that is granted none of it is built without (decision 0155).
+const OUTSIDE: bool = cfg!(feature = "outside");
+
+/// What was granted of others. In a personality without, it is never there, and the compiler leaves out what only it would need.
+struct Part<T>(Option<T>);
+
+impl<T> Part<T> {
+    fn find(find: impl FnOnce() -> Option<T>) -> Self {
+        Self(if OUTSIDE { find() } else { None })
+    }
+
+    const fn is_there(&self) -> bool {
+        OUTSIDE && self.0.is_some()
+    }
+
+    const fn as_mut(&mut self) -> Option<&mut T> {
+        if OUTSIDE { self.0.as_mut() } else { None }
+    }
 }
 
 struct Alarm {
@@ -74,18 +95,22 @@ impl Device {
             ranges: [image, heap, stack],
             alarm: Alarm::find(&env),
             random: use_of(&env, random::INTERFACE).map(|(_, caller)| RandomClient::new(caller)),
-            stack: Stack::find(&env),
-            ports: Ports::find(&env),
-            network: use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller)),
-            trees: Vec::new(),
-            kin: Kin::find(&env),
+            stack: Part::find(|| Stack::find(&env)),
+            ports: Part::find(|| Ports::find(&env)),
+            network: Part::find(|| use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller))),
+            trees: Part(None),
+            kin: Part::find(|| Kin::find(&env)),
         }
     }
 
     /// Takes the directories that were granted; where the program finds each.
     pub(super) fn take_trees(&mut self) -> Vec<String> {
-        let (trees, points) = Granted::find_all(&self.env).into_iter().unzip();
-        self.trees = trees;
+        let mut points = Vec::new();
+        self.trees = Part::find(|| {
+            let trees;
+            (trees, points) = Granted::find_all(&self.env).into_iter().unzip();
+            Some(trees)
+        });
         points
     }
 
@@ -97,7 +122,7 @@ impl Device {
     /// What the bells say: an alarm that expired, or its server that died or came back.
     pub(super) fn on_bells(&mut self, bits: u64) {
         self.on_peers();
-        if let Some(kin) = &mut self.kin {
+        if let Some(kin) = self.kin.as_mut() {
             kin.on_bells(bits);
         }
         let Some(alarm) = &mut self.alarm else { return };
@@ -110,16 +135,16 @@ impl Device {
     fn on_peers(&mut self) {
         // Told or not, each change is taken: those of the log are the runtime's.
         for change in self.env.peer_changes() {
-            if let Some(stack) = &mut self.stack {
+            if let Some(stack) = self.stack.as_mut() {
                 stack.on_peer(&change);
             }
-            if let Some(ports) = &mut self.ports {
+            if let Some(ports) = self.ports.as_mut() {
                 ports.on_peer(&change);
             }
-            if let Some(kin) = &mut self.kin {
+            if let Some(kin) = self.kin.as_mut() {
                 kin.on_peer(&change);
             }
-            for tree in &mut self.trees {
+            for tree in self.trees.as_mut().into_iter().flatten() {
                 tree.on_peer(&self.env, &change);
             }
             let Some(alarm) = &mut self.alarm else { continue };
@@ -146,13 +171,13 @@ impl Device {
 
     /// Rings the host stack's bell, if it waits for what was said.
     pub(super) fn publish(&mut self) {
-        if let Some(stack) = &mut self.stack {
+        if let Some(stack) = self.stack.as_mut() {
             stack.publish();
         }
-        if let Some(ports) = &mut self.ports {
+        if let Some(ports) = self.ports.as_mut() {
             ports.publish();
         }
-        if let Some(kin) = &mut self.kin {
+        if let Some(kin) = self.kin.as_mut() {
             kin.publish();
         }
     }
@@ -252,7 +277,7 @@ impl World for Device {
     }
 
     fn has_tcp(&self) -> bool {
-        self.stack.is_some()
+        self.stack.is_there()
     }
 
     fn notice_peers(&mut self) {
@@ -264,7 +289,7 @@ impl World for Device {
     }
 
     fn unlisten(&mut self, listener: u16) {
-        if let Some(stack) = &mut self.stack {
+        if let Some(stack) = self.stack.as_mut() {
             stack.unlisten(listener);
         }
     }
@@ -278,7 +303,7 @@ impl World for Device {
     }
 
     fn has_udp(&self) -> bool {
-        self.ports.is_some()
+        self.ports.is_there()
     }
 
     fn bind_port(&mut self, port: u16) -> Result<(u16, u16), Errno> {
@@ -286,7 +311,7 @@ impl World for Device {
     }
 
     fn unbind_port(&mut self, socket: u16) {
-        if let Some(ports) = &mut self.ports {
+        if let Some(ports) = self.ports.as_mut() {
             ports.unbind(socket);
         }
     }
@@ -311,7 +336,7 @@ impl World for Device {
     /// A program that never waits hears of a new life of the file server here.
     fn tree(&mut self, place: usize) -> Option<&mut dyn Tree> {
         self.on_peers();
-        self.trees.get_mut(place).map(|tree| tree as &mut dyn Tree)
+        self.trees.as_mut()?.get_mut(place).map(|tree| tree as &mut dyn Tree)
     }
 
     fn relations(&mut self) -> Option<&mut dyn Relations> {
