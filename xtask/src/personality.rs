@@ -1,4 +1,4 @@
-//! The personality as an object that programs on `std` and C are linked with, in its two forms; the programs are `std_tier`'s.
+//! The personality as an object that programs are linked with, in two forms; the programs are `std_tier`'s.
 use crate::cargo::{self, DEVICE_PROFILE, Toolchain};
 use crate::product::Component;
 use crate::progress::Step;

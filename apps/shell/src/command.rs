@@ -27,6 +27,8 @@ pub enum Command {
     Ends,
     /// Have a service started, stopped or restarted.
     Service(Order, String),
+    /// Start a program and leave it the console until it ends.
+    Enter(String),
     /// The machine's devices; true: after looking again.
     Devices(bool),
     /// Processor time of every component.
@@ -70,7 +72,7 @@ pub enum Mistake {
 }
 
 /// The commands with their arguments and what they do, for `help`.
-pub const HELP: [(&str, &str); 19] = [
+pub const HELP: [(&str, &str); 20] = [
     ("help", "this list"),
     ("ps", "the components that run, and those that stopped and why"),
     ("caps NAME", "every capability that the component NAME holds"),
@@ -80,6 +82,7 @@ pub const HELP: [(&str, &str); 19] = [
     ("revoke NAME USE", "end the session on demand of NAME's use USE, and let it open no other"),
     ("permit NAME USE", "let NAME open the session of its use USE again"),
     ("svc status|ends|start|stop|restart [NAME]", "ask or tell the supervisor; status and ends need no NAME"),
+    ("enter NAME", "start the program NAME, which has the console until it ends; Ctrl-] stops it"),
     ("devices [scan]", "the machine's devices and what drives each; scan looks at them again"),
     ("top", "how much of its budget every component used since the last top"),
     ("net", "addresses and counters of the network"),
@@ -137,6 +140,7 @@ pub fn parse(line: &str) -> Result<Command, Mistake> {
             _ => Err(usage_of(verb)),
         },
         ("kill", Some(name)) => Ok(Command::Kill(name.to_string())),
+        ("enter", Some(name)) => Ok(Command::Enter(name.to_string())),
         ("devices", None) => Ok(Command::Devices(false)),
         ("devices", Some("scan")) => Ok(Command::Devices(true)),
         ("top", None) => Ok(Command::Top),
@@ -211,6 +215,7 @@ mod tests {
             ("policy", crate::policy::USAGE),
             ("policy burn", crate::policy::USAGE),
             ("devices all", "devices [scan]"),
+            ("enter", "enter NAME"),
             ("caps a b", "caps NAME"),
         ] {
             assert_eq!(parse(line), Err(Mistake::Usage(usage)), "{line}");

@@ -92,6 +92,10 @@ pub enum Job<W: Wires> {
     History(history::Kept, u64, bool),
     /// The services: of this name only, and the index of the next.
     Services(Option<String>, u16),
+    /// A program gets the console: its name, and the index of the service that is looked at next.
+    Enter(String, u16),
+    /// The service of this name and index has the console; a step looks whether it runs still.
+    Away(String, u16),
     /// The end with this number is next; 0 is the newest.
     Ends(u16),
     /// Use of budgets: what was collected, and the index of the next.
@@ -141,10 +145,16 @@ impl<W: Wires> Job<W> {
             Command::Grants => Self::Grants(0, 0, 0),
             Command::Services(name) => Self::Services(name, 0),
             Command::Ends => Self::Ends(0),
+            Command::Enter(name) => Self::Enter(name, 0),
             Command::Devices(is_scan) => Self::Devices(is_scan, 0),
             Command::Top => Self::Top(Vec::new(), 0),
             other => Self::Once(other),
         }
+    }
+
+    /// Whether somebody else has the console.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Away(..))
     }
 
     /// Does one step: at most a few calls and a few lines into `out`.
@@ -171,6 +181,8 @@ impl<W: Wires> Job<W> {
             Self::OpenHistory(kib) => history::open(clients, kib),
             Self::History(kept, at, is_part) => history::piece(clients, kept, at, is_part, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
+            Self::Enter(name, index) => services::enter(clients, name, index, out),
+            Self::Away(name, index) => services::look(clients, name, index, out),
             Self::Ends(number) => services::ends(clients, number, out),
             Self::Top(shares, index) => top::top(clients, seen, shares, index, times, out),
             Self::Devices(is_scan, index) => devices::list(clients, is_scan, index, out),

@@ -82,6 +82,49 @@ pub fn ends<W: Wires>(clients: &mut Clients<W>, number: u16, out: &mut String) -
     Ok(Step::More(Job::Ends(number + 1)))
 }
 
+/// Finds the service of this name, an index a step, and starts it if it does not run.
+///
+/// # Errors
+/// There is none, or the supervisor does not start it.
+pub fn enter<W: Wires>(
+    clients: &mut Clients<W>,
+    name: String,
+    index: u16,
+    out: &mut String,
+) -> Result<Step<W>, String> {
+    let Some(service) = service(clients, index)? else {
+        return Err(format!("no component is called {}; `ps` lists them", quoted(&name)));
+    };
+    if service.name != name.as_str() {
+        return Ok(Step::More(Job::Enter(name, index + 1)));
+    }
+    match clients.services.start(&name) {
+        Ok(()) | Err(CallError::Domain(Error::Runs)) => {}
+        Err(error) => return Err(because(&quoted(&name))(error)),
+    }
+    log::warn!("the console's operator enters {name}");
+    line(out, &format!("{} has the console until it ends; Ctrl-] stops it", quoted(&name)));
+    Ok(Step::More(Job::Away(name, index)))
+}
+
+/// Whether the one that has the console runs still.
+///
+/// # Errors
+/// The supervisor does not answer: then the console is the shell's again.
+pub fn look<W: Wires>(clients: &mut Clients<W>, name: String, index: u16, out: &mut String) -> Result<Step<W>, String> {
+    match service(clients, index)? {
+        Some(service) if service.name == name.as_str() && service.phase == Phase::Running => {
+            Ok(Step::More(Job::Away(name, index)))
+        }
+        found => {
+            let why = found.map(|service| quoted(&service.detail).to_string()).unwrap_or_default();
+            let end = if why.is_empty() { String::new() } else { format!(": {why}") };
+            line(out, &format!("{} has left the console{end}", quoted(&name)));
+            Ok(Step::Done)
+        }
+    }
+}
+
 /// Tells the supervisor what to do with one service.
 ///
 /// # Errors

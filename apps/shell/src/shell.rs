@@ -1,5 +1,5 @@
 //! The console: keys in, commands run, lines out; uses no capability itself.
-use crate::command::{self, Command, Mistake};
+use crate::command::{self, Command, Mistake, Order};
 use crate::editor::{Editor, Key};
 use crate::job::{Clients, Job, Step, Times, Wires};
 use crate::quote::quoted;
@@ -17,6 +17,8 @@ pub const INPUT_MAX: usize = 64;
 const AHEAD_MAX: usize = 256;
 const PROMPT: &[u8] = b"> ";
 const INTERRUPT: u8 = 0x03;
+/// Ctrl-]: takes the console back from whoever has it.
+const ESCAPE: u8 = 0x1d;
 
 /// The shell on one terminal.
 pub struct Shell<W: Wires> {
@@ -26,6 +28,8 @@ pub struct Shell<W: Wires> {
     editor: Editor,
     ahead: VecDeque<u8>,
     job: Option<Job<W>>,
+    /// A key came while somebody else has the console: it is looked whether that one runs still.
+    is_woken: bool,
     seen: Seen,
     scratch: Vec<u8>,
 }
@@ -43,6 +47,7 @@ impl<W: Wires> Shell<W> {
             editor: Editor::default(),
             ahead: VecDeque::new(),
             job: None,
+            is_woken: false,
             seen: Seen::default(),
             scratch,
         }
@@ -52,9 +57,15 @@ impl<W: Wires> Shell<W> {
     pub fn begin_again(&mut self, input: BytesConsumer<INPUT_MAX>, screen: Screen) {
         (self.input, self.screen, self.editor) = (input, screen, Editor::default());
         self.ahead.clear();
-        self.job = None;
-        self.screen.print(b"\r\n");
-        self.screen.print(PROMPT);
+        self.job = self.job.take().filter(Job::is_away);
+        if self.job.is_none() {
+            self.screen.print(b"\r\n");
+            self.screen.print(PROMPT);
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        self.job.as_ref().is_some_and(Job::is_away)
     }
 
     /// Does all that can be done until the terminal rings; `ring` rings the terminal.
@@ -68,14 +79,14 @@ impl<W: Wires> Shell<W> {
                 ring();
             }
             self.press_keys();
-            if self.screen.is_clear() {
+            if self.screen.is_clear() && (!self.is_away() || core::mem::take(&mut self.is_woken)) {
                 self.run(now());
             }
             if self.screen.flush()? {
                 ring();
             }
             let waits_for_room = !self.screen.is_clear();
-            let has_nothing_to_do = self.job.is_none() && self.ahead.is_empty();
+            let has_nothing_to_do = self.is_away() && !self.is_woken || self.job.is_none() && self.ahead.is_empty();
             // Even while output waits, Ctrl-C must come through: so the input's bell is always asked for.
             if (waits_for_room || has_nothing_to_do) && self.input.request_bell()? {
                 return Ok(());
@@ -86,7 +97,13 @@ impl<W: Wires> Shell<W> {
     fn take_keys(&mut self) -> Result<(), RingError> {
         while let Some(keys) = self.input.pop(&mut self.scratch)? {
             for &key in keys {
-                if key == INTERRUPT && self.job.is_some() {
+                if let Some(Job::Away(name, _)) = &self.job {
+                    // What is typed is the other one's.
+                    self.is_woken = true;
+                    if key == ESCAPE {
+                        self.job = Some(Job::new(Command::Service(Order::Stop, name.clone())));
+                    }
+                } else if key == INTERRUPT && self.job.is_some() {
                     self.job = None;
                     self.ahead.clear();
                     self.screen.print(b"^C\r\n");

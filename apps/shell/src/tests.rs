@@ -1,4 +1,5 @@
 //! The whole shell on loopbacks: keys go in, text comes out; no kernel.
+mod enter;
 mod history;
 mod top;
 
@@ -19,7 +20,7 @@ use hybrid_interfaces::net::stack::{
     NetworkServer,
 };
 use hybrid_interfaces::process::{
-    self, Exit, Phase, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
+    self, Exit, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
 };
 use hybrid_interfaces::security::{
     Audit, AuditClient, AuditLoopback, AuditRecord, AuditServer, AuditSpan, Chain, Control, ControlClient,
@@ -248,7 +249,7 @@ impl Services for FakeServices {
         Ok(Service {
             index,
             name: (*name).into(),
-            phase: [Phase::Isolated, Phase::Failed].get(usize::from(index)).copied().unwrap_or(Phase::Running),
+            phase: enter::phase(&self.0, index),
             generation: 7,
             ends: 6,
             hangs: 1,

@@ -11,6 +11,7 @@
 extern crate alloc;
 
 pub mod areas;
+pub mod console;
 pub mod family;
 pub mod files;
 pub mod futex;

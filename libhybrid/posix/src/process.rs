@@ -24,6 +24,7 @@ mod spawn;
 mod sync;
 mod synthetic;
 mod tcp;
+mod terminal;
 mod threads;
 mod time;
 mod within;
@@ -33,6 +34,7 @@ use crate::futex::{self, THREADS_MAX, Thread, Threads};
 use crate::number::{self, Answer, Errno};
 use crate::output::Line;
 use crate::world::World;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 pub use descriptors::DESCRIPTORS_MAX;
@@ -131,6 +133,7 @@ pub struct Process<S> {
     /// The thread that ended the program, while that waits until its output was taken: no other makes a call any more.
     exiting: Option<Thread>,
     pumps: pump::Pumps,
+    terminal: Option<Box<terminal::Terminal>>,
     /// Numbers of calls whose refusal was told.
     told: [u64; TOLD_WORDS],
 }
@@ -163,6 +166,7 @@ impl<S: Pages> Process<S> {
             children: spawn::Children::default(),
             exiting: None,
             pumps: pump::Pumps::default(),
+            terminal: None,
             told: [0; TOLD_WORDS],
         }
     }

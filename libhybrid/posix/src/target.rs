@@ -106,6 +106,9 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     let given = device.given();
     let stack = lay_out(&mut device, identity, image.0, given.as_ref());
     let mut process = Process::new(identity, areas);
+    if crate::World::wire(&mut device).is_some() {
+        process.attach_terminal();
+    }
     if let Some(given) = given {
         process.spawned_by(given.parent);
         if process.set_streams(&mut device, given.streams).is_err() {
@@ -320,6 +323,7 @@ impl Shell {
         self.device.on_bells(bits);
         self.process.take_events(&mut self.device);
         self.process.take_news(&mut self.device);
+        self.process.take_typed(&mut self.device);
         self.process.expire(&mut self.device);
     }
 }

@@ -1,6 +1,7 @@
 //! What the logic needs from outside: the program's memory, clock, entropy and log; a test's world is a fake.
 
 use crate::areas::Kept;
+use crate::console::Wire;
 use crate::family::Relations;
 use crate::files::Tree;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
@@ -102,6 +103,9 @@ pub trait World {
 
     /// Who spawned the program and what it may spawn, if anything of that was granted.
     fn relations(&mut self) -> Option<&mut dyn Relations>;
+
+    /// The serial line, if it was granted.
+    fn wire(&mut self) -> Option<&mut dyn Wire>;
 
     /// A line that the program wrote.
     fn line(&mut self, stream: Stream, text: &str);

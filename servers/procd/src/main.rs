@@ -163,6 +163,7 @@ fn run(env: Env) -> ! {
         bells,
     };
     let mut supervisor = Supervisor::with_family(power, &env.start().name, &kin);
+    supervisor.await_commands(env.start().parameters.iter().filter_map(|(key, _)| key.strip_prefix("command.")));
     supervisor.set_on_difference(OnDifference::of(env.parameter("on_difference")));
     supervisor.turn();
     env.serve(&mut Procd {

@@ -169,6 +169,17 @@ impl<P: Power> Supervisor<P> {
         supervisor
     }
 
+    /// Those that a command starts are stopped until one does, also by the supervisor's next life.
+    pub fn await_commands<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            let Some(index) = self.entries.iter().position(|entry| entry.name == name) else { continue };
+            let life = u16::try_from(index).ok().and_then(|number| self.power.life(number).ok());
+            if life.is_some_and(|life| life.state == State::Starting) {
+                self.entries[index].record.stopped();
+            }
+        }
+    }
+
     /// An end that its own last life saw, or that nobody saw: what followed is decided again, by the same rules at the same time.
     fn take_over(&mut self, exit: &Exit<'static>) {
         let Some(entry) = self.entries.get_mut(usize::from(exit.index)).filter(|entry| !entry.is_foreign) else {

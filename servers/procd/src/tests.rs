@@ -523,3 +523,25 @@ fn place_is_watched_while_something_is_installed_there_and_left_alone_while_it_i
     supervisor.turn();
     assert_eq!((phase(&supervisor), supervisor.power.done.len()), (Phase::Stopped, 1), "taken out, not started");
 }
+
+#[test]
+fn who_waits_for_a_command_is_stopped_until_one_comes_also_in_the_supervisors_next_life() {
+    let mut power = Fake::new();
+    power.states[3] = State::Starting;
+    let mut supervisor = Supervisor::new(power, "procd");
+    supervisor.await_commands(["httpd", "nobody"].into_iter());
+    supervisor.turn();
+    let phase = |supervisor: &Supervisor<Fake>| supervisor.entries[3].record.phase();
+    assert_eq!((phase(&supervisor), supervisor.power.done.len()), (Phase::Stopped, 0));
+    let mut next = Supervisor::new(supervisor.power, "procd");
+    next.await_commands(["httpd"].into_iter());
+    next.turn();
+    assert_eq!((phase(&next), next.power.done.len()), (Phase::Stopped, 0));
+    let loopback = ServicesLoopback::new(ServicesServer::new(next));
+    assert_eq!(ServicesClient::new(loopback.connect(9)).start("httpd"), Ok(()));
+    let next = &mut loopback.server().server;
+    assert_eq!((phase(next), done(next)), (Phase::Running, vec!["start httpd".to_string()]));
+    // One that runs is left alone.
+    next.await_commands(["httpd"].into_iter());
+    assert_eq!(phase(next), Phase::Running);
+}

@@ -254,7 +254,7 @@ impl<S: Pages> Process<S> {
                 world.write(args[2], &u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes())?;
                 Ok(0)
             }
-            _ => Err(Errno::ENOTTY),
+            request => self.terminal_request(world, id, request, args[2]),
         }
     }
 
@@ -266,6 +266,7 @@ impl<S: Pages> Process<S> {
             }
             Object::Tcp(tcp) => Some(tcp.readable()),
             Object::Datagram(_) => Some(self.next_message(world, id)),
+            Object::Terminal => Some(self.typed()),
             _ => None,
         }
     }

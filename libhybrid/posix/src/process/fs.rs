@@ -190,7 +190,9 @@ impl<S: Pages> Process<S> {
     }
 
     fn spot(&self, path: &Absolute) -> Result<Spot, Errno> {
-        if let Some(object) = synthetic::at_path(&path.text) {
+        let has_terminal = self.terminal.is_some();
+        let is_there = |object: &Object| has_terminal || !matches!(object, Object::Terminal);
+        if let Some(object) = synthetic::at_path(&path.text).filter(is_there) {
             return if path.is_directory { Err(Errno::ENOTDIR) } else { Ok(Spot::Synthetic(object)) };
         }
         Ok(match path::place(&self.fs.mounts, &path.text)? {

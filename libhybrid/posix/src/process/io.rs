@@ -78,6 +78,7 @@ impl<S: Pages> Process<S> {
             self.take_events(world);
         }
         self.pump(world);
+        self.take_typed(world);
         let mut call = Call { number, args, done: 0 };
         if let Some(answer) = self.attempt(world, &mut call) {
             return Some(self.answered(world, thread, &call, answer));
@@ -190,6 +191,9 @@ impl<S: Pages> Process<S> {
                 (ms.map(|ms| world.now_ns().saturating_add(ms.saturating_mul(1_000_000))), 0)
             }
             number::WAIT4 | number::WAITID => (None, 0),
+            number if is_reading(number) && self.is_terminal(call.args[0]) => {
+                (self.typing_limit().map(|ns| world.now_ns().saturating_add(ns)), 0)
+            }
             number => {
                 let wait = self.socket_limit(call.args[0], is_writing(number));
                 (wait.map(|ns| world.now_ns().saturating_add(ns)), Errno::EAGAIN.negated())
@@ -263,6 +267,7 @@ impl<S: Pages> Process<S> {
             Object::Timer(_) => small(world, pieces).map(|()| None),
             Object::Tcp(_) => self.receive(world, id, pieces, is_peek),
             Object::File(_) => self.read_file(world, id, pieces).map(Some),
+            Object::Terminal => self.read_terminal(world, pieces),
             Object::Directory(_) => Err(Errno::EISDIR),
             Object::Output(_) => Err(Errno::EBADF),
             Object::Epoll(_) | Object::Datagram(_) => Err(Errno::EINVAL),
@@ -301,6 +306,7 @@ impl<S: Pages> Process<S> {
             Object::Tcp(_) => self.transmit(world, id, pieces, &mut call.done),
             Object::Datagram(_) => self.send(world, id, call, pieces),
             Object::File(_) => self.write_file(world, id, pieces).map(Some),
+            Object::Terminal => self.write_terminal(world, pieces, &mut call.done),
             Object::Input | Object::Text(..) | Object::Directory(_) => Err(Errno::EBADF),
             Object::Timer(_) | Object::Epoll(_) => Err(Errno::EINVAL),
         }

@@ -81,6 +81,8 @@ pub(super) enum Object {
     Input,
     /// A line of the log for each line that is written.
     Output(Stream),
+    /// The program's terminal, in place of both.
+    Terminal,
     /// `/dev/null`
     Null,
     /// `/dev/zero`

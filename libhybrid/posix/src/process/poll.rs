@@ -16,6 +16,7 @@ impl<S: Pages> Process<S> {
             Object::Output(_) => poll::OUT,
             Object::Null | Object::Zero | Object::Random | Object::Text(..) => poll::IN | poll::OUT,
             Object::File(_) | Object::Directory(_) => poll::IN | poll::OUT,
+            Object::Terminal => self.terminal_state(),
             Object::Pipe(ends) => self.pipe_state(*ends),
             Object::Event(event) => {
                 let has_room = event.count < super::object::Event::MOST;

@@ -180,7 +180,7 @@ impl<S: Pages> Process<S> {
             *stream = match object {
                 None => Stream::Closed,
                 Some(Object::Null) => Stream::Nothing,
-                Some(Object::Input | Object::Output(_)) => Stream::Own,
+                Some(Object::Input | Object::Output(_) | Object::Terminal) => Stream::Own,
                 // What the child did not read would be lost to this program, whose input it is.
                 Some(Object::Pipe(_)) if at == 0 && matches!(source, Source::Inherited(_)) => Stream::Own,
                 Some(Object::Pipe(Ends { reads, writes })) if if at == 0 { reads } else { writes }.is_some() => {
@@ -252,6 +252,15 @@ impl<S: Pages> Process<S> {
             },
             (_, None, None) => Err(Errno::ESRCH),
         })
+    }
+
+    /// Sends a signal to each child that runs.
+    pub(super) fn signal_children(&mut self, world: &mut impl World, signal: u8) {
+        let Some(relations) = world.relations() else { return };
+        for child in self.children.all.iter().filter(|child| child.ending.is_none()) {
+            // One that ended meanwhile hears nothing.
+            let _heard = relations.signal(child.process, signal);
+        }
     }
 
     /// wait4 and waitid; `None`: it has to wait.

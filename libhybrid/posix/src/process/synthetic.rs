@@ -26,6 +26,7 @@ pub(super) fn at_path(path: &str) -> Option<Object> {
         "/dev/null" => Object::Null,
         "/dev/zero" => Object::Zero,
         "/dev/urandom" | "/dev/random" => Object::Random,
+        "/dev/tty" => Object::Terminal,
         "/etc/hosts" => Object::Text(Text::Hosts, 0),
         "/etc/resolv.conf" => Object::Text(Text::Resolver, 0),
         "/proc/self/maps" => Object::Text(Text::Maps, 0),

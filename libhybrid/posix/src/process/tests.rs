@@ -6,6 +6,7 @@ mod files;
 mod sockets;
 mod spawn;
 mod tables;
+mod terminal;
 mod watches;
 mod within;
 
@@ -32,6 +33,7 @@ struct Fake {
     udp: Option<datagrams::FakePorts>,
     trees: Vec<files::FakeTree>,
     kin: Option<spawn::FakeKin>,
+    wire: Option<terminal::FakeWire>,
     /// Pieces that the personality's allocator was given.
     given: usize,
 }
@@ -155,6 +157,10 @@ impl World for Fake {
 
     fn name_servers(&mut self) -> heapless::Vec<crate::net::Address, 3> {
         self.udp.iter().flat_map(|ports| ports.servers.iter().copied()).collect()
+    }
+
+    fn wire(&mut self) -> Option<&mut dyn crate::console::Wire> {
+        self.wire.as_mut().map(|wire| wire as &mut dyn crate::console::Wire)
     }
 
     fn tree(&mut self, place: usize) -> Option<&mut dyn crate::files::Tree> {

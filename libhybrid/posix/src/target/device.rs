@@ -2,11 +2,13 @@
 mod kin;
 mod link;
 mod ports;
+mod serial;
 mod stack;
 mod tree;
 
 use crate::World;
 use crate::areas::Kept;
+use crate::console::Wire;
 use crate::family::{Given, Relations};
 use crate::files::Tree;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
@@ -23,6 +25,7 @@ use hybrid_rt::{EndpointCaller, Env, PeerNews, SessionHandle};
 use hybrid_sys::{Endpoint, count_per_second};
 use kin::Kin;
 use ports::Ports;
+use serial::Serial;
 use stack::Stack;
 use tree::Granted;
 
@@ -43,6 +46,7 @@ pub(super) struct Device {
     network: Part<NetworkClient<EndpointCaller>>,
     trees: Part<Vec<Granted>>,
     kin: Part<Kin>,
+    serial: Part<Serial>,
 }
 
 /// Whether the personality is one for programs that have to do with others: by the network, by files, by spawning or being spawned. That of a
@@ -100,6 +104,7 @@ impl Device {
             network: Part::find(|| use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller))),
             trees: Part(None),
             kin: Part::find(|| Kin::find(&env)),
+            serial: Part::find(|| Serial::find(&env)),
         }
     }
 
@@ -144,6 +149,9 @@ impl Device {
             if let Some(kin) = self.kin.as_mut() {
                 kin.on_peer(&change);
             }
+            if let Some(serial) = self.serial.as_mut() {
+                serial.on_peer(&change);
+            }
             for tree in self.trees.as_mut().into_iter().flatten() {
                 tree.on_peer(&self.env, &change);
             }
@@ -179,6 +187,9 @@ impl Device {
         }
         if let Some(kin) = self.kin.as_mut() {
             kin.publish();
+        }
+        if let Some(serial) = self.serial.as_mut() {
+            serial.publish();
         }
     }
 
@@ -341,6 +352,10 @@ impl World for Device {
 
     fn relations(&mut self) -> Option<&mut dyn Relations> {
         self.kin.as_mut().map(|kin| kin as &mut dyn Relations)
+    }
+
+    fn wire(&mut self) -> Option<&mut dyn Wire> {
+        self.serial.as_mut().map(|serial| serial as &mut dyn Wire)
     }
 
     fn line(&mut self, stream: Stream, text: &str) {

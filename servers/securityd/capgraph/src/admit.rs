@@ -225,6 +225,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         awaits_verdict: false,
         awaits_device: false,
         is_spawned: false,
+        awaits_command: false,
     }
 }
 

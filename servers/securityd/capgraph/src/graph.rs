@@ -131,13 +131,15 @@ pub struct Instance {
     pub awaits_device: bool,
     /// It is made at boot, and started when the component spawns it that provides its standard streams.
     pub is_spawned: bool,
+    /// It is made at boot, and started by an operator's command.
+    pub awaits_command: bool,
 }
 
 impl Instance {
     /// It is made at boot, and somebody else decides when it starts.
     #[must_use]
     pub const fn is_held_at_boot(&self) -> bool {
-        self.awaits_verdict || self.awaits_device || self.is_spawned
+        self.awaits_verdict || self.awaits_device || self.is_spawned || self.awaits_command
     }
 
     /// Threads beside the first.
@@ -527,6 +529,7 @@ pub(crate) mod tests {
             awaits_verdict: false,
             awaits_device: false,
             is_spawned: false,
+            awaits_command: false,
         };
         let used =
             Use { name: "power".into(), interface: "hybrid.security.Power".into(), reason: "off".into(), session: 0 };

@@ -1,4 +1,4 @@
-//! Tells the supervisor who is spawned, by whom and as which program, as parameters of its own; decides nothing.
+//! Tells the supervisor who is spawned, by whom and as what, and who waits for a command; decides nothing.
 
 use crate::graph::{Graph, Instance};
 use crate::rules::LIFECYCLE;
@@ -6,12 +6,22 @@ use crate::rules::LIFECYCLE;
 /// Who provides it is the parent of those that use it.
 pub(super) const STREAMS: &str = "hybrid.process.Streams";
 
-/// How the parameters begin that tell who is spawned; nobody else gives the supervisor such.
-pub(super) const SPAWN: &str = "spawn.";
+/// How the parameters begin that tell who is spawned, and who waits for a command; nobody else gives the supervisor such.
+const SPAWN: &str = "spawn.";
+const COMMAND: &str = "command.";
 
-/// Adds to who supervises `spawn.INSTANCE` for every instance that is spawned: its parent and its path. servers/procd/src/family.rs reads them.
+/// Whether a parameter of the supervisor's is the resolver's own.
+pub(super) fn is_own(key: &str) -> bool {
+    key.starts_with(SPAWN) || key.starts_with(COMMAND)
+}
+
+/// Adds to who supervises `spawn.INSTANCE` for every instance that is spawned: its parent and its path; and `command.INSTANCE` for every one that a
+/// command starts. servers/procd reads them.
 pub(super) fn tell(graph: &mut Graph) {
-    let told: Vec<(String, String)> = graph.instances.iter().filter_map(|instance| spawned(graph, instance)).collect();
+    let spawned = graph.instances.iter().filter_map(|instance| spawned(graph, instance));
+    let commanded = graph.instances.iter().filter(|instance| instance.awaits_command);
+    let commanded = commanded.map(|instance| (format!("{COMMAND}{}", instance.name), String::new()));
+    let told: Vec<(String, String)> = spawned.chain(commanded).collect();
     for supervisor in graph.instances.iter_mut().filter(|instance| instance.uses_interface(LIFECYCLE)) {
         supervisor.parameters.extend(told.iter().cloned());
     }

@@ -296,6 +296,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         awaits_verdict: placed.after.is_some(),
         awaits_device: matches!(placed.start, Some(Start::OnDevice)),
         is_spawned: matches!(placed.start, Some(Start::Spawned)),
+        awaits_command: matches!(placed.start, Some(Start::Command)),
     }
 }
 

@@ -19,5 +19,6 @@ pub(crate) fn check_texts(inputs: &Inputs<'_>, problems: &mut Vec<Problem>) {
 /// Rules about a graph of which what comes at run time can break none.
 pub(crate) fn check_built(found: &mut Found<'_>, graph: &Graph) {
     start::check(found, graph);
+    start::check_commanded(found, graph);
     spawned::check(found, graph);
 }

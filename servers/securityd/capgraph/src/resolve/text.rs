@@ -340,6 +340,9 @@ pub(crate) enum Start {
     /// The instance that provides its standard streams.
     #[serde(rename = "spawned")]
     Spawned,
+    /// An operator's command.
+    #[serde(rename = "command")]
+    Command,
 }
 
 /// What an instance is started after, beside the servers that it calls.

@@ -332,12 +332,12 @@ fn check_parameters(inputs: &Inputs<'_>, instance: &InstanceText, problems: &mut
     let component = inputs.components.get(instance.component.get_ref());
     let is_supervisor = component.is_some_and(supervises);
     for (key, value) in &instance.parameters {
-        if is_supervisor && key.starts_with(family::SPAWN) {
+        if is_supervisor && family::is_own(key) {
             problems.push(source.problem(
                 value.span(),
                 "bad-value",
                 format!("the parameter `{key}` is the resolver's own"),
-                "who spawns whom is said by the routes of who is spawned",
+                "who spawns whom is said by the routes of who is spawned, and whom a command starts by `start`",
             ));
         }
         if key.len() + value.get_ref().len() > inputs.limits.parameter_bytes_max {

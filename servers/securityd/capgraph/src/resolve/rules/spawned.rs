@@ -50,11 +50,10 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
 /// What the supervisor is told of the family counts among its parameters.
 fn check_supervisors(found: &mut Found<'_>, graph: &Graph) {
     let supervises = |instance: &&Instance| instance.uses_interface(LIFECYCLE);
-    let is_spawn = |(key, _): &(String, String)| key.starts_with(family::SPAWN);
     for Instance { name, parameters, .. } in graph.instances.iter().filter(supervises) {
-        let told = parameters.iter().filter(|parameter| is_spawn(parameter)).count();
+        let told = parameters.iter().filter(|(key, _)| family::is_own(key)).count();
         if told > 0 && parameters.len() > found.book.limits.parameters_max {
-            let message = format!("too many parameters: `{name}` is told of {told} that are spawned, too");
+            let message = format!("too many parameters: `{name}` is told of {told} that are spawned or commanded, too");
             found.at(name, "bad-value", message, "the limit is in kernel-config/limits.toml");
         }
     }

@@ -1,4 +1,4 @@
-//! Who is started when its device is found: somebody looks for it, somebody starts it, and neither needs it for that.
+//! Who is started when its device is found, or by a command: somebody does it, and does not need it for that.
 
 use super::super::finder::is_driven;
 use crate::graph::{Graph, Instance};
@@ -6,6 +6,8 @@ use crate::rules::{Found, LIFECYCLE, needs};
 
 /// Who uses it tells which devices are there.
 const DRIVERS: &str = "hybrid.process.Drivers";
+/// Who uses it can have others started.
+const SERVICES: &str = "hybrid.process.Services";
 
 /// `start = "on-device"` of a whole graph. What is installed at run time can have no device, so the device need not know the rule.
 pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
@@ -32,6 +34,27 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
         }
         if instance.place.is_some() {
             tell("is a place, which its installer starts", "leave out `start`");
+        }
+    }
+}
+
+/// `start = "command"` of a whole graph.
+pub(crate) fn check_commanded(found: &mut Found<'_>, graph: &Graph) {
+    let is_any_operator = graph.instances.iter().any(|instance| instance.uses_interface(SERVICES));
+    for instance in graph.instances.iter().filter(|instance| instance.awaits_command) {
+        let name = &instance.name;
+        let mut tell = |what: &str, help: &str| found.at(name, "bad-start", format!("`{name}` {what}"), help);
+        if !is_any_operator {
+            tell("is started by a command, and nobody can give one", "somebody has to use hybrid.process.Services");
+        }
+        if instance.place.is_some() || instance.awaits_verdict {
+            tell(
+                "is started by a command, and waits for something else, too",
+                "leave out `after`; a place is started by its installer",
+            );
+        }
+        if graph.sessions.iter().any(|session| session.server == instance.id && session.has_operations) {
+            tell("is started by a command, and others call it", "who is called is there from the boot on");
         }
     }
 }

@@ -1,0 +1,78 @@
+//! The serial line as it was granted: rings of hybrid.console.Terminal; what it means is in `process::terminal`.
+use super::link::{Link, News};
+use crate::console::{WRITE_MAX, Wire};
+use alloc::vec::Vec;
+use hybrid_interfaces::console::{TerminalClientRings, TerminalRings, terminal};
+use hybrid_rt::{Env, PeerChange};
+
+/// The session.
+pub(super) struct Serial {
+    link: Link<TerminalClientRings>,
+}
+
+impl Serial {
+    /// The use, if there is one.
+    pub(super) fn find(env: &Env) -> Option<Self> {
+        let mut link = Link::find_rings(env, terminal::INTERFACE, TerminalRings::client)?;
+        // The first key is to ring, too.
+        if let Some(rings) = &mut link.rings {
+            let _is_empty = rings.input.request_bell();
+        }
+        Some(Self { link })
+    }
+
+    pub(super) fn on_peer(&mut self, change: &PeerChange) {
+        self.link.on_peer(change);
+        // Its next life begins with empty rings, and the first key of that rings, too.
+        while let Some(news) = self.link.news() {
+            if let (News::Back, Some(rings)) = (news, &mut self.link.rings) {
+                let _is_empty = rings.input.request_bell();
+            }
+        }
+    }
+
+    pub(super) fn publish(&mut self) {
+        if let Some(rings) = &mut self.link.rings {
+            self.link.session.bell.ring_if(rings.output.publish() | rings.input.release());
+        }
+    }
+
+    fn give_up(&mut self) {
+        log::error!(target: "posix", "the terminal broke its rings: nothing more is read or printed until it is back");
+        self.link.rings = None;
+    }
+}
+
+impl Wire for Serial {
+    fn push(&mut self, bytes: &[u8]) -> bool {
+        let Some(rings) = &mut self.link.rings else { return true };
+        let bytes = bytes.get(..WRITE_MAX).unwrap_or(bytes);
+        if bytes.is_empty() || rings.output.push(bytes).is_ok() {
+            return true;
+        }
+        match rings.output.ring().request_space(bytes.len()) {
+            Ok(true) => false,
+            Ok(false) => rings.output.push(bytes).is_ok(),
+            Err(_) => {
+                self.give_up();
+                true
+            }
+        }
+    }
+
+    fn next<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let rings = self.link.rings.as_mut()?;
+        let is_empty = rings.input.request_bell().and_then(|is_empty| match is_empty {
+            true => Ok(true),
+            false => rings.input.pop(scratch).map(|found| found.is_none()),
+        });
+        match is_empty {
+            Ok(true) => None,
+            Ok(false) => Some(scratch),
+            Err(_) => {
+                self.give_up();
+                None
+            }
+        }
+    }
+}
