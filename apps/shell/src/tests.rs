@@ -19,9 +19,8 @@ use hybrid_interfaces::net::stack::{
     Address, AddressBlock, Network, NetworkClient, NetworkConfiguration, NetworkCounters, NetworkLoopback,
     NetworkServer,
 };
-use hybrid_interfaces::process::{
-    self, Exit, Service, Services, ServicesClient, ServicesEnd, ServicesLoopback, ServicesServer,
-};
+use hybrid_interfaces::process::{self, Exit, Service, Services, ServicesEnd};
+use hybrid_interfaces::process::{ServicesClient, ServicesLoopback, ServicesServer};
 use hybrid_interfaces::security::{
     Audit, AuditClient, AuditLoopback, AuditRecord, AuditServer, AuditSpan, Chain, Control, ControlClient,
     ControlLoopback, ControlServer, Error, Inspect, InspectClient, InspectGrant, InspectLoopback, InspectServer,

@@ -1,4 +1,4 @@
-//! The terminal of a program: the serial line that was granted as descriptors 0, 1 and 2 and `/dev/tty`; bytes are the discipline's matter.
+//! The terminal of a program: descriptors 0, 1, 2 and `/dev/tty`; what becomes of bytes is the discipline's.
 //!
 //! All descriptors of it are of one terminal. There are no sessions and no process groups: what is typed as an interrupt is for the program and for
 //! all children of its that run.

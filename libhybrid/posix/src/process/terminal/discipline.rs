@@ -1,4 +1,4 @@
-//! The line discipline: what becomes of each byte that is typed, and of each that is printed; knows no program and no line.
+//! The line discipline: what becomes of each byte that is typed or printed; knows no program and no line.
 //!
 //! Numbers and meanings: Linux, termios(3) and include/uapi/asm-generic/termbits.h.
 //! INV-TERMINAL-1: at most [`READY_MAX`] bytes wait to be read, the line that is being typed included; what is typed beyond is dropped, with a beep.
