@@ -19,6 +19,7 @@ mod sessions;
 mod slaac;
 mod stack;
 mod tcp;
+mod train;
 mod udp;
 mod wire;
 

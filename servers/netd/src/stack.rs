@@ -3,10 +3,11 @@ use crate::addressing::{self, Addressing};
 use crate::demux;
 use crate::event::{Answer, Clients, Command, Refusal};
 use crate::parameters::Parameters;
-use crate::port::{FRAME_MAX, FRAME_SENT_MAX, Frames, Port, Traffic};
+use crate::port::{FRAME_SENT_MAX, Frames, Port, Traffic};
 use crate::resolver::Resolver;
 use crate::slaac::Slaac;
 use crate::tcp::{Destination, Tcp};
+use crate::train::Train;
 use crate::udp::Udp;
 use alloc::boxed::Box;
 use alloc::vec;
@@ -71,7 +72,7 @@ pub struct Stack {
     tcp: Tcp,
     udp: Udp,
     resolver: Resolver,
-    frame: Box<[u8]>,
+    train: Train,
     scratch: Box<[u8]>,
     traffic: Traffic,
 }
@@ -99,7 +100,7 @@ impl Stack {
             base,
             is_base_ready: true,
             base_deadline: None,
-            frame: vec![0; FRAME_MAX].into(),
+            train: Train::new(),
             scratch: vec![0; FRAME_SENT_MAX].into(),
             traffic,
         }
@@ -125,17 +126,16 @@ impl Stack {
 
     /// Takes in at most a batch of frames. True: there may be more.
     fn ingress<F: Frames>(&mut self, now: Instant, frames: &mut F) -> bool {
-        for _ in 0..BATCH {
+        let mut left = BATCH;
+        while left > 0 {
             // Each frame may be answered at once.
             if !frames.has_room() {
                 return false;
             }
-            let Some(len) = frames.receive(&mut self.frame) else { return false };
-            let Some(frame) = self.frame.get(..len) else { continue };
-            self.traffic.frames_in += 1;
-            self.traffic.bytes_in += len as u64;
+            let Some(segment) = self.train.take(frames, &mut self.traffic) else { return false };
+            left = left.saturating_sub(self.train.segments());
+            let frame = self.train.frame();
             let mut port = Port::new(frames, &mut self.scratch, &mut self.traffic).with(frame);
-            let segment = demux::segment(frame);
             // INV-CHECKSUM-1: smoltcp does not look at it.
             if segment.is_some_and(|segment| !segment.is_sound) {
                 continue;
@@ -143,7 +143,8 @@ impl Stack {
             let segment = segment.filter(|each| self.interface.has_ip_addr(each.tuple.local.addr));
             match segment.map(|segment| self.tcp.route(&segment, now)) {
                 Some(Destination::Connection(index)) => {
-                    self.tcp.ingress(index, now, &mut self.interface, &mut port);
+                    let is_joined = self.train.segments() > 1;
+                    self.tcp.ingress(index, is_joined, now, &mut self.interface, &mut port);
                 }
                 Some(Destination::Nowhere) => {}
                 Some(Destination::Nobody) | None => {

@@ -159,9 +159,23 @@ impl Connection {
     }
 
     /// Gives the port's frame to the socket.
-    pub(crate) fn ingress<F: Frames>(&mut self, now: Instant, interface: &mut Interface, port: &mut Port<'_, F>) {
+    pub(crate) fn ingress<F: Frames>(
+        &mut self,
+        is_joined: bool,
+        now: Instant,
+        interface: &mut Interface,
+        port: &mut Port<'_, F>,
+    ) {
         let before = self.state();
-        interface.poll_ingress_single(now, port, &mut self.sockets);
+        if is_joined {
+            // The socket counts it as one and would wait for a second one; two segments are acknowledged at once (RFC 9293 §3.8.6.3).
+            let delay = self.socket().ack_delay();
+            self.socket().set_ack_delay(Some(Duration::ZERO));
+            interface.poll_ingress_single(now, port, &mut self.sockets);
+            self.socket().set_ack_delay(delay);
+        } else {
+            interface.poll_ingress_single(now, port, &mut self.sockets);
+        }
         self.observe(before, CloseReason::Reset);
     }
 

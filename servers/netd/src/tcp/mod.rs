@@ -309,15 +309,16 @@ impl Tcp {
         self.table.wake_waiting();
     }
 
-    /// Gives the port's frame to a connection that [`Tcp::route`] named.
+    /// Gives the port's frame to a connection that [`Tcp::route`] named. `is_joined`: it was several.
     pub(crate) fn ingress<F: Frames>(
         &mut self,
         index: u16,
+        is_joined: bool,
         now: Instant,
         interface: &mut Interface,
         port: &mut Port<'_, F>,
     ) {
-        self.table.at(index).ingress(now, interface, port);
+        self.table.at(index).ingress(is_joined, now, interface, port);
         if self.table.at(index).state() == State::Listen {
             // Not a segment that opens a connection after all (a bad checksum of its IP header, say; TCP's is checked before), or its peer reset it at once.
             self.forget_untold(index);

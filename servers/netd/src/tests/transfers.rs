@@ -391,3 +391,20 @@ fn short_exchange_sends_no_needless_segments() {
     world.run(Duration::from_millis(100));
     assert_eq!(world.to_peer.carried - before, 1, "answer, acknowledgement and end in one segment");
 }
+
+/// Segments that were taken in together are acknowledged at once, not after the delay of a single one (RFC 9293 §3.8.6.3).
+#[test]
+fn segments_that_came_together_are_acknowledged_without_delay() {
+    let mut world = World::new();
+    world.stack.listen(0, 80, 4).expect("free port");
+    let peer = world.peer_connect(80, 20000);
+    world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
+    world.run(SECOND);
+    world.peer_tcp(peer).set_nagle_enabled(false);
+    world.peer_tcp(peer).send_slice(&[7; 2048]).expect("open");
+    // Two segments, two ways of 200 µs; the delay is 10 ms.
+    for _ in 0..50 {
+        world.run(Duration::from_micros(100));
+    }
+    assert_eq!(world.peer_tcp(peer).send_queue(), 0);
+}
