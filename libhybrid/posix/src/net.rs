@@ -1,9 +1,11 @@
 //! Addresses, what a program says to the host stack and what that tells it: hybrid.net.stack without its encoding.
 
 /// Largest payload of one send, and of what arrives at a time.
-pub const CHUNK: usize = 2048;
+pub const CHUNK: usize = 8192;
 /// Bytes that the stack delivers on a connection before the program has read any.
 pub const WINDOW: u64 = 8192;
+/// The same, once the program said that it has room for more.
+pub const WIDE_WINDOW: u64 = 32768;
 /// Largest payload of a datagram that goes out or comes in.
 pub const DATAGRAM: usize = 1472;
 /// Name servers that the host stack may know.

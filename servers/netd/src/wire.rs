@@ -94,6 +94,7 @@ pub(crate) fn configuration(configuration: Configuration) -> idl::NetworkConfigu
 // The stack and the interface must agree on these.
 const _: () = {
     assert!(idl::CHUNK_MAX == crate::tcp::CHUNK_MAX && idl::RECEIVE_CREDIT == crate::tcp::RECEIVE_CREDIT);
+    assert!(idl::RECEIVE_CREDIT_MAX == crate::tcp::RECEIVE_CREDIT_MAX);
     assert!(idl::FIRST_CLIENT_CONNECTION == crate::tcp::FIRST_CLIENT_CONNECTION as usize);
     assert!(idl::LISTENERS_MAX == crate::tcp::LISTENERS_MAX && idl::SOCKETS_MAX == crate::udp::SOCKETS_MAX);
     assert!(idl::QUERIES_MAX == crate::resolver::QUERIES_MAX && idl::DATAGRAM_MAX == crate::udp::DATAGRAM_MAX);

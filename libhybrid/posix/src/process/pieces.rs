@@ -141,6 +141,10 @@ impl Buffer {
         self.length
     }
 
+    pub(super) const fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
     pub(super) const fn room(&self) -> u64 {
         self.capacity - self.length
     }

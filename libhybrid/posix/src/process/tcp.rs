@@ -7,13 +7,17 @@ use super::options::Options;
 use super::pieces::{Buffer, Pieces};
 use super::socket::is_for;
 use super::{Pages, Process};
-use crate::net::{Address, CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WINDOW};
+use crate::net::{Address, CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WIDE_WINDOW, WINDOW};
 use crate::number::{Answer, Errno};
 use crate::world::World;
 use alloc::vec::Vec;
 
 /// Connections of one listener that the program has not accepted yet; more are reset.
 pub(super) const WAITING_MAX: usize = 64;
+/// A connection that brought so much gets a large buffer: there is more to come, and a larger window costs less for each byte.
+const MUCH: u64 = 8 * WINDOW;
+/// So many connections have one at most; it is the program's memory.
+pub(super) const WIDE_MAX: usize = 4;
 /// What is said again when the stack's ring has room.
 pub(super) const OWED_MAX: usize = 64;
 
@@ -34,6 +38,8 @@ pub(super) struct Tcp {
     buffer: Option<Buffer>,
     /// Bytes that were read and not given back yet.
     owed: u64,
+    /// Bytes that were read since it was last asked whether it gets a large buffer.
+    taken: u64,
     /// Bytes that may be sent.
     credit: u64,
     has_peer_finished: bool,
@@ -85,6 +91,7 @@ impl Tcp {
             is_accepted: false,
             buffer: None,
             owed: 0,
+            taken: 0,
             credit: 0,
             has_peer_finished: false,
             is_read_shut: false,
@@ -224,10 +231,16 @@ impl<S: Pages> Process<S> {
         if let (Some(buffer), false) = (tcp.buffer.as_mut().filter(|buffer| buffer.len() > 0), tcp.is_read_shut) {
             let taken = buffer.pop_to(world, pieces, is_peek)?;
             if !is_peek {
-                tcp.owed += taken;
-                let due = if tcp.owed >= WINDOW / 2 { core::mem::take(&mut tcp.owed) } else { 0 };
-                if let (Stage::Open(connection), 1..) = (tcp.stage, due) {
-                    self.owe(world, Owed::Credit(connection, u32::try_from(due).unwrap_or(u32::MAX)));
+                (tcp.owed, tcp.taken) = (tcp.owed + taken, tcp.taken.saturating_add(taken));
+                let (is_empty, capacity) = (buffer.len() == 0, buffer.capacity());
+                let mut due = if tcp.owed >= capacity / 2 { core::mem::take(&mut tcp.owed) } else { 0 };
+                if let Stage::Open(connection) = tcp.stage {
+                    if is_empty && capacity == WINDOW && tcp.taken >= MUCH {
+                        due += self.widen(world, id);
+                    }
+                    if due > 0 {
+                        self.owe(world, Owed::Credit(connection, u32::try_from(due).unwrap_or(u32::MAX)));
+                    }
                 }
             }
             return Ok(Some(taken));
@@ -240,6 +253,30 @@ impl<S: Pages> Process<S> {
             Stage::Open(_) if pieces.total(world)? == 0 => Ok(Some(0)),
             Stage::Open(_) | Stage::Connecting(_) | Stage::Knocking(..) => Ok(None),
             _ => Err(Errno::ENOTCONN),
+        }
+    }
+
+    /// A connection whose buffer is empty gets a large one, if there is memory for it and few have one. So many bytes more it has room for.
+    fn widen(&mut self, world: &mut impl World, id: Id) -> u64 {
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.taken = 0;
+        }
+        let is_wide = |tcp: &Tcp| tcp.buffer.as_ref().is_some_and(|buffer| buffer.capacity() > WINDOW);
+        if self.sockets().filter(|(_, tcp)| is_wide(tcp)).count() >= WIDE_MAX {
+            return 0;
+        }
+        let Ok(wide) = Buffer::new(&mut self.areas, world, WIDE_WINDOW) else { return 0 };
+        match self.tcp_of(id) {
+            Some(tcp) => {
+                if let Some(narrow) = tcp.buffer.replace(wide) {
+                    narrow.free(&mut self.areas);
+                }
+                WIDE_WINDOW - WINDOW
+            }
+            None => {
+                wide.free(&mut self.areas);
+                0
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! One TCP connection: its socket, its credits, and what its client was told; knows no other connection.
 //!
-//! INV-TCP-1: bytes delivered and not given back ≤ `RECEIVE_CREDIT`. INV-TCP-2: `send_credit` ≤ free bytes of the socket's
+//! INV-TCP-1: bytes delivered ≤ `RECEIVE_CREDIT` and what the client said it has room for since; never more than `RECEIVE_CREDIT_MAX` at once. INV-TCP-2: `send_credit` ≤ free bytes of the socket's
 //! transmit buffer, so that a Send within its credit always fits. INV-TCP-3: events follow the order of `ipc-idl/net/stack.idl`.
 use crate::demux::Tuple;
 use crate::event::{Clients, CloseReason, Event};
@@ -10,12 +10,16 @@ use smoltcp::iface::{Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::time::{Duration, Instant};
 
-/// Bytes of receive buffer, and of Data under way to the client.
+/// Bytes of receive buffer, and of Data under way to the client unless it says that it has room for more.
 pub(crate) const RECEIVE_CREDIT: usize = 8192;
+/// Bytes of Data under way to a client that has room for them.
+pub(crate) const RECEIVE_CREDIT_MAX: usize = 32768;
+/// Bytes of the larger receive buffers: each window is worth one round through driver, stack and client, whatever its size.
+pub(crate) const RECEIVE_WIDE: usize = 32768;
 /// Bytes of transmit buffer, and the largest send credit.
 pub(crate) const SEND_CREDIT: usize = 16384;
 /// Largest Data and Send.
-pub(crate) const CHUNK_MAX: usize = 2048;
+pub(crate) const CHUNK_MAX: usize = 8192;
 /// Credit is given in portions of this size, so that it costs few events. A client with less than that much credit
 /// gets more as soon as its queue has drained.
 const CREDIT_PORTION: usize = SEND_CREDIT / 2;
@@ -65,7 +69,8 @@ pub(crate) struct Connection {
     pub(crate) is_told: bool,
     is_peer_finish_told: bool,
     is_finished: bool,
-    outstanding: u32,
+    /// Bytes that the client has room for.
+    room: u32,
     send_credit: u32,
     pub(crate) reason: Option<CloseReason>,
     pub(crate) give_up_at: Option<Instant>,
@@ -84,9 +89,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new() -> Self {
-        let mut socket =
-            Socket::new(SocketBuffer::new(vec![0; RECEIVE_CREDIT]), SocketBuffer::new(vec![0; SEND_CREDIT]));
+    /// `receive`: bytes of its receive buffer.
+    pub(crate) fn new(receive: usize) -> Self {
+        let mut socket = Socket::new(SocketBuffer::new(vec![0; receive]), SocketBuffer::new(vec![0; SEND_CREDIT]));
         socket.set_nagle_enabled(false);
         // Before the socket is opened: set on an open one, the first probe goes out at once.
         socket.set_timeout(Some(DEAD_AFTER));
@@ -101,7 +106,7 @@ impl Connection {
             is_told: false,
             is_peer_finish_told: false,
             is_finished: false,
-            outstanding: 0,
+            room: credit(RECEIVE_CREDIT),
             send_credit: 0,
             reason: None,
             give_up_at: None,
@@ -136,7 +141,7 @@ impl Connection {
         self.is_told = false;
         self.is_peer_finish_told = false;
         self.is_finished = false;
-        self.outstanding = 0;
+        self.room = credit(RECEIVE_CREDIT);
         self.send_credit = 0;
         self.reason = None;
         self.give_up_at = None;
@@ -269,10 +274,10 @@ impl Connection {
         }
     }
 
-    /// The client consumed bytes.
-    pub(crate) fn consumed(&mut self, bytes: u32) {
-        match self.outstanding.checked_sub(bytes) {
-            Some(left) => self.outstanding = left,
+    /// The client has room for more bytes: it consumed some, or says for the first time how many it has room for.
+    pub(crate) fn has_room_for(&mut self, bytes: u32) {
+        match self.room.checked_add(bytes).filter(|&room| room <= credit(RECEIVE_CREDIT_MAX)) {
+            Some(room) => self.room = room,
             None => self.abort(CloseReason::Violation),
         }
     }
@@ -335,7 +340,7 @@ impl Connection {
     /// Delivers data, then the peer's end. True: all that has arrived was delivered.
     fn deliver<C: Clients>(&mut self, owner: Owner, clients: &mut C, service: &mut Service) -> bool {
         while self.socket().can_recv() {
-            let room = RECEIVE_CREDIT.saturating_sub(self.outstanding as usize).min(CHUNK_MAX);
+            let room = (self.room as usize).min(CHUNK_MAX);
             if room == 0 {
                 return false;
             }
@@ -347,7 +352,7 @@ impl Connection {
             });
             match taken {
                 Ok(taken) if taken > 0 => {
-                    self.outstanding += credit(taken);
+                    self.room = self.room.saturating_sub(credit(taken));
                     service.has_received = true;
                 }
                 _ => {

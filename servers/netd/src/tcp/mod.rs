@@ -18,7 +18,7 @@ use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::IpEndpoint;
 use table::Table;
 
-pub(crate) use connection::{CHUNK_MAX, RECEIVE_CREDIT};
+pub(crate) use connection::{CHUNK_MAX, RECEIVE_CREDIT, RECEIVE_CREDIT_MAX};
 pub use table::CONNECTIONS_MAX;
 
 /// Numbers from here on are the client's to choose.
@@ -180,7 +180,7 @@ impl Tcp {
             Command::Send { connection, data } => (connection, &move |connection| connection.send(data)),
             Command::Finish { connection } => (connection, &move |connection| connection.finish(now + LINGER)),
             Command::Abort { connection } => (connection, &move |connection| connection.abort(CloseReason::Reset)),
-            Command::Credit { connection, bytes } => (connection, &move |connection| connection.consumed(bytes)),
+            Command::Credit { connection, bytes } => (connection, &move |connection| connection.has_room_for(bytes)),
         };
         // A connection that the client was not told of has no number that the client can know.
         if let Some(index) = self.table.find_owned(session, id)

@@ -1,14 +1,17 @@
 //! All connections: found by number and by tuple, queued for work, ordered by deadline; bounded.
-use super::connection::{Connection, Owner};
+use super::connection::{Connection, Owner, RECEIVE_CREDIT, RECEIVE_WIDE};
 use crate::demux::Tuple;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 use smoltcp::time::Instant;
 
 /// Connections of all sessions together, those in TIME-WAIT included.
 pub const CONNECTIONS_MAX: usize = 512;
 /// Connections that nobody owns any more and that only wait out TIME-WAIT. The oldest makes room for the next.
 const RESTING_MAX: usize = 64;
+/// So many have a large receive buffer: those that are open while few others are.
+const WIDE_MAX: usize = 16;
 
 /// The connections. An index is good until its connection is released.
 ///
@@ -17,7 +20,8 @@ const RESTING_MAX: usize = 64;
 #[derive(Default)]
 pub(crate) struct Table {
     slots: Vec<Connection>,
-    free: Vec<u16>,
+    /// The lowest first: those have the large buffers.
+    free: BinaryHeap<Reverse<u16>>,
     by_tuple: BTreeMap<Tuple, u16>,
     by_owner: BTreeMap<(u16, u32), u16>,
     deadlines: BTreeSet<(Instant, u16)>,
@@ -56,13 +60,14 @@ impl Table {
             if let Ok(index) = u16::try_from(self.slots.len())
                 && self.slots.len() < CONNECTIONS_MAX
             {
-                self.slots.push(Connection::new());
-                self.free.push(index);
+                let receive = if self.slots.len() < WIDE_MAX { RECEIVE_WIDE } else { RECEIVE_CREDIT };
+                self.slots.push(Connection::new(receive));
+                self.free.push(Reverse(index));
             } else if let Some(&oldest) = self.resting.front() {
                 self.release(oldest);
             }
         }
-        let index = self.free.pop()?;
+        let Reverse(index) = self.free.pop()?;
         self.at(index).assign(owner, give_up_at);
         self.by_owner.insert((owner.session, owner.id), index);
         Some(index)
@@ -111,7 +116,7 @@ impl Table {
             self.at(index).is_ready = false;
         }
         self.at(index).clear();
-        self.free.push(index);
+        self.free.push(Reverse(index));
     }
 
     /// There is work to do for it.

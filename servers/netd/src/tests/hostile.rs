@@ -74,13 +74,13 @@ fn violations_end_the_connection() {
     let violations: [Break; 4] = [
         |world, connection| {
             // One byte more than all credit.
-            for _ in 0..8 {
-                world.command(0, Command::Send { connection, data: &[0; 2048] });
+            for _ in 0..2 {
+                world.command(0, Command::Send { connection, data: &[0; 8192] });
             }
             world.command(0, Command::Send { connection, data: &[0; 1] });
         },
-        |world, connection| world.command(0, Command::Send { connection, data: &[0; 2049] }),
-        |world, connection| world.command(0, Command::Credit { connection, bytes: 1 }),
+        |world, connection| world.command(0, Command::Send { connection, data: &[0; 8193] }),
+        |world, connection| world.command(0, Command::Credit { connection, bytes: 32_768 - 8_192 + 1 }),
         |world, connection| {
             world.command(0, Command::Finish { connection });
             world.command(0, Command::Send { connection, data: b"x" });
@@ -171,6 +171,7 @@ fn forgive_credit(world: &mut World, session: u16, command: &Command<'_>) {
         }
         Command::Credit { connection, bytes } => {
             if let Some(known) = world.clients.connections.get_mut(&(session.into(), connection)) {
+                known.extra = known.extra.saturating_add(bytes.saturating_sub(known.ungiven));
                 known.ungiven = known.ungiven.saturating_sub(bytes);
             }
         }

@@ -392,6 +392,34 @@ fn short_exchange_sends_no_needless_segments() {
     assert_eq!(world.to_peer.carried - before, 1, "answer, acknowledgement and end in one segment");
 }
 
+#[test]
+fn client_with_more_room_gets_more_and_no_more_than_it_said() {
+    let mut world = World::new();
+    world.stack.listen(0, 80, 4).expect("free port");
+    let peer = world.peer_connect(80, 20000);
+    world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
+    let connection = world.clients.accepted[0].1;
+    let data = pattern(100_000, 5);
+    let mut sent = 0;
+    let mut send = |world: &mut World| sent += world.peer_tcp(peer).send_slice(&data[sent..]).expect("open");
+    send(&mut world);
+    world.run(SECOND * 2);
+    assert_eq!(world.known(0, connection).data.len(), 8192);
+    world.known(0, connection).extra = 20_000;
+    world.command(0, Command::Credit { connection, bytes: 20_000 });
+    for _ in 0..20 {
+        send(&mut world);
+        world.run(SECOND);
+    }
+    assert_eq!(world.known(0, connection).data.len(), 28_192);
+    world.until("all", SECOND * 60, |world| {
+        send(world);
+        world.give_back(0, connection);
+        world.known(0, connection).data.len() == data.len()
+    });
+    assert_eq!(world.known(0, connection).data, data);
+}
+
 /// Segments that were taken in together are acknowledged at once, not after the delay of a single one (RFC 9293 §3.8.6.3).
 #[test]
 fn segments_that_came_together_are_acknowledged_without_delay() {

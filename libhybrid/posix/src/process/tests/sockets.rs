@@ -1,7 +1,8 @@
 //! TCP sockets against a host stack that says what a test tells it to.
+use super::super::tcp::WIDE_MAX;
 use super::readiness as bits;
 use super::*;
-use crate::net::{Address, CHUNK, Command, Event, Peer, Reason};
+use crate::net::{Address, CHUNK, Command, Event, Peer, Reason, WIDE_WINDOW, WINDOW};
 use std::collections::VecDeque;
 
 const FROM: u64 = STACK.0;
@@ -141,7 +142,7 @@ fn reading_gives_credit_back_and_sees_the_end() {
     let mut program = Program::with_stack();
     let socket = program.accepted(100);
     assert_eq!(program.on(0, number::READ, &[socket, FROM, 8_000]), Outcome::Park);
-    program.hear([Event::Data(1, &[7; CHUNK]), Event::Data(1, &[7; CHUNK]), Event::Data(1, &[7; CHUNK])]);
+    program.hear([Event::Data(1, &[7; 2_048]), Event::Data(1, &[7; 2_048]), Event::Data(1, &[7; 2_048])]);
     assert_eq!(program.process.take_result(0), Some(6_144));
     assert_eq!(program.said(), ["Credit(1, 6144)"]);
     program.hear([Event::Finished(1)]);
@@ -152,12 +153,64 @@ fn reading_gives_credit_back_and_sees_the_end() {
     assert_eq!(program.said(), ["Abort(1)"], "nobody will read it");
 }
 
+/// A connection that brings much gets a large buffer, a few of them do, and none where there is no memory for it.
+#[test]
+fn bulk_widens_the_window_of_few() {
+    let memory = 8 * PAGES as u64 * PAGE;
+    let mut program = Program::with_memory(4, 8 * PAGES);
+    program.world.net = Some(FakeStack::default());
+    let listener = program.listener(0);
+    let connections = 1..=u32::try_from(WIDE_MAX).unwrap() + 1;
+    program.hear(connections.clone().map(|connection| Event::Accepted {
+        connection,
+        listener: 0,
+        peer: PEER,
+        credit: 1,
+    }));
+    let mut sockets = Vec::new();
+    for connection in connections {
+        let socket = program.call(number::ACCEPT4, &[listener, 0, 0, 0]).cast_unsigned();
+        sockets.push(socket);
+        for round in 1..=9_u64 {
+            program.hear([Event::Data(connection, &[7; CHUNK])]);
+            assert_eq!(program.call(number::READ, &[socket, FROM, WINDOW]), 8_192);
+            let given = match round {
+                8 if connection as usize <= WIDE_MAX => vec![format!("Credit({connection}, {WIDE_WINDOW})")],
+                // Half of what it has room for now is given back at once.
+                9 if connection as usize <= WIDE_MAX => vec![],
+                _ => vec![format!("Credit({connection}, {WINDOW})")],
+            };
+            assert_eq!(program.said(), given, "round {round} of {connection}");
+        }
+    }
+    let narrow = sockets.len() as u64 * WINDOW;
+    assert_eq!(program.process.areas.free_bytes(), memory - narrow - WIDE_MAX as u64 * (WIDE_WINDOW - WINDOW));
+    program.hear([Event::Data(1, &[1; CHUNK]), Event::Data(1, &[2; CHUNK]), Event::Data(1, &[3; CHUNK])]);
+    assert_eq!(program.call(number::READ, &[sockets[0], FROM, 3 * WINDOW]), 3 * 8_192);
+    sockets.into_iter().for_each(|socket| assert_eq!(program.call(number::CLOSE, &[socket]), 0));
+    assert_eq!(program.process.areas.free_bytes(), memory);
+}
+
+#[test]
+fn window_stays_where_there_is_no_memory_for_more() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    let used = program.call(number::MMAP, &[0, 28 * PAGE, 3, 0x22, u64::MAX, 0]);
+    assert!(used > 0);
+    while program.call(number::MMAP, &[0, PAGE, 3, 0x22, u64::MAX, 0]) > 0 {}
+    for _ in 0..20 {
+        program.hear([Event::Data(1, &[7; CHUNK])]);
+        assert_eq!(program.call(number::READ, &[socket, FROM, WINDOW]), 8_192);
+        assert_eq!(program.said(), ["Credit(1, 8192)"]);
+    }
+}
+
 #[test]
 fn writing_keeps_to_the_credit_and_to_the_ring() {
     let mut program = Program::with_stack();
     let socket = program.accepted(3_000);
     assert_eq!(program.on(0, number::WRITE, &[socket, FROM, 5_000]), Outcome::Park);
-    assert_eq!(program.said(), ["send 1 2048", "send 1 952"]);
+    assert_eq!(program.said(), ["send 1 3000"]);
     program.hear([Event::Credit(1, 5_000)]);
     assert_eq!((program.process.take_result(0), program.said()), (Some(5_000), vec!["send 1 2000".into()]));
     program.world.net.as_mut().unwrap().is_full = true;

@@ -9,6 +9,7 @@ use hybrid_interfaces::net::stack::{TcpClient, TcpClientRings, TcpCommand, TcpEv
 use hybrid_rt::{EndpointCaller, Env, PeerChange};
 
 const _: () = assert!(CHUNK == idl::CHUNK_MAX && crate::net::WINDOW == idl::RECEIVE_CREDIT as u64);
+const _: () = assert!(crate::net::WIDE_WINDOW == idl::RECEIVE_CREDIT_MAX as u64);
 
 /// Bytes of the longest command beside its data.
 const HEAD: usize = 64;
