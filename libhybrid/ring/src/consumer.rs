@@ -134,6 +134,12 @@ impl<M: RingMemory> Consumer<M> {
         Ok(is_empty)
     }
 
+    /// Takes back what [`Self::request_bell`] asked for: this end is awake, for another reason than the bell, and will look before it sleeps. A bell
+    /// that is rung meanwhile comes in vain.
+    pub fn withdraw_bell(&mut self) {
+        self.memory.store(Field::DataWanted, 0);
+    }
+
     /// Length and occupied bytes of the next record, both checked against what is there.
     fn peek(&mut self) -> Result<Option<(usize, u32)>, RingError> {
         if self.is_empty()? {

@@ -58,6 +58,19 @@ impl<M: RingMemory> Producer<M> {
         Ok((free as usize).saturating_sub(RECORD_HEADER_BYTES))
     }
 
+    /// Whether a record of `len` bytes fits now. The peer's index is only read where what was last seen of it does not suffice, so this costs less
+    /// than [`Self::room`].
+    ///
+    /// # Errors
+    /// [`RingError::Corrupt`]; [`RingError::TooLong`].
+    pub fn fits(&mut self, len: usize) -> Result<bool, RingError> {
+        let capacity = self.memory.capacity();
+        let span = record_span(len).filter(|&span| span <= capacity).ok_or(RingError::TooLong)?;
+        // The head last seen can only err on the safe side, as in `reserve`.
+        let has_room = !self.is_corrupt && capacity - self.tail.wrapping_sub(self.head) >= span;
+        Ok(has_room || capacity - self.used()? >= span)
+    }
+
     /// Appends one record; visible to the consumer at once, but it is not woken: call [`Self::publish`].
     ///
     /// # Errors

@@ -215,6 +215,9 @@ fn run(step: Step, producer: &mut Producer, consumer: &mut Consumer, model: &mut
             assert_eq!(consumer.pop_with(128, <[u8]>::to_vec).unwrap(), model.pop_front());
         }
     }
+    for len in [0, 40, 100] {
+        assert_eq!(producer.fits(len), Ok(fits(model, len)));
+    }
     assert_eq!(producer.room().unwrap(), model_room(model).saturating_sub(8));
     assert_eq!(consumer.is_empty().unwrap(), model.is_empty());
 }
@@ -259,6 +262,7 @@ proptest! {
             let _ = producer.request_space(32);
             let _ = consumer.request_bell();
             prop_assert!(producer.room().unwrap_or(0) <= CAPACITY);
+            let _ = producer.fits(32);
         }
         let guards = Mapped::new(&region, 64, CAPACITY).unwrap();
         prop_assert_eq!(guards.capacity(), 256);

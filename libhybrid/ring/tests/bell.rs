@@ -60,6 +60,31 @@ fn data_bell<const F: bool>(count: u8, preemptions: Option<usize>) {
     });
 }
 
+/// The consumer asked for the bell, and something else woke it.
+fn withdrawn_bell(count: u8, preemptions: Option<usize>) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = preemptions;
+    model.check(move || {
+        let shared = Shared::<true, true>::new().at_epoch(1);
+        let bell = Arc::new(Notify::new());
+        let mut producer = Producer::over(shared.clone());
+        let ring = bell.clone();
+        let peer = thread::spawn(move || {
+            for value in 0..count {
+                producer.try_push(&[value]).expect("there is room");
+                if producer.publish() {
+                    ring.notify();
+                }
+            }
+        });
+        let mut consumer = Consumer::over(shared);
+        let _is_empty = consumer.request_bell().expect("an honest peer does not corrupt");
+        consumer.withdraw_bell();
+        take(consumer, &bell, None, count);
+        peer.join().expect("the producer ends");
+    });
+}
+
 fn space_bell<const F: bool>() {
     loom::model(|| {
         let shared = Shared::<F, true>::new().at_epoch(1);
@@ -88,6 +113,12 @@ fn space_bell<const F: bool>() {
 fn bell_for_data_is_never_lost() {
     data_bell::<true>(1, None);
     data_bell::<true>(2, Some(2));
+}
+
+#[test]
+fn bell_that_was_withdrawn_and_asked_for_again_is_never_lost() {
+    withdrawn_bell(1, None);
+    withdrawn_bell(2, Some(2));
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Sum {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        let (blocks, rest) = bytes.as_chunks::<64>();
+        let (blocks, rest) = bytes.as_chunks::<128>();
         for block in blocks {
             // One carry goes from word to word, and the last one around the end, where a sum that carried has room for it: 2^64 - 1 with a carry out
             // takes a sum of 2^64 - 1 with a carry from the word before, and before the first there is no carry.

@@ -109,6 +109,7 @@ impl<C: Caller> Netd<C> {
 
     /// Does all there is to do, until everyone who has something for the stack will ring or the alarm goes off.
     pub fn turn(&mut self) {
+        self.link.wake();
         loop {
             let now = instant((self.now)());
             let mut can_sleep = self.take_commands(now);

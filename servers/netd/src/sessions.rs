@@ -51,6 +51,11 @@ impl LinkPort {
         }
     }
 
+    /// The stack is awake and will look for frames: until it sleeps, the driver need not ring.
+    pub(crate) fn wake(&mut self) {
+        self.rings.received.ring().withdraw_bell();
+    }
+
     /// Before sleeping: sees to it that the driver rings for frames, and for room if there is none. False: do not sleep.
     pub(crate) fn can_sleep(&mut self) -> bool {
         if self.is_dead || self.is_away {
@@ -97,8 +102,8 @@ impl Frames for LinkPort {
         if self.is_dead {
             return false;
         }
-        match self.rings.transmit.ring().room() {
-            Ok(room) => room >= FRAME_SENT_MAX,
+        match self.rings.transmit.ring().fits(FRAME_SENT_MAX) {
+            Ok(fits) => fits,
             Err(error) => {
                 self.end(error);
                 false
