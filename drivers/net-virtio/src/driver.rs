@@ -1,8 +1,8 @@
 //! Moves frames between a device and the rings of the one client; knows nothing of virtio.
 use crate::nic::MTU;
-use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 use hybrid_virtio::Broken;
-use libhybrid::interfaces::net::link::{FRAME_MAX, Link, LinkLinkChanged, LinkProperties, LinkServerRings};
+use libhybrid::interfaces::net::link::{Link, LinkLinkChanged, LinkProperties, LinkServerRings};
 use libhybrid::ipc::ClientId;
 use libhybrid::log;
 use libhybrid::ring::RingError;
@@ -12,6 +12,9 @@ const FRAME_MIN: usize = 14;
 
 /// Takes a received frame: its length, and what copies it into a buffer of that length.
 pub type Take<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [u8])) + 'a;
+
+/// Hands over a frame of at most `FRAME_MAX` bytes in pieces, which are copied at once: words, and how many bytes of them. Its length.
+pub type Fill<'a> = dyn FnMut(&mut dyn FnMut(&[AtomicU64], usize)) -> Option<usize> + 'a;
 
 /// A device that moves frames.
 pub trait Frames {
@@ -31,11 +34,11 @@ pub trait Frames {
     /// # Errors
     /// [`Broken`].
     fn has_room(&mut self) -> Result<bool, Broken>;
-    /// Sends a frame of at most [`FRAME_MAX`] bytes. Only after [`Frames::has_room`] said yes.
+    /// Sends the frame of which `fill` hands over the pieces, and nothing if it says that there is none. Only after [`Frames::has_room`] said yes.
     ///
     /// # Errors
     /// [`Broken`].
-    fn send(&mut self, frame: &[u8]) -> Result<(), Broken>;
+    fn send(&mut self, fill: &mut Fill<'_>) -> Result<(), Broken>;
     /// Whether an interrupt is wanted when a sent frame has left. After wanting it, ask [`Frames::has_room`] once more.
     fn wake_when_room(&mut self, is_wanted: bool);
     /// Tells the device what is new for it.
@@ -73,7 +76,6 @@ pub struct Driver<D> {
     is_link_event_new: bool,
     is_room_awaited: bool,
     counters: Counters,
-    frame: Vec<u8>,
 }
 
 impl<D: Frames> Driver<D> {
@@ -89,7 +91,6 @@ impl<D: Frames> Driver<D> {
             is_link_event_new: false,
             is_room_awaited: false,
             counters: Counters::default(),
-            frame: Vec::with_capacity(FRAME_MAX),
         }
     }
 
@@ -205,10 +206,15 @@ impl<D: Frames> Driver<D> {
                 self.device.wake_when_room(false);
             }
             let Some(rings) = &mut self.rings else { return Ok(true) };
-            match rings.transmit.pop(&mut self.frame) {
+            let mut popped = Ok(None);
+            self.device.send(&mut |copy| {
+                popped = rings.transmit.pop_words(copy);
+                popped.ok().flatten().filter(|len| *len >= FRAME_MIN)
+            })?;
+            match popped {
                 Ok(None) => return Ok(true),
-                Ok(Some(frame)) if frame.len() < FRAME_MIN => self.counters.refused += 1,
-                Ok(Some(frame)) => self.device.send(frame)?,
+                Ok(Some(len)) if len < FRAME_MIN => self.counters.refused += 1,
+                Ok(Some(_)) => {}
                 Err(error) => return Ok(self.end_session(error)),
             }
         }

@@ -11,5 +11,5 @@ mod nic;
 #[cfg(test)]
 mod tests;
 
-pub use driver::{Counters, Driver, Frames, Take, Turn};
+pub use driver::{Counters, Driver, Fill, Frames, Take, Turn};
 pub use nic::{DEVICE_ID, Nic};

@@ -1,5 +1,5 @@
 //! The network device: negotiation, frames in, frames out; knows no rings of ours.
-use crate::driver::{Frames, Take};
+use crate::driver::{Fill, Frames, Take};
 use hybrid_virtio::transport::{InterruptStatus, Transport};
 use hybrid_virtio::{Broken, Direction, Ring, StartError, VERSION_1, negotiate};
 use libhybrid::interfaces::net::link::FRAME_MAX;
@@ -104,8 +104,18 @@ impl<T: Transport> Frames for Nic<T> {
         Ok(self.transmit.has_free())
     }
 
-    fn send(&mut self, frame: &[u8]) -> Result<(), Broken> {
-        self.transmit.lend(HEADER.len() + frame.len(), &[&HEADER, frame]).map(|_is_lent| ())
+    fn send(&mut self, fill: &mut Fill<'_>) -> Result<(), Broken> {
+        let is_lent = self.transmit.lend_with(|memory, offset| {
+            let mut at = offset + HEADER.len();
+            // Stays inside the buffer: HEADER and FRAME_MAX together are less than BUFFER.
+            let _is_inside = memory.write(offset, &HEADER);
+            let len = fill(&mut |words, bytes| {
+                let _is_inside = memory.write_words(at, words, bytes);
+                at += bytes;
+            })?;
+            Some(HEADER.len() + len)
+        });
+        is_lent.map(|_is_lent| ())
     }
 
     fn wake_when_room(&mut self, is_wanted: bool) {

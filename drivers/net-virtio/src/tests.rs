@@ -1,7 +1,7 @@
 //! The driver against a device made of plain memory, honest or not; needs no hardware.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small, or meant to be cut")]
 
-use crate::driver::{Counters, Driver, Frames, Take};
+use crate::driver::{Counters, Driver, Fill, Frames, Take};
 use crate::nic::{DEVICE_ID, Nic};
 use hybrid_virtio::fake::{self, Device, Lent, Registers};
 use hybrid_virtio::{Broken, StartError, VERSION_1, find, install};
@@ -319,7 +319,7 @@ impl Frames for Stuck {
     fn has_room(&mut self) -> Result<bool, Broken> {
         Ok(false)
     }
-    fn send(&mut self, _: &[u8]) -> Result<(), Broken> {
+    fn send(&mut self, _: &mut Fill<'_>) -> Result<(), Broken> {
         panic!("it has no room")
     }
     fn wake_when_room(&mut self, _: bool) {}

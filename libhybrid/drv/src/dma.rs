@@ -97,6 +97,20 @@ impl DmaRegion {
         is_inside
     }
 
+    /// Copies the first `bytes` bytes of `words`, memory shared with a peer, to `offset`. False, and nothing done, if they do not lie in the region, or
+    /// are more than the words.
+    #[must_use]
+    pub fn write_words(&self, offset: usize, words: &[AtomicU64], bytes: usize) -> bool {
+        let is_inside = self.contains(offset, bytes) && bytes <= size_of_val(words);
+        if is_inside {
+            // SAFETY: `offset` is inside the mapped memory.
+            let to = unsafe { self.base.add(offset) }.as_ptr();
+            // SAFETY: source and target are both valid for the length, and do not overlap: nobody has a reference into the region.
+            unsafe { hybrid_sys::copy_shared(words.as_ptr().cast(), to, bytes) };
+        }
+        is_inside
+    }
+
     /// Fills `bytes` from `offset`. False, and nothing done, if they do not lie in the region.
     #[must_use]
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> bool {
@@ -125,5 +139,28 @@ impl DmaRegion {
 
     fn contains(&self, offset: usize, len: usize) -> bool {
         offset.checked_add(len).is_some_and(|end| end <= self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DmaRegion;
+    use core::sync::atomic::AtomicU64;
+
+    #[test]
+    fn words_are_written_as_far_as_they_count_and_never_outside() {
+        let region = DmaRegion::on_heap(32, 0);
+        let words = [0x0807_0605_0403_0201_u64, 0x100f_0e0d_0c0b_0a09].map(|word| AtomicU64::new(word.to_le()));
+        assert!(region.write_words(3, &words, 13));
+        let mut bytes = [0xee; 32];
+        assert!(region.read(0, &mut bytes));
+        assert_eq!(bytes[..3], [0; 3]);
+        assert_eq!(bytes[3..16], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
+        assert_eq!(bytes[16..], [0; 16]);
+        assert!(!region.write_words(20, &words, 13), "beyond the region");
+        assert!(!region.write_words(0, &words, 17), "more than the words");
+        assert!(!region.write_words(usize::MAX, &words, 1));
+        let mut after = [0; 32];
+        assert!(region.read(0, &mut after) && after == bytes);
     }
 }

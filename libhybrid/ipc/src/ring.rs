@@ -2,6 +2,7 @@
 use crate::codec::Record;
 use alloc::vec::Vec;
 use core::marker::PhantomData;
+use core::sync::atomic::AtomicU64;
 use hybrid_ring::{Consumer, Producer, Region, RingError};
 
 /// The writing end of a `ring: T`.
@@ -166,6 +167,18 @@ impl<const MAX: usize> BytesConsumer<MAX> {
         take(&mut self.ring, &mut self.is_dead, MAX, scratch)
     }
 
+    /// Hands the next record to `take` where it lies: see [`Consumer::pop_words`].
+    ///
+    /// # Errors
+    /// As [`Self::pop`].
+    pub fn pop_words(&mut self, take: impl FnMut(&[AtomicU64], usize)) -> Result<Option<usize>, RingError> {
+        let popped = if self.is_dead { Err(RingError::Corrupt) } else { self.ring.pop_words(MAX, take) };
+        popped.map_err(|_| {
+            self.is_dead = true;
+            RingError::Corrupt
+        })
+    }
+
     /// Call after one or more pops. True: ring the producer's bell now, it waits for room.
     #[must_use = "a producer that asked for room waits until its bell is rung"]
     pub fn release(&mut self) -> bool {
@@ -244,6 +257,9 @@ mod tests {
         raw.try_push(&[0; 17]).expect("room");
         raw.try_push(b"ok").expect("room");
         let mut scratch = Vec::new();
+        let nothing = |_: &[AtomicU64], _: usize| unreachable!("it is too long");
+        assert_eq!(consumer.pop_words(nothing), Err(RingError::Corrupt));
+        assert_eq!(consumer.pop_words(nothing), Err(RingError::Corrupt));
         assert_eq!(consumer.pop(&mut scratch), Err(RingError::Corrupt));
         assert_eq!(consumer.pop(&mut scratch), Err(RingError::Corrupt));
         assert_eq!(consumer.request_bell(), Err(RingError::Corrupt));

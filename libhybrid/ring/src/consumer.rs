@@ -2,6 +2,7 @@
 use crate::memory::{Field, RingMemory, copy_out, grow, peer_index, store_index};
 use crate::{Mapped, RECORD_HEADER_BYTES, Region, RingError, record_span};
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicU64;
 
 /// The reading end of a ring.
 #[derive(Debug)]
@@ -24,6 +25,38 @@ impl Consumer<Mapped> {
     /// [`RingError::Layout`] if such a ring does not fit there.
     pub fn new(region: &Region, offset: usize, capacity: usize) -> Result<Self, RingError> {
         Mapped::new(region, offset, capacity).map(Self::over)
+    }
+
+    /// Hands the next record to `take` where it lies, in pieces: words, and how many bytes of them belong to it. For who copies it on at once, to a device's
+    /// memory: the peer may change it meanwhile, so nothing may be concluded from it. The record's length; `None` if the ring is empty, also if `take` was
+    /// called and the record turned out to be none of this epoch.
+    ///
+    /// # Errors
+    /// [`RingError::TooLong`] if it is longer than `len_max`: it is discarded. [`RingError::Corrupt`].
+    pub fn pop_words(
+        &mut self,
+        len_max: usize,
+        mut take: impl FnMut(&[AtomicU64], usize),
+    ) -> Result<Option<usize>, RingError> {
+        let Some((len, span)) = self.peek()? else { return Ok(None) };
+        if len > len_max {
+            self.advance(span);
+            return Err(RingError::TooLong);
+        }
+        let (mut at, mut left) = (self.head.wrapping_add(8), len);
+        while left > 0 {
+            let run = self.memory.run(at, left.div_ceil(8));
+            let bytes = left.min(size_of_val(run));
+            take(run, bytes);
+            // A record is shorter than 4 GiB, since its ring is.
+            at = at.wrapping_add(u32::try_from(size_of_val(run)).unwrap_or(0));
+            left -= bytes;
+        }
+        if !self.is_of_this_epoch() {
+            return Ok(None);
+        }
+        self.advance(span);
+        Ok(Some(len))
     }
 }
 

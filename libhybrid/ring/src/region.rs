@@ -214,7 +214,7 @@ impl Mapped {
     }
 
     /// The data words from byte position `at` on to the end of the data area, at most `count`.
-    fn run(&self, at: u32, count: usize) -> &[AtomicU64] {
+    pub(crate) fn run(&self, at: u32, count: usize) -> &[AtomicU64] {
         let left = (self.capacity - (at & (self.capacity - 1) & !7)) as usize / 8;
         self.region.words(self.word_offset(at), count.min(left))
     }

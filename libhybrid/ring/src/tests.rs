@@ -2,6 +2,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 const CAPACITY: usize = 256;
 
@@ -168,6 +169,7 @@ enum Step {
     PushWith(usize, Vec<u8>),
     Pop,
     PopWith,
+    PopWords,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -177,6 +179,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(max, bytes)| Step::PushWith(max, bytes)),
         Just(Step::Pop),
         Just(Step::PopWith),
+        Just(Step::PopWords),
     ];
     proptest::collection::vec(step, 0..if cfg!(miri) { 20 } else { 200 })
 }
@@ -187,6 +190,20 @@ fn model_room(model: &VecDeque<Vec<u8>>) -> usize {
 
 fn fits(model: &VecDeque<Vec<u8>>, len: usize) -> bool {
     8 + len.next_multiple_of(8) <= model_room(model)
+}
+
+/// What [`Consumer::pop_words`] hands over, as bytes.
+fn words_popped(consumer: &mut Consumer) -> Result<Option<Vec<u8>>, RingError> {
+    let mut record = Vec::new();
+    let popped = consumer.pop_words(128, |words, bytes| {
+        assert!(bytes <= size_of_val(words) && bytes + 7 >= size_of_val(words), "whole words but for the last");
+        let all: Vec<u8> = words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).collect();
+        record.extend_from_slice(&all[..bytes]);
+    })?;
+    Ok(popped.map(|len| {
+        assert_eq!(len, record.len());
+        record
+    }))
 }
 
 fn run(step: Step, producer: &mut Producer, consumer: &mut Consumer, model: &mut VecDeque<Vec<u8>>) {
@@ -214,6 +231,7 @@ fn run(step: Step, producer: &mut Producer, consumer: &mut Consumer, model: &mut
         Step::PopWith => {
             assert_eq!(consumer.pop_with(128, <[u8]>::to_vec).unwrap(), model.pop_front());
         }
+        Step::PopWords => assert_eq!(words_popped(consumer).unwrap(), model.pop_front()),
     }
     for len in [0, 40, 100] {
         assert_eq!(producer.fits(len), Ok(fits(model, len)));
@@ -253,6 +271,9 @@ proptest! {
                 Step::Pop => {
                     let mut buffer = [0; 64];
                     if let Ok(Some(len)) = consumer.pop(&mut buffer) { assert!(len <= 64); }
+                }
+                Step::PopWords => {
+                    if let Ok(Some(record)) = words_popped(&mut consumer) { assert!(record.len() <= 128); }
                 }
                 Step::PopWith => {
                     if let Ok(Some(len)) = consumer.pop_with(100, <[u8]>::len) { assert!(len <= 100); }

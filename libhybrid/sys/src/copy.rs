@@ -1,4 +1,4 @@
-//! `memcpy` by 128 bytes, and `memmove` (by eight where it must go downward); for compiled code only.
+//! `memcpy` by 128 bytes and `memmove` (by eight where it must go downward), for compiled code; copies of memory that others change.
 //!
 //! The compiler's own ones move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code,
 //! which vouches for both ranges. Unaligned accesses are fine where components run (decision 0080).
@@ -8,6 +8,7 @@
 //! suite tries both (`s00_memory_is_copied_whole`), since it runs on the machine that they are for.
 
 // x0 target, x1 source, x2 bytes; x0 is returned. x3 walks over the target, x4 to x11 carry.
+#[cfg(target_os = "none")]
 core::arch::global_asm!(
     ".section .text.memcpy, \"ax\"",
     ".globl memcpy",
@@ -70,6 +71,9 @@ core::arch::global_asm!(
     "strb w4, [x3]",
     "8: ret",
     ".size memcpy, . - memcpy",
+    // The same under a name of which the compiler knows nothing, for memory that somebody else changes meanwhile.
+    ".globl hybrid_copy",
+    ".set hybrid_copy, .Lcopy",
     ".globl memmove",
     ".type memmove, %function",
     ".p2align 4",
@@ -93,3 +97,26 @@ core::arch::global_asm!(
     "4: ret",
     ".size memmove, . - memmove",
 );
+
+#[cfg(target_os = "none")]
+unsafe extern "C" {
+    fn hybrid_copy(to: *mut u8, from: *const u8, bytes: usize) -> *mut u8;
+}
+
+/// Copies memory of which either side may be somebody else's, too, who reads or writes it meanwhile: a peer, a device. The compiler knows nothing of
+/// these accesses, so they are no data race; what is copied may be torn.
+///
+/// # Safety
+/// 1. `bytes` bytes are readable from `from` and writable from `to` on. 2. They do not overlap.
+pub unsafe fn copy_shared(from: *const u8, to: *mut u8, bytes: usize) {
+    // SAFETY: by this function's own contract; it is `memcpy`, whose result is `to`.
+    #[cfg(target_os = "none")]
+    let _it_is_to = unsafe { hybrid_copy(to, from, bytes) };
+    #[cfg(not(target_os = "none"))]
+    for at in 0..bytes {
+        // SAFETY: within the bytes that the caller vouches for.
+        let byte = unsafe { from.wrapping_add(at).read_volatile() };
+        // SAFETY: as above.
+        unsafe { to.wrapping_add(at).write_volatile(byte) };
+    }
+}

@@ -24,7 +24,6 @@ pub mod buffer;
 mod cap;
 pub mod clock;
 mod cnode;
-#[cfg(target_os = "none")]
 mod copy;
 mod error;
 mod ipc;
@@ -42,6 +41,7 @@ pub use cap::{
     PageTable, Platform, Reply, SchedContext, SchedControl, Tcb, Untyped, VSpace,
 };
 pub use cnode::Slot;
+pub use copy::copy_shared;
 pub use error::{Error, LookupFailure};
 pub use hybrid_abi as abi;
 pub use hybrid_abi::message::MessageInfo;

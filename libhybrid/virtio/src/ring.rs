@@ -74,13 +74,30 @@ impl<const LEN: usize> Ring<LEN> {
         if len > self.size || parts.iter().map(|part| part.len()).sum::<usize>() > self.size {
             return Err(Broken);
         }
-        let Some(buffer) = self.free.pop() else { return Ok(false) };
-        let mut offset = buffer * self.size;
-        for part in parts {
-            if !self.buffers.write(offset, part) {
-                return Err(Broken);
+        self.lend_with(|memory, mut offset| {
+            for part in parts {
+                if !memory.write(offset, part) {
+                    return None;
+                }
+                offset += part.len();
             }
-            offset += part.len();
+            Some(len)
+        })
+    }
+
+    /// Lends a free buffer that `fill` fills: it gets the memory of all buffers and where in it this one begins, and says how many bytes of it there are; `None`
+    /// leaves the buffer free. False: none is free, or `fill` had nothing.
+    ///
+    /// # Errors
+    /// [`Broken`]: more than a buffer holds.
+    pub fn lend_with(&mut self, fill: impl FnOnce(&DmaRegion, usize) -> Option<usize>) -> Result<bool, Broken> {
+        let Some(buffer) = self.free.pop() else { return Ok(false) };
+        let Some(len) = fill(&self.buffers, buffer * self.size) else {
+            self.free.push(buffer);
+            return Ok(false);
+        };
+        if len > self.size {
+            return Err(Broken);
         }
         // SAFETY: 1: `buffer` was free and is lent now.
         let bytes = unsafe { self.bytes(buffer, len) };
