@@ -130,8 +130,8 @@ pub struct Process<S> {
     woken: Threads,
     actions: [signals::Action; signals::SIGNALS],
     children: spawn::Children,
-    /// The thread that ended the program, while that waits until its output was taken: no other makes a call any more.
-    exiting: Option<Thread>,
+    /// The thread that ended the program, and how, while that waits until its output was taken: no other makes a call any more.
+    exiting: Option<(Thread, Ending)>,
     pumps: pump::Pumps,
     terminal: Option<Box<terminal::Terminal>>,
     /// Numbers of calls whose refusal was told.
@@ -173,10 +173,10 @@ impl<S: Pages> Process<S> {
 
     /// System call `number` of `thread`.
     pub fn call(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
-        let outcome = if self.exiting.is_some_and(|exiting| exiting != thread) {
-            self.park_for_good(thread)
-        } else {
-            self.dispatch(world, thread, number, args)
+        let outcome = match self.exiting {
+            Some((exiting, ending)) if exiting == thread => self.leave(world, thread, ending),
+            Some(_) => self.park_for_good(thread),
+            None => self.dispatch(world, thread, number, args),
         };
         if outcome == Outcome::from(Errno::ENOSYS) && !is_quiet(number) {
             self.tell(world, number, "the personality does not have it");
@@ -212,9 +212,10 @@ impl<S: Pages> Process<S> {
             number::MREMAP => self.mremap(world, args).into(),
             number::MADVISE => self.madvise(world, args).into(),
             number::EXIT => self.exit_thread(world, thread, args[0]),
-            number::EXIT_GROUP => self.exit(world, thread, args),
+            number::EXIT_GROUP => self.leave(world, thread, Ending::Exit(exit_status(args[0]))),
             number::RT_SIGACTION => self.sigaction(world, args).into(),
             number::RT_SIGPROCMASK => self.sigprocmask(world, thread, args),
+            number::RT_SIGPENDING => self.sigpending(world, thread, args).into(),
             number::KILL | number::TKILL | number::TGKILL => self.kill(world, thread, number, args),
             number::SET_TID_ADDRESS => self.set_tid_address(thread, args[0]).into(),
             number::CLONE | number::CLONE3 | number::EXECVE => {
@@ -234,17 +235,18 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// The end by the program's own wish: what it wrote for who spawned it is told first, which may wait until that reads.
-    fn exit(&mut self, world: &mut impl World, thread: Thread, args: [u64; 6]) -> Outcome {
+    /// The end by the program's own doing, of whatever kind: what it wrote for who spawned it is told first, which may wait until that reads.
+    fn leave(&mut self, world: &mut impl World, thread: Thread, ending: Ending) -> Outcome {
         if self.has_pumps() && !self.is_drained(world) {
-            self.exiting = Some(thread);
+            self.exiting = Some((thread, ending));
             if let Some(slot) = self.slot(thread) {
+                let call = io::Call { number: number::EXIT_GROUP, args: [0; 6], done: 0 };
                 // No handler runs any more.
-                (slot.call, slot.blocked) = (Some(io::Call { number: number::EXIT_GROUP, args, done: 0 }), u64::MAX);
+                (slot.call, slot.blocked, slot.kept) = (Some(call), u64::MAX, None);
             }
             return self.park(thread, None, 0);
         }
-        self.end(world, Ending::Exit(exit_status(args[0])))
+        self.end(world, ending)
     }
 
     /// A thread of a program that is about to end goes no further.

@@ -50,6 +50,8 @@ pub(super) struct Files {
     pub(super) has_timers: bool,
     /// Something became ready, so waiting calls are to be tried again.
     pub(super) is_changed: bool,
+    /// Some descriptor stands or stood for signals.
+    pub(super) has_signals: bool,
 }
 
 impl Files {
@@ -63,6 +65,7 @@ impl Files {
             has_sockets: false,
             has_timers: false,
             is_changed: false,
+            has_signals: false,
         };
         for object in [Object::Input, Object::Output(Stream::Out), Object::Output(Stream::Error)] {
             // Nothing is there yet, so they get 0, 1 and 2.

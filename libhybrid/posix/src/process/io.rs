@@ -40,6 +40,8 @@ const fn can_wait(number: u64) -> bool {
                 | number::CONNECT
                 | number::WAIT4
                 | number::WAITID
+                | number::RT_SIGSUSPEND
+                | number::RT_SIGTIMEDWAIT
         )
 }
 
@@ -51,10 +53,11 @@ pub(super) const fn is_writing(number: u64) -> bool {
     matches!(number, number::WRITE | number::WRITEV | number::SENDTO | number::SENDMSG)
 }
 
-/// Whether a call that a signal interrupts is made again. Waits for readiness never are, on Linux either.
+/// Whether a call that a signal interrupts is made again. Waits for readiness and for signals never are, on Linux either.
 pub(super) const fn goes_on(number: u64, restarts: bool) -> bool {
     let is_asked = matches!(number, number::PPOLL | number::PSELECT6 | number::EPOLL_PWAIT);
-    number == number::EXIT_GROUP || restarts && !is_asked
+    let is_for_signals = matches!(number, number::RT_SIGSUSPEND | number::RT_SIGTIMEDWAIT);
+    number == number::EXIT_GROUP || restarts && !is_asked && !is_for_signals
 }
 
 impl<S: Pages> Process<S> {
@@ -80,7 +83,7 @@ impl<S: Pages> Process<S> {
         self.pump(world);
         self.take_typed(world);
         let mut call = Call { number, args, done: 0 };
-        if let Some(answer) = self.attempt(world, &mut call) {
+        if let Some(answer) = self.attempt(world, thread, &mut call) {
             return Some(self.answered(world, thread, &call, answer));
         }
         let (deadline, late) = match self.limit(world, &call) {
@@ -134,7 +137,7 @@ impl<S: Pages> Process<S> {
             self.pump(world);
             for thread in each(self.parked) {
                 let Some(mut call) = self.parked_call(thread) else { continue };
-                let answer = self.attempt(world, &mut call);
+                let answer = self.attempt(world, thread, &mut call);
                 if let Some(slot) = self.slot(thread) {
                     slot.call = answer.is_none().then_some(call);
                 }
@@ -149,7 +152,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// One try; `None` if the call has to wait. Only a call that was begun before may change what it did.
-    fn attempt(&mut self, world: &mut impl World, call: &mut Call) -> Option<Answer> {
+    fn attempt(&mut self, world: &mut impl World, thread: Thread, call: &mut Call) -> Option<Answer> {
         let tried = match call.number {
             number if is_reading(number) => self.try_read(world, call),
             number if is_writing(number) => self.try_write(world, call),
@@ -157,6 +160,8 @@ impl<S: Pages> Process<S> {
             number::PSELECT6 => return self.try_select(world, call.args),
             number::EPOLL_PWAIT => return self.try_epoll(world, call.args),
             number::WAIT4 | number::WAITID => return self.try_wait(world, call),
+            number::RT_SIGSUSPEND => return None,
+            number::RT_SIGTIMEDWAIT => return self.try_sigwait(world, thread, call),
             number::EXIT_GROUP => return self.is_drained(world).then_some(Ok(AGAIN.cast_unsigned())),
             number::CONNECT => self.try_connect(world, call),
             _ => self.try_accept(world, call),
@@ -190,7 +195,8 @@ impl<S: Pages> Process<S> {
                 let ms = u64::try_from(number::int(call.args[3])).ok();
                 (ms.map(|ms| world.now_ns().saturating_add(ms.saturating_mul(1_000_000))), 0)
             }
-            number::WAIT4 | number::WAITID => (None, 0),
+            number::WAIT4 | number::WAITID | number::RT_SIGSUSPEND => (None, 0),
+            number::RT_SIGTIMEDWAIT => (in_time(world, call.args[2])?, Errno::EAGAIN.negated()),
             number if is_reading(number) && self.is_terminal(call.args[0]) => {
                 (self.typing_limit().map(|ns| world.now_ns().saturating_add(ns)), 0)
             }
@@ -259,6 +265,10 @@ impl<S: Pages> Process<S> {
                 self.files.touch(Some(id), false, true);
                 Ok(Some(8))
             }
+            Object::Signals(set) => {
+                let set = *set;
+                self.read_signals(world, set, pieces)
+            }
             Object::Timer(timer) if timer.expired > 0 => {
                 put_word(world, pieces, timer.expired)?;
                 timer.expired = 0;
@@ -308,7 +318,7 @@ impl<S: Pages> Process<S> {
             Object::File(_) => self.write_file(world, id, pieces).map(Some),
             Object::Terminal => self.write_terminal(world, pieces, &mut call.done),
             Object::Input | Object::Text(..) | Object::Directory(_) => Err(Errno::EBADF),
-            Object::Timer(_) | Object::Epoll(_) => Err(Errno::EINVAL),
+            Object::Signals(_) | Object::Timer(_) | Object::Epoll(_) => Err(Errno::EINVAL),
         }
     }
 

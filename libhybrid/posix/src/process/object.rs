@@ -94,6 +94,8 @@ pub(super) enum Object {
     /// An end of a pipe: reads or writes, never both.
     Pipe(Ends),
     Event(Event),
+    /// A set of signals (`signalfd`).
+    Signals(u64),
     Timer(Timer),
     Epoll(super::epoll::Queue),
     Tcp(Tcp),

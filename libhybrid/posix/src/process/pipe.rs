@@ -16,6 +16,7 @@ impl<S: Pages> Process<S> {
         Some(match number {
             number::PIPE2 => self.pipe(world, args[0], low(args[1])),
             number::EVENTFD2 => self.eventfd(args),
+            number::SIGNALFD4 => self.signalfd(world, args),
             number::TIMERFD_CREATE => self.timerfd(args),
             number::TIMERFD_SETTIME => self.set_timer(world, args),
             number::TIMERFD_GETTIME => self.timer_left(world, args),

@@ -22,6 +22,8 @@ impl<S: Pages> Process<S> {
                 let has_room = event.count < super::object::Event::MOST;
                 (if event.count > 0 { poll::IN } else { 0 }) | if has_room { poll::OUT } else { 0 }
             }
+            Object::Signals(set) if self.readable(*set) != 0 => poll::IN,
+            Object::Signals(_) => 0,
             Object::Timer(timer) if timer.expired > 0 => poll::IN,
             Object::Timer(_) => 0,
             Object::Epoll(queue) if self.has_report(*queue) => poll::IN,

@@ -1,4 +1,6 @@
 //! Signals: the program's own, its parent's, those of ended children; they interrupt who waits, and nobody else.
+mod wait;
+
 use super::{Ending, Outcome, Pages, Process};
 use crate::futex::Thread;
 use crate::number::{self, Answer, Errno, int, low};
@@ -103,6 +105,8 @@ impl<S: Pages> Process<S> {
         let [mask, size] = match number {
             number::PPOLL => [args[3], args[4]],
             number::EPOLL_PWAIT => [args[4], args[5]],
+            number::RT_SIGSUSPEND if args[0] == 0 => return Err(Errno::EFAULT),
+            number::RT_SIGSUSPEND => [args[0], args[1]],
             number::PSELECT6 if args[5] != 0 => world::read_words(world, args[5])?,
             _ => return Ok(()),
         };
@@ -167,16 +171,20 @@ impl<S: Pages> Process<S> {
             Err(errno) => return errno.into(),
         };
         let handler = self.actions.get(usize::from(signal)).map_or(0, |action| action.handler);
-        if target != thread && handler > IGNORE {
+        let is_blocked = self.slot(target).is_some_and(|slot| slot.blocked & bit(signal) != 0);
+        if target != thread && handler > IGNORE && !is_blocked {
             self.tell(world, number, "no thread can be interrupted by another");
             return Errno::ENOSYS.into();
         }
         self.raise(target, signal);
+        if let Some(slot) = self.slot(target).filter(|_| is_self) {
+            slot.shared |= bit(signal);
+        }
         if target == thread {
             return self.deliver(world, thread, 0);
         }
-        match self.default_of(bit(signal)) {
-            Some(signal) => self.end(world, Ending::Signal(signal)),
+        match self.default_of(bit(signal)).filter(|_| !is_blocked) {
+            Some(signal) => self.leave(world, thread, Ending::Signal(signal)),
             None => Outcome::Done(0),
         }
     }
@@ -194,6 +202,7 @@ impl<S: Pages> Process<S> {
         if let Some(slot) = self.slot(thread) {
             slot.pending |= bit(signal);
         }
+        self.noticed(signal);
     }
 
     /// Whether a signal waits that the thread may get.
@@ -238,7 +247,9 @@ impl<S: Pages> Process<S> {
     /// it at its next call.
     pub(super) fn signal_program(&mut self, world: &mut impl World, signal: u8) {
         let Some(action) = self.actions.get(usize::from(signal)).copied().filter(|_| signal > 0) else { return };
-        if self.is_ignored(signal) {
+        // One that is blocked stays: its action may be another one when it is let in, or somebody waits for it.
+        let is_blocked = |slot: &super::Slot| slot.blocked & bit(signal) != 0 && !slot.is_free();
+        if self.is_ignored(signal) && !self.slots.iter().any(is_blocked) {
             return;
         }
         let takes = |slot: &&super::Slot| !slot.is_free() && slot.blocked & bit(signal) == 0;
@@ -251,7 +262,7 @@ impl<S: Pages> Process<S> {
         if let Some(slot) = self.slot(thread) {
             slot.shared |= bit(signal);
         }
-        if self.has_signal(thread) {
+        if self.interruption(thread).is_some() {
             self.interrupt(world, thread, action.flags & SA_RESTART != 0);
         }
     }
@@ -265,7 +276,7 @@ impl<S: Pages> Process<S> {
         let (during, blocked) = (slot.blocked, slot.kept.unwrap_or(slot.blocked));
         slot.restore_mask();
         if let Some(signal) = self.default_of(now) {
-            return self.end(world, Ending::Signal(signal));
+            return self.leave(world, thread, Ending::Signal(signal));
         }
         let has_handler = |signal: &u8| {
             let action = self.actions.get(usize::from(*signal));

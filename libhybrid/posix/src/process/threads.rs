@@ -228,7 +228,7 @@ impl<S: Pages> Process<S> {
     pub(super) fn exit_thread(&mut self, world: &mut impl World, thread: Thread, status: u64) -> Outcome {
         let is_last = self.slots.iter().filter(|slot| slot.state != State::Free).count() <= 1;
         if is_last {
-            return self.end(world, Ending::Exit(exit_status(status)));
+            return self.leave(world, thread, Ending::Exit(exit_status(status)));
         }
         if let Some(slot) = self.slots.get_mut(usize::from(thread)) {
             let (clear, shared) = (slot.clear, slot.shared);

@@ -154,10 +154,18 @@ fn ended(status: u64, unmap: Option<(u64, u64)>) -> ! {
         let outcome = shell.process.call(&mut shell.device, thread, EXIT, [status, 0, 0, 0, 0, 0]);
         (outcome, shell.threads.notification(thread))
     });
-    match (outcome, notification) {
-        (Outcome::Ended(ending), _) => end(ending),
-        (_, Some(notification)) => work(notification.0.0),
-        _ => hybrid_sys::breakpoint(),
+    let mut outcome = outcome;
+    loop {
+        match (outcome, notification) {
+            (Outcome::Ended(ending), _) => end(ending),
+            // The end of the program waits until its output was taken, or another thread's end of it does.
+            (Outcome::Park, _) => {
+                let _whatever_it_says = park(thread);
+                outcome = step(|shell| shell.process.call(&mut shell.device, thread, EXIT, [status, 0, 0, 0, 0, 0]));
+            }
+            (_, Some(notification)) => work(notification.0.0),
+            _ => hybrid_sys::breakpoint(),
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Facts {
             Object::Text(..) => (REGULAR | 0o400, text_len),
             Object::Pipe(_) => (FIFO, 0),
             Object::Tcp(_) | Object::Datagram(_) => (SOCKET, 0),
-            Object::Event(_) | Object::Timer(_) | Object::Epoll(_) => (ANONYMOUS, 0),
+            Object::Event(_) | Object::Signals(_) | Object::Timer(_) | Object::Epoll(_) => (ANONYMOUS, 0),
             _ => (CHARACTER_DEVICE, 0),
         };
         Self { device: OWN, id, mode, size, allocated: 0, modified_ns: 0 }

@@ -4,6 +4,7 @@ use crate::family::{CHANNELS, Channel, News, Other, PIECE_MAX, Piece, Relations,
 use std::collections::{BTreeMap, VecDeque};
 
 mod signals;
+mod waits;
 
 const PATH: u64 = AT + 0x1000;
 const LISTS: u64 = AT + 0x2000;
