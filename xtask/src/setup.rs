@@ -25,6 +25,7 @@ impl Setup {
         missing.extend(self::missing(&C_COMPILER));
         missing.extend(self::missing(&CPP_COMPILER));
         missing.extend(self::missing(&STD_TIER));
+        missing.extend(self::missing(&PIP));
         missing.extend(self::missing(&DECODER));
         missing.extend(self::missing(&MQTT_CLIENTS));
         let browser = self::missing(&BROWSER);
@@ -91,6 +92,14 @@ pub(crate) fn ensure_cpp_compiler() -> Result<()> {
     install(&missing(&CPP_COMPILER))
 }
 
+/// Makes sure that Python packages' sources can be fetched, which only programs of others need.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_pip() -> Result<()> {
+    install(&missing(&PIP))
+}
+
 /// Makes sure that the host can decode H.264, which only the scenario of others' programs needs.
 ///
 /// # Errors
@@ -153,6 +162,12 @@ const CPP_COMPILER: [Tool; 1] = [Tool {
     what: "a C++ compiler for AArch64",
     is_there: || on_path("aarch64-linux-gnu-g++"),
     packages: &["g++-aarch64-linux-gnu"],
+}];
+
+const PIP: [Tool; 1] = [Tool {
+    what: "the fetcher of Python packages pip",
+    is_there: || on_path("pip3") || on_path("pip"),
+    packages: &["python3-pip"],
 }];
 
 const DECODER: [Tool; 1] = [Tool {

@@ -3,6 +3,7 @@
 //! What is fetched is refused unless it has the SHA-256 that the text says (decision 0151), and lies unpacked in the target folder. A crate's own program
 //! is cargo's matter: Cargo.lock has its SHA-256, and `check licences` sees it and all that it needs.
 pub(crate) mod debian;
+mod python;
 mod registry;
 
 use crate::check::licences;
@@ -25,7 +26,7 @@ pub(crate) struct Text {
     pub(crate) build: Recipe,
 }
 
-/// Where a program comes from: exactly one of `crate` and `debian` is said.
+/// Where a program comes from: exactly one of `crate`, `debian` and `python` is said.
 #[derive(Deserialize, Debug)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Origin {
@@ -34,10 +35,12 @@ struct Origin {
     of_crate: Option<String>,
     /// A source package of Debian's.
     debian: Option<String>,
+    /// A Python package of the registry that pip uses: its own source, not what is made of it.
+    python: Option<String>,
     version: String,
     /// The archive that is unpacked, of a Debian source package.
     archive: Option<String>,
-    /// Of the archive, or of the crate's file.
+    /// Of the archive, of the crate's file, or of the Python package's archive.
     sha256: String,
     /// An SPDX expression.
     licence: String,
@@ -163,33 +166,36 @@ fn checked(text: Text) -> Result<Text> {
             && !text.starts_with('.')
             && text.chars().all(|letter| letter.is_ascii_graphic() && letter != '/')
     };
-    let names = [Some(&source.version), source.of_crate.as_ref(), source.debian.as_ref(), source.archive.as_ref()];
+    let names = [&source.of_crate, &source.debian, &source.python, &source.archive];
     ensure!(
-        names.into_iter().flatten().all(|name| is_plain(name)),
+        is_plain(&source.version) && names.into_iter().flatten().all(|name| is_plain(name)),
         "a name or version with other signs than a file's name has"
     );
-    match (&source.of_crate, &source.debian, &source.archive) {
-        (Some(_), None, None) | (None, Some(_), Some(_)) => Ok(text),
-        _ => bail!("say either `crate`, or `debian` and the `archive` of it"),
+    match (&source.of_crate, &source.python, &source.debian, &source.archive) {
+        (Some(_), None, None, None) | (None, Some(_), None, None) | (None, None, Some(_), Some(_)) => Ok(text),
+        _ => bail!("say either `crate`, or `python`, or `debian` and the `archive` of it"),
     }
 }
 
 impl Text {
     fn fetched(self) -> Result<Source> {
-        let Origin { of_crate, debian, version, archive, sha256, .. } = self.source;
-        let (name, archive) = match (of_crate, debian, archive) {
+        let Origin { of_crate, debian, python, version, archive, sha256, .. } = self.source;
+        let named = |name: &str| format!("{name}-{version}");
+        let (name, folder) = match (of_crate, python, debian, archive) {
             (Some(name), ..) => {
                 let archive = registry::fetched(&name, &version, &sha256)?;
-                (name, archive)
+                (named(&name), unpacked(&named(&name), &archive, &sha256)?)
             }
-            (_, Some(name), Some(archive)) => {
+            (_, Some(name), ..) => {
+                let fetch = |step: &Step, work: &Path| python::fetched(step, work, &name, &version, &sha256);
+                (named(&name), placed(&named(&name), "fetch", &sha256, fetch)?)
+            }
+            (_, _, Some(name), Some(archive)) => {
                 let folder = debian::fetched(&name, &version, &[(&archive, &sha256)])?;
-                (name, folder.join(archive))
+                (named(&name), unpacked(&named(&name), &folder.join(archive), &sha256)?)
             }
             _ => bail!("no source"),
         };
-        let name = format!("{name}-{version}");
-        let folder = unpacked(&name, &archive, &sha256)?;
         Ok(Source { folder, name, recipe: self.build })
     }
 }
@@ -209,18 +215,30 @@ pub(crate) fn verify(path: &Path, expected: &str) -> Result<()> {
 
 /// The one folder that `archive` unpacks to.
 fn unpacked(name: &str, archive: &Path, sha256: &str) -> Result<PathBuf> {
+    placed(name, "unpack", sha256, |step, work| {
+        let mut tar = Command::new("tar");
+        tar.current_dir(work).args(["--strip-components=1", "-xf"]).arg(archive);
+        step.command("unpack", &mut tar)?;
+        Ok(work.to_path_buf())
+    })
+}
+
+/// Where a source lies unpacked; if it is not there yet, `make` does it in a folder of its own and says where in it.
+fn placed(
+    name: &str,
+    what: &str,
+    sha256: &str,
+    make: impl FnOnce(&Step, &Path) -> Result<PathBuf>,
+) -> Result<PathBuf> {
     let all = folders::created(folders::target().join("std/others"))?;
     let place = all.join(format!("{name}-{}", &sha256[..12]));
     if !place.exists() {
-        let step = Step::start(format!("unpack {name}"));
-        let work = all.join(format!("unpacking-{}", std::process::id()));
-        folders::created(work.clone())?;
-        let mut tar = Command::new("tar");
-        tar.current_dir(&work).args(["--strip-components=1", "-xf"]).arg(archive);
-        step.command("unpack", &mut tar)?;
+        let step = Step::start(format!("{what} {name}"));
+        let work = folders::created(all.join(format!("unpacking-{}", std::process::id())))?;
+        let made = make(&step, &work)?;
         // Another xtask may have been faster; then its result is the same.
         if !place.exists() {
-            std::fs::rename(&work, &place).with_context(|| format!("cannot write {}", place.display()))?;
+            std::fs::rename(&made, &place).with_context(|| format!("cannot write {}", place.display()))?;
         }
         let _is_gone = std::fs::remove_dir_all(&work);
         step.done();
@@ -274,10 +292,14 @@ mod tests {
         assert!(read(&of_crate).is_ok());
         assert!(read(&format!("{of_crate}[build]\nfiles = [\"a/*.c\"]\n")).is_ok());
         assert!(read(&text("debian = \"x\"\narchive = \"x.tar.gz\"\nversion = \"1\"\nlicence = \"Zlib\"")).is_ok());
+        assert!(read(&text("python = \"x\"\nversion = \"1\"\nlicence = \"blessing\"")).is_ok());
         for wrong in [
             "version = \"1\"\nlicence = \"MIT\"",
             "crate = \"x\"\nversion = \"1\"\nlicence = \"GPL-3.0\"",
             "crate = \"x\"\ndebian = \"x\"\narchive = \"y\"\nversion = \"1\"\nlicence = \"MIT\"",
+            "crate = \"x\"\npython = \"x\"\nversion = \"1\"\nlicence = \"MIT\"",
+            "python = \"x\"\narchive = \"x.tar.gz\"\nversion = \"1\"\nlicence = \"MIT\"",
+            "python = \"x\"\nversion = \"1 --pre\"\nlicence = \"MIT\"",
             "debian = \"x\"\nversion = \"1\"\nlicence = \"MIT\"",
             "crate = \"../x\"\nversion = \"1\"\nlicence = \"MIT\"",
             "crate = \"x\"\nversion = \"1\"\nlicence = \"MIT\"\npatch = \"y\"",

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Licences that ask for no more than a notice.
-const ALLOWED: [&str; 13] = [
+const ALLOWED: [&str; 14] = [
     "MIT",
     "MIT-0",
     "Apache-2.0",
@@ -21,6 +21,8 @@ const ALLOWED: [&str; 13] = [
     "Unicode-3.0",
     "BSL-1.0",
     "CC0-1.0",
+    // SQLite's: it is in the public domain.
+    "blessing",
 ];
 
 /// Crates whose manifest names a file in place of a licence, and the licence that the file is.

@@ -18,7 +18,7 @@ pub(super) fn all() -> Vec<Scenario> {
     };
     let sqlite = Scenario {
         name: "sqlite".into(),
-        about: "SQLite books in a database with a rollback journal and one with a write-ahead log, whose check holds when server and power go".into(),
+        about: "SQLite books in databases with either journal, whose check holds when server and power go; its own shell runs a script before and after".into(),
         image: Image::Product("gateway-files"),
         hardware: hardware(),
         run: sqlite,
@@ -99,9 +99,11 @@ fn files(stage: &mut Stage) -> Result<()> {
 fn sqlite(stage: &mut Stage) -> Result<()> {
     // Whom else the file server's death meets at work tells of it.
     stage.boot()?;
+    shell_said(stage, 1)?;
     let mut kept = booked(stage)?;
     stage.command("kill fsd", "fsd is stopped")?;
     kept = [found(stage, "journal", kept[0])?, found(stage, "log", kept[1])?];
+    let mut life = 1;
     for _ in 0..2 {
         let more = booked(stage)?;
         kept = [kept[0].max(more[0]), kept[1].max(more[1])];
@@ -109,11 +111,60 @@ fn sqlite(stage: &mut Stage) -> Result<()> {
         stage.lose_power()?;
         stage.boot()?;
         kept = [found(stage, "journal", kept[0])?, found(stage, "log", kept[1])?];
+        life += 1;
+        shell_said(stage, life)?;
     }
     booked(stage)?;
     no_harm(stage, "hello-sqlite: ")?;
     stage.compare_live()?;
     stage.power_off()
+}
+
+/// What SQLite's shell prints of its script, in this order, and nothing between: what the same shell prints on the host.
+const SHELL: &str = "\
+I tables
+I dear   fruit  life 
+I schema
+I CREATE TABLE fruit(name text primary key, cents integer not null check (cents > 0));
+I life @ of @
+I 4|470|117.5
+I name        cents
+I ----------  -----
+I melon       250  
+I Jostabeere  120  
+I [{\"name\":\"Jostabeere\",\"place\":3},
+I {\"name\":\"apple\",\"place\":1},
+I {\"name\":\"it's a pear\",\"place\":2}]
+I sum 500500
+W Runtime error near line 21: CHECK constraint failed: cents > 0 (19)
+W Parse error near line 22: no such table: nowhere
+I ok
+I copied Jostabeere, melon
+I differ 0
+I ok
+I PRAGMA foreign_keys=OFF;
+I BEGIN TRANSACTION;
+I CREATE TABLE fruit(name text primary key, cents integer not null check (cents > 0));
+I INSERT INTO fruit VALUES('apple',40);
+I INSERT INTO fruit VALUES('melon',250);
+I INSERT INTO fruit VALUES('it''s a pear',60);
+I INSERT INTO fruit VALUES('Jostabeere',120);
+I COMMIT;
+W ended with status 1";
+
+/// The shell's whole script, in the machine's life of this number: two of its lines are wrong, so it ends with status 1.
+fn shell_said(stage: &mut Stage, life: u64) -> Result<()> {
+    all_said(stage, &["sqlite-shell: ended"])?;
+    let log = stage.console().text();
+    let own = log.lines().filter_map(|line| line.split_once(" sqlite-shell: "));
+    let said: Vec<String> = own.map(|(head, text)| format!("{} {text}", &head[head.len() - 1..])).collect();
+    let wanted = SHELL.replace('@', &life.to_string());
+    let of_life = said.split_inclusive(|line| line.contains("ended with status")).last().unwrap_or_default();
+    let trimmed = |line: &str| line.trim_end().to_string();
+    let (said, wanted): (Vec<_>, Vec<_>) =
+        (of_life.iter().map(|line| trimmed(line)).collect(), wanted.lines().map(trimmed).collect());
+    ensure!(said == wanted, "SQLite's shell says {said:#?}");
+    Ok(())
 }
 
 /// The next bookings that are said to be kept in both databases.
@@ -133,7 +184,7 @@ fn found(stage: &mut Stage, name: &str, kept: u64) -> Result<u64> {
 }
 
 /// Who ends by itself; the watcher does not.
-const ENDING: [&str; 4] = ["hello-files", "hello-stdio", "files-reader", "files-filler"];
+const ENDING: [&str; 5] = ["hello-files", "hello-stdio", "files-reader", "files-filler", "sqlite-shell"];
 
 /// Who fills its own quota has no room, and others have theirs.
 fn quota_is_its_owners(stage: &mut Stage) -> Result<()> {

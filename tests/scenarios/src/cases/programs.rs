@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "programs".into(),
-        about: "programs of others: rayon's job, minigzip, Lua, C++; what `new app` makes; a decoder of the host reads what openh264 encoded".into(),
+        about: "programs of others: rayon's job, minigzip, Lua and its authors' tests, C++; what `new app` makes; a decoder of the host reads what openh264 encoded".into(),
         image: Image::Product("gateway-foreign"),
         // The real port is chosen when the machine starts.
         hardware: Hardware { further_ports: vec![(0, 9)], ..Hardware::default() },
@@ -22,7 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// What the console must show.
-const LINES: [&str; 29] = [
+const LINES: [&str; 31] = [
     "I first-std: hello from first-std",
     "I first-std: three has 5 letters",
     "I first-std: ended with status 0",
@@ -43,6 +43,8 @@ const LINES: [&str; 29] = [
     "I lua: in use after a collection:\\ttrue",
     "I lua: a file:\\ttrue\\ttrue\\tfine",
     "I lua: ended with status 0",
+    "I lua-tests: final OK !!!",
+    "I lua-tests: ended with status 0",
     "I openh264: encoded 60 pictures of 160 x 96 into ",
     "I openh264: serves the stream at port 9",
     "I hello-cpp: hello from C++, a global object made 42",
@@ -70,7 +72,7 @@ fn programs(stage: &mut Stage) -> Result<()> {
 }
 
 /// The instances that come to their end.
-const ENDED: [&str; 6] = ["rayon-job", "minigzip", "lua", "hello-cpp", "first-std", "first-c"];
+const ENDED: [&str; 7] = ["rayon-job", "minigzip", "lua", "lua-tests", "hello-cpp", "first-std", "first-c"];
 
 /// All that the encoder sends to one client.
 fn received(port: u16, length: usize) -> Result<Vec<u8>> {
