@@ -3,6 +3,7 @@
 //! INV-FAMILY-1: a member runs only as the child of its one parent, and only while that lives. INV-FAMILY-2: the end of a child is told once,
 //! and its instance runs anew only when the parent has forgotten it.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -30,7 +31,7 @@ pub struct Kin {
     pub parent: String,
     /// The parent's id.
     pub parent_id: u16,
-    /// The program that it is to its parent.
+    /// The program that it is to its parent: a path, whose last name may be several with commas between them.
     pub path: String,
 }
 
@@ -42,6 +43,18 @@ impl Kin {
         let (parent, path) = value.split_once(' ')?;
         let (name, parent, path) = (name.to_string(), parent.to_string(), path.to_string());
         Some(Self { id: id_of(&name)?, parent_id: id_of(&parent)?, name, parent, path })
+    }
+
+    /// Its folder, and its names there.
+    fn names(&self) -> (&str, core::str::Split<'_, char>) {
+        let (folder, names) = self.path.rsplit_once('/').unwrap_or_default();
+        (folder, names.split(','))
+    }
+
+    /// Whether it is the program at `path`.
+    fn is_at(&self, path: &str) -> bool {
+        let (folder, mut names) = self.names();
+        path.rsplit_once('/').is_some_and(|(of, name)| of == folder && names.any(|own| own == name))
     }
 }
 
@@ -198,7 +211,7 @@ impl<P: Power> Supervisor<P> {
     fn idle_member(&self, parent: ClientId, path: &str) -> Result<usize, SpawnError> {
         let mut refused = SpawnError::NoProgram;
         for (at, member) in self.family.members.iter().enumerate() {
-            if member.kin.parent_id != parent.instance || member.kin.path != path {
+            if member.kin.parent_id != parent.instance || !member.kin.is_at(path) {
                 continue;
             }
             let phase = self.entries.get(member.index).map(|entry| entry.record.phase());
@@ -300,6 +313,17 @@ impl<P: Power> Spawner for Supervisor<P> {
             _ => return Err(SpawnError::NoProcess),
         }
         Ok(())
+    }
+
+    fn program(&mut self, parent: ClientId, number: u16) -> Option<alloc::borrow::Cow<'_, str>> {
+        let own = self.family.members.iter().filter(|member| member.kin.parent_id == parent.instance);
+        let mut paths: Vec<String> = Vec::new();
+        for (folder, names) in own.map(|member| member.kin.names()) {
+            paths.extend(names.map(|name| format!("{folder}/{name}")));
+        }
+        paths.sort_unstable();
+        paths.dedup();
+        paths.into_iter().nth(number.into()).map(Into::into)
     }
 }
 

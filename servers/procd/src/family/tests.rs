@@ -58,6 +58,32 @@ fn parameters_that_name_nobody_are_no_kin() {
 }
 
 #[test]
+fn program_has_several_names_and_its_parent_is_told_each_once() {
+    let mut fake = Fake::new();
+    fake.states.extend([State::Running, State::Starting, State::Starting]);
+    fake.generations.extend([1; 3]);
+    let kin = [("spawn.rng", "httpd /bin/cat,w"), ("spawn.entropyd", "httpd /bin/w")];
+    let kin: Vec<Kin> = kin.iter().map(|(key, value)| Kin::of(key, value, id_of).unwrap()).collect();
+    let mut supervisor = Supervisor::with_family(fake, "procd", &kin);
+    supervisor.turn();
+    let told: Vec<_> = (0..4).map(|number| supervisor.program(PARENT, number).map(|path| path.into_owned())).collect();
+    assert_eq!(told, [Some("/bin/cat".into()), Some("/bin/w".into()), None, None]);
+    assert_eq!(supervisor.program(OTHER, 0), None, "they are another one's children");
+    for (path, expected) in [
+        ("/bin/cat,w", Err(SpawnError::NoProgram)),
+        ("/bin/", Err(SpawnError::NoProgram)),
+        ("/sbin/cat", Err(SpawnError::NoProgram)),
+        ("cat", Err(SpawnError::NoProgram)),
+        ("/bin/w", Ok(106)),
+        ("/bin/cat", Err(SpawnError::Busy)),
+        ("/bin/w", Ok(107)),
+    ] {
+        supervisor.put(PARENT, 0, &[]).unwrap();
+        assert_eq!(supervisor.spawn(PARENT, path, 0, STREAMS), expected, "{path}");
+    }
+}
+
+#[test]
 fn child_gets_what_it_is_given_and_its_end_is_told_once() {
     let mut supervisor = family();
     let child = ClientId { instance: 106 };

@@ -42,7 +42,10 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
             tell("is spawned, and others call it", "who is called is there from the boot on");
         }
         if family::path(instance).is_some_and(|path| !is_path(path)) {
-            tell("is spawned by a path that is none", "up to 64 printable letters that begin with a slash");
+            tell(
+                "is spawned by a path that is none",
+                "up to 64 printable letters that begin with a slash; several last names have commas between them",
+            );
         }
     }
 }
@@ -73,6 +76,25 @@ fn supervisor<'a>(graph: &'a Graph, instance: &Instance, interface: &str) -> Opt
     server.uses_interface(LIFECYCLE).then_some(server)
 }
 
+/// One path, or one for each last name. servers/procd/src/family.rs reads them.
 fn is_path(path: &str) -> bool {
-    path.len() <= PATH_MAX && path.starts_with('/') && path.bytes().all(|letter| letter.is_ascii_graphic())
+    let Some((folder, names)) = path.rsplit_once('/').filter(|_| path.starts_with('/')) else { return false };
+    let is_name = |name: &str| !name.is_empty() && folder.len() + 1 + name.len() <= PATH_MAX;
+    names.split(',').all(is_name) && path.bytes().all(|letter| letter.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PATH_MAX, is_path};
+
+    #[test]
+    fn path_has_a_folder_and_names_that_are_not_empty() {
+        let long = |letters: usize| format!("/{}", "x".repeat(letters));
+        for path in ["/w", "/bin/w", "/bin/cat,ls,w", &long(PATH_MAX - 1), &format!("{},y", long(PATH_MAX - 1))] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in ["", "/", "w", "bin/w", "/bin/", "/bin/a,,b", "/bin/a,", "/bin/a b", "/b\u{e4}", &long(PATH_MAX)] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
 }
