@@ -2,6 +2,7 @@
 
 use crate::number::Errno;
 use crate::process::Ending;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The most bytes and the most strings of arguments and environment together, each string with a zero byte at its end.
@@ -10,6 +11,8 @@ pub const GIVEN_MAX: usize = 4096;
 pub const STRINGS_MAX: usize = 60;
 /// The longest path of a program.
 pub const PATH_MAX: usize = 64;
+/// The most programs that a parent asks for.
+pub const PROGRAMS_MAX: u16 = 512;
 /// Most bytes of one piece of a stream.
 pub const PIECE_MAX: usize = 2048;
 
@@ -74,10 +77,24 @@ pub struct Given {
     pub parent: u16,
     /// How many of the strings are arguments; the others are the environment.
     pub arguments: u16,
-    /// Strings, each with a zero byte at its end.
+    /// Strings, each with a zero byte at its end. A variable without a name is the directory in which it starts.
     pub strings: Vec<u8>,
     /// Where its streams lead.
     pub streams: [Stream; 3],
+}
+
+impl Given {
+    /// Each string, and whether it is an argument.
+    pub fn strings(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let strings = self.strings.split_inclusive(|byte| *byte == 0).filter_map(|string| string.strip_suffix(&[0]));
+        strings.zip(0_u16..).map(|(string, at)| (string, at < self.arguments))
+    }
+
+    /// The directory in which it starts; `None`: the root.
+    #[must_use]
+    pub fn directory(&self) -> Option<&[u8]> {
+        self.strings().filter(|(_, is_argument)| !is_argument).find_map(|(string, _)| string.strip_prefix(b"="))
+    }
 }
 
 /// The supervisor and the streams of a program's family, as far as they were granted. Nothing waits.
@@ -91,6 +108,12 @@ pub trait Relations {
     /// `ENOENT` if nothing is at that path, `EAGAIN` if all instances of it run, `E2BIG`, `EACCES` if it was isolated, `EIO` if it cannot be
     /// started or the supervisor is away.
     fn spawn(&mut self, path: &str, given: &[u8], arguments: u16, streams: [Stream; 3]) -> Result<u16, Errno>;
+
+    /// The paths of the programs that it may spawn, [`PROGRAMS_MAX`] of them at most.
+    ///
+    /// # Errors
+    /// `EIO` if the supervisor is away.
+    fn programs(&mut self) -> Result<Vec<String>, Errno>;
 
     /// Sends a signal to a child that runs.
     ///

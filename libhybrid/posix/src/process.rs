@@ -258,6 +258,11 @@ impl<S: Pages> Process<S> {
         self.park(thread, None, 0)
     }
 
+    /// The end of one that cannot start as it was to: what posix_spawn(3) has for actions that fail in the child.
+    pub fn end_unstarted(&mut self, world: &mut impl World) -> Outcome {
+        self.end(world, Ending::Exit(127))
+    }
+
     /// The end of the program; what was written without the end of a line is told.
     fn end(&mut self, world: &mut impl World, ending: Ending) -> Outcome {
         self.flush(world);

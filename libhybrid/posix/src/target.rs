@@ -109,15 +109,23 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     if crate::World::wire(&mut device).is_some() {
         process.attach_terminal();
     }
-    if let Some(given) = given {
+    if let Some(given) = &given {
         process.spawned_by(given.parent);
         if process.set_streams(&mut device, given.streams).is_err() {
             log::error!(target: "posix", "no room in the heap for the streams of who spawned it");
         }
     }
     device.take_trees().iter().for_each(|point| process.mount(point));
+    let directory = given.as_ref().and_then(Given::directory);
+    let is_there = directory.is_none_or(|directory| process.start_in(&mut device, directory).is_ok());
     let jobs = alloc::vec![None; usize::from(identity.threads)];
     SHELL.with(|place| *place = Place::Full(Shell { process, device, threads, jobs }));
+    if !is_there {
+        log::error!(target: "posix", "the directory in which it is to start is not in its tree");
+        if let Outcome::Ended(ending) = step(|shell| shell.process.end_unstarted(&mut shell.device)) {
+            end(ending);
+        }
+    }
     if !threads.are_several() {
         return stack;
     }
@@ -187,8 +195,9 @@ fn parameters(env: Env, name: &str, start: &mut Start) -> bool {
 
 /// False if not all have room.
 fn given_strings(given: &Given, start: &mut Start) -> bool {
-    let strings = given.strings.split_inclusive(|byte| *byte == 0).filter_map(|string| string.strip_suffix(&[0]));
-    strings.zip(0_u16..).fold(true, |all, (string, at)| start.given(string, at < given.arguments) && all)
+    // A variable without a name is none of the program's.
+    let own = given.strings().filter(|(string, is_argument)| *is_argument || !string.starts_with(b"="));
+    own.fold(true, |all, (string, is_argument)| start.given(string, is_argument) && all)
 }
 
 /// The door of musl: a system call of Linux for AArch64, its result or the negated error number.

@@ -1,7 +1,7 @@
 //! Descriptors: numbers of objects, shared and closed; and what becomes of an object that has none left.
 use super::epoll::{WATCHES_MAX, Watch};
 use super::fs::O_APPEND;
-use super::object::{Ends, Held, Id, Object};
+use super::object::{Ends, Held, Id, Object, PIPE_BYTES};
 use super::slab::Slab;
 use super::{Pages, Process};
 use crate::areas::{Areas, PAGE};
@@ -20,6 +20,7 @@ const F_SETFD: u32 = 2;
 const F_GETFL: u32 = 3;
 const F_SETFL: u32 = 4;
 const F_DUPFD_CLOEXEC: u32 = 1030;
+const F_SETPIPE_SZ: u32 = 1031;
 const F_GETPIPE_SZ: u32 = 1032;
 pub(super) const O_NONBLOCK: u32 = 0o4000;
 pub(super) const O_CLOEXEC: u32 = 0o200_0000;
@@ -220,8 +221,10 @@ impl<S: Pages> Process<S> {
                 }
                 self.set_nonblocking(id, low(args[2]) & O_NONBLOCK != 0)
             }
-            F_GETPIPE_SZ => match self.files.objects.get(id).map(|held| &held.object) {
-                Some(Object::Pipe(_)) => Ok(super::object::PIPE_BYTES),
+            command @ (F_GETPIPE_SZ | F_SETPIPE_SZ) => match self.files.objects.get(id).map(|held| &held.object) {
+                // Each has the same size; more is what Linux says to who may not have it.
+                Some(Object::Pipe(_)) if command == F_SETPIPE_SZ && args[2] > PIPE_BYTES => Err(Errno::EPERM),
+                Some(Object::Pipe(_)) => Ok(PIPE_BYTES),
                 _ => Err(Errno::EBADF),
             },
             _ => Err(Errno::EINVAL),

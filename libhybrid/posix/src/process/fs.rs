@@ -46,6 +46,8 @@ pub(super) struct Space {
     claims: claims::Claims,
     /// What is between a ring and the program; empty until it is needed.
     chunk: Vec<u8>,
+    /// Paths of the programs that it may spawn, once the supervisor has told them.
+    programs: Option<Vec<String>>,
 }
 
 impl Space {
@@ -56,6 +58,7 @@ impl Space {
             mask: 0o022,
             claims: claims::Claims::default(),
             chunk: Vec::new(),
+            programs: None,
         }
     }
 }
@@ -130,8 +133,31 @@ impl<S: Pages> Process<S> {
         self.fs.mounts.push(point);
     }
 
+    /// The current directory of a program that another one spawned, as a path of that one's tree. A program without files stays at the root.
+    ///
+    /// # Errors
+    /// `ENOENT`, `ENOTDIR` and others if it is no directory of this program's tree.
+    pub fn start_in(&mut self, world: &mut impl World, directory: &[u8]) -> Result<(), Errno> {
+        let directory = core::str::from_utf8(directory).map_err(|_| Errno::EILSEQ)?;
+        if !self.fs.mounts.is_empty() {
+            self.fs.current = self.directory_at(world, "/", directory)?;
+        }
+        Ok(())
+    }
+
+    /// Asks once for the programs that it may spawn: who looks for one asks what is at its path. While the supervisor is away there are none.
+    fn learn_programs(&mut self, world: &mut impl World) {
+        if self.fs.programs.is_none() {
+            self.fs.programs = match world.relations() {
+                Some(relations) => relations.programs().ok(),
+                None => Some(Vec::new()),
+            };
+        }
+    }
+
     /// Calls about files; `None` for others.
     pub(super) fn file_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
+        self.learn_programs(world);
         self.open_file_call(world, number, args)
             .or_else(|| self.name_call(world, number, args))
             .or_else(|| self.attribute_call(world, number, args))
@@ -194,6 +220,18 @@ impl<S: Pages> Process<S> {
         let is_there = |object: &Object| has_terminal || !matches!(object, Object::Terminal);
         if let Some(object) = synthetic::at_path(&path.text).filter(is_there) {
             return if path.is_directory { Err(Errno::ENOTDIR) } else { Ok(Spot::Synthetic(object)) };
+        }
+        let programs = self.fs.programs.as_deref().unwrap_or_default();
+        if programs.contains(&path.text) {
+            return if path.is_directory {
+                Err(Errno::ENOTDIR)
+            } else {
+                Ok(Spot::Synthetic(Object::Text(synthetic::Text::Program, 0)))
+            };
+        }
+        // A folder of programs is like a mount point: what a server has there is not seen.
+        if path.text != "/" && programs.iter().any(|program| path::below(&path.text, program).is_some()) {
+            return Ok(Spot::Way);
         }
         Ok(match path::place(&self.fs.mounts, &path.text)? {
             Some((place, below)) => Spot::Granted(place, copied(below)?),

@@ -1,12 +1,14 @@
-//! Standard streams between a program and who spawned it: pipes of the program at one end, rings of both at the other.
+//! Standard streams between a program and who spawned it: pipes or files of the program at one end, rings of both at the other.
 //!
 //! Each side has an ordinary pipe for each stream, one end of which is lent to the other side: a *pump* moves its bytes to or from the ring
-//! whenever something changed. So all that programs do with pipes they can do with these, and no byte costs a call.
+//! whenever something changed. So all that programs do with pipes they can do with these, and no byte costs a call. A parent can lend a file
+//! instead: its pump reads it and writes it at the file's own offset, as the child would.
 //!
 //! INV-PUMP-1: a pump counts as a descriptor of the object that it holds, so that the pipe's other end sees an end when it goes and not before.
 use super::object::{Ends, Held, Id, Object};
 use super::{Pages, Process};
 use crate::family::{CHANNELS, Channel, Other, PIECE_MAX, Piece, Stream};
+use crate::files::INLINE_MAX;
 use crate::number::Errno;
 use crate::world::World;
 use alloc::vec::Vec;
@@ -22,6 +24,15 @@ struct Pump {
     object: Id,
     /// The other side was told that nobody reads what it writes.
     is_told: bool,
+    /// Its file took something no more: nothing else is written to it.
+    has_failed: bool,
+}
+
+/// What a pump moves bytes to or from.
+#[derive(Debug, Clone, Copy)]
+enum Lent {
+    Pipe(usize),
+    File,
 }
 
 impl Pump {
@@ -44,7 +55,7 @@ struct State {
     channel: Channel,
     /// The other side writes or reads no more of it.
     is_over: bool,
-    /// Bytes that came and found no room in the pipe.
+    /// Bytes that came and found no room in the pipe; or that were read of a file and found none in the ring.
     rest: Vec<u8>,
 }
 
@@ -60,6 +71,11 @@ pub(super) struct Pumps {
 impl Pumps {
     fn state(&mut self, other: Other, channel: Channel) -> Option<&mut State> {
         self.states.iter_mut().find(|state| (state.other, state.channel) == (other, channel))
+    }
+
+    /// The pump itself, of which a copy is at work.
+    fn own(&mut self, pump: Pump) -> Option<&mut Pump> {
+        self.all.iter_mut().find(|own| own.other == pump.other && own.channel == pump.channel)
     }
 
     /// Whether somebody wants bytes of it.
@@ -91,11 +107,11 @@ impl Pumps {
 }
 
 impl<S: Pages> Process<S> {
-    /// An end of a pipe is a stream of somebody else, too.
+    /// An end of a pipe, or a file, is a stream of somebody else, too.
     pub(super) fn lend(&mut self, other: Other, channel: Channel, object: Id) {
         if let Some(held) = self.files.objects.get_mut(object) {
             held.count += 1;
-            self.pumps.all.push(Pump { other, channel, object, is_told: false });
+            self.pumps.all.push(Pump { other, channel, object, is_told: false, has_failed: false });
         }
     }
 
@@ -179,20 +195,67 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// From the pipe to the ring; false when it is over.
+    /// What a pump holds.
+    fn lent(&self, pump: Pump) -> Option<Lent> {
+        let is_file = |held: &Held| matches!(held.object, Object::File(_));
+        if self.files.objects.get(pump.object).is_some_and(is_file) {
+            return Some(Lent::File);
+        }
+        self.pipe_of(pump).map(Lent::Pipe)
+    }
+
+    /// From the pipe or file to the ring; false when it is over.
     fn send_pieces(&mut self, world: &mut impl World, pump: Pump) -> bool {
         for ring in CHANNELS.into_iter().filter(|ring| !sends(pump.other, *ring)) {
             self.hear(world, pump.other, ring);
         }
         let is_gone = self.pumps.is_over(pump.other, pump.channel) || self.is_gone(pump.other);
-        let Some(at) = self.pipe_of(pump).filter(|_| !is_gone) else { return false };
+        match self.lent(pump).filter(|_| !is_gone) {
+            Some(Lent::Pipe(at)) => self.send_pipe(world, pump, at),
+            Some(Lent::File) => self.send_file(world, pump),
+            None => false,
+        }
+    }
+
+    /// Says that nothing more comes; false when that was heard.
+    fn send_end(world: &mut impl World, pump: Pump) -> bool {
+        let mut told = world.relations().into_iter();
+        !told.all(|it| it.push(pump.other, pump.channel, Piece::Ends(pump.channel)))
+    }
+
+    /// Reads the file as far as the ring has room. One that cannot be read any more ends there.
+    fn send_file(&mut self, world: &mut impl World, pump: Pump) -> bool {
+        loop {
+            let Some(state) = self.pumps.made(pump.other, pump.channel) else { return false };
+            let mut rest = core::mem::take(&mut state.rest);
+            if rest.is_empty() {
+                let mut bytes = [0; INLINE_MAX];
+                let length = self.read_piece(world, pump.object, &mut bytes).unwrap_or(0);
+                if length == 0 {
+                    return Self::send_end(world, pump);
+                }
+                rest.extend_from_slice(bytes.get(..length).unwrap_or_default());
+            }
+            let Some(relations) = world.relations() else { return false };
+            let is_sent = relations.push(pump.other, pump.channel, Piece::Bytes(&rest));
+            if is_sent {
+                rest.clear();
+            }
+            if let Some(state) = self.pumps.state(pump.other, pump.channel) {
+                state.rest = rest;
+            }
+            if !is_sent {
+                return true;
+            }
+        }
+    }
+
+    fn send_pipe(&mut self, world: &mut impl World, pump: Pump, at: usize) -> bool {
         loop {
             let Some(pipe) = self.files.pipes.get_mut(at) else { return false };
             let writer = pipe.writer;
             if pipe.buffer.len() == 0 {
-                let is_over = writer.is_none();
-                let mut told = world.relations().into_iter();
-                return !(is_over && told.all(|it| it.push(pump.other, pump.channel, Piece::Ends(pump.channel))));
+                return writer.is_some() || Self::send_end(world, pump);
             }
             let mut bytes = [0; PIECE_MAX];
             let Ok(length) = pipe.buffer.peek(world, 0, &mut bytes) else { return false };
@@ -205,18 +268,21 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// From the ring to the pipe, or to nowhere if nobody reads that any more; false when it is over.
+    /// From the ring to the pipe or file, or to nowhere if nobody reads that any more; false when it is over.
     fn take_pieces(&mut self, world: &mut impl World, pump: Pump) -> bool {
         // Whether it ended is asked before its last words are.
         let is_gone = self.is_gone(pump.other);
-        let Some(at) = self.pipe_of(pump) else { return false };
-        let is_read = self.files.pipes.get(at).is_some_and(|pipe| pipe.reader.is_some());
+        let Some(lent) = self.lent(pump) else { return false };
+        let is_read = match lent {
+            Lent::Pipe(at) => self.files.pipes.get(at).is_some_and(|pipe| pipe.reader.is_some()),
+            Lent::File => !pump.has_failed,
+        };
         if !is_read && !pump.is_told {
             self.tell_unread(world, pump);
         }
         // Who is taken from and says more all the time gets no longer turn: what was heard asks for another.
         for _ in 0..TURN {
-            if !(self.fill(world, pump, at, is_read) && self.hear(world, pump.other, pump.channel)) {
+            if !(self.fill(world, pump, lent, is_read) && self.hear(world, pump.other, pump.channel)) {
                 break;
             }
         }
@@ -227,13 +293,36 @@ impl<S: Pages> Process<S> {
     fn tell_unread(&mut self, world: &mut impl World, pump: Pump) {
         let ends = Piece::Ends(pump.channel);
         let is_told = world.relations().is_none_or(|relations| relations.push(pump.other, pump.channel, ends));
-        if let Some(own) = self.pumps.all.iter_mut().find(|own| **own == pump) {
+        if let Some(own) = self.pumps.own(pump) {
             own.is_told = is_told;
         }
     }
 
-    /// Gives the pipe what came and had no room; whether there is room for more.
-    fn fill(&mut self, world: &mut impl World, pump: Pump, at: usize, is_read: bool) -> bool {
+    /// Gives the pipe or file what came and had no room; whether there is room for more.
+    fn fill(&mut self, world: &mut impl World, pump: Pump, lent: Lent, is_read: bool) -> bool {
+        match lent {
+            Lent::Pipe(at) => self.fill_pipe(world, pump, at, is_read),
+            Lent::File => self.fill_file(world, pump, is_read),
+        }
+    }
+
+    /// A file that is full, or whose server is away, is to the other side a stream that nobody reads; what it wrote since is lost, as with a pipe.
+    fn fill_file(&mut self, world: &mut impl World, pump: Pump, is_read: bool) -> bool {
+        let Some(state) = self.pumps.state(pump.other, pump.channel) else { return true };
+        let rest = core::mem::take(&mut state.rest);
+        if !is_read || rest.is_empty() {
+            return true;
+        }
+        let has_failed = self.write_piece(world, pump.object, &rest).is_err();
+        if let Some(own) = self.pumps.own(pump).filter(|_| has_failed) {
+            own.has_failed = true;
+            // Its next turn tells the other side.
+            self.files.is_changed = true;
+        }
+        !has_failed
+    }
+
+    fn fill_pipe(&mut self, world: &mut impl World, pump: Pump, at: usize, is_read: bool) -> bool {
         let Some(state) = self.pumps.state(pump.other, pump.channel).filter(|state| !state.rest.is_empty()) else {
             return true;
         };

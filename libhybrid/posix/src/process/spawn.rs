@@ -31,6 +31,8 @@ mod action {
     pub(super) const CLOSE: u64 = 1;
     pub(super) const DUP2: u64 = 2;
     pub(super) const OPEN: u64 = 3;
+    pub(super) const CHDIR: u64 = 4;
+    pub(super) const FCHDIR: u64 = 5;
 }
 
 /// One that was spawned.
@@ -89,8 +91,9 @@ impl<S: Pages> Process<S> {
         world.notice_peers();
         self.gather_news(world);
         let paths = self.paths(world, &request)?;
-        let (given, arguments) = given(world, &request)?;
-        let sources = self.sources(world, &request)?;
+        let (mut given, arguments) = given(world, &request)?;
+        let (sources, directory) = self.actions(world, &request)?;
+        append_directory(&mut given, &directory)?;
         let streams = self.streams(world, sources)?;
         self.children.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         // The supervisor would give the number of one that it knows nothing of to another, and nobody could tell the two apart.
@@ -130,11 +133,12 @@ impl<S: Pages> Process<S> {
         search.split(':').map(joined).collect()
     }
 
-    /// What descriptors 0, 1 and 2 of the child will be, by the file actions in their order.
-    fn sources(&mut self, world: &mut impl World, request: &Request) -> Result<[Source; 3], Errno> {
+    /// What descriptors 0, 1 and 2 of the child will be, and where it starts, by the file actions in their order.
+    fn actions(&mut self, world: &mut impl World, request: &Request) -> Result<([Source; 3], String), Errno> {
         if request.count > ACTIONS_MAX as u64 {
             return Err(Errno::E2BIG);
         }
+        let mut directory = self.absolute(".")?;
         // What the actions made of a number; of others it is what it is here.
         let mut made: heapless::Vec<(i32, Source), ACTIONS_MAX> = heapless::Vec::new();
         for index in 0..request.count {
@@ -149,8 +153,16 @@ impl<S: Pages> Process<S> {
                     None => Source::Object(self.files.id(from)?),
                 },
                 action::OPEN if fs::text(world, path)? == "/dev/null" => Source::Nothing,
-                action::OPEN => return Err(self.no_action(world, "a file cannot be a stream of another component")),
-                _ => return Err(self.no_action(world, "a spawned program has a directory tree of its own")),
+                action::OPEN => return Err(self.no_action(world, "whoever spawns opens files itself, and gives them")),
+                action::CHDIR => {
+                    directory = self.directory_at(world, &directory, &fs::text(world, path)?)?;
+                    continue;
+                }
+                action::FCHDIR => {
+                    directory = self.path_of_directory(to)?;
+                    continue;
+                }
+                _ => return Err(Errno::EINVAL),
             };
             // There is a place for each action.
             let _is_kept = made.push((int(to), source));
@@ -160,7 +172,7 @@ impl<S: Pages> Process<S> {
             None if self.files.is_closed_on_exec(number) => Source::Closed,
             None => self.files.id(number).map_or(Source::Closed, Source::Inherited),
         };
-        Ok([source(0), source(1), source(2)])
+        Ok(([source(0), source(1), source(2)], directory))
     }
 
     fn no_action(&mut self, world: &mut impl World, why: &str) -> Errno {
@@ -182,11 +194,16 @@ impl<S: Pages> Process<S> {
                 Some(Object::Null) => Stream::Nothing,
                 Some(Object::Input | Object::Output(_) | Object::Terminal) => Stream::Own,
                 // What the child did not read would be lost to this program, whose input it is.
-                Some(Object::Pipe(_)) if at == 0 && matches!(source, Source::Inherited(_)) => Stream::Own,
+                Some(Object::Pipe(_) | Object::File(_)) if at == 0 && matches!(source, Source::Inherited(_)) => {
+                    Stream::Own
+                }
                 Some(Object::Pipe(Ends { reads, writes })) if if at == 0 { reads } else { writes }.is_some() => {
                     Stream::Parent
                 }
-                Some(_) => return Err(self.no_action(world, "only a pipe can be a stream of another component")),
+                Some(Object::File(file)) if file.may(at == 0) => Stream::Parent,
+                Some(_) => {
+                    return Err(self.no_action(world, "only pipes and files can be streams of another component"));
+                }
             };
         }
         Ok(streams)
@@ -397,6 +414,22 @@ fn first_found(
         }
     }
     Err(Errno::ENOENT)
+}
+
+/// Where the child starts, as a variable without a name behind the others.
+fn append_directory(given: &mut Vec<u8>, directory: &str) -> Result<(), Errno> {
+    if directory == "/" {
+        return Ok(());
+    }
+    let is_full = given.iter().filter(|byte| **byte == 0).count() >= STRINGS_MAX;
+    if is_full || given.len() + directory.len() + 2 > GIVEN_MAX {
+        return Err(Errno::E2BIG);
+    }
+    given.try_reserve(directory.len() + 2).map_err(|_| Errno::ENOMEM)?;
+    given.push(b'=');
+    given.extend_from_slice(directory.as_bytes());
+    given.push(0);
+    Ok(())
 }
 
 /// Arguments and environment, each with its zero byte, and how many are arguments.

@@ -18,6 +18,8 @@ pub(super) enum Text {
     Resolver,
     /// `/proc/self/maps`: the main thread's stack and the heap.
     Maps,
+    /// What is at the path of a program that can be spawned. Nobody reads it.
+    Program,
 }
 
 /// What is at a path.
@@ -58,6 +60,7 @@ impl<S: Pages> Process<S> {
                 writeln!(out, "{first:08x}-{end:08x} rw-p 00000000 00:00 0 [heap]")
                     .and_then(|()| writeln!(out, "{bottom:08x}-{top:08x} rw-p 00000000 00:00 0 [stack]"))
             }
+            Text::Program => Ok(()),
         };
         out
     }

@@ -98,7 +98,10 @@ impl<S: Pages> Process<S> {
         }
         let wants = |bit| wanted & bit != 0;
         let facts = self.facts_at(world, number, [args[0], args[1], args[3]])?;
-        if wants(X_OK) && !facts.is_directory() {
+        if wants(R_OK) && !facts.is_readable() {
+            return Err(Errno::EACCES);
+        }
+        if wants(X_OK) && !facts.is_executable() {
             return Err(Errno::EACCES);
         }
         match facts.write_refusal().filter(|_| wants(W_OK)) {

@@ -9,6 +9,7 @@ use crate::process::object::{Id, Object};
 use crate::process::{Pages, Process};
 use crate::world::World;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// `struct linux_dirent64` without its name: id, place of the next, length, kind.
 const HEAD: usize = 19;
@@ -37,6 +38,9 @@ struct Entry<'a> {
     kind: Kind,
     id: u64,
 }
+
+/// A name that no server has, and what it is.
+type Name<'a> = (&'a str, Kind);
 
 /// Entries on their way to the program.
 struct Listing {
@@ -90,19 +94,20 @@ impl Directory {
         Ok(Fit::Told)
     }
 
-    /// What no server says: the directory itself, the one above, and mount points in it.
-    fn tell_own(&mut self, world: &mut impl World, listing: &mut Listing, mounts: &[&str]) -> Result<Fit, Errno> {
+    /// What no server says: the directory itself, the one above, and mount points and programs in it.
+    fn tell_own(&mut self, world: &mut impl World, listing: &mut Listing, own: &[Name<'_>]) -> Result<Fit, Errno> {
         let id = way_id(&self.path);
-        let names = [".", ".."].iter().chain(mounts);
-        for name in names.skip(usize::try_from(self.told).unwrap_or(usize::MAX)) {
-            if self.tell(world, listing, &Entry { name, kind: Kind::Directory, id })? == Fit::Full {
+        let dots = [(".", Kind::Directory), ("..", Kind::Directory)];
+        let names = dots.iter().chain(own).skip(usize::try_from(self.told).unwrap_or(usize::MAX));
+        for (name, kind) in names.copied() {
+            if self.tell(world, listing, &Entry { name, kind, id })? == Fit::Full {
                 return Ok(Fit::Full);
             }
         }
         Ok(Fit::Told)
     }
 
-    fn tell_server(&mut self, world: &mut impl World, listing: &mut Listing, mounts: &[&str]) -> Result<(), Errno> {
+    fn tell_server(&mut self, world: &mut impl World, listing: &mut Listing, own: &[Name<'_>]) -> Result<(), Errno> {
         let Some((place, number)) = self.opened else { return Ok(()) };
         let mut name = String::new();
         loop {
@@ -120,7 +125,7 @@ impl Directory {
                 if is_full {
                     continue;
                 }
-                let is_hidden = mounts.contains(&name.as_str());
+                let is_hidden = own.iter().any(|(own, _)| *own == name);
                 let told =
                     if is_hidden { Ok(Fit::Told) } else { self.tell(world, listing, &Entry { name: &name, kind, id }) };
                 match told {
@@ -167,10 +172,10 @@ impl<S: Pages> Process<S> {
     pub(super) fn entries(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let id = self.files.id(args[0])?;
         let mut directory = self.take_directory(id)?;
-        let mounts = path::on_the_way(&self.fs.mounts, &directory.path);
+        let own = self.own_names(&directory.path);
         let mut listing = Listing { address: args[1], room: usize::try_from(args[2]).unwrap_or(usize::MAX), used: 0 };
-        let told = match directory.tell_own(world, &mut listing, &mounts) {
-            Ok(Fit::Told) => directory.tell_server(world, &mut listing, &mounts),
+        let told = match directory.tell_own(world, &mut listing, &own) {
+            Ok(Fit::Told) => directory.tell_server(world, &mut listing, &own),
             told => told.map(|_| ()),
         };
         if let Some(held) = self.files.objects.get_mut(id) {
@@ -180,6 +185,21 @@ impl<S: Pages> Process<S> {
             Err(errno) if listing.used == 0 => Err(errno),
             _ => Ok(listing.used as u64),
         }
+    }
+
+    /// What is in a directory and is no server's, each once.
+    fn own_names(&self, path: &str) -> Vec<Name<'_>> {
+        let programs = self.fs.programs.as_deref().unwrap_or_default();
+        let mounts = path::on_the_way(&self.fs.mounts, path).into_iter().map(|name| (name, Kind::Directory));
+        let below = programs.iter().filter_map(|program| path::below(path, program));
+        let programs = below.map(|rest| match rest.split_once('/') {
+            Some((folder, _)) => (folder, Kind::Directory),
+            None => (rest, Kind::File),
+        });
+        let mut names: Vec<Name<'_>> = mounts.chain(programs).filter(|(name, _)| !name.is_empty()).collect();
+        names.sort_unstable_by_key(|(name, _)| *name);
+        names.dedup_by_key(|(name, _)| *name);
+        names
     }
 
     /// The directory is out of its place while its entries are told.

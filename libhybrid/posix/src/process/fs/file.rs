@@ -54,6 +54,11 @@ impl File {
         }
     }
 
+    /// Whether it was opened for reading, or for writing.
+    pub(in crate::process) const fn may(&self, read: bool) -> bool {
+        if read { self.is_readable } else { self.is_writable }
+    }
+
     /// Its place, and the server's number.
     pub(in crate::process) const fn opened(&self) -> (usize, u32) {
         (self.place, self.number)
@@ -94,6 +99,56 @@ impl<S: Pages> Process<S> {
             file.offset = end;
         }
         Ok(written)
+    }
+
+    /// At most `into.len()` and [`INLINE_MAX`] bytes at the file's own offset, which are for another program; 0 at its end.
+    pub(in crate::process) fn read_piece(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        into: &mut [u8],
+    ) -> Result<usize, Errno> {
+        let file = self.file_mut(id).filter(|file| file.is_readable).ok_or(Errno::EBADF)?;
+        let room = into.len().min(INLINE_MAX);
+        let (place, number, offset) = (file.place, file.number, file.offset);
+        let length = tree(world, place)?.get(number, offset, into.get_mut(..room).unwrap_or_default())?;
+        if length > room {
+            return Err(Errno::EIO);
+        }
+        if let Some(file) = self.file_mut(id) {
+            file.offset = offset.saturating_add(length as u64);
+        }
+        Ok(length)
+    }
+
+    /// Writes at most [`CHUNK_MAX`] bytes of another program, as [`Self::write_file`].
+    pub(in crate::process) fn write_piece(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        bytes: &[u8],
+    ) -> Result<(), Errno> {
+        let file = *self.file_mut(id).filter(|file| file.is_writable).ok_or(Errno::EBADF)?;
+        let len = u32::try_from(bytes.len()).map_err(|_| Errno::EFBIG)?;
+        file.offset.checked_add(len.into()).filter(|end| *end <= OFFSET_MAX).ok_or(Errno::EFBIG)?;
+        let at = if file.is_appended { At::End } else { At::Offset(file.offset) };
+        let tree = tree(world, file.place)?;
+        let end = if bytes.len() <= INLINE_MAX {
+            tree.put(file.number, at, bytes)?
+        } else {
+            tree.push(bytes)?;
+            tree.write(file.number, at, len)?
+        };
+        if !is_end(at, len.into(), end) {
+            return Err(Errno::EIO);
+        }
+        if file.is_synced {
+            tree.sync()?;
+        }
+        if let Some(file) = self.file_mut(id) {
+            file.offset = end;
+        }
+        Ok(())
     }
 
     pub(super) fn read_at(&mut self, world: &mut impl World, args: [u64; 6], pieces: Pieces) -> Answer {

@@ -5,6 +5,7 @@ use crate::files::{Kind, Tree};
 use crate::number::{self, Answer, Errno, low};
 use crate::process::{Pages, Process};
 use crate::world::World;
+use alloc::string::String;
 
 const AT_REMOVEDIR: u32 = 0x200;
 const RENAME_NOREPLACE: u32 = 1;
@@ -99,20 +100,36 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn change_directory(&mut self, world: &mut impl World, address: u64) -> Answer {
-        let (path, spot) = self.at(world, super::CURRENT.cast_unsigned().into(), address)?;
-        match spot {
+        let path = super::text(world, address)?;
+        self.fs.current = self.directory_at(world, &super::copied(&self.fs.current)?, &path)?;
+        Ok(0)
+    }
+
+    /// The absolute path of what is a directory from `base`.
+    pub(in crate::process) fn directory_at(
+        &mut self,
+        world: &mut impl World,
+        base: &str,
+        path: &str,
+    ) -> Result<String, Errno> {
+        let path = Absolute::new(base, path)?;
+        match self.spot(&path)? {
             Spot::Granted(place, below) => only_of_directories(tree(world, place)?, &below)?,
             Spot::Way => {}
             Spot::Synthetic(_) => return Err(Errno::ENOTDIR),
             Spot::Nowhere => return Err(self.nowhere(world, number::CHDIR, false)),
         }
-        self.fs.current = path.text;
-        Ok(0)
+        Ok(path.text)
     }
 
     pub(super) fn change_to_open(&mut self, argument: u64) -> Answer {
-        self.fs.current = self.directory(argument)?.path().into();
+        self.fs.current = self.path_of_directory(argument)?;
         Ok(0)
+    }
+
+    /// The path of an open directory.
+    pub(in crate::process) fn path_of_directory(&self, argument: u64) -> Result<String, Errno> {
+        super::copied(self.directory(argument)?.path())
     }
 
     pub(super) fn current_directory(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {

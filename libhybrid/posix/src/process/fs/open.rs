@@ -3,6 +3,7 @@ use super::{Directory, File, Spot, tree};
 use crate::files::{Creation, Kind, Status, Tree};
 use crate::number::{self, Answer, Errno, low};
 use crate::process::object::Object;
+use crate::process::synthetic::Text;
 use crate::process::{Pages, Process};
 use crate::world::World;
 
@@ -57,6 +58,7 @@ impl<S: Pages> Process<S> {
         match spot {
             Spot::Synthetic(_) if flags.has(bit::DIRECTORY) => Err(Errno::ENOTDIR),
             Spot::Synthetic(_) if flags.creation() == Creation::Always => Err(Errno::EEXIST),
+            Spot::Synthetic(Object::Text(Text::Program, _)) => Err(Errno::EACCES),
             Spot::Synthetic(Object::Text(..)) if !flags.reads_only() => Err(Errno::EACCES),
             Spot::Synthetic(object) => self.files.open(object, flags.0),
             Spot::Way if flags.creation() == Creation::Always => Err(Errno::EEXIST),

@@ -3,6 +3,7 @@ use crate::areas::PAGE;
 use crate::files::{Kind, Status};
 use crate::number::Errno;
 use crate::process::object::Object;
+use crate::process::synthetic::Text;
 use crate::world::{self, World};
 
 /// File types, with the rights that their owner has.
@@ -62,6 +63,7 @@ impl Facts {
     /// Of what is not a server's.
     pub(super) fn of_own(object: &Object, id: u64, text_len: u64) -> Self {
         let (mode, size) = match object {
+            Object::Text(Text::Program, _) => (REGULAR | 0o100, 0),
             Object::Text(..) => (REGULAR | 0o400, text_len),
             Object::Pipe(_) => (FIFO, 0),
             Object::Tcp(_) | Object::Datagram(_) => (SOCKET, 0),
@@ -78,6 +80,15 @@ impl Facts {
             (0, _) => Some(Errno::EROFS),
             _ => None,
         }
+    }
+
+    pub(super) const fn is_readable(&self) -> bool {
+        self.mode & 0o400 != 0
+    }
+
+    /// A program can be spawned, a directory be gone through.
+    pub(super) const fn is_executable(&self) -> bool {
+        self.mode & 0o100 != 0
     }
 
     pub(super) const fn is_directory(&self) -> bool {

@@ -5,7 +5,7 @@ mod tree;
 use super::*;
 use crate::files::Lock;
 pub(super) use tree::FakeTree;
-use tree::Lie;
+pub(super) use tree::Lie;
 
 /// Where paths and data are put, and where answers go.
 const PATH: u64 = STACK.0;
@@ -23,7 +23,7 @@ const READ_WRITE: u64 = 2;
 
 impl Program {
     /// With directories at these points.
-    fn with_files(points: &[&str]) -> Self {
+    pub(super) fn with_files(points: &[&str]) -> Self {
         let mut program = Self::new();
         for point in points {
             program.process.mount(point);
@@ -32,13 +32,13 @@ impl Program {
         program
     }
 
-    fn path(&mut self, address: u64, path: &str) -> u64 {
+    pub(super) fn path(&mut self, address: u64, path: &str) -> u64 {
         self.world.write(address, format!("{path}\0").as_bytes()).unwrap();
         address
     }
 
     /// A call about a path from the current directory.
-    fn on_path(&mut self, number: u64, path: &str, rest: &[u64]) -> i64 {
+    pub(super) fn on_path(&mut self, number: u64, path: &str, rest: &[u64]) -> i64 {
         let path = self.path(PATH, path);
         self.call(number, &[&[CURRENT, path], rest].concat())
     }
@@ -48,7 +48,7 @@ impl Program {
     }
 
     /// A descriptor of a file that can be opened.
-    fn opened(&mut self, path: &str, flags: u64) -> u64 {
+    pub(super) fn opened(&mut self, path: &str, flags: u64) -> u64 {
         u64::try_from(self.open_at(path, flags)).unwrap()
     }
 
@@ -57,7 +57,7 @@ impl Program {
         self.call(number::RENAMEAT2, &[CURRENT, from, CURRENT, to, flags])
     }
 
-    fn names(&mut self, descriptor: u64, room: u64) -> Vec<String> {
+    pub(super) fn names(&mut self, descriptor: u64, room: u64) -> Vec<String> {
         let mut names = Vec::new();
         loop {
             let length = self.call(number::GETDENTS64, &[descriptor, BACK, room]);

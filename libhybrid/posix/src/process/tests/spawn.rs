@@ -3,6 +3,7 @@ use super::*;
 use crate::family::{CHANNELS, Channel, News, Other, PIECE_MAX, Piece, Relations, Stream};
 use std::collections::{BTreeMap, VecDeque};
 
+mod files;
 mod signals;
 mod waits;
 
@@ -37,6 +38,9 @@ pub(super) struct FakeKin {
     /// What it is to hear.
     heard: BTreeMap<(u32, u8), VecDeque<Said>>,
     is_full: bool,
+    /// How often it was asked for programs, and whether it is there to answer.
+    asked: usize,
+    is_away: bool,
     /// Rings that the other side broke: they say for ever that they end.
     broken: Vec<(u32, u8)>,
 }
@@ -76,6 +80,11 @@ impl Relations for FakeKin {
         self.streams.push(streams);
         self.running.push(process);
         Ok(process)
+    }
+
+    fn programs(&mut self) -> Result<Vec<String>, Errno> {
+        self.asked += 1;
+        if self.is_away { Err(Errno::EIO) } else { Ok(["/bin/w", "/opt/x/y"].map(String::from).to_vec()) }
     }
 
     fn signal(&mut self, process: u16, signal: u8) -> Result<(), Errno> {
@@ -261,7 +270,7 @@ fn file_actions_say_what_streams_are() {
     program.kin().running.clear();
     let refused = Errno::EOPNOTSUPP.negated();
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, writes, 0)]), refused);
-    assert_eq!(program.spawn("/bin/w", &[(4, 0, 0, null)]), refused, "no chdir");
+    assert_eq!(program.spawn("/bin/w", &[(3, 1, 0, PATH)]), refused, "files are opened by the program itself");
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 1, 99, 0)]), Errno::EBADF.negated());
     assert_eq!(program.spawn("/bin/w", &[(1, 5, 0, 0), (DUP2, 1, 5, 0)]), Errno::EBADF.negated());
     // What is closed on exec is not there, unless it was duplicated.

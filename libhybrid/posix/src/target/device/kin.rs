@@ -1,10 +1,11 @@
 //! The family of a program as it was granted: calls and rings, translated; `process::spawn` gives them meaning.
 use super::link::{Link, next};
 use super::use_of;
-use crate::family::{Channel, Given, News, Other, PIECE_MAX, Piece, Relations, Stream};
+use crate::family::{Channel, Given, News, Other, PIECE_MAX, PROGRAMS_MAX, Piece, Relations, Stream};
 use crate::number::Errno;
 use crate::process::Ending;
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 use hybrid_interfaces::process as idl;
 use hybrid_interfaces::process::{
@@ -245,6 +246,16 @@ impl Relations for Kin {
             at = at.saturating_add(u16::try_from(piece.len()).map_err(|_| Errno::E2BIG)?);
         }
         spawner.spawn(path, arguments, &idl::Streams3 { input, output, error }).map_err(refused)
+    }
+
+    fn programs(&mut self) -> Result<Vec<String>, Errno> {
+        let Some(spawner) = &mut self.spawner else { return Ok(Vec::new()) };
+        let mut paths = Vec::new();
+        for number in 0..PROGRAMS_MAX {
+            let Some(path) = spawner.client.program(number).map_err(|_| Errno::EIO)? else { break };
+            paths.push(path.into());
+        }
+        Ok(paths)
     }
 
     fn signal(&mut self, process: u16, signal: u8) -> Result<(), Errno> {

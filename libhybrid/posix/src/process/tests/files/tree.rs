@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// What is not as the interface says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(in crate::process::tests) enum Lie {
     MoreThanAsked,
     LessThanSaid,
     RecordTooLong,
@@ -30,11 +30,11 @@ pub(in crate::process::tests) struct FakeTree {
     incoming: Vec<u8>,
     entries: VecDeque<(String, Kind, u64)>,
     pub(super) is_read_only: bool,
-    pub(super) is_away: bool,
+    pub(in crate::process::tests) is_away: bool,
     pub(super) is_abandoned: bool,
-    pub(super) lie: Option<Lie>,
+    pub(in crate::process::tests) lie: Option<Lie>,
     /// Bytes of all files together.
-    pub(super) quota: Option<usize>,
+    pub(in crate::process::tests) quota: Option<usize>,
     pub(super) syncs: u32,
 }
 
@@ -63,7 +63,7 @@ impl FakeTree {
         (self.open, self.outgoing, self.incoming, self.entries) = Default::default();
     }
 
-    pub(super) fn open_count(&self) -> usize {
+    pub(in crate::process::tests) fn open_count(&self) -> usize {
         self.open.len()
     }
 
@@ -80,7 +80,7 @@ impl FakeTree {
     }
 
     /// All files and directories, with content.
-    pub(super) fn all(&self) -> BTreeMap<String, Option<Vec<u8>>> {
+    pub(in crate::process::tests) fn all(&self) -> BTreeMap<String, Option<Vec<u8>>> {
         let mut found = BTreeMap::new();
         let mut left = vec![(String::new(), ROOT)];
         while let Some((path, node)) = left.pop() {
