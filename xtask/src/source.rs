@@ -224,12 +224,7 @@ fn unpacked(name: &str, archive: &Path, sha256: &str) -> Result<PathBuf> {
 }
 
 /// Where a source lies unpacked; if it is not there yet, `make` does it in a folder of its own and says where in it.
-fn placed(
-    name: &str,
-    what: &str,
-    sha256: &str,
-    make: impl FnOnce(&Step, &Path) -> Result<PathBuf>,
-) -> Result<PathBuf> {
+fn placed(name: &str, what: &str, sha256: &str, make: impl FnOnce(&Step, &Path) -> Result<PathBuf>) -> Result<PathBuf> {
     let all = folders::created(folders::target().join("std/others"))?;
     let place = all.join(format!("{name}-{}", &sha256[..12]));
     if !place.exists() {

@@ -33,6 +33,8 @@ struct Pump {
 enum Lent {
     Pipe(usize),
     File,
+    /// For what children print.
+    Terminal,
 }
 
 impl Pump {
@@ -197,11 +199,11 @@ impl<S: Pages> Process<S> {
 
     /// What a pump holds.
     fn lent(&self, pump: Pump) -> Option<Lent> {
-        let is_file = |held: &Held| matches!(held.object, Object::File(_));
-        if self.files.objects.get(pump.object).is_some_and(is_file) {
-            return Some(Lent::File);
+        match self.files.objects.get(pump.object).map(|held| &held.object) {
+            Some(Object::File(_)) => Some(Lent::File),
+            Some(Object::Terminal) => Some(Lent::Terminal),
+            _ => self.pipe_of(pump).map(Lent::Pipe),
         }
-        self.pipe_of(pump).map(Lent::Pipe)
     }
 
     /// From the pipe or file to the ring; false when it is over.
@@ -213,7 +215,8 @@ impl<S: Pages> Process<S> {
         match self.lent(pump).filter(|_| !is_gone) {
             Some(Lent::Pipe(at)) => self.send_pipe(world, pump, at),
             Some(Lent::File) => self.send_file(world, pump),
-            None => false,
+            // Children get none of what is typed.
+            Some(Lent::Terminal) | None => false,
         }
     }
 
@@ -276,6 +279,7 @@ impl<S: Pages> Process<S> {
         let is_read = match lent {
             Lent::Pipe(at) => self.files.pipes.get(at).is_some_and(|pipe| pipe.reader.is_some()),
             Lent::File => !pump.has_failed,
+            Lent::Terminal => true,
         };
         if !is_read && !pump.is_told {
             self.tell_unread(world, pump);
@@ -303,7 +307,27 @@ impl<S: Pages> Process<S> {
         match lent {
             Lent::Pipe(at) => self.fill_pipe(world, pump, at, is_read),
             Lent::File => self.fill_file(world, pump, is_read),
+            Lent::Terminal => self.fill_terminal(world, pump),
         }
+    }
+
+    fn fill_terminal(&mut self, world: &mut impl World, pump: Pump) -> bool {
+        let Some(state) = self.pumps.state(pump.other, pump.channel) else { return true };
+        let mut rest = core::mem::take(&mut state.rest);
+        let mut done = 0;
+        while let Some(piece @ [_, ..]) = rest.get(done..) {
+            let piece = piece.get(..super::terminal::PIECE).unwrap_or(piece);
+            if !self.print(world, piece) {
+                break;
+            }
+            done += piece.len();
+        }
+        rest.drain(..done);
+        let is_printed = rest.is_empty();
+        if let Some(state) = self.pumps.state(pump.other, pump.channel) {
+            state.rest = rest;
+        }
+        is_printed
     }
 
     /// A file that is full, or whose server is away, is to the other side a stream that nobody reads; what it wrote since is lost, as with a pipe.

@@ -192,7 +192,15 @@ impl<S: Pages> Process<S> {
             *stream = match object {
                 None => Stream::Closed,
                 Some(Object::Null) => Stream::Nothing,
-                Some(Object::Input | Object::Output(_) | Object::Terminal) => Stream::Own,
+                Some(Object::Input | Object::Output(_)) => Stream::Own,
+                // What is typed is this program's; what the child prints is seen.
+                Some(Object::Terminal) => {
+                    if at == 0 {
+                        Stream::Own
+                    } else {
+                        Stream::Parent
+                    }
+                }
                 // What the child did not read would be lost to this program, whose input it is.
                 Some(Object::Pipe(_) | Object::File(_)) if at == 0 && matches!(source, Source::Inherited(_)) => {
                     Stream::Own

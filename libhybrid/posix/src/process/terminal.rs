@@ -31,7 +31,7 @@ const TIOCGSID: u32 = 0x5429;
 const SIGWINCH: u8 = 28;
 
 /// Bytes of a piece that is read or written at a time; a line feed becomes two.
-const PIECE: usize = WRITE_MAX / 2;
+pub(super) const PIECE: usize = WRITE_MAX / 2;
 /// Rows and columns until somebody says otherwise: nobody can ask a serial line.
 const SIZE: [u16; 4] = [24, 80, 0, 0];
 

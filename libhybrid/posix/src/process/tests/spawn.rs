@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 mod files;
 mod signals;
+mod terminal;
 mod waits;
 
 const PATH: u64 = AT + 0x1000;

@@ -45,13 +45,20 @@ fn at_terminal() -> Program {
     program
 }
 
+impl FakeWire {
+    /// How much it takes from now on.
+    pub(super) fn limit(&mut self, room: Option<usize>) {
+        self.room = room;
+    }
+}
+
 impl Program {
-    fn wire(&mut self) -> &mut FakeWire {
+    pub(super) fn wire(&mut self) -> &mut FakeWire {
         self.world.wire.as_mut().unwrap()
     }
 
     /// Keys arrive, and the bell is heard.
-    fn typed(&mut self, keys: &[u8]) {
+    pub(super) fn typed(&mut self, keys: &[u8]) {
         self.wire().typed.extend(keys.chunks(64).map(<[u8]>::to_vec));
         self.process.take_typed(&mut self.world);
         self.process.expire(&mut self.world);
@@ -66,7 +73,7 @@ impl Program {
         Ok(bytes)
     }
 
-    fn printed(&mut self) -> String {
+    pub(super) fn printed(&mut self) -> String {
         String::from_utf8(core::mem::take(&mut self.wire().printed)).unwrap()
     }
 
