@@ -1,4 +1,4 @@
-//! `memcpy` by 128 bytes and `memmove` (by eight where it must go downward), for compiled code; copies of memory that others change.
+//! `memcpy` by 128 bytes and `memmove`, for compiled code; copies of memory that others change.
 //!
 //! The compiler's own ones move eight bytes by four instructions, and the bytes before and behind them one by one. These are called by compiled code,
 //! which vouches for both ranges. Unaligned accesses are fine where components run (decision 0080).

@@ -1,4 +1,4 @@
-//! Joins segments that wait one behind the other into one before the stack looks at them; what becomes of them is not decided here.
+//! Joins segments that wait one behind the other, before the stack looks at them; decides nothing about them.
 //!
 //! Most of what a received segment costs is not its bytes. So segments of one connection, each of which continues the one before and says nothing else, go to
 //! smoltcp as one, as network cards and other hosts do it; and of acknowledgements of one connection, each of which says more than the one before, the last.
