@@ -342,7 +342,9 @@ impl<S: Pages> Process<S> {
         let has_unread = tcp.readable() > 0;
         match tcp.stage {
             Stage::Within(ends) => {
-                let is_reset = self.readable_within(ends) > 0 || tcp.options.is_abortive();
+                // Nobody accepted it, as its listener is closed.
+                let is_turned_away = tcp.waits_at.is_some();
+                let is_reset = is_turned_away || self.readable_within(ends) > 0 || tcp.options.is_abortive();
                 self.close_within(ends, is_reset);
             }
             Stage::Listening { listener, .. } => {

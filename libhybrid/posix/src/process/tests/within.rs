@@ -112,7 +112,9 @@ fn full_backlog_makes_them_wait_until_somebody_is_accepted_or_the_listener_goes(
     assert_eq!(program.process.take_result(2), None);
     assert_eq!(program.call(number::CLOSE, &[listener]), 0);
     assert_eq!(program.process.take_result(2), Some(Errno::ECONNREFUSED.negated()));
-    assert_eq!(program.read(sockets[1], 1), Ok(Vec::new()), "nobody accepted it");
+    assert_eq!(program.ready(sockets[1]) & bits::ERR, bits::ERR);
+    assert_eq!(program.read(sockets[1], 1), Err(Errno::ECONNRESET.negated()), "nobody accepted it");
+    assert_eq!(program.read(sockets[1], 1), Ok(Vec::new()));
 }
 
 #[test]
@@ -152,7 +154,10 @@ fn names_connect_streams_until_their_listener_closes() {
     let datagram = program.datagrams(UNIX, 0);
     assert_eq!(program.with_address(number::CONNECT, datagram, &name), Errno::EPROTOTYPE.negated());
     assert_eq!(program.with_address(number::BIND, datagram, &name), Errno::EADDRINUSE.negated());
+    assert_eq!(program.with_address(number::CONNECT, third, &name), 0);
     assert_eq!(program.call(number::CLOSE, &[listener]), 0);
+    assert_eq!(program.read(third, 1), Err(Errno::ECONNRESET.negated()), "nobody accepted it");
+    let third = program.stream(UNIX, NONBLOCK);
     assert_eq!(program.with_address(number::CONNECT, third, &name), Errno::ENOENT.negated());
     assert_eq!(program.with_address(number::BIND, datagram, &name), 0, "the name is free");
     assert_eq!(program.call(number::CLOSE, &[client]), 0);
