@@ -103,8 +103,24 @@ pub(crate) struct Choices {
     /// What a panic does.
     #[serde(default)]
     panic: Panics,
-    /// It is a suite of tests that others wrote: a folder below `library` of the sources that belong to the toolchain.
-    pub(crate) tests: Option<PathBuf>,
+    /// It is a suite of tests that others wrote.
+    pub(crate) tests: Option<Suite>,
+}
+
+/// Where tests that others wrote lie.
+#[derive(Deserialize, Debug, PartialEq, Eq)]
+#[serde(untagged, deny_unknown_fields)]
+pub(crate) enum Suite {
+    /// A folder below `library` of the sources that belong to the toolchain.
+    Library(PathBuf),
+    /// A folder of a published crate, of the release that Cargo.lock has.
+    Crate {
+        /// The crate.
+        #[serde(rename = "crate")]
+        name: String,
+        /// Where in it.
+        folder: PathBuf,
+    },
 }
 
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default)]

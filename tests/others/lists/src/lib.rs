@@ -17,10 +17,16 @@ pub struct List {
     counts: BTreeMap<String, (usize, usize)>,
     /// Modules that files share, and that hold no test.
     shared: Vec<String>,
+    /// The file of the suite that is its crate's root: what it says beside its modules stands before them in each program.
+    root: Vec<String>,
+    /// The name that files of tests have, in whatever folder; none if they are the folder's own.
+    anywhere: Vec<String>,
     /// Files that are not run, by the reason.
     files: BTreeMap<String, Vec<String>>,
     /// Tests that are not run, by the reason.
     tests: BTreeMap<String, Vec<String>>,
+    /// Tests that are taken out of their files, which would not compile with them, by the reason.
+    cut: BTreeMap<String, Vec<String>>,
 }
 
 impl List {
@@ -46,6 +52,10 @@ impl List {
     fn below(&mut self, heading: &str) -> Result<&mut Vec<String>, String> {
         if heading == "shared" {
             Ok(&mut self.shared)
+        } else if heading == "root" {
+            Ok(&mut self.root)
+        } else if heading == "in any folder" {
+            Ok(&mut self.anywhere)
         } else if let Some(program) = heading.strip_prefix("program ") {
             let (program, counts) =
                 counted(program).ok_or_else(|| format!("[{heading}] is not `program NAME: N pass, N are ignored`"))?;
@@ -55,6 +65,8 @@ impl List {
             Ok(self.files.entry(why.into()).or_default())
         } else if let Some(why) = heading.strip_prefix("tests left out: ") {
             Ok(self.tests.entry(why.into()).or_default())
+        } else if let Some(why) = heading.strip_prefix("tests not compiled: ") {
+            Ok(self.cut.entry(why.into()).or_default())
         } else {
             Err(format!("no list has a part [{heading}]"))
         }
@@ -62,12 +74,12 @@ impl List {
 
     fn check(&self) -> Result<(), String> {
         let mut seen = BTreeSet::new();
-        let tests = self.tests.values().flatten();
+        let tests = self.tests.values().chain(self.cut.values()).flatten();
         if let Some(twice) = self.listed().chain(tests.clone()).find(|word| !seen.insert(*word)) {
             return Err(format!("{twice} stands twice in the list"));
         }
         let run: BTreeSet<String> = self.programs.values().flatten().map(|file| module(file)).collect();
-        let is_run = |test: &String| test.split_once("::").is_some_and(|(file, _)| run.contains(file));
+        let is_run = |test: &String| run.iter().any(|module| is_of(test, module));
         match tests.clone().find(|test| !is_run(test)) {
             Some(test) => Err(format!("{test} is of no file that a program runs")),
             None => Ok(()),
@@ -75,7 +87,7 @@ impl List {
     }
 
     fn listed(&self) -> impl Iterator<Item = &String> {
-        self.programs.values().flatten().chain(&self.shared).chain(self.files.values().flatten())
+        self.programs.values().flatten().chain(&self.shared).chain(&self.root).chain(self.files.values().flatten())
     }
 
     /// The programs.
@@ -94,9 +106,14 @@ impl List {
     pub fn without(&self, program: &str) -> Vec<(&str, &str)> {
         let files = self.programs.get(program).into_iter().flatten();
         let modules: BTreeSet<String> = files.map(|file| module(file)).collect();
-        let is_here = |test: &str| test.split_once("::").is_some_and(|(file, _)| modules.contains(file));
+        let is_here = |test: &str| modules.iter().any(|module| is_of(test, module));
         let all = self.tests.iter().flat_map(|(why, tests)| tests.iter().map(|test| (test.as_str(), why.as_str())));
         all.filter(|(test, _)| is_here(test)).collect()
+    }
+
+    /// The reasons for which tests are not compiled, each with their number.
+    pub fn tests_not_compiled(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.cut.iter().map(|(why, tests)| (why.as_str(), tests.len()))
     }
 
     /// The reasons for which files are not run, each with their number.
@@ -104,42 +121,123 @@ impl List {
         self.files.iter().map(|(why, files)| (why.as_str(), files.len()))
     }
 
-    /// The text of a module that holds the tests of `program`, whose suite is in `folder`.
+    /// What holds the tests of `program`, whose suite is in `folder`: texts by the names of the files that they go to.
+    ///
+    /// `tests.rs` has all modules. Of a suite whose files are anywhere it has none, since such a file must find what is around it: each is a text of its
+    /// own, `net_tcp_tests.rs` for `net/tcp/tests.rs`, for the module of the program that stands for its folder.
     ///
     /// # Errors
     /// There is no such program, or the folder holds other files than the list names.
-    pub fn modules(&self, program: &str, folder: &Path) -> Result<String, String> {
+    pub fn modules(&self, program: &str, folder: &Path) -> Result<BTreeMap<String, String>, String> {
         let files = self.programs.get(program).ok_or_else(|| format!("the list has no program {program}"))?;
-        let there = rust_files(folder)?;
-        let listed: BTreeSet<String> = self.listed().cloned().collect();
+        let there = match self.anywhere.first() {
+            Some(name) => files_below(folder, folder, name)?,
+            None => rust_files(folder)?,
+        };
+        let mut listed: BTreeSet<String> = self.listed().cloned().collect();
+        if !self.anywhere.is_empty() {
+            // They have other names; that one is missing, the compiler says.
+            listed.retain(|file| !self.shared.contains(file));
+        }
         let (more, less): (Vec<_>, Vec<_>) = (there.difference(&listed).collect(), listed.difference(&there).collect());
         if !more.is_empty() || !less.is_empty() {
             return Err(format!(
                 "the suite has {more:?}, which the list does not name, and has not {less:?}, which it names"
             ));
         }
-        let mut text = String::new();
+        let mut texts = BTreeMap::new();
+        let mut text =
+            self.root.iter().map(|root| beside_modules(&folder.join(root))).collect::<Result<String, _>>()?;
         for file in files.iter().chain(&self.shared) {
-            let _strings_take_all =
-                write!(text, "#[path = {:?}]\nmod {};\n", folder.join(file).display().to_string(), module(file));
+            let (name, path) = (module(file), folder.join(file).display().to_string());
+            let last = name.rsplit("::").next().unwrap_or(&name);
+            let _strings_take_all = if !self.anywhere.is_empty() {
+                let cut = self.cut.values().flatten().filter(|test| is_of(test, &name));
+                let cut: Vec<&str> = cut.filter_map(|test| test.rsplit("::").next()).collect();
+                let module = match &*cut {
+                    [] => format!("#[path = {path:?}]\npub(crate) mod {last};\n"),
+                    cut => format!("pub(crate) mod {last} {{\n{}}}\n", text_without(&folder.join(file), cut)?),
+                };
+                texts.insert(format!("{}.rs", name.replace("::", "_")), module);
+                Ok(())
+            } else if !self.root.is_empty() {
+                // Modules of `ops.rs` are in the folder `ops`, but not if a path leads to it: all is linked (`write_modules`).
+                writeln!(text, "mod {last};")
+            } else {
+                write!(text, "#[path = {path:?}]\nmod {last};\n")
+            };
         }
         let names: Vec<&str> = self.without(program).into_iter().map(|(test, _)| test).collect();
         let _strings_take_all = writeln!(text, "const WITHOUT: &[&str] = &{names:?};");
-        Ok(text)
+        texts.insert("tests.rs".into(), text);
+        Ok(texts)
     }
+}
+
+/// What the root of a crate says, without its modules in other files, and without what only a crate's own root may say.
+fn beside_modules(root: &Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(root).map_err(|error| format!("{}: {error}", root.display()))?;
+    let is_module = |line: &str| line.starts_with("mod ") && line.ends_with(';');
+    let kept = text.lines().filter(|line| !line.starts_with("#![") && !line.starts_with("//!") && !is_module(line));
+    Ok(kept.map(|line| format!("{line}\n")).collect())
+}
+
+/// The text of a file without some of its functions, each with what stands right above it.
+fn text_without(file: &Path, functions: &[&str]) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut lines: Vec<&str> = text.lines().collect();
+    for function in functions {
+        let opens = |line: &&str| line.trim_start().strip_prefix("fn ").is_some_and(|rest| is_named(rest, function));
+        let at = lines.iter().position(opens);
+        let at = at.ok_or_else(|| format!("{} has no function {function}", file.display()))?;
+        let indent = lines[at].len() - lines[at].trim_start().len();
+        let closes = |line: &&str| line.trim_end().len() == indent + 1 && line.ends_with('}');
+        let length = lines[at..].iter().position(closes);
+        let end = at + length.ok_or_else(|| format!("{function} in {} does not end", file.display()))?;
+        let above = lines[..at].iter().rposition(|line| line.trim().is_empty()).map_or(0, |blank| blank + 1);
+        lines.drain(above..=end);
+    }
+    Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+}
+
+/// Whether what follows `fn` is this function.
+fn is_named(rest: &str, function: &str) -> bool {
+    rest.strip_prefix(function).is_some_and(|rest| rest.starts_with(['(', '<']))
+}
+
+/// Whether a test is in a module, or in one below it.
+fn is_of(test: &str, module: &str) -> bool {
+    test.strip_prefix(module).is_some_and(|rest| rest.starts_with("::"))
 }
 
 /// The files of tests in a suite's folder: its own, and `NAME/lib.rs` or `NAME/mod.rs` of the folders in it.
 fn rust_files(folder: &Path) -> Result<BTreeSet<String>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut found = BTreeSet::new();
-    for path in entries.flatten().map(|entry| entry.path()) {
+    for path in entries(folder)? {
         let roots: [PathBuf; 3] = [path.clone(), path.join("lib.rs"), path.join("mod.rs")];
         let root = roots.iter().find(|root| root.is_file() && root.extension().is_some_and(|kind| kind == "rs"));
         let name = root.and_then(|root| root.strip_prefix(folder).ok()?.to_str());
         found.extend(name.map(String::from));
     }
     Ok(found)
+}
+
+/// The files called `name` in `folder` and below it, as seen from `top`.
+fn files_below(top: &Path, folder: &Path, name: &str) -> Result<BTreeSet<String>, String> {
+    let mut found = BTreeSet::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            found.extend(files_below(top, &path, name)?);
+        } else if path.file_name().is_some_and(|its| its == name) {
+            found.extend(path.strip_prefix(top).ok().and_then(Path::to_str).map(String::from));
+        }
+    }
+    Ok(found)
+}
+
+fn entries(folder: &Path) -> Result<impl Iterator<Item = PathBuf> + use<>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(entries.flatten().map(|entry| entry.path()))
 }
 
 /// `NAME: N pass, N are ignored`.
@@ -149,14 +247,14 @@ fn counted(text: &str) -> Option<(&str, (usize, usize))> {
     Some((name, (pass.parse().ok()?, ignored.parse().ok()?)))
 }
 
-/// What a file is called as a module: the file's name or, for `NAME/lib.rs`, the folder's.
+/// What a file is called as a module: the file's name or, for `NAME/lib.rs`, the folder's; with the folders' names before it.
 fn module(file: &str) -> String {
     let name =
         file.strip_suffix("/lib.rs").or(file.strip_suffix("/mod.rs")).or(file.strip_suffix(".rs")).unwrap_or(file);
-    name.replace('-', "_")
+    name.replace('-', "_").replace('/', "::")
 }
 
-/// The one call of a build script: writes the module with the tests of `program` to `tests.rs` in cargo's folder for it. The variable `HYBRID_OTHERS`
+/// The one call of a build script: writes what holds the tests of `program` to cargo's folder for it (`List::modules`). The variable `HYBRID_OTHERS`
 /// says where the suite is; without it (a check on the host) there are no tests.
 ///
 /// # Errors
@@ -166,17 +264,30 @@ pub fn write_modules(list: &Path, program: &str) -> Result<(), String> {
     println!("cargo::rerun-if-env-changed=HYBRID_OTHERS");
     let text = std::fs::read_to_string(list).map_err(|error| format!("{}: {error}", list.display()))?;
     let list = List::read(&text)?;
-    let modules = match std::env::var_os("HYBRID_OTHERS") {
-        Some(folder) => list.modules(program, Path::new(&folder))?,
-        None => String::new(),
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo names no folder for what is generated")?);
+    let Some(folder) = std::env::var_os("HYBRID_OTHERS").map(PathBuf::from) else {
+        return std::fs::write(out.join("tests.rs"), "").map_err(|error| error.to_string());
     };
-    let out = std::env::var_os("OUT_DIR").ok_or("cargo names no folder for what is generated")?;
-    std::fs::write(Path::new(&out).join("tests.rs"), modules).map_err(|error| error.to_string())
+    for (name, text) in list.modules(program, &folder)? {
+        std::fs::write(out.join(name), text).map_err(|error| error.to_string())?;
+    }
+    if list.root.is_empty() { Ok(()) } else { link_all(&folder, &out) }
+}
+
+/// Links all that is in `folder` into `out`, where what was written looks for its modules.
+fn link_all(folder: &Path, out: &Path) -> Result<(), String> {
+    for path in entries(folder)? {
+        let link = out.join(path.file_name().ok_or("an entry without a name")?);
+        // Of an earlier build, maybe with other sources.
+        let _may_be_none = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(&path, &link).map_err(|error| format!("{}: {error}", link.display()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{List, module};
+    use super::{List, module, text_without};
 
     const TEXT: &str = "# a list\n[program one: 4 pass, 1 are ignored]\na.rs\nb-c/lib.rs\n\n[program two: 9 pass, 0 are ignored]\nd.rs\n[shared]\ncommon/mod.rs\n\
         [files left out: forks]\ne.rs\n[tests left out: no links]\na::x d::y\n";
@@ -215,13 +326,62 @@ mod tests {
         let other =
             List::read(&TEXT.replace("\nd.rs", "\nf.rs").replace("d::y", "f::y")).unwrap().modules("one", &folder);
         std::fs::remove_dir_all(&folder).unwrap();
-        let text = text.unwrap();
+        let text = text.unwrap().remove("tests.rs").unwrap();
         let names: Vec<&str> = text.lines().filter(|line| line.starts_with("mod ")).collect();
         assert_eq!(names, ["mod a;", "mod b_c;", "mod common;"]);
         assert!(text.contains("b-c/lib.rs\"]") && text.ends_with("const WITHOUT: &[&str] = &[\"a::x\"];\n"), "{text}");
         assert!(list.modules("three", &folder).is_err());
         let told = other.unwrap_err();
         assert!(told.contains("[\"d.rs\"]") && told.contains("[\"f.rs\"]"), "{told}");
+    }
+
+    #[test]
+    fn root_of_a_crate_comes_before_its_modules() {
+        let folder = std::env::temp_dir().join(format!("others-lists-root-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("lib.rs"), "//! x\n#![feature(x)]\nmod a;\nmod b;\nfn both() {}\n").unwrap();
+        for file in ["a.rs", "b.rs"] {
+            std::fs::write(folder.join(file), "").unwrap();
+        }
+        let list =
+            List::read("[root]\nlib.rs\n[program one: 1 pass, 0 are ignored]\na.rs\n[files left out: x]\nb.rs\n");
+        let texts = list.unwrap().modules("one", &folder);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let all = [("tests.rs".to_string(), "fn both() {}\nmod a;\nconst WITHOUT: &[&str] = &[];\n".to_string())];
+        assert_eq!(texts.unwrap().into_iter().collect::<Vec<_>>(), all);
+    }
+
+    #[test]
+    fn files_anywhere_are_texts_of_their_own() {
+        let folder = std::env::temp_dir().join(format!("others-lists-any-{}", std::process::id()));
+        for file in ["a/b/tests.rs", "a/b/mod.rs", "c/tests.rs"] {
+            let path = folder.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let list = List::read(
+            "[in any folder]\ntests.rs\n[program one: 1 pass, 0 are ignored]\na/b/tests.rs\n[files left out: x]\nc/tests.rs\n\
+            [tests left out: y]\na::b::tests::z\n",
+        );
+        let list = list.unwrap();
+        let texts = list.modules("one", &folder);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let texts = texts.unwrap();
+        assert_eq!(texts.keys().collect::<Vec<_>>(), ["a_b_tests.rs", "tests.rs"]);
+        assert!(texts["a_b_tests.rs"].ends_with("a/b/tests.rs\"]\npub(crate) mod tests;\n"), "{texts:?}");
+        assert_eq!(texts["tests.rs"], "const WITHOUT: &[&str] = &[\"a::b::tests::z\"];\n");
+        assert_eq!(list.without("one"), [("a::b::tests::z", "y")]);
+    }
+
+    #[test]
+    fn what_does_not_compile_is_taken_out_and_nothing_else() {
+        let file = std::env::temp_dir().join(format!("others-lists-cut-{}.rs", std::process::id()));
+        let text = "use a;\n\n#[test]\nfn one_more() {\n}\n\n/// x\n#[test]\nfn one() {\n    if a {\n    }\n}\n\nmod b {\n    fn two<T>(\n    ) {\n    }\n}\n";
+        std::fs::write(&file, text).unwrap();
+        let (cut, none) = (text_without(&file, &["one", "two"]), text_without(&file, &["three"]));
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(cut.unwrap(), "use a;\n\n#[test]\nfn one_more() {\n}\n\n\n}\n");
+        assert!(none.unwrap_err().contains("no function three"));
     }
 
     #[test]

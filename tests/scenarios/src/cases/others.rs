@@ -1,4 +1,4 @@
-//! Test suites of others, run as components: how many tests pass, and that none fails which the list does not leave out.
+//! Test suites of others, run as components: how many tests pass, and that none fails which the lists do not leave out.
 use crate::hardware::Hardware;
 use crate::scenario::{Image, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, bail, ensure};
@@ -7,58 +7,87 @@ use std::time::{Duration, Instant};
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![Scenario {
-        name: "others".into(),
-        about: "the tests of Rust's std pass, but for those that tests/others leaves out with a reason".into(),
-        image: Image::Product("gateway-others"),
-        // Where the disk is, the scenario's own play says.
-        hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
-        run: others,
-    }]
+    vec![scenario("others", "Rust's std", "gateway-others", std)]
 }
 
-/// The list that the program was built with.
-const STD: &str = include_str!("../../../others/std.list");
+/// Those whose programs take minutes to build. An image holds as much as fits into a boot partition.
+pub(super) fn long() -> Vec<Scenario> {
+    vec![
+        scenario("others-library", "units of Rust's std", "gateway-others-library", library),
+        scenario("others-tokio", "tokio's sockets, files, signals and processes", "gateway-others-tokio", tokio),
+        scenario("others-tokio-io", "tokio's input and output, macros and locks", "gateway-others-tokio-io", tokio_io),
+    ]
+}
 
-/// From the start to the end of all suites, on a slow and busy host.
+fn scenario(name: &str, suite: &str, product: &'static str, run: fn(&mut Stage) -> Result<()>) -> Scenario {
+    Scenario {
+        name: name.into(),
+        about: format!("the tests of {suite} pass, but for those that tests/others leaves out with a reason"),
+        image: Image::Product(product),
+        // Where the disk is, the scenario's own play says.
+        hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
+        run,
+    }
+}
+
+/// The lists that the programs were built with.
+const STD: &str = include_str!("../../../others/std.list");
+const STD_UNIT: &str = include_str!("../../../others/std-unit.list");
+const TOKIO: &str = include_str!("../../../others/tokio.list");
+
+fn std(stage: &mut Stage) -> Result<()> {
+    others(stage, STD, "others-std")
+}
+
+fn library(stage: &mut Stage) -> Result<()> {
+    others(stage, STD_UNIT, "others-std-unit")
+}
+
+fn tokio(stage: &mut Stage) -> Result<()> {
+    others(stage, TOKIO, "others-tokio-net")
+}
+
+fn tokio_io(stage: &mut Stage) -> Result<()> {
+    others(stage, TOKIO, "others-tokio-io")
+}
+
+/// From the start to the end of a suite, on a slow and busy host.
 const ALL_WITHIN: Duration = Duration::from_secs(900);
 
-fn others(stage: &mut Stage) -> Result<()> {
+/// Waits for the end of `program`, and compares what its list says with what it did.
+fn others(stage: &mut Stage, list: &str, program: &str) -> Result<()> {
     stage.boot()?;
-    let list = List::read(STD).map_err(anyhow::Error::msg)?;
-    let deadline = Instant::now() + ALL_WITHIN;
-    for program in list.programs() {
-        let log = ended(stage, program, deadline)?;
-        let counts = Counts::read(&log, program);
-        let counts = counts.with_context(|| {
-            format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(&log, 20))
-        })?;
-        let without = list.without(program);
-        report(program, &counts, &without);
-        ensure!(counts.failed == 0, "tests of {program} fail:\n{}", failures(&log, program));
-        ensure!(
-            counts.left_out == without.len(),
-            "the list leaves out {} tests of {program}, of which there are {}: one has another name now, or is no more",
-            without.len(),
-            counts.left_out
-        );
-        let expected = list.counts(program).with_context(|| format!("the list has no counts of {program}"))?;
-        ensure!(
-            (counts.passed, counts.ignored) == expected,
-            "the list says that {} tests of {program} pass and {} are ignored",
-            expected.0,
-            expected.1
-        );
-        ensure!(
-            lines(&log, program).any(|line| line == "ended with status 0"),
-            "{program} did not end well:\n{}",
-            last_lines(&log, 20)
-        );
+    let list = List::read(list).map_err(anyhow::Error::msg)?;
+    let log = ended(stage, program, Instant::now() + ALL_WITHIN)?;
+    let counts = Counts::read(&log, program);
+    let counts = counts.with_context(|| {
+        format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(&log, 20))
+    })?;
+    let without = list.without(program);
+    report(program, &counts, &without);
+    ensure!(counts.failed == 0, "tests of {program} fail:\n{}", failures(&log, program));
+    ensure!(
+        counts.left_out == without.len(),
+        "the list leaves out {} tests of {program}, of which there are {}: one has another name now, or is no more",
+        without.len(),
+        counts.left_out
+    );
+    let expected = list.counts(program).with_context(|| format!("the list has no counts of {program}"))?;
+    ensure!(
+        (counts.passed, counts.ignored) == expected,
+        "the list says that {} tests of {program} pass and {} are ignored",
+        expected.0,
+        expected.1
+    );
+    let is_well = lines(&log, program).any(|line| line == "ended with status 0");
+    ensure!(is_well, "{program} did not end well:\n{}", last_lines(&log, 20));
+    for (why, count) in list.tests_not_compiled() {
+        println!("{count} tests are not compiled: {why}");
     }
     for (why, count) in list.files_without() {
         println!("{count} files are not compiled: {why}");
     }
-    stage.compare_grants_without(&["others-"])?;
+    stage.compare_grants_without(&["others-", "worker-"])?;
     stage.power_off()
 }
 
@@ -140,7 +169,7 @@ fn failures(log: &str, program: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, STD, failures, lines};
+    use super::{Counts, STD, STD_UNIT, TOKIO, failures, lines};
     use others_lists::List;
 
     const LOG: &str = "[   1.0] I others-a: test x ... FAILED\r\n[   1.1] I others-b: test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\r\n\
@@ -157,7 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn list_can_be_read() {
-        assert!(List::read(STD).unwrap().programs().count() > 0);
+    fn lists_can_be_read() {
+        for text in [STD, STD_UNIT, TOKIO] {
+            assert!(List::read(text).unwrap().programs().count() > 0);
+        }
     }
 }
