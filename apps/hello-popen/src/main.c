@@ -66,6 +66,26 @@ static void signals(void)
 	close(ends[0]);
 }
 
+/* A child that writes more than is under way between two programs, and aborts: none of it is lost. */
+static void last_words(void)
+{
+	posix_spawn_file_actions_t actions;
+	int ends[2], status = 0;
+	char bytes[512];
+	long total = 0;
+	pipe(ends);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_adddup2(&actions, ends[1], 1);
+	posix_spawn_file_actions_addclose(&actions, ends[0]);
+	pid_t child = spawn("last-words", &actions);
+	close(ends[1]);
+	for (ssize_t length; (length = read(ends[0], bytes, sizeof bytes)) > 0;)
+		total += length;
+	waitpid(child, &status, 0);
+	printf("last words: %ld bytes, then %d\n", total, ended(status));
+	close(ends[0]);
+}
+
 /* Until somebody stops the supervisor: then it knows of no child, and can spawn the next one when it is there again. */
 static void lost(void)
 {
@@ -92,6 +112,7 @@ int main(void)
 	printf("the shell was %s", line);
 	printf("its status: %d\n", ended(pclose(shell)));
 	printf("system: %d\n", ended(system("anything")));
+	last_words();
 	posix_spawn_file_actions_t actions;
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 1, "/etc/hosts", 0, 0);

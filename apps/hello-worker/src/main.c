@@ -66,6 +66,13 @@ int main(int count, char **arguments)
 		*(volatile int *)0 = 1;
 	if (!strcmp(what, "abort"))
 		abort();
+	/* As "much", to the end by a signal: all of it is to arrive. */
+	if (!strcmp(what, "last-words")) {
+		for (int i = 0; i < 3000; i++)
+			puts("a line that is thirty-two bytes!");
+		fflush(stdout);
+		abort();
+	}
 	if (!strcmp(what, "forever"))
 		for (;;)
 			poll(0, 0, -1);

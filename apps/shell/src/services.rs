@@ -137,6 +137,20 @@ pub fn tell<W: Wires>(clients: &mut Clients<W>, order: Order, name: &str, out: &
     };
     log::warn!("the console's operator has {name} told: {order:?}");
     result.map_err(because(&quoted(name)))?;
-    line(out, &format!("{} {done}", quoted(name)));
+    // A program that hears of signals has a moment to end by itself.
+    let is_asked = matches!(order, Order::Stop) && runs(clients, name)?;
+    line(out, &format!("{} {}", quoted(name), if is_asked { "is asked to end" } else { done }));
     Ok(())
+}
+
+/// Whether the service of this name runs.
+fn runs<W: Wires>(clients: &mut Clients<W>, name: &str) -> Result<bool, String> {
+    for index in 0..SERVICES_MAX {
+        match service(clients, index)? {
+            Some(service) if service.name == name => return Ok(service.phase == Phase::Running),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    Ok(false)
 }

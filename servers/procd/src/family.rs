@@ -164,7 +164,7 @@ impl<P: Power> Supervisor<P> {
         }
     }
 
-    fn life_of(&mut self, index: usize) -> Option<(State, u16)> {
+    pub(crate) fn life_of(&mut self, index: usize) -> Option<(State, u16)> {
         let life = self.power.life(u16::try_from(index).ok()?).ok()?;
         Some((life.state, life.generation))
     }
@@ -350,8 +350,11 @@ impl<P: Power> Program for Supervisor<P> {
     }
 
     fn pull_signalled(&mut self, client: ClientId) -> Option<ProgramSignalled> {
-        let (_, child) = self.family.own(client).ok()?;
-        let signal = u8::try_from(child.signals.trailing_zeros()).ok().filter(|_| child.signals != 0)?;
+        let child = self.family.own(client).ok().map(|(_, child)| child).filter(|child| child.signals != 0);
+        let Some(child) = child else {
+            return self.requests.pull(client.instance).map(|signal| ProgramSignalled { signal });
+        };
+        let signal = u8::try_from(child.signals.trailing_zeros()).ok()?;
         child.signals &= child.signals - 1;
         Some(ProgramSignalled { signal: signal + 1 })
     }

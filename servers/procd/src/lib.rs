@@ -7,6 +7,7 @@ mod audit;
 mod drivers;
 mod family;
 pub mod record;
+mod requests;
 mod services;
 pub mod supervisor;
 

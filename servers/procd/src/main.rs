@@ -164,6 +164,8 @@ fn run(env: Env) -> ! {
     };
     let mut supervisor = Supervisor::with_family(power, &env.start().name, &kin);
     supervisor.await_commands(env.start().parameters.iter().filter_map(|(key, _)| key.strip_prefix("command.")));
+    let programs = env.provided("program").into_iter();
+    supervisor.set_hearers(programs.filter_map(|session| Some((session.name, session.client?.instance))));
     supervisor.set_on_difference(OnDifference::of(env.parameter("on_difference")));
     supervisor.turn();
     env.serve(&mut Procd {

@@ -35,6 +35,8 @@ impl<P: Power> Services for Supervisor<P> {
         let is_waiting = matches!(entry.record.phase(), Phase::Held | Phase::NoDevice);
         let waits_for = is_waiting.then(|| self.waits_for_in_words(usize::from(index))).flatten();
         let parent = self.family.parent_of(usize::from(index)).filter(|_| entry.record.phase() == Phase::Idle);
+        let is_asked = self.requests.is_asked(usize::from(index));
+        let asked = is_asked.then(|| "was asked to end, and is stopped if it does not".into());
         let waits_for = waits_for.or_else(|| parent.map(|parent| format!("{parent} to spawn it")));
         Ok(Service {
             index,
@@ -48,7 +50,7 @@ impl<P: Power> Services for Supervisor<P> {
             period_us: life.period_us,
             priority: life.priority,
             is_watched: entry.record.is_watched() && !entry.is_foreign,
-            detail: waits_for.map_or(life.detail, |what| format!("waits for {what}").into()),
+            detail: asked.unwrap_or_else(|| waits_for.map_or(life.detail, |what| format!("waits for {what}").into())),
         })
     }
 
@@ -72,6 +74,10 @@ impl<P: Power> Services for Supervisor<P> {
         let index = self.named(name)?;
         match self.entries[index].record.phase() {
             Phase::Stopped | Phase::Isolated | Phase::Idle => return Err(Error::DoesNotRun),
+            Phase::Running if self.ask_to_end(index) => {
+                self.turn();
+                return Ok(());
+            }
             Phase::Running | Phase::Held | Phase::NoDevice => self.end_by_own_hand(index, Reason::Stop, false),
             Phase::Waiting | Phase::Failed | Phase::Ended => {
                 if let Ok(number) = u16::try_from(index) {
@@ -79,6 +85,7 @@ impl<P: Power> Services for Supervisor<P> {
                 }
             }
         }
+        self.requests.forget(index);
         if !self.family.has(index) {
             self.entries[index].record.stopped();
         }
@@ -92,6 +99,7 @@ impl<P: Power> Services for Supervisor<P> {
             return Err(Error::NoDevice);
         }
         if self.entries[index].record.phase() == Phase::Running {
+            self.requests.forget(index);
             self.end_by_own_hand(index, Reason::Restart, true);
             self.entries[index].record.stopped();
         }

@@ -11,6 +11,7 @@ use crate::audit::{Audit, Finding};
 use crate::drivers::{Presence, WAIT_NS};
 use crate::family::{Family, Kin};
 use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
+use crate::requests::Requests;
 
 /// Ends that the console can ask for.
 pub const ENDS_MAX: usize = 64;
@@ -105,6 +106,7 @@ pub struct Supervisor<P> {
     /// Until when the word of a finder of devices is waited for.
     pub(crate) finder_until: Option<u64>,
     pub(crate) family: Family,
+    pub(crate) requests: Requests,
 }
 
 impl<P: Power> Supervisor<P> {
@@ -138,7 +140,8 @@ impl<P: Power> Supervisor<P> {
         let audit = Audit::new(&lives, now);
         let is_awaited = lives.iter().any(|life| life.awaits_device && is_held(life));
         let finder_until = is_awaited.then_some(now.saturating_add(WAIT_NS));
-        let mut supervisor = Self { power, entries, ends: VecDeque::new(), next_exit: 0, audit, finder_until, family };
+        let (ends, requests) = (VecDeque::new(), Requests::default());
+        let mut supervisor = Self { power, entries, ends, next_exit: 0, audit, finder_until, family, requests };
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
             // Ends before that were of what was in its place earlier.
             if lives.get(usize::from(exit.index)).is_some_and(|life| exit.sequence >= life.since) {
@@ -207,6 +210,7 @@ impl<P: Power> Supervisor<P> {
         self.see_to_family();
         self.see_ends();
         self.see_to_family();
+        self.see_to_requests();
         let now = self.power.now_ns();
         for index in 0..self.entries.len() {
             self.see_to(index, now);
@@ -216,7 +220,7 @@ impl<P: Power> Supervisor<P> {
         self.see_to_verdict();
         self.release();
         let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next());
-        let next = next.chain(self.audit.next()).chain(self.finder_until).min();
+        let next = next.chain(self.audit.next()).chain(self.finder_until).chain(self.requests.next()).min();
         self.power.arm(next);
     }
 
@@ -300,7 +304,12 @@ impl<P: Power> Supervisor<P> {
             return;
         }
         let now = self.power.now_ns();
+        let is_asked = self.requests.is_asked(index);
         let Some((entry, number)) = self.entries.get_mut(index).zip(u16::try_from(index).ok()) else { return };
+        if is_asked {
+            entry.record.stopped();
+            return self.power.postpone(number);
+        }
         let verdict = entry.record.ended(now, cause);
         if entry.presence == Presence::Missing && verdict != Verdict::Leave {
             return self.leave_without_device(index);

@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 77] = [
+const LINES: [&str; 86] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -98,8 +98,17 @@ const LINES: [&str; 77] = [
     "I hello-popen: the shell was asked for [what a person types]",
     "I hello-popen: its status: 3",
     "I hello-popen: system: 3",
+    "I hello-popen: last words: 99000 bytes, then -6",
     "I hello-popen: posix_spawn show: Not supported",
     "I hello-popen: a fork: Function not implemented",
+    "I hello-signals: in 20 ms: Resource temporarily unavailable",
+    "I hello-signals: pending: 1 1 0",
+    "I hello-signals: sigwait: the first",
+    "I hello-signals: signalfd: 1, the second",
+    "I hello-signals: and then: Resource temporarily unavailable",
+    "I hello-signals: sigsuspend: Interrupted system call, handled then",
+    "I plain-signals: ready",
+    "I deaf-signals: ready",
     "I stress-std: stress: handed on 89700",
     "I stress-std: stress: turns 900",
     "I stress-std: stress: readers saw only whole pairs: true",
@@ -108,7 +117,7 @@ const LINES: [&str; 77] = [
 ];
 
 /// What has ended by then, or was spawned.
-const ENDED: [&str; 3] = ["hello-", "worker-", "sh-"];
+const ENDED: [&str; 5] = ["hello-", "worker-", "sh-", "plain-", "deaf-"];
 
 /// Waits until the console has shown all of these, in any order: several programs write at once. Its text.
 pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
@@ -146,6 +155,7 @@ fn programs(stage: &mut Stage) -> Result<()> {
         "hello-c is not taken for one that came to its end:\n{status}"
     );
     left_behind(stage)?;
+    asked_to_end(stage)?;
     // Whoever knew of the children is gone: they end, and the next one can be spawned.
     stage.command("kill procd", "\n> ")?;
     all_said(
@@ -162,6 +172,28 @@ fn programs(stage: &mut Stage) -> Result<()> {
     );
     stage.compare_grants_without(&ENDED)?;
     stage.power_off()
+}
+
+/// An operator's stop asks a program first: it tidies up, or ends by the signal, or is stopped after a while. None is started again.
+fn asked_to_end(stage: &mut Stage) -> Result<()> {
+    for name in ["hello-signals", "plain-signals", "deaf-signals"] {
+        stage.command(&format!("svc stop {name}"), "is asked to end")?;
+    }
+    all_said(
+        stage,
+        &[
+            "I hello-signals: asked to end: Terminated",
+            "I hello-signals: ended with status 0",
+            "E plain-signals: ended by signal 15",
+            "deaf-signals did not end when it was asked to: it is stopped",
+        ],
+    )?;
+    let status = stage.command("svc status", "\n> ")?;
+    for name in ["hello-signals", "plain-signals", "deaf-signals"] {
+        let is_stopped = status.lines().any(|line| line.starts_with(name) && line.contains(" stopped "));
+        ensure!(is_stopped, "{name} is not stopped:\n{status}");
+    }
+    Ok(())
 }
 
 /// The child that its parent left behind was ended: once one was killed, and once its parent ended. Nobody else starts it again.
