@@ -596,7 +596,7 @@ fn svc_asks_and_tells_the_supervisor() {
     assert!(desk.type_line("svc restart httpd").contains("httpd is restarted\r\n"));
     assert!(desk.type_line("svc start httpd").contains("httpd is started\r\n"));
     assert!(desk.type_line("svc stop procd").contains("procd: NotAllowed"), "a refusal is told");
-    assert!(desk.type_line("svc stop httpd").contains("httpd is asked to end\r\n"), "it runs still");
+    assert!(desk.type_line("svc stop httpd").contains("httpd is stopped\r\n"));
     assert!(desk.type_line(&format!("svc stop {}", NAMES[0])).contains("is stopped\r\n"));
     let told = ["restart httpd", "start httpd", "stop procd", "stop httpd", &format!("stop {}", NAMES[0])];
     assert_eq!(desk.services.server().server.0, told);
