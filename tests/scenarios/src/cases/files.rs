@@ -154,12 +154,13 @@ W ended with status 1";
 
 /// The shell's whole script, in the machine's life of this number: two of its lines are wrong, so it ends with status 1.
 fn shell_said(stage: &mut Stage, life: u64) -> Result<()> {
-    all_said(stage, &["sqlite-shell: ended"])?;
+    all_said(stage, &["securityd: sqlite-shell faulted: came to a bad end"])?;
     let log = stage.console().text();
     let own = log.lines().filter_map(|line| line.split_once(" sqlite-shell: "));
-    let said: Vec<String> = own.map(|(head, text)| format!("{} {text}", &head[head.len() - 1..])).collect();
+    let said: Vec<String> =
+        own.map(|(head, text)| format!("{} {text}", head.chars().last().unwrap_or_default())).collect();
     let wanted = SHELL.replace('@', &life.to_string());
-    let of_life = said.split_inclusive(|line| line.contains("ended with status")).last().unwrap_or_default();
+    let of_life = said.split_inclusive(|line| line.contains("ended with status")).next_back().unwrap_or_default();
     let trimmed = |line: &str| line.trim_end().to_string();
     let (said, wanted): (Vec<_>, Vec<_>) =
         (of_life.iter().map(|line| trimmed(line)).collect(), wanted.lines().map(trimmed).collect());
