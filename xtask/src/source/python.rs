@@ -1,4 +1,4 @@
-//! Python packages' own sources from the registry that this machine's pip uses; the tree names no host, and nothing of a package runs.
+//! Python packages' own sources, by pip as this machine has it set up; no host is named, nothing of a package runs.
 use crate::folders;
 use crate::progress::Step;
 use crate::setup;

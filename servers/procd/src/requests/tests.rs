@@ -1,4 +1,4 @@
-//! One program that hears of signals and is started again when it ends, against a model of who runs, who was asked, and until when.
+//! One program that hears of signals and is started again, against a model: who runs, who was asked, until when.
 
 use std::string::ToString;
 use std::vec;
