@@ -51,12 +51,14 @@ async fn much_goes_through_both_pipes_at_once() {
 }
 
 #[tokio::test]
-async fn one_that_runs_on_is_killed() {
-    let mut child = worker(&["forever"]).spawn().unwrap();
-    assert!(tokio::time::timeout(Duration::from_millis(100), child.wait()).await.is_err());
-    assert!(child.try_wait().unwrap().is_none());
-    child.kill().await.unwrap();
-    assert_eq!(child.wait().await.unwrap().signal(), Some(9));
+async fn two_that_run_on_are_killed() {
+    let mut children = [spawned(worker(&["forever"])).await, spawned(worker(&["forever"])).await];
+    for child in &mut children {
+        assert!(tokio::time::timeout(Duration::from_millis(100), child.wait()).await.is_err());
+        assert!(child.try_wait().unwrap().is_none());
+        child.kill().await.unwrap();
+        assert_eq!(child.wait().await.unwrap().signal(), Some(9));
+    }
 }
 
 /// One of the two instances may run still, as whoever was dropped ends after its drop.
