@@ -44,7 +44,7 @@ const fn row(id: &'static str, meaning: &'static str, goal: Option<f64>) -> Row 
     Row { id, meaning, goal }
 }
 
-const ROWS: [Row; 31] = [
+const ROWS: [Row; 32] = [
     row("nothing", "a round of the loop, to be taken off the others", None),
     row("getpid", "`getpid`", None),
     row("clock", "`clock_gettime`", Some(40.0)),
@@ -70,6 +70,7 @@ const ROWS: [Row; 31] = [
     row("pipe-ping-pong", "pipes: 1 byte to another thread and back", None),
     row("futex-ping-pong", "futex: another thread's turn and back", None),
     row("condition-ping-pong", "condition: another thread's turn and back", None),
+    row("spawn", "`posix_spawn` of a program that ends at once, and `waitpid`", None),
     row("tcp-echo-64", "TCP echo of 64 bytes, driver and host stack included", Some(20_000.0)),
     row("tcp-in", "TCP, received, a byte", Some(4.0)),
     row("tcp-out", "TCP, sent, a byte", Some(5.0)),

@@ -15,10 +15,11 @@ void row(const char *name, int times, void (*work)(int times));
 /* Prints the row `name`: the middle, the least and the most of `count` costs, each divided. They are sorted. */
 void print_row(const char *name, uint32_t *costs, int count, double divisor);
 
-/* Rows of calls, of files, of threads, and of sockets that somebody on the host talks to. */
+/* Rows of calls, of files, of threads, of programs, and of sockets that somebody on the host talks to. */
 void rows_of_calls(void);
 void rows_of_files(void);
 void rows_of_threads(void);
+void rows_of_programs(void);
 void rows_of_sockets(int port);
 
 /* Ends the program, since a figure would be wrong. */

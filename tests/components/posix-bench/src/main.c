@@ -100,11 +100,15 @@ void row(const char *name, int times, void (*work)(int times))
 
 int main(int count, char **arguments)
 {
+	/* As the child of its own: it ends at once. */
+	if (count > 1 && !strcmp(arguments[1], "status"))
+		return EXIT_SUCCESS;
 	if (!count_start())
 		fail("no counter");
 	rows_of_calls();
 	rows_of_files();
 	rows_of_threads();
+	rows_of_programs();
 	rows_of_sockets(count > 1 ? atoi(arguments[1]) : 9);
 	printf("all rows are measured\n");
 	fflush(stdout);
