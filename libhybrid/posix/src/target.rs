@@ -332,7 +332,7 @@ impl Shell {
         self.device.on_bells(bits);
         self.process.take_events(&mut self.device);
         self.process.take_news(&mut self.device);
-        self.process.take_typed(&mut self.device);
+        self.process.on_line(&mut self.device);
         self.process.expire(&mut self.device);
     }
 }

@@ -56,8 +56,9 @@ impl LinkPort {
         self.rings.received.ring().withdraw_bell();
     }
 
-    /// Before sleeping: sees to it that the driver rings for frames, and for room if there is none. False: do not sleep.
-    pub(crate) fn can_sleep(&mut self) -> bool {
+    /// Before sleeping: sees to it that the driver rings for frames, and for room if there is none. False: do not sleep. With `holds_frame` a frame waits
+    /// for room, which can have come since it was asked for.
+    pub(crate) fn can_sleep(&mut self, holds_frame: bool) -> bool {
         if self.is_dead || self.is_away {
             return true;
         }
@@ -72,7 +73,7 @@ impl LinkPort {
             };
         }
         match self.rings.received.request_bell() {
-            Ok(is_empty) => is_empty,
+            Ok(is_empty) => is_empty && !holds_frame,
             Err(error) => {
                 self.end(error);
                 true

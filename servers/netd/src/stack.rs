@@ -42,6 +42,8 @@ pub struct Poll {
     pub deadline: Option<Instant>,
     /// More frames wait: poll again soon.
     pub has_more: bool,
+    /// A frame was taken from the driver and waits here for room for its answer: once there is room, poll again.
+    pub holds_frame: bool,
 }
 
 /// What a settings or status page may know.
@@ -121,7 +123,7 @@ impl Stack {
         let deadlines =
             [self.base_deadline, self.tcp.next_deadline(), self.addressing.deadline(), self.slaac.deadline()];
         let deadline = deadlines.into_iter().flatten().min().map(|deadline| deadline.max(now + PAUSE));
-        Poll { deadline, has_more }
+        Poll { deadline, has_more, holds_frame: self.train.holds() }
     }
 
     /// Takes in at most a batch of frames. True: there may be more.

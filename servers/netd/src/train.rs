@@ -3,7 +3,8 @@
 //! Most of what a received segment costs is not its bytes. So segments of one connection, each of which continues the one before and says nothing else, go to
 //! smoltcp as one, as network cards and other hosts do it; and of acknowledgements of one connection, each of which says more than the one before, the last.
 //! INV-TRAIN-1: what is joined differs from the single segments in nothing that a receiver acts on: same addresses, ports, acknowledgement and window, no
-//! flag but ACK and PSH, no options, every checksum right, each sequence number the end of the segment before.
+//! flag but ACK and PSH, no options, every checksum right, each sequence number the end of the segment before. Behind a gap they get one duplicate
+//! acknowledgement in place of one each (decision 0135).
 //! INV-TRAIN-2: an acknowledgement is left out only if it has no data, no flag but ACK and no options, and the next frame is one of the same connection and
 //! sequence number that acknowledges more: one that says the same again (RFC 5681 §2) comes through.
 //! INV-TRAIN-3: every other frame comes out once, in order; what is not joined comes out as it came.
@@ -28,7 +29,7 @@ const FLAGS: usize = 47;
 const WINDOW: core::ops::Range<usize> = 48..50;
 const ACK: u8 = 0x10;
 const PSH: u8 = 0x08;
-/// So many segments at most: more than a receive buffer has room for.
+/// So many segments at most: 23 KB, of the 32 that the largest receive buffer has room for.
 const SEGMENTS_MAX: usize = 16;
 
 /// A frame, or several that were joined, and the one behind them if it was seen already.
@@ -79,6 +80,11 @@ impl Train {
     /// What was taken.
     pub(crate) fn frame(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+
+    /// Whether the next frame was taken from the driver already: no bell tells of it.
+    pub(crate) fn holds(&self) -> bool {
+        self.next.is_some()
     }
 
     /// How many frames it was.
@@ -379,6 +385,16 @@ mod tests {
             assert_eq!((train.frame(), train.segments()), (&frames[last][..], segments));
         }
         assert!(train.take(&mut waiting, &mut Traffic::default()).is_none());
+    }
+
+    #[test]
+    fn frame_that_was_taken_and_not_joined_is_told_as_held() {
+        let frames: VecDeque<_> = [frame(0, &[7; 100], Twist::None), frame(100, &[7; 100], Twist::Fin)].into();
+        let (mut waiting, mut train) = (Waiting(frames), Train::new());
+        assert!(train.take(&mut waiting, &mut Traffic::default()).is_some());
+        assert_eq!((train.segments(), train.holds(), waiting.0.len()), (1, true, 0));
+        assert!(train.take(&mut waiting, &mut Traffic::default()).is_some());
+        assert!(!train.holds());
     }
 
     #[test]

@@ -277,7 +277,10 @@ impl<S: Pages> Process<S> {
             Object::Timer(_) => small(world, pieces).map(|()| None),
             Object::Tcp(_) => self.receive(world, id, pieces, is_peek),
             Object::File(_) => self.read_file(world, id, pieces).map(Some),
-            Object::Terminal => self.read_terminal(world, pieces),
+            Object::Terminal => {
+                let is_nonblocking = held.is_nonblocking;
+                self.read_terminal(world, pieces, is_nonblocking)
+            }
             Object::Directory(_) => Err(Errno::EISDIR),
             Object::Output(_) => Err(Errno::EBADF),
             Object::Epoll(_) | Object::Datagram(_) => Err(Errno::EINVAL),

@@ -58,21 +58,36 @@ impl<S: Pages> Process<S> {
         }
     }
 
+    /// A bell was heard: the line may have room again, or bring something.
+    pub fn on_line(&mut self, world: &mut impl World) {
+        if let Some(terminal) = &mut self.terminal
+            && core::mem::take(&mut terminal.is_full)
+        {
+            self.touch_terminals();
+        }
+        self.take_typed(world);
+    }
+
+    /// What was said may be more than was asked about.
+    fn touch_terminals(&mut self) {
+        for id in self.files.objects.numbers() {
+            if self.files.objects.get(id).is_some_and(|held| matches!(held.object, Object::Terminal)) {
+                self.files.touch(Some(id), true, true);
+            }
+        }
+    }
+
     /// Takes what was typed, and shows it. Called after each wait, and before a call that could.
-    pub fn take_typed(&mut self, world: &mut impl World) {
+    pub(super) fn take_typed(&mut self, world: &mut impl World) {
         let Some(terminal) = &mut self.terminal else { return };
-        let (mut signals, mut is_new) = (0_u64, core::mem::take(&mut terminal.is_full));
+        let (mut signals, mut is_new) = (0_u64, false);
         while let Some(bytes) = world.wire().and_then(|wire| wire.next(&mut self.scratch)) {
             is_new = true;
             signals |= bytes.iter().filter_map(|byte| terminal.discipline.feed(*byte)).fold(0, |all, it| all | bit(it));
         }
         terminal.show_echo(world);
         if is_new {
-            for id in self.files.objects.numbers() {
-                if self.files.objects.get(id).is_some_and(|held| matches!(held.object, Object::Terminal)) {
-                    self.files.touch(Some(id), true, true);
-                }
-            }
+            self.touch_terminals();
         }
         for signal in (1..=64).filter(|signal| signals & bit(*signal) != 0) {
             self.signal_children(world, signal);
@@ -83,7 +98,7 @@ impl<S: Pages> Process<S> {
     /// What can be done with it without waiting.
     pub(super) fn terminal_state(&self) -> u32 {
         let Some(terminal) = &self.terminal else { return super::object::poll::HUP };
-        let input = if terminal.discipline.is_readable() { super::object::poll::IN } else { 0 };
+        let input = if terminal.discipline.is_ready() { super::object::poll::IN } else { 0 };
         input | if terminal.is_full { 0 } else { super::object::poll::OUT }
     }
 
@@ -97,6 +112,12 @@ impl<S: Pages> Process<S> {
         self.files.held(argument).is_ok_and(|held| matches!(held.object, Object::Terminal))
     }
 
+    /// How much of what was typed is kept.
+    #[cfg(test)]
+    pub(super) fn typed_kept(&self) -> usize {
+        self.terminal.as_ref().map_or(0, |terminal| terminal.discipline.kept())
+    }
+
     /// How long a read waits, if it does not wait for a line or for bytes (`VMIN` 0).
     pub(super) fn typing_limit(&self) -> Option<u64> {
         let discipline = &self.terminal.as_ref()?.discipline;
@@ -107,13 +128,18 @@ impl<S: Pages> Process<S> {
     }
 
     /// One line if lines are edited; `None` while there is none.
-    pub(super) fn read_terminal(&mut self, world: &mut impl World, pieces: Pieces) -> Result<Option<u64>, Errno> {
+    pub(super) fn read_terminal(
+        &mut self,
+        world: &mut impl World,
+        pieces: Pieces,
+        is_nonblocking: bool,
+    ) -> Result<Option<u64>, Errno> {
         let room = usize::try_from(pieces.total(world)?).unwrap_or(usize::MAX);
         let Some(terminal) = &mut self.terminal else { return Ok(Some(0)) };
         let discipline = &mut terminal.discipline;
         // What came in another way than wanted is there nevertheless, for one that does not wait.
         let is_patient = discipline.is_edited() || discipline.patience() != (0, 0);
-        if room == 0 || !discipline.is_readable() {
+        if room == 0 || !discipline.is_readable(if is_nonblocking { room.min(1) } else { room }) {
             return Ok((room == 0 || !is_patient).then_some(0));
         }
         let (length, is_end) = discipline.span(room);

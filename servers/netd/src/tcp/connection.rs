@@ -1,6 +1,6 @@
 //! One TCP connection: its socket, its credits, and what its client was told; knows no other connection.
 //!
-//! INV-TCP-1: bytes delivered ≤ `RECEIVE_CREDIT` and what the client said it has room for since; never more than `RECEIVE_CREDIT_MAX` at once. INV-TCP-2: `send_credit` ≤ free bytes of the socket's
+//! INV-TCP-1: bytes delivered ≤ `RECEIVE_CREDIT` and what the client said it has room for since; `room` is never more than `RECEIVE_CREDIT_MAX`. INV-TCP-2: `send_credit` ≤ free bytes of the socket's
 //! transmit buffer, so that a Send within its credit always fits. INV-TCP-3: events follow the order of `ipc-idl/net/stack.idl`.
 use crate::demux::Tuple;
 use crate::event::{Clients, CloseReason, Event};

@@ -208,12 +208,18 @@ impl Discipline {
             self.rub_out(usize::MAX);
         } else if self.is(byte, END) {
             self.commit();
-            self.ready.push_back(Typed::End);
-        } else if !self.has_room() {
-            self.say(BELL);
+            // One end after another says nothing more; each takes a place.
+            if self.ready.len() < READY_MAX {
+                self.ready.push_back(Typed::End);
+            }
         } else {
-            self.edited.push(byte);
             let is_end = byte == b'\n' || self.is(byte, LINE_END) || is_extended && self.is(byte, LINE_END_2);
+            // The end of a line always gets through, in place of its last byte: who waits for the line would wait for ever.
+            if !self.has_room() && !(is_end && self.edited.pop().is_some()) {
+                self.say(BELL);
+                return;
+            }
+            self.edited.push(byte);
             if byte == b'\n' && self.has(ECHO | ECHONL) {
                 self.say(b'\n');
             } else {
@@ -299,9 +305,22 @@ impl Discipline {
         self.echo.drain(..bytes.min(self.echo.len()));
     }
 
-    /// Whether a read has something, be it the end.
-    pub(super) fn is_readable(&self) -> bool {
-        if self.is_edited() { !self.ready.is_empty() } else { self.ready.len() >= self.patience().0.max(1) }
+    /// Whether a read into so much room has something, be it the end.
+    pub(super) fn is_readable(&self, room: usize) -> bool {
+        let fewest = if self.is_edited() { 1 } else { self.patience().0.min(room).max(1) };
+        self.ready.len() >= fewest
+    }
+
+    /// Whether there is something that a wait for readiness should tell: with a time, the first byte is.
+    pub(super) fn is_ready(&self) -> bool {
+        let (_, time) = self.patience();
+        self.is_readable(if time > 0 { 1 } else { usize::MAX })
+    }
+
+    /// How much is kept (INV-TERMINAL-1).
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.edited.len() + self.ready.len()
     }
 
     /// Bytes that can be read.

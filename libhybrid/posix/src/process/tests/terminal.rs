@@ -60,7 +60,7 @@ impl Program {
     /// Keys arrive, and the bell is heard.
     pub(super) fn typed(&mut self, keys: &[u8]) {
         self.wire().typed.extend(keys.chunks(64).map(<[u8]>::to_vec));
-        self.process.take_typed(&mut self.world);
+        self.process.on_line(&mut self.world);
         self.process.expire(&mut self.world);
     }
 
@@ -126,9 +126,20 @@ fn what_is_printed_has_line_ends_of_a_terminal_and_waits_for_room() {
     assert_eq!((program.printed(), program.world.told.len()), ("one\r\ntwo".into(), 0));
     program.wire().room = Some(0);
     assert_eq!(program.on(0, number::WRITE, &[1, AT, 7]), Outcome::Park);
+    // Who asks whether there is room hears of it once there is, not by asking.
     program.put(AT + 64, &[u64::from(poll::OUT) << 32 | 1]);
+    let mut other = at_terminal();
+    other.wire().room = Some(0);
+    assert_eq!(other.call(number::FCNTL, &[1, 4, NONBLOCK]), 0);
+    assert_eq!(other.call(number::WRITE, &[1, AT, 7]), Errno::EAGAIN.negated());
+    other.put(AT + 64, &[u64::from(poll::OUT) << 32 | 1]);
+    assert_eq!(other.on(0, number::PPOLL, &[AT + 64, 1, 0, 0, 8]), Outcome::Park);
+    other.wire().room = None;
+    other.process.on_line(&mut other.world);
+    other.process.retry(&mut other.world);
+    assert_eq!(other.process.take_result(0), Some(1));
     program.wire().room = None;
-    program.process.take_typed(&mut program.world);
+    program.process.on_line(&mut program.world);
     program.process.retry(&mut program.world);
     assert_eq!((program.process.take_result(0), program.printed()), (Some(7), "one\r\ntwo".into()));
 }
@@ -160,9 +171,16 @@ fn bytes_are_read_as_they_come_when_lines_are_not_edited() {
     // At least three.
     program.settings(0, 3, 0);
     program.typed(b"ab");
-    assert_eq!(program.line(100), NOTHING);
+    assert_eq!(program.call(number::FCNTL, &[0, 4, 0]), 0);
+    assert_eq!(program.on(0, number::READ, &[0, AT, 100]), Outcome::Park);
     program.typed(b"c");
-    assert_eq!(program.line(100), Ok(b"abc".to_vec()));
+    assert_eq!(program.process.take_result(0), Some(3));
+    // No more than there is room for, and what is there for one that does not wait.
+    program.typed(b"defg");
+    assert_eq!(
+        (program.line(1), program.line(2), program.line(9)),
+        (Ok(b"d".to_vec()), Ok(b"ef".to_vec()), Ok(b"g".to_vec()))
+    );
     // None is enough: at once, or after some tenths of a second.
     program.settings(0, 0, 0);
     assert_eq!(program.line(100), Ok(vec![]));
@@ -234,6 +252,25 @@ fn who_types_more_than_anybody_reads_hears_a_beep_and_nothing_is_mixed_up() {
     assert!((4000..4096).contains(&read), "{read}");
 }
 
+#[test]
+fn line_of_more_than_is_kept_is_read_without_its_middle() {
+    let mut program = at_terminal();
+    assert_eq!(program.on(0, number::READ, &[0, AT, 100]), Outcome::Park);
+    program.typed(&[b'a'; 5000]);
+    assert_eq!(program.process.take_result(0), None);
+    program.typed(b"\r");
+    assert_eq!(program.process.take_result(0), Some(100));
+    let mut read = 100;
+    while let Ok(part) = program.line(1000) {
+        read += part.len();
+        assert!(read < 4096 && (part.ends_with(b"\n") || part.len() == 1000));
+    }
+    assert_eq!(read, 4095);
+    // And the next one is whole.
+    program.typed(b"next\r");
+    assert_eq!(program.line(100), Ok(b"next\n".to_vec()));
+}
+
 /// Lines as somebody with a pencil makes them of keys.
 fn lines(keys: &[u8]) -> Vec<Vec<u8>> {
     let (mut lines, mut line) = (Vec::new(), Vec::new());
@@ -272,7 +309,7 @@ proptest! {
     /// Nothing that is typed or set makes it panic or keep more than it may (INV-TERMINAL-1).
     #[test]
     fn no_keys_and_no_settings_harm(
-        steps in prop::collection::vec((prop::collection::vec(any::<u8>(), 1..64), any::<Option<[u8; 36]>>(), 0_u64..80), 0..120),
+        steps in prop::collection::vec((prop_oneof![9 => prop::collection::vec(any::<u8>(), 1..64), 1 => Just(vec![4; 600])], any::<Option<[u8; 36]>>(), 0_u64..80), 0..120),
     ) {
         let mut program = at_terminal();
         // It goes on after each signal.
@@ -289,6 +326,7 @@ proptest! {
             let _some_or_none = program.line(room);
             prop_assert_eq!(program.call(number::IOCTL, &[0, 0x541b, AT]), 0);
             prop_assert!(program.world.words::<1>(AT)[0] & 0xffff_ffff < 4096);
+            prop_assert!(program.process.typed_kept() <= 4096);
         }
     }
 }
