@@ -215,7 +215,7 @@ impl Discipline {
         } else {
             let is_end = byte == b'\n' || self.is(byte, LINE_END) || is_extended && self.is(byte, LINE_END_2);
             // The end of a line always gets through, in place of its last byte: who waits for the line would wait for ever.
-            if !self.has_room() && !(is_end && self.edited.pop().is_some()) {
+            if !(self.has_room() || is_end && self.edited.pop().is_some()) {
                 self.say(BELL);
                 return;
             }

@@ -225,7 +225,7 @@ fn programs_are_at_their_paths_and_in_their_folders() {
         ("/opt/x/y/", 0, Err(Errno::ENOTDIR)),
         ("/op", 0, Err(Errno::ENOENT)),
     ] {
-        let expected: i64 = expected.map_or_else(Errno::negated, |found| found);
+        let expected: i64 = expected.unwrap_or_else(Errno::negated);
         assert_eq!(program.on_path(number::FACCESSAT, path, &[wanted]), expected, "{path} {wanted}");
     }
     assert_eq!(program.kin().asked, asked, "it asks once");
