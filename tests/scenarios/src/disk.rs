@@ -9,11 +9,12 @@ use std::path::Path;
 
 const MIB: u64 = 1 << 20;
 /// Bytes of the disk: the partitions, and a MiB for the tables at both ends.
-pub const BYTES: u64 = (16 + 16 + 8 + 8 + 64 + 2) * MIB;
-/// The partitions in their order, and their sizes in MiB. FAT for boot loaders and updates; the others are the device's to format.
+pub const BYTES: u64 = (32 + 32 + 8 + 8 + 64 + 2) * MIB;
+/// The partitions in their order, and their sizes in MiB. FAT for boot loaders and updates, with room for the largest root task that a build allows; the others
+/// are the device's to format.
 const PARTITIONS: [(&str, u64, Type); 5] = [
-    ("boot-a", 16, BASIC),
-    ("boot-b", 16, BASIC),
+    ("boot-a", 32, BASIC),
+    ("boot-b", 32, BASIC),
     ("system-a", 8, LINUX_FS),
     ("system-b", 8, LINUX_FS),
     ("data", 64, LINUX_FS),
