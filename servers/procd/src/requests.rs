@@ -79,8 +79,13 @@ impl<P: Power> Supervisor<P> {
             else {
                 continue;
             };
-            let runs = self.life_of(index).is_some_and(|(state, life)| is_up(state) && life == generation);
-            if runs && now < until {
+            let (runs, is_over) = match self.life_of(index) {
+                Some((state, life)) if life == generation => (is_up(state), !is_up(state)),
+                _ => (false, false),
+            };
+            // What ended since this turn saw to the ends is judged by the next one, which has to know of the request.
+            let is_to_be_judged = is_over && self.entries[index].ended != Some(generation);
+            if runs && now < until || is_to_be_judged {
                 continue;
             }
             self.requests.forget(index);

@@ -71,7 +71,7 @@ pub(crate) struct Entry {
     pub(crate) awaits_device: bool,
     pub(crate) presence: Presence,
     /// The life whose end was seen to.
-    ended: Option<u16>,
+    pub(crate) ended: Option<u16>,
     /// It is a place in which nothing is installed.
     is_vacant: bool,
 }
@@ -211,6 +211,8 @@ impl<P: Power> Supervisor<P> {
         self.see_ends();
         self.see_to_family();
         self.see_to_requests();
+        // Who was stopped just now may have had children.
+        self.see_to_family();
         let now = self.power.now_ns();
         for index in 0..self.entries.len() {
             self.see_to(index, now);
@@ -250,6 +252,7 @@ impl<P: Power> Supervisor<P> {
 
     /// Nothing is installed there (any more): nothing to watch, nothing to start.
     fn vacate(&mut self, index: usize) {
+        self.requests.forget(index);
         if let Some(entry) = self.entries.get_mut(index) {
             entry.is_vacant = true;
             entry.record.stopped();
@@ -375,6 +378,8 @@ impl<P: Power> Supervisor<P> {
         match result {
             Ok(()) | Err(Error::Runs) => {
                 entry.record.started(now);
+                // Its last life may have been asked to end.
+                self.requests.forget(index);
                 if !is_made {
                     self.audit.has_new_life();
                 }

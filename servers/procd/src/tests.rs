@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     pub(crate) auditor: Option<u16>,
     /// What the auditor says; `None`: nothing.
     pub(crate) finding: Option<Finding>,
+    /// Whoever this is faults just before securityd is asked about it.
+    pub(crate) ends_when_seen: Option<u16>,
     pub(crate) done: Vec<String>,
 }
 
@@ -71,6 +73,10 @@ impl Power for Fake {
 
     fn life(&mut self, index: u16) -> Result<Life<'static>, Error> {
         let place = usize::from(index);
+        if self.ends_when_seen == Some(index) {
+            self.ends_when_seen = None;
+            self.end(index, State::Faulted);
+        }
         let state = *self.states.get(place).ok_or(Error::NoSuchInstance)?;
         let heartbeat_ms = if self.watched.contains(&index) { 2000 } else { 0 };
         Ok(Life {

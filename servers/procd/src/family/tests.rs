@@ -10,6 +10,7 @@ use libhybrid::interfaces::process::{
 use libhybrid::ipc::ClientId;
 use proptest::prelude::*;
 
+use crate::requests::GRACE_NS;
 use crate::tests::{Fake, done};
 use crate::{Kin, Supervisor};
 
@@ -81,6 +82,29 @@ fn program_has_several_names_and_its_parent_is_told_each_once() {
         supervisor.put(PARENT, 0, &[]).unwrap();
         assert_eq!(supervisor.spawn(PARENT, path, 0, STREAMS), expected, "{path}");
     }
+}
+
+#[test]
+fn request_is_for_one_life_and_whoever_is_stopped_takes_its_children_along() {
+    let mut supervisor = family();
+    supervisor.set_hearers([("rng", 106), ("httpd", 103)].into_iter());
+    let (child, operator) = (ClientId { instance: 106 }, ClientId { instance: 1 });
+    assert_eq!(spawn(&mut supervisor), Ok(106));
+    assert_eq!(Services::stop(&mut supervisor, operator, "rng"), Ok(()));
+    // Its parent spawns it anew before the supervisor had a turn.
+    supervisor.power.end(6, State::Ended);
+    assert!(supervisor.pull_ended(PARENT).is_some());
+    assert_eq!((supervisor.forget(PARENT, 106), spawn(&mut supervisor)), (Ok(()), Ok(106)));
+    assert!(supervisor.pull_signalled(child).is_none(), "that was for its last life");
+    supervisor.turn();
+    assert_eq!(supervisor.power.states[6], State::Running);
+    // The parent is asked and does not end.
+    assert_eq!(Services::stop(&mut supervisor, operator, "httpd"), Ok(()));
+    let _before = done(&mut supervisor);
+    supervisor.power.now += GRACE_NS;
+    supervisor.power.answers_all();
+    supervisor.turn();
+    assert_eq!(done(&mut supervisor), ["stop httpd", "stop rng"]);
 }
 
 #[test]

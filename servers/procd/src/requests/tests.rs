@@ -86,6 +86,22 @@ fn who_does_not_end_in_time_or_is_told_twice_is_stopped() {
     assert_eq!((phase(&supervisor), hears(&mut supervisor)), (Phase::Running, None));
 }
 
+#[test]
+fn end_that_is_seen_before_it_is_told_of_is_still_the_operators() {
+    let mut supervisor = hearing();
+    assert_eq!(stop(&mut supervisor), Ok(()));
+    assert_eq!((done(&mut supervisor), hears(&mut supervisor)), (vec!["ring 103".to_string()], Some(15)));
+    supervisor.power.ends_when_seen = Some(INDEX);
+    supervisor.turn();
+    assert_eq!(supervisor.power.ends_when_seen, None, "it did not end within the turn");
+    assert_eq!((done(&mut supervisor), phase(&supervisor)), (vec![], Phase::Running));
+    supervisor.turn();
+    assert_eq!((done(&mut supervisor), phase(&supervisor)), (vec!["postpone httpd".to_string()], Phase::Stopped));
+    supervisor.power.now += GRACE_NS;
+    supervisor.turn();
+    assert_eq!((supervisor.requests.next(), phase(&supervisor)), (None, Phase::Stopped));
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Stop,
