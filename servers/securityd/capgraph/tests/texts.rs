@@ -25,6 +25,7 @@ fn interfaces() -> BTreeMap<String, InterfaceFacts> {
         ("hybrid.process.Drivers", calls.clone()),
         ("hybrid.process.Spawner", calls.clone()),
         ("hybrid.process.Program", calls.clone()),
+        ("hybrid.process.Services", calls.clone()),
         ("hybrid.process.Streams", rings),
         ("hybrid.live.Live", calls.clone()),
         ("hybrid.net.link.Link", calls.clone()),

@@ -70,7 +70,7 @@ fn is_of_the_boot(graph: &Graph, instance: &Instance) -> bool {
 }
 
 /// Who supervises, if the instance has this use of it.
-fn supervisor<'a>(graph: &'a Graph, instance: &Instance, interface: &str) -> Option<&'a Instance> {
+pub(super) fn supervisor<'a>(graph: &'a Graph, instance: &Instance, interface: &str) -> Option<&'a Instance> {
     let used = instance.uses.iter().find(|used| used.interface == interface)?;
     let server = graph.instance(graph.session_of(used)?.server)?;
     server.uses_interface(LIFECYCLE).then_some(server)

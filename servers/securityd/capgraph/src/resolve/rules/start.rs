@@ -1,7 +1,8 @@
 //! Who is started when its device is found, or by a command: somebody does it, and does not need it for that.
 
 use super::super::finder::is_driven;
-use crate::graph::{Graph, Instance};
+use super::spawned::supervisor;
+use crate::graph::{Graph, Instance, Policy};
 use crate::rules::{Found, LIFECYCLE, needs};
 
 /// Who uses it tells which devices are there.
@@ -40,12 +41,26 @@ pub(crate) fn check(found: &mut Found<'_>, graph: &Graph) {
 
 /// `start = "command"` of a whole graph.
 pub(crate) fn check_commanded(found: &mut Found<'_>, graph: &Graph) {
-    let is_any_operator = graph.instances.iter().any(|instance| instance.uses_interface(SERVICES));
+    // Who waits for somebody else may wait for ever.
+    let is_operator = |instance: &Instance| {
+        let is_there = !instance.awaits_command && !instance.is_spawned;
+        is_there && supervisor(graph, instance, SERVICES).is_some()
+    };
+    let is_any_operator = graph.instances.iter().any(is_operator);
     for instance in graph.instances.iter().filter(|instance| instance.awaits_command) {
         let name = &instance.name;
         let mut tell = |what: &str, help: &str| found.at(name, "bad-start", format!("`{name}` {what}"), help);
         if !is_any_operator {
-            tell("is started by a command, and nobody can give one", "somebody has to use hybrid.process.Services");
+            tell(
+                "is started by a command, and nobody can give one",
+                "somebody who runs without a command has to use hybrid.process.Services of the supervisor",
+            );
+        }
+        if instance.restart.policy != Policy::Never {
+            tell(
+                "is started by a command, and without one when it ended",
+                "its component.toml has to say `policy = \"never\"` in [restart]",
+            );
         }
         if instance.place.is_some() || instance.awaits_verdict {
             tell(
