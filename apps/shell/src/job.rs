@@ -1,5 +1,5 @@
 //! What commands do: calls on the shell's capabilities, one line of output a step.
-use crate::command::{Command, HELP};
+use crate::command::{Command, HELP, Order};
 use crate::quote::quoted;
 use crate::{devices, history, policy, services, top};
 use alloc::format;
@@ -94,8 +94,12 @@ pub enum Job<W: Wires> {
     Services(Option<String>, u16),
     /// A program gets the console: its name, and the index of the service that is looked at next.
     Enter(String, u16),
-    /// The service of this name and index has the console; a step looks whether it runs still.
-    Away(String, u16),
+    /// Somebody else has the console; a step looks whether that one runs still.
+    Away(services::Guest),
+    /// A service is to be started, stopped or restarted.
+    Tell(Order, String),
+    /// The service of this name was stopped, and the index of the service that is looked at next.
+    Stopped(String, u16),
     /// The end with this number is next; 0 is the newest.
     Ends(u16),
     /// Use of budgets: what was collected, and the index of the next.
@@ -146,6 +150,7 @@ impl<W: Wires> Job<W> {
             Command::Services(name) => Self::Services(name, 0),
             Command::Ends => Self::Ends(0),
             Command::Enter(name) => Self::Enter(name, 0),
+            Command::Service(order, name) => Self::Tell(order, name),
             Command::Devices(is_scan) => Self::Devices(is_scan, 0),
             Command::Top => Self::Top(Vec::new(), 0),
             other => Self::Once(other),
@@ -182,7 +187,9 @@ impl<W: Wires> Job<W> {
             Self::History(kept, at, is_part) => history::piece(clients, kept, at, is_part, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
             Self::Enter(name, index) => services::enter(clients, name, index, out),
-            Self::Away(name, index) => services::look(clients, name, index, out),
+            Self::Away(guest) => Ok(services::look(clients, guest, out)),
+            Self::Tell(order, name) => services::tell(clients, order, name, out),
+            Self::Stopped(name, index) => Ok(services::stopped(clients, name, index, out)),
             Self::Ends(number) => services::ends(clients, number, out),
             Self::Top(shares, index) => top::top(clients, seen, shares, index, times, out),
             Self::Devices(is_scan, index) => devices::list(clients, is_scan, index, out),
@@ -433,7 +440,6 @@ fn once<W: Wires>(clients: &mut Clients<W>, command: &Command, times: Times, out
             done.map_err(because(name))?;
             line(out, &format!("{} {change} its session {}", quoted(name), quoted(used)));
         }
-        Command::Service(order, name) => services::tell(clients, *order, name, out)?,
         Command::Policy(order) => policy::tell(clients, order, times, out)?,
         Command::Network => network(clients, out)?,
         Command::Uptime => line(out, &seconds(times.now_ns.saturating_sub(times.boot_ns))),

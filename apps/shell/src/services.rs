@@ -82,10 +82,25 @@ pub fn ends<W: Wires>(clients: &mut Clients<W>, number: u16, out: &mut String) -
     Ok(Step::More(Job::Ends(number + 1)))
 }
 
+/// Who has the console.
+pub struct Guest {
+    name: String,
+    index: u16,
+    /// So often the console's key asks the supervisor to stop it, which was not done yet.
+    stops: u8,
+}
+
+impl Guest {
+    /// The key was pressed. A second time stops at once who was asked; a third would say no more.
+    pub(crate) fn press_stop(&mut self) {
+        self.stops = (self.stops + 1).min(2);
+    }
+}
+
 /// Finds the service of this name, an index a step, and starts it if it does not run.
 ///
 /// # Errors
-/// There is none, or the supervisor does not start it.
+/// There is none, it runs already, or the supervisor does not start it.
 pub fn enter<W: Wires>(
     clients: &mut Clients<W>,
     name: String,
@@ -98,59 +113,92 @@ pub fn enter<W: Wires>(
     if service.name != name.as_str() {
         return Ok(Step::More(Job::Enter(name, index + 1)));
     }
-    match clients.services.start(&name) {
-        Ok(()) | Err(CallError::Domain(Error::Runs)) => {}
+    let started = if service.phase == Phase::Running {
+        Err(CallError::Domain(Error::Runs))
+    } else {
+        clients.services.start(&name)
+    };
+    match started {
+        Ok(()) => {}
+        Err(CallError::Domain(Error::Runs)) => {
+            let name = quoted(&name);
+            return Err(format!("{name} runs already; only a program that `enter` starts can have the console"));
+        }
         Err(error) => return Err(because(&quoted(&name))(error)),
     }
     log::warn!("the console's operator enters {name}");
     line(out, &format!("{} has the console until it ends; Ctrl-] stops it", quoted(&name)));
-    Ok(Step::More(Job::Away(name, index)))
+    Ok(Step::More(Job::Away(Guest { name, index, stops: 0 })))
 }
 
-/// Whether the one that has the console runs still.
-///
-/// # Errors
-/// The supervisor does not answer: then the console is the shell's again.
-pub fn look<W: Wires>(clients: &mut Clients<W>, name: String, index: u16, out: &mut String) -> Result<Step<W>, String> {
-    match service(clients, index)? {
-        Some(service) if service.name == name.as_str() && service.phase == Phase::Running => {
-            Ok(Step::More(Job::Away(name, index)))
-        }
-        found => {
-            let why = found.map(|service| quoted(&service.detail).to_string()).unwrap_or_default();
-            let end = if why.is_empty() { String::new() } else { format!(": {why}") };
-            line(out, &format!("{} has left the console{end}", quoted(&name)));
-            Ok(Step::Done)
+/// Has the one that has the console stopped, if the key was pressed, and looks whether it runs still. While the supervisor does not answer it does,
+/// as far as anybody knows: what is typed may be its passwords, so nothing of it is a command. Then securityd stops it.
+pub fn look<W: Wires>(clients: &mut Clients<W>, mut guest: Guest, out: &mut String) -> Step<W> {
+    let name = quoted(&guest.name);
+    let (mut is_told, mut is_killed) = (false, false);
+    for _ in 0..core::mem::take(&mut guest.stops) {
+        log::warn!("the console's operator has {} stopped, which has the console", guest.name);
+        match clients.services.stop(&guest.name) {
+            Ok(()) => is_told = true,
+            Err(CallError::Domain(Error::DoesNotRun)) => {}
+            Err(error) => {
+                line(out, &because("procd")(error));
+                is_killed = clients.control.kill(&guest.name).is_ok();
+            }
         }
     }
+    let why = match service(clients, guest.index) {
+        Ok(Some(service)) if service.name == guest.name.as_str() => {
+            // One that waits is started again, and has the console then.
+            let has_left = !matches!(service.phase, Phase::Running | Phase::Waiting);
+            has_left.then(|| quoted(&service.detail).to_string())
+        }
+        Ok(_) => Some(String::new()),
+        Err(_) => is_killed.then(|| "stopped".to_string()),
+    };
+    let Some(why) = why else {
+        if is_told {
+            line(out, &format!("{name} is to end, and a key shows whether it did; Ctrl-] again stops it at once"));
+        }
+        return Step::More(Job::Away(guest));
+    };
+    let end = if why.is_empty() { String::new() } else { format!(": {why}") };
+    line(out, &format!("{name} has left the console{end}"));
+    Step::Done
 }
 
 /// Tells the supervisor what to do with one service.
 ///
 /// # Errors
 /// Why it does not.
-pub fn tell<W: Wires>(clients: &mut Clients<W>, order: Order, name: &str, out: &mut String) -> Result<(), String> {
+pub fn tell<W: Wires>(
+    clients: &mut Clients<W>,
+    order: Order,
+    name: String,
+    out: &mut String,
+) -> Result<Step<W>, String> {
     let (result, done) = match order {
-        Order::Start => (clients.services.start(name), "is started"),
-        Order::Stop => (clients.services.stop(name), "is stopped"),
-        Order::Restart => (clients.services.restart(name), "is restarted"),
+        Order::Start => (clients.services.start(&name), "is started"),
+        Order::Stop => (clients.services.stop(&name), "is stopped"),
+        Order::Restart => (clients.services.restart(&name), "is restarted"),
     };
     log::warn!("the console's operator has {name} told: {order:?}");
-    result.map_err(because(&quoted(name)))?;
-    // A program that hears of signals has a moment to end by itself.
-    let is_asked = matches!(order, Order::Stop) && runs(clients, name)?;
-    line(out, &format!("{} {}", quoted(name), if is_asked { "is asked to end" } else { done }));
-    Ok(())
+    result.map_err(because(&quoted(&name)))?;
+    if order == Order::Stop {
+        return Ok(Step::More(Job::Stopped(name, 0)));
+    }
+    line(out, &format!("{} {done}", quoted(&name)));
+    Ok(Step::Done)
 }
 
-/// Whether the service of this name runs.
-fn runs<W: Wires>(clients: &mut Clients<W>, name: &str) -> Result<bool, String> {
-    for index in 0..SERVICES_MAX {
-        match service(clients, index)? {
-            Some(service) if service.name == name => return Ok(service.phase == Phase::Running),
-            Some(_) => {}
-            None => break,
-        }
-    }
-    Ok(false)
+/// Finds the service that was to be stopped, an index a step, and says whether it was: a program that hears of signals has a moment to end by itself.
+pub fn stopped<W: Wires>(clients: &mut Clients<W>, name: String, index: u16, out: &mut String) -> Step<W> {
+    let is_asked = match service(clients, index) {
+        Ok(Some(service)) if service.name != name.as_str() => return Step::More(Job::Stopped(name, index + 1)),
+        Ok(Some(service)) => service.phase == Phase::Running,
+        // It was told, and that went well.
+        Ok(None) | Err(_) => false,
+    };
+    line(out, &format!("{} {}", quoted(&name), if is_asked { "is asked to end" } else { "is stopped" }));
+    Step::Done
 }

@@ -1,5 +1,5 @@
 //! The console: keys in, commands run, lines out; uses no capability itself.
-use crate::command::{self, Command, Mistake, Order};
+use crate::command::{self, Command, Mistake};
 use crate::editor::{Editor, Key};
 use crate::job::{Clients, Job, Step, Times, Wires};
 use crate::quote::quoted;
@@ -17,7 +17,7 @@ pub const INPUT_MAX: usize = 64;
 const AHEAD_MAX: usize = 256;
 const PROMPT: &[u8] = b"> ";
 const INTERRUPT: u8 = 0x03;
-/// Ctrl-]: takes the console back from whoever has it.
+/// Ctrl-]: has whoever has the console stopped.
 const ESCAPE: u8 = 0x1d;
 
 /// The shell on one terminal.
@@ -97,11 +97,11 @@ impl<W: Wires> Shell<W> {
     fn take_keys(&mut self) -> Result<(), RingError> {
         while let Some(keys) = self.input.pop(&mut self.scratch)? {
             for &key in keys {
-                if let Some(Job::Away(name, _)) = &self.job {
+                if let Some(Job::Away(guest)) = &mut self.job {
                     // What is typed is the other one's.
                     self.is_woken = true;
                     if key == ESCAPE {
-                        self.job = Some(Job::new(Command::Service(Order::Stop, name.clone())));
+                        guest.press_stop();
                     }
                 } else if key == INTERRUPT && self.job.is_some() {
                     self.job = None;
@@ -155,7 +155,13 @@ impl<W: Wires> Shell<W> {
         let outcome = job.step(&mut self.clients, &mut self.seen, times, &mut out);
         self.screen.print(out.as_bytes());
         match outcome {
-            Ok(Step::More(job)) => self.job = Some(job),
+            Ok(Step::More(job)) => {
+                if job.is_away() {
+                    // What was typed ahead is no command: whoever typed it may have meant the other one.
+                    self.ahead.clear();
+                }
+                self.job = Some(job);
+            }
             Ok(Step::Done) => self.screen.print(PROMPT),
             Err(text) => {
                 self.screen.print(format!("{text}\r\n").as_bytes());

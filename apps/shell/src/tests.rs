@@ -1,6 +1,7 @@
 //! The whole shell on loopbacks: keys go in, text comes out; no kernel.
 mod enter;
 mod history;
+mod services;
 mod top;
 
 use crate::devices::fake::FakeDevices;
@@ -245,6 +246,7 @@ struct FakeServices(Vec<String>, u64);
 impl Services for FakeServices {
     fn service(&mut self, _: ClientId, index: u16) -> Result<Service<'_>, process::Error> {
         let name = NAMES.get(usize::from(index)).ok_or(process::Error::NoSuchInstance)?;
+        services::answers(&self.0)?;
         Ok(Service {
             index,
             name: (*name).into(),
@@ -578,26 +580,4 @@ fn corrupt_terminal_ends_the_shell_with_an_error() {
         desk.region.scribble(offset, 1 << 32 | 3).expect("inside");
     }
     assert!(desk.shell.advance(|| Times { now_ns: 0, boot_ns: 0 }, || {}).is_err());
-}
-
-#[test]
-fn svc_asks_and_tells_the_supervisor() {
-    let mut desk = Desk::new();
-    let text = desk.type_line("svc status");
-    assert!(text.contains("httpd            failed      7     6      1  yes      faulted\r\n"), "{text}");
-    assert!(text.contains("securityd        isolated") && !text.contains('\u{1b}'), "{text}");
-    let text = desk.type_line("svc status httpd");
-    assert!(text.contains("httpd            failed") && !text.contains("securityd"), "{text}");
-    let text = desk.type_line("svc ends");
-    assert!(
-        text.contains("    4.321 s httpd            life   9  fell\r\n    4.321 s httpd            life   8  fell\r\n"),
-        "{text}"
-    );
-    assert!(desk.type_line("svc restart httpd").contains("httpd is restarted\r\n"));
-    assert!(desk.type_line("svc start httpd").contains("httpd is started\r\n"));
-    assert!(desk.type_line("svc stop procd").contains("procd: NotAllowed"), "a refusal is told");
-    assert!(desk.type_line("svc stop httpd").contains("httpd is stopped\r\n"));
-    assert!(desk.type_line(&format!("svc stop {}", NAMES[0])).contains("is stopped\r\n"));
-    let told = ["restart httpd", "start httpd", "stop procd", "stop httpd", &format!("stop {}", NAMES[0])];
-    assert_eq!(desk.services.server().server.0, told);
 }

@@ -5,11 +5,17 @@ use hybrid_interfaces::console::TerminalRings;
 use hybrid_interfaces::process::Phase;
 use std::vec::Vec;
 
-/// httpd runs if the last command started it; of the others one is isolated and one runs.
+/// httpd runs from its start until it ended or was stopped, for which it is told twice if it hears; of the others one is isolated and one runs.
 pub(super) fn phase(said: &[String], index: u16) -> Phase {
+    let is_said = |what: &str| said.iter().any(|word| word == what);
+    let stops = if is_said("httpd hears") { 2 } else { 1 };
+    let start = said.iter().rposition(|what| what == "start httpd");
+    let since = start.map(|start| &said[start..]).unwrap_or_default();
+    let has_ended = since.iter().any(|what| what == "httpd ended");
+    let is_stopped = since.iter().filter(|what| *what == "stop httpd").count() >= stops;
     match index {
         0 => Phase::Isolated,
-        1 if said.last().is_none_or(|last| last != "start httpd") => Phase::Failed,
+        1 if since.is_empty() || has_ended || is_stopped => Phase::Failed,
         _ => Phase::Running,
     }
 }
@@ -35,9 +41,60 @@ fn program_that_is_entered_has_the_console_until_it_ends() {
 fn key_takes_the_console_back_and_stops_the_program() {
     let mut desk = Desk::new();
     let _ = desk.type_line("enter httpd");
-    assert!(desk.type_line("ab\x1d").contains("httpd is stopped\r\n> "));
+    assert_eq!(desk.type_line("ab\x1d"), "httpd has left the console: faulted\r\n> ");
     assert!(desk.type_line("uptime").contains("12.345 s"));
     assert_eq!(said(&desk), ["start httpd", "stop httpd"]);
+}
+
+#[test]
+fn program_that_may_end_by_itself_has_the_console_until_it_did() {
+    let mut desk = Desk::new();
+    desk.services.server().server.0.push("httpd hears".into());
+    let _ = desk.type_line("enter httpd");
+    let told = "httpd is to end, and a key shows whether it did; Ctrl-] again stops it at once\r\n";
+    assert_eq!(desk.type_line("\x1d\x03"), told, "Ctrl-C takes nothing back, and there is no prompt");
+    assert_eq!(desk.type_line("kill httpd"), "");
+    assert_eq!(desk.type_line("\x1d"), "httpd has left the console: faulted\r\n> ");
+    assert_eq!(said(&desk), ["httpd hears", "start httpd", "stop httpd", "stop httpd"]);
+    // Both at once, and once more than it takes.
+    let _ = desk.type_line("enter httpd");
+    assert_eq!(desk.type_line("\x1d\x1d\x1d"), "httpd has left the console: faulted\r\n> ");
+    assert_eq!(said(&desk)[4..], ["start httpd", "stop httpd", "stop httpd"]);
+    assert!(desk.control.server().server.0.is_empty());
+}
+
+#[test]
+fn what_is_typed_ahead_of_the_program_is_no_command() {
+    let mut desk = Desk::new();
+    let _ = desk.type_line("enter httpd\rkill httpd");
+    desk.services.server().server.0.push("httpd ended".into());
+    assert_eq!(desk.type_line("x"), "httpd has left the console: faulted\r\n> ");
+    assert!(desk.type_line("uptime").contains("12.345 s"));
+    assert!(desk.control.server().server.0.is_empty());
+    // Unless it does not come to that.
+    assert!(desk.type_line("enter nobody\rkill httpd").contains("httpd is stopped"));
+}
+
+#[test]
+fn supervisor_that_does_not_answer_gives_nobody_the_console() {
+    let mut desk = Desk::new();
+    let _ = desk.type_line("enter httpd");
+    desk.services.kill();
+    assert_eq!(desk.type_line("kill httpd"), "");
+    let text = desk.type_line("\x1d");
+    assert!(text.starts_with("procd is not there now") && text.ends_with(" console: stopped\r\n> "), "{text}");
+    assert_eq!(desk.control.server().server.0, ["httpd"], "securityd did it");
+    assert!(desk.type_line("uptime").contains("12.345 s"));
+}
+
+#[test]
+fn who_runs_already_does_not_get_the_console() {
+    let mut desk = Desk::new();
+    desk.services.server().server.0.push("start httpd".into());
+    let refused = "httpd runs already; only a program that `enter` starts can have the console\r\n> ";
+    assert!(desk.type_line("enter httpd").ends_with(refused));
+    assert!(desk.type_line("uptime").contains("12.345 s"));
+    assert_eq!(said(&desk), ["start httpd"]);
 }
 
 #[test]
