@@ -147,8 +147,11 @@ impl<S: Pages> Process<S> {
                     self.answer(1 << thread, result);
                 }
             }
+            if !self.files.is_changed {
+                // Who waits for that signal looks again.
+                self.tell_ends(world);
+            }
         }
-        self.tell_ends(world);
     }
 
     /// One try; `None` if the call has to wait. Only a call that was begun before may change what it did.

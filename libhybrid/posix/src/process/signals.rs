@@ -116,7 +116,23 @@ impl<S: Pages> Process<S> {
         let slot = self.slot(thread).filter(|_| size == 8).ok_or(Errno::EINVAL)?;
         let [set] = world::read_words(world, mask)?;
         (slot.kept, slot.blocked) = (Some(slot.blocked), set & !NEVER_BLOCKED);
+        self.gather_shared(thread);
         Ok(())
+    }
+
+    /// Signals of the program that another thread keeps and blocks, and this one does not, are for this one.
+    pub(super) fn gather_shared(&mut self, thread: Thread) {
+        let own = usize::from(thread);
+        let Some(blocked) = self.slots.get(own).map(|slot| slot.blocked) else { return };
+        let mut found = 0;
+        for (_, slot) in self.slots.iter_mut().enumerate().filter(|(at, _)| *at != own) {
+            let moved = slot.shared & slot.blocked & !blocked;
+            (slot.pending, slot.shared) = (slot.pending & !moved, slot.shared & !moved);
+            found |= moved;
+        }
+        if let Some(slot) = self.slots.get_mut(own) {
+            (slot.pending, slot.shared) = (slot.pending | found, slot.shared | found);
+        }
     }
 
     /// What a call that did not wait returns, and its thread's mask as it was. One that found nothing, and let a signal in meanwhile, is `EINTR`.
@@ -127,6 +143,9 @@ impl<S: Pages> Process<S> {
         }
         if let Some(slot) = self.slot(thread) {
             slot.restore_mask();
+        }
+        if has_own_mask {
+            self.gather_shared(thread);
         }
         result
     }
@@ -143,6 +162,7 @@ impl<S: Pages> Process<S> {
                 2 => set,
                 _ => return Err(Errno::EINVAL),
             } & !NEVER_BLOCKED;
+            self.gather_shared(thread);
         }
         if old != 0 {
             world::write_words(world, old, &[before])?;
@@ -175,6 +195,11 @@ impl<S: Pages> Process<S> {
         if target != thread && handler > IGNORE && !is_blocked {
             self.tell(world, number, "no thread can be interrupted by another");
             return Errno::ENOSYS.into();
+        }
+        if is_self && is_blocked {
+            // Another thread may not block it.
+            self.signal_program(world, signal);
+            return Outcome::Done(0);
         }
         self.raise(target, signal);
         if let Some(slot) = self.slot(target).filter(|_| is_self) {
@@ -297,6 +322,7 @@ impl<S: Pages> Process<S> {
         if let Some(slot) = self.slot(thread) {
             slot.blocked = delivery.blocked_after;
         }
+        self.gather_shared(thread);
         self.deliver(world, thread, delivery.result)
     }
 }

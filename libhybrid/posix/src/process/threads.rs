@@ -101,8 +101,9 @@ impl<S: Pages> Process<S> {
         let State::Ready(result) = slot.state else { return None };
         slot.state = State::Running;
         // After a signal the handler comes first.
-        if result != Errno::EINTR.negated() {
+        if result != Errno::EINTR.negated() && slot.kept.is_some() {
             slot.restore_mask();
+            self.gather_shared(thread);
         }
         self.woken &= !(1 << thread);
         Some(result)

@@ -114,6 +114,66 @@ fn signal_of_the_program_is_taken_by_whichever_thread_waits_for_it() {
 }
 
 #[test]
+fn signal_that_all_blocked_is_for_the_thread_that_lets_it_in() {
+    for lets_in in [
+        (|program, other| program.on(other, number::PPOLL, &[0, 0, 0, NO_TIME, 8])) as fn(&mut Program, Thread) -> _,
+        |program, other| program.on(other, number::RT_SIGSUSPEND, &[NO_TIME, 8]),
+        |program, other| program.on(other, number::RT_SIGPROCMASK, &[SIG_SETMASK, NO_TIME, 0, 8]),
+    ] {
+        let mut program = child([Stream::Own; 3]);
+        program.handle(15);
+        assert_eq!(program.mask(SIG_BLOCK, bits(&[15])), Outcome::Done(0));
+        let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+        assert_eq!(program.on(other, number::RT_SIGPROCMASK, &[SIG_BLOCK, SET, 0, 8]), Outcome::Done(0));
+        program.sent(15);
+        program.put(NO_TIME, &[0]);
+        let outcome = match lets_in(&mut program, other) {
+            Outcome::Park => {
+                let eintr = Errno::EINTR.negated();
+                assert_eq!(program.process.take_result(other), Some(eintr));
+                program.process.resumed(&mut program.world, other, eintr)
+            }
+            outcome => outcome,
+        };
+        assert!(matches!(outcome, Outcome::Deliver(Delivery { signal: 15, .. })), "{outcome:?}");
+        assert_eq!(program.pending(), 0);
+        // So is one that came while its handler ran.
+        let Outcome::Deliver(delivery) = outcome else { return };
+        program.sent(15);
+        let outcome = program.process.handled(&mut program.world, other, Delivery { blocked_after: 0, ..delivery });
+        assert!(matches!(outcome, Outcome::Deliver(Delivery { signal: 15, .. })), "{outcome:?}");
+    }
+}
+
+#[test]
+fn signal_that_its_sender_blocks_goes_to_a_thread_that_does_not() {
+    let mut program = child([Stream::Own; 3]);
+    program.handle(15);
+    let (reads, _) = program.pipe(0);
+    let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+    assert_eq!(program.on(other, number::READ, &[reads, AT, 1]), Outcome::Park);
+    assert_eq!(program.mask(SIG_BLOCK, bits(&[15])), Outcome::Done(0));
+    assert_eq!(program.call(number::KILL, &[7, 15]), 0);
+    let eintr = Errno::EINTR.negated();
+    assert_eq!(program.process.take_result(other), Some(eintr));
+    let resumed = program.process.resumed(&mut program.world, other, eintr);
+    assert!(matches!(resumed, Outcome::Deliver(Delivery { signal: 15, .. })), "{resumed:?}");
+}
+
+#[test]
+fn end_of_a_child_that_another_threads_call_hears_of_wakes_who_waits_for_its_signal() {
+    let mut program = Program::parent();
+    assert_eq!(program.mask(SIG_BLOCK, bits(&[17])), Outcome::Done(0));
+    let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+    assert_eq!(program.on(other, number::RT_SIGPROCMASK, &[SIG_BLOCK, SET, 0, 8]), Outcome::Done(0));
+    assert_eq!((program.spawn("/bin/w", &[]), program.spawn("/bin/w", &[])), (20, 21));
+    assert_eq!(program.sigwait(other, bits(&[17]), true), Outcome::Park);
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.call(number::WAIT4, &[21, 0, 1, 0]), 0, "it does not wait, and the other child runs");
+    assert_eq!(program.process.take_result(other), Some(17));
+}
+
+#[test]
 fn sigsuspend_waits_with_its_mask_and_ends_after_a_handler() {
     let mut program = child([Stream::Own; 3]);
     program.handle(15);
