@@ -229,7 +229,7 @@ fn placed(name: &str, what: &str, sha256: &str, make: impl FnOnce(&Step, &Path) 
     let place = all.join(format!("{name}-{}", &sha256[..12]));
     if !place.exists() {
         let step = Step::start(format!("{what} {name}"));
-        let work = folders::created(all.join(format!("unpacking-{}", std::process::id())))?;
+        let work = emptied(all.join(format!("unpacking-{}", std::process::id())))?;
         let made = make(&step, &work)?;
         // Another xtask may have been faster; then its result is the same.
         if !place.exists() {
@@ -239,6 +239,16 @@ fn placed(name: &str, what: &str, sha256: &str, make: impl FnOnce(&Step, &Path) 
         step.done();
     }
     Ok(place)
+}
+
+/// The folder, with nothing in it: one that was killed may have had the same number, and left something that would become part of the source.
+fn emptied(folder: PathBuf) -> Result<PathBuf> {
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot empty {}", folder.display()))
+        }
+        _ => folders::created(folder),
+    }
 }
 
 /// The names that fit one of `patterns` and none of `without`, in their order.
@@ -271,7 +281,7 @@ fn fits_part(name: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Program, ProgramText, Text, checked, chosen, fits};
+    use super::{Program, ProgramText, Text, checked, chosen, emptied, fits};
 
     fn read(text: &str) -> anyhow::Result<Text> {
         checked(toml::from_str(text)?)
@@ -333,6 +343,17 @@ mod tests {
         {
             assert!(program.is_pinned_in(&wrong.parse().unwrap()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn folder_in_which_a_source_is_unpacked_is_empty() {
+        let folder = std::env::temp_dir().join(format!("xtask-emptied-{}", std::process::id()));
+        assert_eq!(emptied(folder.clone()).unwrap(), folder);
+        std::fs::create_dir(folder.join("a")).unwrap();
+        std::fs::write(folder.join("a/left"), "x").unwrap();
+        emptied(folder.clone()).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        std::fs::remove_dir(&folder).unwrap();
     }
 
     #[test]

@@ -6,6 +6,9 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// What pip gives the program that calls a package's own means of building it: the second in older versions.
+const BACKENDS: [&str; 2] = ["_PYPROJECT_HOOKS_BUILD_BACKEND", "PEP517_BUILD_BACKEND"];
+
 /// The unpacked source of a package, in a folder within `work`. pip itself refuses an archive that has another SHA-256.
 ///
 /// # Errors
@@ -15,20 +18,28 @@ pub(crate) fn fetched(step: &Step, work: &Path, name: &str, version: &str, sha25
     let wanted = work.join("wanted.txt");
     std::fs::write(&wanted, requirement(name, version, sha256))
         .with_context(|| format!("cannot write {}", wanted.display()))?;
-    // pip has no command that only fetches a source: it asks the package for its metadata next, by the package's own code. What that
-    // code starts with is not there, so pip ends with an error, and leaves what it unpacked, as it was told to.
-    let nothing = folders::created(work.join("nothing/setuptools"))?;
-    std::fs::write(nothing.join("__init__.py"), "raise ImportError('nothing of a package runs')\n")
-        .context("cannot write what stops pip")?;
+    // pip has no command that only fetches a source: it asks the package for its metadata next, by the package's own code. That is kept from
+    // running, so pip ends with an error, and leaves what it unpacked, as it was told to.
+    let nothing = work.join("nothing");
+    keep_from_running(&nothing).context("cannot write what stops pip")?;
     let temporary = folders::created(work.join("temporary"))?;
     let mut pip = Command::new(if setup::on_path("pip3") { "pip3" } else { "pip" });
-    pip.current_dir(work).env("TMPDIR", &temporary).env("PYTHONPATH", work.join("nothing"));
+    pip.current_dir(work).env("TMPDIR", &temporary).env("PYTHONPATH", &nothing);
     pip.args(["download", "--disable-pip-version-check", "--no-clean", "--no-deps", "--no-binary", ":all:"]);
     let fetched = step.command("fetch", pip.arg("--no-build-isolation").arg("-r").arg(&wanted));
     match unpacked(&folders::files_below(&temporary)?, &temporary) {
         Some(folder) => Ok(folder),
         None => Err(fetched.err().unwrap_or_else(|| anyhow::anyhow!("pip left no source of {name} {version}"))),
     }
+}
+
+/// Makes a folder for PYTHONPATH in which setuptools is an error, for packages that only say how setuptools builds them, and whose start of an
+/// interpreter ends it where pip wants it to build one in any other way: also in one of the package's own, which would be found without setuptools.
+fn keep_from_running(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("setuptools"))?;
+    std::fs::write(folder.join("setuptools/__init__.py"), "raise ImportError('nothing of a package runs')\n")?;
+    let is_asked = BACKENDS.map(|name| format!("'{name}' in os.environ")).join(" or ");
+    std::fs::write(folder.join("sitecustomize.py"), format!("import os\nif {is_asked}:\n    os._exit(1)\n"))
 }
 
 /// A line of pip's requirements.
@@ -45,12 +56,31 @@ fn unpacked(files: &[PathBuf], temporary: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{requirement, unpacked};
+    use super::{BACKENDS, keep_from_running, requirement, unpacked};
     use std::path::{Path, PathBuf};
+    use std::process::Command;
 
     #[test]
     fn requirement_pins_version_and_digest() {
         assert_eq!(requirement("x", "1.2", "0a"), "x==1.2 --hash=sha256:0a\n");
+    }
+
+    /// An interpreter as pip starts it runs nothing when it is to build; without that it does, so it is the folder that stops it.
+    #[test]
+    fn no_interpreter_that_is_to_build_runs_anything() {
+        let folder = std::env::temp_dir().join(format!("xtask-nothing-runs-{}", std::process::id()));
+        keep_from_running(&folder).unwrap();
+        let runs = |variable: &str, program: &str| {
+            let mut python = Command::new("python3");
+            python.env("PYTHONPATH", &folder).env(variable, "backend").args(["-c", program]);
+            String::from_utf8(python.output().unwrap().stdout).unwrap()
+        };
+        for name in BACKENDS {
+            assert_eq!(runs(name, "print('ran')"), "", "{name}");
+        }
+        assert_eq!(runs("OTHER", "print('ran')").trim(), "ran");
+        assert_eq!(runs("OTHER", "import setuptools; print('ran')"), "");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
