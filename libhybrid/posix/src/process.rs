@@ -129,6 +129,8 @@ pub struct Process<S> {
     /// Threads whose result came and that were not told yet.
     woken: Threads,
     actions: [signals::Action; signals::SIGNALS],
+    /// Signals that who spawned the program, or an operator, sent last: an end by one of these waits for nobody.
+    asked: u64,
     children: spawn::Children,
     /// The thread that ended the program, and how, while that waits until its output was taken: no other makes a call any more.
     exiting: Option<(Thread, Ending)>,
@@ -163,6 +165,7 @@ impl<S: Pages> Process<S> {
             parked: 0,
             woken: 0,
             actions: [signals::Action::DEFAULT; signals::SIGNALS],
+            asked: 0,
             children: spawn::Children::default(),
             exiting: None,
             pumps: pump::Pumps::default(),
@@ -263,7 +266,7 @@ impl<S: Pages> Process<S> {
         self.end(world, Ending::Exit(127))
     }
 
-    /// The end of the program; what was written without the end of a line is told.
+    /// The end of the program; what was written without the end of a line is told, and streams get what they have room for.
     fn end(&mut self, world: &mut impl World, ending: Ending) -> Outcome {
         self.flush(world);
         self.pump(world);

@@ -196,6 +196,9 @@ impl<S: Pages> Process<S> {
             self.tell(world, number, "no thread can be interrupted by another");
             return Errno::ENOSYS.into();
         }
+        if is_self {
+            self.asked &= !bit(signal);
+        }
         if is_self && is_blocked {
             // Another thread may not block it.
             self.signal_program(world, signal);
@@ -301,7 +304,10 @@ impl<S: Pages> Process<S> {
         let (during, blocked) = (slot.blocked, slot.kept.unwrap_or(slot.blocked));
         slot.restore_mask();
         if let Some(signal) = self.default_of(now) {
-            return self.leave(world, thread, Ending::Signal(signal));
+            // Who sent it may wait for the end before it reads what was written.
+            let is_asked = shared & self.asked & bit(signal) != 0;
+            let ending = Ending::Signal(signal);
+            return if is_asked { self.end(world, ending) } else { self.leave(world, thread, ending) };
         }
         let has_handler = |signal: &u8| {
             let action = self.actions.get(usize::from(*signal));

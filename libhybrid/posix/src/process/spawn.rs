@@ -5,7 +5,7 @@
 use super::io::Call;
 use super::object::{Ends, Id, Object};
 use super::signals::signal;
-use super::{Ending, Pages, Process, fs};
+use super::{Ending, Pages, Process, fs, signals};
 use crate::family::{CHANNELS, GIVEN_MAX, News, Other, PATH_MAX, STRINGS_MAX, Stream};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::world::{self, World};
@@ -238,6 +238,7 @@ impl<S: Pages> Process<S> {
             }
         }
         while let Some(signal) = world.relations().and_then(|relations| relations.signalled()) {
+            self.asked |= signals::bit(signal.clamp(1, 64));
             self.signal_program(world, signal);
         }
         self.pump(world);

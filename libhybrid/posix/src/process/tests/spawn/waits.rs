@@ -305,17 +305,22 @@ proptest! {
 #[test]
 fn end_by_a_signal_or_of_the_last_thread_waits_until_the_output_was_taken() {
     type End = fn(&mut Program) -> Outcome;
-    let ends: [(End, Ending); 3] = [
+    let ends: [(End, Ending); 4] = [
         (|program| program.on(0, number::TGKILL, &[7, 7, 6]), Ending::Signal(6)),
         (|program| program.on(0, number::EXIT, &[5]), Ending::Exit(5)),
         (
+            // Its own, also where who spawned it had sent the same before, which it ignored.
             |program| {
-                program.kin().signals = vec![15];
-                program.bell();
-                program.on(0, number::GETPID, &[])
+                program.put(AT + 32, &[1, 0, 0, 0]);
+                assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
+                program.sent(15);
+                program.put(AT + 32, &[0; 4]);
+                assert_eq!(program.call(number::RT_SIGACTION, &[15, AT + 32, 0, 8]), 0);
+                program.on(0, number::KILL, &[7, 15])
             },
             Ending::Signal(15),
         ),
+        (|program| program.on(0, number::EXIT_GROUP, &[3]), Ending::Exit(3)),
     ];
     for (end, ending) in ends {
         let mut program = child([Stream::Own, Stream::Parent, Stream::Own]);
@@ -336,4 +341,16 @@ fn end_by_a_signal_or_of_the_last_thread_waits_until_the_output_was_taken() {
         assert_eq!(program.kin().ending, Some(ending));
         assert_eq!(program.kin().bytes(Other::Parent, Channel::Output).len(), 2);
     }
+}
+
+#[test]
+fn end_by_a_signal_of_who_spawned_it_waits_for_nobody() {
+    let mut program = child([Stream::Own, Stream::Parent, Stream::Own]);
+    assert_eq!(program.call(number::WRITE, &[1, AT + 64, 3]), 3);
+    program.kin().is_full = true;
+    assert_eq!(program.call(number::WRITE, &[1, AT + 64, 2]), 2);
+    program.sent(15);
+    assert_eq!(program.on(0, number::GETPID, &[]), Outcome::Ended(Ending::Signal(15)));
+    assert_eq!(program.kin().ending, Some(Ending::Signal(15)));
+    assert_eq!(program.kin().bytes(Other::Parent, Channel::Output).len(), 3, "what there was room for");
 }
