@@ -13,6 +13,10 @@ pub const STRINGS_MAX: usize = 60;
 pub const PATH_MAX: usize = 64;
 /// The most programs that a parent asks for.
 pub const PROGRAMS_MAX: u16 = 512;
+/// How a string of the environment begins that is the directory in which the program starts, or it does not start: a path from the root follows.
+pub const ASKED: &[u8] = b"=";
+/// How one begins that is its parent's own directory: it starts there if it has it, else at its root.
+pub const INHERITED: &[u8] = b"=~";
 /// Most bytes of one piece of a stream.
 pub const PIECE_MAX: usize = 2048;
 
@@ -90,10 +94,13 @@ impl Given {
         strings.zip(0_u16..).map(|(string, at)| (string, at < self.arguments))
     }
 
-    /// The directory in which it starts; `None`: the root.
+    /// The directory in which it starts, and whether it was asked for, rather than inherited; `None`: the root.
     #[must_use]
-    pub fn directory(&self) -> Option<&[u8]> {
-        self.strings().filter(|(_, is_argument)| !is_argument).find_map(|(string, _)| string.strip_prefix(b"="))
+    pub fn directory(&self) -> Option<(&[u8], bool)> {
+        let (last, _) =
+            self.strings().filter(|(string, is_argument)| !is_argument && string.starts_with(ASKED)).last()?;
+        let inherited = last.strip_prefix(INHERITED).map(|directory| (directory, false));
+        inherited.or_else(|| last.strip_prefix(ASKED).map(|directory| (directory, true)))
     }
 }
 

@@ -133,14 +133,22 @@ impl<S: Pages> Process<S> {
         self.fs.mounts.push(point);
     }
 
-    /// The current directory of a program that another one spawned, as a path of that one's tree. A program without files stays at the root.
+    /// The current directory of a program that another one spawned, as a path of that one's tree, and whether it was asked for. A program without
+    /// files stays at the root, and so does one that nobody wanted to be elsewhere, where the directory is none of its own.
     ///
     /// # Errors
-    /// `ENOENT`, `ENOTDIR` and others if it is no directory of this program's tree.
-    pub fn start_in(&mut self, world: &mut impl World, directory: &[u8]) -> Result<(), Errno> {
-        let directory = core::str::from_utf8(directory).map_err(|_| Errno::EILSEQ)?;
-        if !self.fs.mounts.is_empty() {
-            self.fs.current = self.directory_at(world, "/", directory)?;
+    /// `ENOENT`, `ENOTDIR` and others if it was asked for, and is no directory of this program's tree.
+    pub fn start_in(&mut self, world: &mut impl World, (directory, is_asked): (&[u8], bool)) -> Result<(), Errno> {
+        if self.fs.mounts.is_empty() {
+            return Ok(());
+        }
+        let directory = core::str::from_utf8(directory).map_err(|_| Errno::EILSEQ);
+        match directory.and_then(|directory| self.directory_at(world, "/", directory)) {
+            Ok(directory) => self.fs.current = directory,
+            Err(errno) if is_asked => return Err(errno),
+            Err(_) => {
+                world.note(format_args!("starts at its root: the directory of who spawned it is not in its tree"))
+            }
         }
         Ok(())
     }

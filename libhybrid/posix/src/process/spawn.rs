@@ -6,7 +6,7 @@ use super::io::Call;
 use super::object::{Ends, Id, Object};
 use super::signals::signal;
 use super::{Ending, Pages, Process, fs, signals};
-use crate::family::{CHANNELS, GIVEN_MAX, News, Other, PATH_MAX, STRINGS_MAX, Stream};
+use crate::family::{ASKED, CHANNELS, GIVEN_MAX, INHERITED, News, Other, PATH_MAX, STRINGS_MAX, Stream};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::world::{self, World};
 use alloc::string::String;
@@ -92,8 +92,8 @@ impl<S: Pages> Process<S> {
         self.gather_news(world);
         let paths = self.paths(world, &request)?;
         let (mut given, arguments) = given(world, &request)?;
-        let (sources, directory) = self.actions(world, &request)?;
-        append_directory(&mut given, &directory)?;
+        let (sources, (directory, is_asked)) = self.actions(world, &request)?;
+        append_directory(&mut given, &directory, is_asked)?;
         let streams = self.streams(world, sources)?;
         self.children.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         // The supervisor would give the number of one that it knows nothing of to another, and nobody could tell the two apart.
@@ -133,12 +133,12 @@ impl<S: Pages> Process<S> {
         search.split(':').map(joined).collect()
     }
 
-    /// What descriptors 0, 1 and 2 of the child will be, and where it starts, by the file actions in their order.
-    fn actions(&mut self, world: &mut impl World, request: &Request) -> Result<([Source; 3], String), Errno> {
+    /// What descriptors 0, 1 and 2 of the child will be, and where it starts and whether that was asked for, by the file actions in their order.
+    fn actions(&mut self, world: &mut impl World, request: &Request) -> Result<([Source; 3], (String, bool)), Errno> {
         if request.count > ACTIONS_MAX as u64 {
             return Err(Errno::E2BIG);
         }
-        let mut directory = self.absolute(".")?;
+        let (mut directory, mut is_asked) = (self.absolute(".")?, false);
         // What the actions made of a number; of others it is what it is here.
         let mut made: heapless::Vec<(i32, Source), ACTIONS_MAX> = heapless::Vec::new();
         for index in 0..request.count {
@@ -156,10 +156,11 @@ impl<S: Pages> Process<S> {
                 action::OPEN => return Err(self.no_action(world, "whoever spawns opens files itself, and gives them")),
                 action::CHDIR => {
                     directory = self.directory_at(world, &directory, &fs::text(world, path)?)?;
+                    is_asked = true;
                     continue;
                 }
                 action::FCHDIR => {
-                    directory = self.path_of_directory(to)?;
+                    (directory, is_asked) = (self.path_of_directory(to)?, true);
                     continue;
                 }
                 _ => return Err(Errno::EINVAL),
@@ -172,7 +173,7 @@ impl<S: Pages> Process<S> {
             None if self.files.is_closed_on_exec(number) => Source::Closed,
             None => self.files.id(number).map_or(Source::Closed, Source::Inherited),
         };
-        Ok(([source(0), source(1), source(2)], directory))
+        Ok(([source(0), source(1), source(2)], (directory, is_asked)))
     }
 
     fn no_action(&mut self, world: &mut impl World, why: &str) -> Errno {
@@ -425,17 +426,18 @@ fn first_found(
     Err(Errno::ENOENT)
 }
 
-/// Where the child starts, as a variable without a name behind the others.
-fn append_directory(given: &mut Vec<u8>, directory: &str) -> Result<(), Errno> {
+/// Where the child starts, as [`crate::family::Given::directory`] reads it.
+fn append_directory(given: &mut Vec<u8>, directory: &str, is_asked: bool) -> Result<(), Errno> {
     if directory == "/" {
         return Ok(());
     }
+    let mark = if is_asked { ASKED } else { INHERITED };
     let is_full = given.iter().filter(|byte| **byte == 0).count() >= STRINGS_MAX;
-    if is_full || given.len() + directory.len() + 2 > GIVEN_MAX {
+    if is_full || given.len() + mark.len() + directory.len() + 1 > GIVEN_MAX {
         return Err(Errno::E2BIG);
     }
-    given.try_reserve(directory.len() + 2).map_err(|_| Errno::ENOMEM)?;
-    given.push(b'=');
+    given.try_reserve(mark.len() + directory.len() + 1).map_err(|_| Errno::ENOMEM)?;
+    given.extend_from_slice(mark);
     given.extend_from_slice(directory.as_bytes());
     given.push(0);
     Ok(())
@@ -444,13 +446,18 @@ fn append_directory(given: &mut Vec<u8>, directory: &str) -> Result<(), Errno> {
 /// Arguments and environment, each with its zero byte, and how many are arguments.
 fn given(world: &impl World, request: &Request) -> Result<(Vec<u8>, u16), Errno> {
     let mut given = Vec::new();
-    let arguments = append(world, request.arguments, &mut given, STRINGS_MAX)?;
-    append(world, request.environment, &mut given, STRINGS_MAX - arguments)?;
+    let arguments = append(world, request.arguments, &mut given, (STRINGS_MAX, true))?;
+    append(world, request.environment, &mut given, (STRINGS_MAX - arguments, false))?;
     Ok((given, u16::try_from(arguments).map_err(|_| Errno::E2BIG)?))
 }
 
-/// The strings of a list that ends with a zero address; how many.
-fn append(world: &impl World, list: u64, given: &mut Vec<u8>, most: usize) -> Result<usize, Errno> {
+/// The strings of a list that ends with a zero address; how many. Variables without a name are left out: they would say where it starts.
+fn append(
+    world: &impl World,
+    list: u64,
+    given: &mut Vec<u8>,
+    (most, are_arguments): (usize, bool),
+) -> Result<usize, Errno> {
     if list == 0 {
         return Ok(0);
     }
@@ -464,6 +471,9 @@ fn append(world: &impl World, list: u64, given: &mut Vec<u8>, most: usize) -> Re
             Errno::ENAMETOOLONG => Errno::E2BIG,
             errno => errno,
         })?;
+        if !are_arguments && text.starts_with(b"=") {
+            continue;
+        }
         if given.len() + text.len() >= GIVEN_MAX {
             return Err(Errno::E2BIG);
         }

@@ -176,7 +176,12 @@ fn child_starts_where_its_parent_is_or_says() {
     let path = program.path(WHERE, "/d");
     assert_eq!(program.call(number::CHDIR, &[path]), 0);
     assert_eq!(program.spawn("/bin/w", &[]), 21);
-    assert!(program.kin().given.ends_with(b"\0=/d\0"), "it is inherited");
+    assert!(program.kin().given.ends_with(b"\0=~/d\0"), "it is inherited");
+    // What the program has without a name in its own environment says nothing of it.
+    program.kin().running.clear();
+    program.lay_spawn("/bin/w", [&["w", "=a"], &["=C:=x", "X=1"]], None, &[]);
+    assert_eq!(program.call(number::SPAWN, &[REQUEST]), 20);
+    assert_eq!(program.kin().given, b"w\0=a\0X=1\0=~/d\0");
     // Its string counts among the others.
     let many = ["x"; 60];
     program.lay_spawn("/bin/w", [&many, &[]], None, &[]);
@@ -188,21 +193,32 @@ fn child_is_in_the_directory_that_it_is_given_or_does_not_start() {
     let given = crate::family::Given {
         parent: 9,
         arguments: 2,
-        strings: b"w\0=a\0X=1\0=/d\0".to_vec(),
+        strings: b"w\0=a\0=x\0X=1\0=/d\0".to_vec(),
         streams: [Stream::Own; 3],
     };
-    assert_eq!(given.directory(), Some(b"/d".as_slice()));
+    assert_eq!(given.directory(), Some((b"/d".as_slice(), true)));
+    let inherited = crate::family::Given { strings: b"w\0=a\0=~/d\0".to_vec(), ..given.clone() };
+    assert_eq!(inherited.directory(), Some((b"/d".as_slice(), false)));
+    let nowhere = crate::family::Given { strings: b"w\0=a\0X=1\0".to_vec(), ..given };
+    assert_eq!(nowhere.directory(), None);
     let mut program = Program::with_files(&["/"]);
     assert_eq!(program.on_path(number::MKDIRAT, "/d", &[0o700]), 0);
-    assert_eq!(program.process.start_in(&mut program.world, b"/d"), Ok(()));
+    // One that nobody asked for, and that is not there: it starts at its root.
+    assert_eq!(program.process.start_in(&mut program.world, (b"/e", false)), Ok(()));
+    assert_eq!(program.call(number::GETCWD, &[AT, 64]), 2);
+    assert_eq!(
+        program.world.told.last().unwrap(),
+        "starts at its root: the directory of who spawned it is not in its tree"
+    );
+    assert_eq!(program.process.start_in(&mut program.world, (b"/d", true)), Ok(()));
     assert_eq!(program.call(number::GETCWD, &[AT, 64]), 3);
     for (directory, errno) in [(b"/e".as_slice(), Errno::ENOENT), (b"", Errno::ENOENT), (b"/\xff", Errno::EILSEQ)] {
-        assert_eq!(program.process.start_in(&mut program.world, directory), Err(errno));
+        assert_eq!(program.process.start_in(&mut program.world, (directory, true)), Err(errno));
     }
     assert_eq!(program.process.end_unstarted(&mut program.world), Outcome::Ended(Ending::Exit(127)));
     // Without files there is one directory.
     let mut program = Program::new();
-    assert_eq!(program.process.start_in(&mut program.world, b"/d"), Ok(()));
+    assert_eq!(program.process.start_in(&mut program.world, (b"/d", true)), Ok(()));
     assert_eq!(program.call(number::GETCWD, &[AT, 64]), 2);
 }
 
