@@ -240,6 +240,7 @@ impl<S: Pages> Process<S> {
 
     /// The end by the program's own doing, of whatever kind: what it wrote for who spawned it is told first, which may wait until that reads.
     fn leave(&mut self, world: &mut impl World, thread: Thread, ending: Ending) -> Outcome {
+        // What children printed comes first, too, also if nobody spawned this one.
         if self.has_pumps() && !self.is_drained(world) {
             self.exiting = Some((thread, ending));
             if let Some(slot) = self.slot(thread) {

@@ -24,7 +24,7 @@ struct Pump {
     object: Id,
     /// The other side was told that nobody reads what it writes.
     is_told: bool,
-    /// Its file took something no more: nothing else is written to it.
+    /// Its file took something no more, or could not be read: nothing else is written to it, or read of it.
     has_failed: bool,
 }
 
@@ -226,14 +226,24 @@ impl<S: Pages> Process<S> {
         !told.all(|it| it.push(pump.other, pump.channel, Piece::Ends(pump.channel)))
     }
 
-    /// Reads the file as far as the ring has room. One that cannot be read any more ends there.
+    /// Reads the file as far as the ring has room. One that cannot be read any more ends there, and the log says so.
     fn send_file(&mut self, world: &mut impl World, pump: Pump) -> bool {
-        loop {
+        let mut has_failed = pump.has_failed;
+        for _ in 0..TURN {
             let Some(state) = self.pumps.made(pump.other, pump.channel) else { return false };
             let mut rest = core::mem::take(&mut state.rest);
             if rest.is_empty() {
                 let mut bytes = [0; INLINE_MAX];
-                let length = self.read_piece(world, pump.object, &mut bytes).unwrap_or(0);
+                let read = if has_failed { Ok(0) } else { self.read_piece(world, pump.object, &mut bytes) };
+                if let Err(errno) = read {
+                    world.note(format_args!(
+                        "input of a child ends early, as its file cannot be read: error {}",
+                        -errno.negated()
+                    ));
+                    has_failed = true;
+                    self.pumps.own(pump).into_iter().for_each(|own| own.has_failed = true);
+                }
+                let length = read.unwrap_or(0);
                 if length == 0 {
                     return Self::send_end(world, pump);
                 }
@@ -251,6 +261,9 @@ impl<S: Pages> Process<S> {
                 return true;
             }
         }
+        // A child that reads as fast as it is sent something: others have their turn before it goes on.
+        self.files.is_changed = true;
+        true
     }
 
     fn send_pipe(&mut self, world: &mut impl World, pump: Pump, at: usize) -> bool {
@@ -284,9 +297,11 @@ impl<S: Pages> Process<S> {
         if !is_read && !pump.is_told {
             self.tell_unread(world, pump);
         }
+        // At a terminal the end waits for what was heard, and not for what a child that runs on says then.
+        let hears = is_gone || self.exiting.is_none() || !matches!(lent, Lent::Terminal);
         // Who is taken from and says more all the time gets no longer turn: what was heard asks for another.
         for _ in 0..TURN {
-            if !(self.fill(world, pump, lent, is_read) && self.hear(world, pump.other, pump.channel)) {
+            if !(self.fill(world, pump, lent, is_read) && hears && self.hear(world, pump.other, pump.channel)) {
                 break;
             }
         }
@@ -395,13 +410,24 @@ impl<S: Pages> Process<S> {
         matches!(other, Other::Child(process) if self.has_ended(process))
     }
 
-    /// Whether there is output that the parent has not got yet; nobody will write more.
+    /// Whether the parent got all output, and the terminal all that children which ended printed, and of others what was heard; nobody will
+    /// write more.
     pub(super) fn is_drained(&mut self, world: &mut impl World) -> bool {
         self.pump(world);
+        if self.pumps.all.iter().any(|pump| self.is_to_print(*pump)) {
+            return false;
+        }
         let mut sending = self.pumps.all.iter().filter(|pump| pump.other == Other::Parent && pump.sends());
         sending.all(|pump| {
             let pipe = self.pipe_of(*pump).and_then(|at| self.files.pipes.get(at));
             pipe.is_none_or(|pipe| pipe.buffer.len() == 0)
         })
+    }
+
+    /// Whether a pump has something for the terminal. That of a child which ended is there as long as it has.
+    fn is_to_print(&self, pump: Pump) -> bool {
+        let is_of = |state: &State| (state.other, state.channel) == (pump.other, pump.channel);
+        let has_rest = || self.pumps.states.iter().any(|state| is_of(state) && !state.rest.is_empty());
+        matches!(self.lent(pump), Some(Lent::Terminal)) && !pump.sends() && (self.is_gone(pump.other) || has_rest())
     }
 }

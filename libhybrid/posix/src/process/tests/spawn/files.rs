@@ -122,6 +122,35 @@ fn file_that_takes_no_more_is_told_and_nothing_is_written_behind_the_gap() {
     program.world.trees[0].is_away = true;
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, file, 0)]), 20);
     assert_eq!(program.kin().out[&key(Other::Child(20), Channel::Input)], [Said::Ends(Channel::Input)]);
+    assert_eq!(program.world.told, ["input of a child ends early, as its file cannot be read: error 5"]);
+    // It is not read again while its end finds no room.
+    let mut program = parent_with_files(&["/"]);
+    let file = program.opened("x", CREATE | READ_WRITE);
+    assert_eq!(program.call(number::WRITE, &[file, PATH, 2]), 2);
+    assert_eq!(program.call(number::LSEEK, &[file, 0, 0]), 0);
+    (program.world.trees[0].is_away, program.kin().is_full) = (true, true);
+    assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, file, 0)]), 20);
+    (program.world.trees[0].is_away, program.kin().is_full) = (false, false);
+    program.bell();
+    assert_eq!(program.kin().out[&key(Other::Child(20), Channel::Input)], [Said::Ends(Channel::Input)]);
+    assert_eq!(program.world.told.len(), 1);
+}
+
+#[test]
+fn long_file_is_sent_in_turns_with_what_else_there_is_to_do() {
+    let mut program = parent_with_files(&["/"]);
+    let file = program.opened("x", CREATE | READ_WRITE);
+    for _ in 0..10 {
+        assert_eq!(program.call(number::WRITE, &[file, STACK.0, 0xf000]), 0xf000);
+    }
+    assert_eq!(program.call(number::LSEEK, &[file, 0, 0]), 0);
+    program.kin().is_full = true;
+    assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, file, 0)]), 20);
+    program.kin().is_full = false;
+    program.process.pump(&mut program.world);
+    assert_eq!(program.kin().bytes(Other::Child(20), Channel::Input).len(), 256 * 800, "others have their turn");
+    program.process.retry(&mut program.world);
+    assert_eq!(program.kin().bytes(Other::Child(20), Channel::Input).len(), 10 * 0xf000, "and it goes on by itself");
 }
 
 #[test]

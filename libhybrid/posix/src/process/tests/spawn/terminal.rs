@@ -44,3 +44,29 @@ fn interrupt_is_for_the_program_and_all_children_that_run() {
     program.typed(b"ab\r");
     assert!(program.kin().out.is_empty(), "what is typed is the program's");
 }
+
+#[test]
+fn end_of_a_parent_waits_until_what_its_children_printed_is_seen() {
+    let mut program = family();
+    assert_eq!((program.spawn("/bin/w", &[]), program.spawn("/bin/w", &[])), (20, 21));
+    program.wire().limit(Some(260));
+    program.kin().says(Other::Child(20), Channel::Output, Said::Bytes(vec![b'o'; 300]));
+    program.kin().says(Other::Child(20), Channel::Error, Said::Bytes(b"\nend\n".to_vec()));
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.call(number::WAIT4, &[20, 0, 0, 0]), 20);
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[4]), Outcome::Park);
+    assert_eq!(program.kin().ending, None);
+    // Whoever runs on and prints for ever keeps nobody.
+    for _ in 0..3 {
+        program.kin().says(Other::Child(21), Channel::Output, Said::Bytes(vec![b'y'; PIECE_MAX]));
+    }
+    program.printed();
+    program.wire().limit(None);
+    program.typed(b"");
+    program.bell();
+    assert_eq!(program.process.take_result(0), Some(AGAIN));
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[4]), Outcome::Ended(Ending::Exit(4)));
+    let printed = program.printed();
+    assert!(printed.contains("end") && printed.matches('o').count() == 44, "{printed}");
+    assert_eq!(program.kin().heard[&key(Other::Child(21), Channel::Output)].len(), 3);
+}
