@@ -16,7 +16,7 @@ mod status;
 use super::object::{Id, Object};
 use super::pieces::Pieces;
 use super::{Pages, Process, synthetic};
-use crate::files::Tree;
+use crate::files::{Kind, Tree};
 use crate::number::{self, Answer, Errno, int, low};
 use crate::world::World;
 use alloc::string::String;
@@ -79,6 +79,12 @@ enum Spot {
 /// The directory of a place.
 fn tree(world: &mut impl World, place: usize) -> Result<&mut dyn Tree, Errno> {
     world.tree(place).ok_or(Errno::EIO)
+}
+
+/// Whether a place has a directory at a path.
+fn is_directory(world: &mut impl World, place: usize, below: &str) -> bool {
+    let mut found = || tree(world, place)?.find(below);
+    below.is_empty() || found().is_ok_and(|found| found.kind == Kind::Directory)
 }
 
 /// A path that the program gives.
@@ -211,7 +217,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// Where a path argument leads from a directory argument.
-    fn at(&self, world: &impl World, directory: u64, address: u64) -> Result<(Absolute, Spot), Errno> {
+    fn at(&self, world: &mut impl World, directory: u64, address: u64) -> Result<(Absolute, Spot), Errno> {
         let path = text(world, address)?;
         let base = match int(directory) {
             _ if path.starts_with('/') => "/",
@@ -219,11 +225,11 @@ impl<S: Pages> Process<S> {
             _ => self.directory(directory)?.path(),
         };
         let path = Absolute::new(base, &path)?;
-        let spot = self.spot(&path)?;
+        let spot = self.spot(world, &path)?;
         Ok((path, spot))
     }
 
-    fn spot(&self, path: &Absolute) -> Result<Spot, Errno> {
+    fn spot(&self, world: &mut impl World, path: &Absolute) -> Result<Spot, Errno> {
         let has_terminal = self.terminal.is_some();
         let is_there = |object: &Object| has_terminal || !matches!(object, Object::Terminal);
         if let Some(object) = synthetic::at_path(&path.text).filter(is_there) {
@@ -237,11 +243,11 @@ impl<S: Pages> Process<S> {
                 Ok(Spot::Synthetic(Object::Text(synthetic::Text::Program, 0)))
             };
         }
-        // A folder of programs is like a mount point: what a server has there is not seen.
-        if path.text != "/" && programs.iter().any(|program| path::below(&path.text, program).is_some()) {
-            return Ok(Spot::Way);
-        }
+        let is_folder = path.text != "/" && programs.iter().any(|it| path::below(&path.text, it).is_some());
         Ok(match path::place(&self.fs.mounts, &path.text)? {
+            // A folder of programs need not be anywhere else. Where a server has it, the programs are in it, too.
+            Some((place, below)) if is_folder && !is_directory(world, place, below) => Spot::Way,
+            None if is_folder => Spot::Way,
             Some((place, below)) => Spot::Granted(place, copied(below)?),
             None if path.text == "/" || self.is_way(path) => Spot::Way,
             None => Spot::Nowhere,

@@ -113,7 +113,7 @@ impl<S: Pages> Process<S> {
         path: &str,
     ) -> Result<String, Errno> {
         let path = Absolute::new(base, path)?;
-        match self.spot(&path)? {
+        match self.spot(world, &path)? {
             Spot::Granted(place, below) => only_of_directories(tree(world, place)?, &below)?,
             Spot::Way => {}
             Spot::Synthetic(_) => return Err(Errno::ENOTDIR),

@@ -289,6 +289,32 @@ fn programs_are_at_their_paths_and_in_their_folders() {
     );
 }
 
+#[test]
+fn folder_of_programs_is_the_servers_directory_if_there_is_one_and_has_the_programs_too() {
+    let mut program = parent_with_files(&["/", "/opt/x"]);
+    // Nobody made /bin: it is there for its programs, and nothing can be made in it.
+    assert_eq!(program.on_path(number::MKDIRAT, "/bin", &[0o700]), Errno::EEXIST.negated());
+    assert_eq!(program.on_path(number::UNLINKAT, "/bin", &[0x200]), Errno::EBUSY.negated());
+    let refused = program.on_path(number::OPENAT, "/bin/a", &[CREATE | READ_WRITE, 0o600]);
+    assert_eq!(refused, Errno::ENOENT.negated());
+    // The server has one, and the other is a mount point.
+    crate::files::Tree::make_directory(&mut program.world.trees[0], "bin").unwrap();
+    for (folder, file, listed) in [("/bin", "/bin/a", ["a", "w"]), ("/opt/x", "/opt/x/z", ["y", "z"])] {
+        let file = program.opened(file, CREATE | READ_WRITE);
+        assert_eq!(program.call(number::CLOSE, &[file]), 0);
+        let open = program.opened(folder, DIRECTORY);
+        let mut names = program.names(open, 4096);
+        names.sort();
+        assert_eq!(names, [&[".", ".."], listed.as_slice()].concat());
+        let path = program.path(WHERE, folder);
+        assert_eq!(program.call(number::CHDIR, &[path]), 0);
+    }
+    assert_eq!(program.on_path(number::FACCESSAT, "/bin/w", &[1]), 0);
+    assert_eq!(program.on_path(number::UNLINKAT, "/bin/a", &[0]), 0);
+    assert_eq!(program.on_path(number::UNLINKAT, "/bin", &[0x200]), 0, "what the server has of it");
+    assert_eq!(program.on_path(number::FACCESSAT, "/bin", &[1]), 0);
+}
+
 proptest! {
     /// Two children that append to one file: it has what each wrote, in its order, whenever bells ring; and nothing else.
     #[test]
