@@ -1,4 +1,4 @@
-//! Standard streams between a program and who spawned it: pipes or files of the program at one end, rings of both at the other.
+//! Standard streams between a program and who spawned it: its pipes or files at one end, rings at the other.
 //!
 //! Each side has an ordinary pipe for each stream, one end of which is lent to the other side: a *pump* moves its bytes to or from the ring
 //! whenever something changed. So all that programs do with pipes they can do with these, and no byte costs a call. A parent can lend a file

@@ -1,4 +1,4 @@
-//! Files and directories of a parent and its children: files as streams, pipes that two children share, where a child starts, paths of programs.
+//! Files of a parent and its children: as streams, pipes that two share, where a child starts, paths of programs.
 use super::super::files::Lie;
 use super::*;
 use proptest::prelude::*;
