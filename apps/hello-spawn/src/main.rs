@@ -17,7 +17,7 @@ fn main() -> io::Result<()> {
     println!("again and again: {}", again()?);
     println!("no such program: {}", told(Command::new("/bin/nothing").status()));
     println!("one by its name: {}", told(Command::new("hello-worker").args(["status", "4"]).status()));
-    println!("another directory: {}", told(Command::new(WORKER).current_dir("/").status()));
+    println!("a directory that is not there: {}", told(worker("forever").current_dir("/nowhere").status()));
     println!("too much: {}", told(Command::new(WORKER).arg("x".repeat(5000)).status()));
     let left = worker("forever").spawn()?;
     println!("leaves {} behind", left.id());

@@ -18,12 +18,12 @@ mod policy;
 mod programs;
 mod requests;
 mod servers;
+mod sh;
 mod std;
 mod store;
 mod storm;
 mod stress;
 pub mod suite;
-mod utils;
 
 use crate::hardware::Hardware;
 use crate::scenario::{Image, Scenario, Stage};
@@ -52,7 +52,7 @@ pub fn all() -> Vec<Scenario> {
         live::all(),
         store::all(),
         files::all(),
-        utils::all(),
+        sh::all(),
         others::all(),
         lives::all(),
         stress::all(),

@@ -84,7 +84,7 @@ const LINES: [&str; 86] = [
     "I hello-spawn: again and again: true",
     "I hello-spawn: no such program: No such file or directory (os error 2)",
     "I hello-spawn: one by its name: exit status: 4",
-    "I hello-spawn: another directory: Not supported (os error 95)",
+    "I hello-spawn: a directory that is not there: No such file or directory (os error 2)",
     "I hello-spawn: too much: Argument list too long (os error 7)",
     "I hello-spawn: leaves 111 behind",
     "I hello-spawn: ended with status 0",

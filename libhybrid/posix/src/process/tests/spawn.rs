@@ -282,19 +282,6 @@ fn file_actions_say_what_streams_are() {
 }
 
 #[test]
-fn input_that_is_a_pipe_goes_to_a_child_only_by_a_file_action() {
-    let mut program = Program::parent();
-    let (reads, writes) = program.pipe(0);
-    assert_eq!(program.call(number::DUP3, &[reads, 0, 0]), 0);
-    assert_eq!(program.call(number::WRITE, &[writes, AT, 8]), 8);
-    assert_eq!(program.spawn("/bin/w", &[]), 20);
-    assert_eq!(program.kin().streams, [[Stream::Own; 3]]);
-    assert_eq!(program.call(number::READ, &[0, AT, 100]), 8, "it is this program's still");
-    assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, 0, 0)]), 21);
-    assert_eq!(program.kin().streams.last(), Some(&[Stream::Parent, Stream::Own, Stream::Own]));
-}
-
-#[test]
 fn output_of_a_child_is_read_to_its_end_and_then_it_is_forgotten() {
     let mut program = Program::parent();
     let (reads, writes) = program.pipe(0);

@@ -40,6 +40,19 @@ impl Program {
 }
 
 #[test]
+fn input_that_is_a_pipe_goes_to_a_child_only_by_a_file_action() {
+    let mut program = Program::parent();
+    let (reads, writes) = program.pipe(0);
+    assert_eq!(program.call(number::DUP3, &[reads, 0, 0]), 0);
+    assert_eq!(program.call(number::WRITE, &[writes, AT, 8]), 8);
+    assert_eq!(program.spawn("/bin/w", &[]), 20);
+    assert_eq!(program.kin().streams, [[Stream::Own; 3]]);
+    assert_eq!(program.call(number::READ, &[0, AT, 100]), 8, "it is this program's still");
+    assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, 0, 0)]), 21);
+    assert_eq!(program.kin().streams.last(), Some(&[Stream::Parent, Stream::Own, Stream::Own]));
+}
+
+#[test]
 fn output_is_in_the_file_when_its_child_was_waited_for() {
     let mut program = parent_with_files(&["/"]);
     let file = program.opened("x", CREATE | READ_WRITE);
