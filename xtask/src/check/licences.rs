@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Licences that ask for no more than a notice.
-const ALLOWED: [&str; 14] = [
+const ALLOWED: [&str; 15] = [
     "MIT",
     "MIT-0",
     "Apache-2.0",
@@ -21,6 +21,8 @@ const ALLOWED: [&str; 14] = [
     "Unicode-3.0",
     "BSL-1.0",
     "CC0-1.0",
+    // terminfo's, which brush reads keys' names with: it asks for nothing at all.
+    "WTFPL",
     // SQLite's: it is in the public domain.
     "blessing",
 ];
