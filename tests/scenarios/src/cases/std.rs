@@ -177,7 +177,9 @@ fn programs(stage: &mut Stage) -> Result<()> {
 /// An operator's stop asks a program first: it tidies up, or ends by the signal, or is stopped after a while. None is started again.
 fn asked_to_end(stage: &mut Stage) -> Result<()> {
     for name in ["hello-signals", "plain-signals", "deaf-signals"] {
-        stage.command(&format!("svc stop {name}"), "is asked to end")?;
+        // One that ends by the signal may be gone before the console looks.
+        let said = stage.command(&format!("svc stop {name}"), "\n> ")?;
+        ensure!(["is asked to end", "is stopped"].iter().any(|end| said.contains(end)), "{name} is not asked:\n{said}");
     }
     all_said(
         stage,
@@ -236,8 +238,12 @@ fn echo(stage: &mut Stage) -> Result<()> {
             "hello-popen: one more: waits for ever",
             "its parent ended it, or ended itself",
             "stress: three others wait",
+            "hello-signals: ready",
+            "plain-signals: ready",
+            "deaf-signals: ready",
         ],
     )?;
+    asked_to_end(stage)?;
     // A parent that is killed takes its child with it.
     stage.command("kill hello-popen", "\n> ")?;
     all_said(
