@@ -82,7 +82,8 @@ fn spawn(context: &ExecutionContext<'_>, arguments: &[CommandArg]) -> io::Result
     command.stdin(stream(OpenFiles::STDIN_FD));
     command.stdout(stream(OpenFiles::STDOUT_FD));
     command.stderr(stream(OpenFiles::STDERR_FD));
-    tokio::process::Command::from(command).spawn()
+    // A command that is interrupted takes its program with it.
+    tokio::process::Command::from(command).kill_on_drop(true).spawn()
 }
 
 /// Where the command is; the shell's folders are those of its start, so that names and paths are the same programs.

@@ -1,4 +1,5 @@
 //! A shell and the uutils coreutils as components: each line of a list does here what the host's shell and coreutils do with it.
+use crate::console::Console;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, bail, ensure};
@@ -24,6 +25,9 @@ const LINES: &str = include_str!("../../../components/player/lines");
 
 /// What ripgrep looks for, as it stands in its arguments; the file that it leaves out has such lines, too.
 const PATTERN: &str = "^4?777$|^77$|plum";
+
+/// After so long a key is typed again.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// What a line did: its status, and all that it wrote to standard output and error, line by line.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,11 +57,46 @@ fn sh(stage: &mut Stage) -> Result<()> {
         ensure!(done == expected, "line {number}, {line}: {done:#?}, and the host's: {expected:#?}");
         Ok(())
     });
-    let compared = compared.and_then(|()| ripgrep(stage, &folder));
+    let compared = compared.and_then(|()| ripgrep(stage, &folder)).and_then(|()| at_console(stage));
     std::fs::remove_dir_all(&folder).context("cannot remove the host's files")?;
     compared?;
     stage.compare_live()?;
     stage.power_off()
+}
+
+/// A shell that an operator enters at the serial line: it starts programs, remembers lines, and is interrupted and left by keys.
+fn at_console(stage: &mut Stage) -> Result<()> {
+    let console = stage.console();
+    console.skip_to_end();
+    console.send_line("enter sh")?;
+    console.expect("/ $ ", SAY_WITHIN).context("no prompt of the shell")?;
+    let mut says = |keys: &[u8], answer: &str| -> Result<()> {
+        console.skip_to_end();
+        console.send(keys)?;
+        console.expect(answer, SAY_WITHIN).with_context(|| format!("after {:?}", String::from_utf8_lossy(keys)))?;
+        // Its next line is read when its prompt is there.
+        console.expect("/ $ ", SAY_WITHIN).context("no further prompt").map(|_| ())
+    };
+    says(b"echo piped | tr a-z A-Z\r", "PIPED")?;
+    // Up, and once more what it was.
+    says(b"\x1b[A\r", "PIPED")?;
+    console.skip_to_end();
+    console.send(b"echo beg''un; seq 1 999999999 > /dev/null\r")?;
+    console.expect("begun", SAY_WITHIN)?;
+    // One that comes while the program is being started is not heard: whoever types it does so again.
+    let is_interrupted = |console: &mut Console| -> Result<bool> {
+        console.send(b"\x03")?;
+        Ok(console.expect("/ $ ", AGAIN).is_ok())
+    };
+    ensure!((0..10).any(|_| is_interrupted(console).unwrap_or(false)), "Ctrl-C gives no prompt");
+    console.send(b"echo status $?\r")?;
+    console.expect("status 130", SAY_WITHIN)?;
+    console.expect("/ $ ", SAY_WITHIN)?;
+    console.send(b"\x04")?;
+    console.expect("I sh: ended with status", SAY_WITHIN).context("Ctrl-D does not leave")?;
+    // The next key has the console's own prompt again.
+    console.send(b"\r")?;
+    console.expect("\n> ", SAY_WITHIN).context("the console's prompt is not back").map(|_| ())
 }
 
 /// ripgrep over what the lines left, without what their `.ignore` names, finds what the host's grep finds there.

@@ -62,13 +62,13 @@ impl Wire for Serial {
 
     fn next<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         let rings = self.link.rings.as_mut()?;
-        let is_empty = rings.input.request_bell().and_then(|is_empty| match is_empty {
-            true => Ok(true),
-            false => rings.input.pop(scratch).map(|found| found.is_none()),
+        // The scratch memory keeps the length of the longest: what is behind the record was typed before.
+        let length = rings.input.request_bell().and_then(|is_empty| match is_empty {
+            true => Ok(None),
+            false => rings.input.pop(scratch).map(|found| found.map(<[u8]>::len)),
         });
-        match is_empty {
-            Ok(true) => None,
-            Ok(false) => Some(scratch),
+        match length {
+            Ok(length) => scratch.get(..length?),
             Err(_) => {
                 self.give_up();
                 None
