@@ -113,12 +113,7 @@ pub fn enter<W: Wires>(
     if service.name != name.as_str() {
         return Ok(Step::More(Job::Enter(name, index + 1)));
     }
-    let started = if service.phase == Phase::Running {
-        Err(CallError::Domain(Error::Runs))
-    } else {
-        clients.services.start(&name)
-    };
-    match started {
+    match clients.services.start(&name) {
         Ok(()) => {}
         Err(CallError::Domain(Error::Runs)) => {
             let name = quoted(&name);

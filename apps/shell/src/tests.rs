@@ -264,6 +264,10 @@ impl Services for FakeServices {
     }
 
     fn start(&mut self, _: ClientId, name: &str) -> Result<(), process::Error> {
+        let place = NAMES.iter().position(|other| *other == name).and_then(|place| u16::try_from(place).ok());
+        if place.is_some_and(|place| enter::phase(&self.0, place) == process::Phase::Running) {
+            return Err(process::Error::Runs);
+        }
         self.0.push(format!("start {name}"));
         Ok(())
     }

@@ -52,7 +52,7 @@ impl<T: Transport> Nic<T> {
         let mut nic = Self { transport, receive, transmit, mac, has_status };
         nic.transmit.set_interrupts(false);
         for _ in 0..QUEUE_LEN {
-            nic.receive.lend(BUFFER, &[]).map_err(|Broken| StartError::Queue)?;
+            nic.receive.lend(BUFFER).map_err(|Broken| StartError::Queue)?;
         }
         nic.receive.notify(&mut nic.transport);
         Ok(nic)
@@ -92,7 +92,7 @@ impl<T: Transport> Frames for Nic<T> {
             });
         })?;
         if is_received {
-            self.receive.lend(BUFFER, &[])?;
+            self.receive.lend(BUFFER)?;
         }
         Ok(is_received)
     }

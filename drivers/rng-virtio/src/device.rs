@@ -64,7 +64,7 @@ impl<T: Transport> Rng<T> {
     }
 
     fn lend_all(&mut self) -> Result<(), Broken> {
-        while self.ring.lend(BUFFER, &[])? {}
+        while self.ring.lend(BUFFER)? {}
         self.ring.notify(&mut self.transport);
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The reading end of a ring; copies each record out before anyone looks at it.
 use crate::memory::{Field, RingMemory, copy_out, grow, peer_index, store_index};
+use crate::region::span_of;
 use crate::{Mapped, RECORD_HEADER_BYTES, Region, RingError, record_span};
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
@@ -48,8 +49,7 @@ impl Consumer<Mapped> {
             let run = self.memory.run(at, left.div_ceil(8));
             let bytes = left.min(size_of_val(run));
             take(run, bytes);
-            // A record is shorter than 4 GiB, since its ring is.
-            at = at.wrapping_add(u32::try_from(size_of_val(run)).unwrap_or(0));
+            at = at.wrapping_add(span_of(run));
             left -= bytes;
         }
         if !self.is_of_this_epoch() {

@@ -66,7 +66,7 @@ impl<M: RingMemory> Producer<M> {
     pub fn fits(&mut self, len: usize) -> Result<bool, RingError> {
         let capacity = self.memory.capacity();
         let span = record_span(len).filter(|&span| span <= capacity).ok_or(RingError::TooLong)?;
-        // The head last seen can only err on the safe side, as in `reserve`.
+        // The head last seen can only err on the safe side: the peer's index moves forward.
         let has_room = !self.is_corrupt && capacity - self.tail.wrapping_sub(self.head) >= span;
         Ok(has_room || capacity - self.used()? >= span)
     }
@@ -133,17 +133,11 @@ impl<M: RingMemory> Producer<M> {
 
     /// Checks that a record of `len` bytes fits now; returns the bytes it occupies.
     fn reserve(&mut self, len: usize) -> Result<u32, RingError> {
-        let capacity = self.memory.capacity();
-        let span = record_span(len).filter(|&span| span <= capacity).ok_or(RingError::TooLong)?;
-        // The head last seen can only err on the safe side: the peer's index moves forward.
-        if !self.is_corrupt && capacity - self.tail.wrapping_sub(self.head) >= span {
-            return Ok(span);
-        }
-        if capacity - self.used()? < span {
+        if !self.fits(len)? {
             self.refused = self.refused.saturating_add(1);
             return Err(RingError::Full);
         }
-        Ok(span)
+        record_span(len).ok_or(RingError::TooLong)
     }
 
     /// Writes a record whose room was reserved, and makes it visible.

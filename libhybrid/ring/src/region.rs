@@ -227,7 +227,7 @@ impl Mapped {
 }
 
 /// Bytes of words of one ring, of which there are fewer than 2^32.
-fn span(words: &[AtomicU64]) -> u32 {
+pub(crate) fn span_of(words: &[AtomicU64]) -> u32 {
     u32::try_from(size_of_val(words)).unwrap_or(0)
 }
 
@@ -268,7 +268,7 @@ impl RingMemory for Mapped {
             let run = self.run(at, words.len());
             let (now, later) = words.split_at(run.len());
             store_all(run, now);
-            (at, words) = (at.wrapping_add(span(run)), later);
+            (at, words) = (at.wrapping_add(span_of(run)), later);
         }
     }
 
@@ -278,7 +278,7 @@ impl RingMemory for Mapped {
             let run = self.run(at, words.len());
             let (now, later) = words.split_at_mut(run.len());
             load_all(run, now);
-            (at, words) = (at.wrapping_add(span(run)), later);
+            (at, words) = (at.wrapping_add(span_of(run)), later);
         }
     }
 

@@ -38,6 +38,16 @@ fn take<const F: bool>(
     }
 }
 
+/// Gives `count` one-byte records, for which there is room, and rings whenever the ring says so.
+fn tell<const F: bool>(mut producer: Producer<Shared<F, true>>, bell: &Notify, count: u8) {
+    for value in 0..count {
+        producer.try_push(&[value]).expect("there is room");
+        if producer.publish() {
+            bell.notify();
+        }
+    }
+}
+
 /// `preemptions` bounds the search where all interleavings are too many to try.
 fn data_bell<const F: bool>(count: u8, preemptions: Option<usize>) {
     let mut model = loom::model::Builder::new();
@@ -45,16 +55,9 @@ fn data_bell<const F: bool>(count: u8, preemptions: Option<usize>) {
     model.check(move || {
         let shared = Shared::<F, true>::new().at_epoch(1);
         let bell = Arc::new(Notify::new());
-        let mut producer = Producer::over(shared.clone());
+        let producer = Producer::over(shared.clone());
         let ring = bell.clone();
-        let peer = thread::spawn(move || {
-            for value in 0..count {
-                producer.try_push(&[value]).expect("there is room");
-                if producer.publish() {
-                    ring.notify();
-                }
-            }
-        });
+        let peer = thread::spawn(move || tell(producer, &ring, count));
         take(Consumer::over(shared), &bell, None, count);
         peer.join().expect("the producer ends");
     });
@@ -67,16 +70,9 @@ fn withdrawn_bell(count: u8, preemptions: Option<usize>) {
     model.check(move || {
         let shared = Shared::<true, true>::new().at_epoch(1);
         let bell = Arc::new(Notify::new());
-        let mut producer = Producer::over(shared.clone());
+        let producer = Producer::over(shared.clone());
         let ring = bell.clone();
-        let peer = thread::spawn(move || {
-            for value in 0..count {
-                producer.try_push(&[value]).expect("there is room");
-                if producer.publish() {
-                    ring.notify();
-                }
-            }
-        });
+        let peer = thread::spawn(move || tell(producer, &ring, count));
         let mut consumer = Consumer::over(shared);
         let _is_empty = consumer.request_bell().expect("an honest peer does not corrupt");
         consumer.withdraw_bell();

@@ -66,23 +66,12 @@ impl<const LEN: usize> Ring<LEN> {
         !self.free.is_empty()
     }
 
-    /// Lends a free buffer of `len` bytes, whose first bytes are `parts` one after the other. False: none is free.
+    /// Lends a free buffer of `len` bytes. False: none is free.
     ///
     /// # Errors
     /// [`Broken`]: more than a buffer holds.
-    pub fn lend(&mut self, len: usize, parts: &[&[u8]]) -> Result<bool, Broken> {
-        if len > self.size || parts.iter().map(|part| part.len()).sum::<usize>() > self.size {
-            return Err(Broken);
-        }
-        self.lend_with(|memory, mut offset| {
-            for part in parts {
-                if !memory.write(offset, part) {
-                    return None;
-                }
-                offset += part.len();
-            }
-            Some(len)
-        })
+    pub fn lend(&mut self, len: usize) -> Result<bool, Broken> {
+        self.lend_with(|_, _| Some(len))
     }
 
     /// Lends a free buffer that `fill` fills: it gets the memory of all buffers and where in it this one begins, and says how many bytes of it there are; `None`

@@ -39,7 +39,7 @@ fn no_address_is_told_and_no_memory_written_before_the_status_reads_0() {
     assert_eq!(device.registers.borrow().touched, [&before[..], &agreed, &after].concat());
     // What the device wrote for the earlier life is in no ring of this one.
     assert_eq!(ring.reclaim(|_, _, _| panic!("nothing was used")), Ok(false));
-    assert_eq!(ring.lend(64, &[]), Ok(true));
+    assert_eq!(ring.lend(64), Ok(true));
     assert!(device.take(0).is_some_and(|lent| lent.len == 64 && lent.is_writable));
 }
 

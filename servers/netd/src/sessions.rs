@@ -72,8 +72,11 @@ impl LinkPort {
                 }
             };
         }
+        if holds_frame {
+            return false;
+        }
         match self.rings.received.request_bell() {
-            Ok(is_empty) => is_empty && !holds_frame,
+            Ok(is_empty) => is_empty,
             Err(error) => {
                 self.end(error);
                 true

@@ -126,7 +126,7 @@ impl Stack {
         Poll { deadline, has_more, holds_frame: self.train.holds() }
     }
 
-    /// Takes in at most a batch of frames. True: there may be more.
+    /// Takes in a batch of frames, and the rest of the last train. True: there may be more.
     fn ingress<F: Frames>(&mut self, now: Instant, frames: &mut F) -> bool {
         let mut left = BATCH;
         while left > 0 {

@@ -55,8 +55,7 @@ impl Requests {
 impl<P: Power> Supervisor<P> {
     /// Who can be asked to end: names and ids of those that use `hybrid.process.Program`.
     pub fn set_hearers<'a>(&mut self, programs: impl Iterator<Item = (&'a str, u16)>) {
-        let place = |name: &str| self.entries.iter().position(|entry| entry.name == name);
-        let hearer = |(name, id)| Some(Hearer { id, index: place(name)?, asked: None, owes: false });
+        let hearer = |(name, id)| Some(Hearer { id, index: self.named(name).ok()?, asked: None, owes: false });
         self.requests = Requests(programs.filter_map(hearer).collect());
     }
 
@@ -92,12 +91,15 @@ impl<P: Power> Supervisor<P> {
             if runs {
                 log::warn!("{} did not end when it was asked to: it is stopped", self.entries[index].name);
                 self.stop_now(index);
+                // It may have had children.
+                self.see_to_family();
             }
         }
     }
 
     /// Stops the one in this place by an operator's command.
     pub(crate) fn stop_now(&mut self, index: usize) {
+        self.requests.forget(index);
         self.end_by_own_hand(index, Reason::Stop, false);
         if !self.family.has(index) {
             self.entries[index].record.stopped();

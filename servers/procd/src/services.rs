@@ -8,7 +8,8 @@ use libhybrid::ipc::ClientId;
 use crate::supervisor::{Power, Supervisor};
 
 impl<P: Power> Supervisor<P> {
-    fn named(&self, name: &str) -> Result<usize, Error> {
+    /// The one of this name, which is neither securityd nor the supervisor.
+    pub(crate) fn named(&self, name: &str) -> Result<usize, Error> {
         let index = self.entries.iter().position(|entry| entry.name == name).ok_or(Error::NoSuchInstance)?;
         if self.entries[index].is_foreign { Err(Error::NotAllowed) } else { Ok(index) }
     }
@@ -78,16 +79,13 @@ impl<P: Power> Services for Supervisor<P> {
                 self.turn();
                 return Ok(());
             }
-            Phase::Running | Phase::Held | Phase::NoDevice => self.end_by_own_hand(index, Reason::Stop, false),
+            Phase::Running | Phase::Held | Phase::NoDevice => self.stop_now(index),
             Phase::Waiting | Phase::Failed | Phase::Ended => {
                 if let Ok(number) = u16::try_from(index) {
                     self.power.postpone(number);
                 }
+                self.entries[index].record.stopped();
             }
-        }
-        self.requests.forget(index);
-        if !self.family.has(index) {
-            self.entries[index].record.stopped();
         }
         self.turn();
         Ok(())

@@ -175,9 +175,8 @@ impl<P: Power> Supervisor<P> {
     /// Those that a command starts are stopped until one does, also by the supervisor's next life.
     pub fn await_commands<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         for name in names {
-            let Some(index) = self.entries.iter().position(|entry| entry.name == name) else { continue };
-            let life = u16::try_from(index).ok().and_then(|number| self.power.life(number).ok());
-            if life.is_some_and(|life| life.state == State::Starting) {
+            let Ok(index) = self.named(name) else { continue };
+            if self.life_of(index).is_some_and(|(state, _)| state == State::Starting) {
                 self.entries[index].record.stopped();
             }
         }
@@ -211,8 +210,6 @@ impl<P: Power> Supervisor<P> {
         self.see_ends();
         self.see_to_family();
         self.see_to_requests();
-        // Who was stopped just now may have had children.
-        self.see_to_family();
         let now = self.power.now_ns();
         for index in 0..self.entries.len() {
             self.see_to(index, now);

@@ -171,7 +171,6 @@ impl<S: Pages> Process<S> {
 
     /// Calls about files; `None` for others.
     pub(super) fn file_call(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Answer> {
-        self.learn_programs(world);
         self.open_file_call(world, number, args)
             .or_else(|| self.name_call(world, number, args))
             .or_else(|| self.attribute_call(world, number, args))
@@ -217,7 +216,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// Where a path argument leads from a directory argument.
-    fn at(&self, world: &mut impl World, directory: u64, address: u64) -> Result<(Absolute, Spot), Errno> {
+    fn at(&mut self, world: &mut impl World, directory: u64, address: u64) -> Result<(Absolute, Spot), Errno> {
         let path = text(world, address)?;
         let base = match int(directory) {
             _ if path.starts_with('/') => "/",
@@ -229,7 +228,8 @@ impl<S: Pages> Process<S> {
         Ok((path, spot))
     }
 
-    fn spot(&self, world: &mut impl World, path: &Absolute) -> Result<Spot, Errno> {
+    fn spot(&mut self, world: &mut impl World, path: &Absolute) -> Result<Spot, Errno> {
+        self.learn_programs(world);
         let has_terminal = self.terminal.is_some();
         let is_there = |object: &Object| has_terminal || !matches!(object, Object::Terminal);
         if let Some(object) = synthetic::at_path(&path.text).filter(is_there) {

@@ -172,6 +172,7 @@ impl<S: Pages> Process<S> {
     pub(super) fn entries(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let id = self.files.id(args[0])?;
         let mut directory = self.take_directory(id)?;
+        self.learn_programs(world);
         let own = self.own_names(&directory.path);
         let mut listing = Listing { address: args[1], room: usize::try_from(args[2]).unwrap_or(usize::MAX), used: 0 };
         let told = match directory.tell_own(world, &mut listing, &own) {
