@@ -3,7 +3,7 @@ use crate::cargo::{self, DEVICE_PROFILE, Toolchain};
 use crate::product::Component;
 use crate::progress::Step;
 use crate::std_tier::object;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::PathBuf;
@@ -77,12 +77,11 @@ pub(crate) fn objects(toolchain: &Toolchain, image: &str, components: &[&Compone
     }
     // Each form's archive is read once.
     let mut made: BTreeMap<Form, PathBuf> = BTreeMap::new();
-    for component in components {
-        if let Entry::Vacant(place) = made.entry(component.form) {
-            place.insert(component.form.object()?);
-        }
-    }
-    components.iter().map(|component| made.get(&component.form).cloned().context("a form was not made")).collect()
+    let object = |component: &&Component| match made.entry(component.form) {
+        Entry::Occupied(place) => Ok(place.get().clone()),
+        Entry::Vacant(place) => Ok(place.insert(component.form.object()?).clone()),
+    };
+    components.iter().map(object).collect()
 }
 
 #[cfg(test)]

@@ -180,19 +180,17 @@ fn checked(text: Text) -> Result<Text> {
 impl Text {
     fn fetched(self) -> Result<Source> {
         let Origin { of_crate, debian, python, version, archive, sha256, .. } = self.source;
-        let named = |name: &str| format!("{name}-{version}");
-        let (name, folder) = match (of_crate, python, debian, archive) {
-            (Some(name), ..) => {
-                let archive = registry::fetched(&name, &version, &sha256)?;
-                (named(&name), unpacked(&named(&name), &archive, &sha256)?)
+        let package = of_crate.as_ref().or(python.as_ref()).or(debian.as_ref()).context("no source")?;
+        let name = format!("{package}-{version}");
+        let folder = match (&of_crate, &python, &debian, &archive) {
+            (Some(package), ..) => unpacked(&name, &registry::fetched(package, &version, &sha256)?, &sha256)?,
+            (_, Some(package), ..) => {
+                let fetch = |step: &Step, work: &Path| python::fetched(step, work, package, &version, &sha256);
+                placed(&name, "fetch", &sha256, fetch)?
             }
-            (_, Some(name), ..) => {
-                let fetch = |step: &Step, work: &Path| python::fetched(step, work, &name, &version, &sha256);
-                (named(&name), placed(&named(&name), "fetch", &sha256, fetch)?)
-            }
-            (_, _, Some(name), Some(archive)) => {
-                let folder = debian::fetched(&name, &version, &[(&archive, &sha256)])?;
-                (named(&name), unpacked(&named(&name), &folder.join(archive), &sha256)?)
+            (_, _, Some(package), Some(archive)) => {
+                let folder = debian::fetched(package, &version, &[(archive, &sha256)])?;
+                unpacked(&name, &folder.join(archive), &sha256)?
             }
             _ => bail!("no source"),
         };

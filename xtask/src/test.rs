@@ -54,6 +54,8 @@ impl Test {
         }
         let mut outcomes = Vec::new();
         if self.names.is_empty() || self.names.iter().any(|name| name == "host") {
+            // A test of what fetches Python packages starts Python.
+            setup::ensure_pip()?;
             outcomes.push(host()?);
         }
         if self.names.is_empty() || self.names.iter().any(|name| name == "fuzz") {

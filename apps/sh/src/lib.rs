@@ -10,8 +10,8 @@ use std::process::ExitCode;
 
 /// Threads that run background jobs, and what is read of commands; the main one is beside them.
 const WORKERS: usize = 2;
-/// Commands of one pipeline, and of pipelines in it, have a thread each.
-const COMMANDS: usize = 12;
+/// Commands of one pipeline, and of pipelines in it, have a thread each: as many as component.toml leaves beside the workers and the main thread.
+const COMMANDS: usize = 9;
 /// The stack of each.
 const STACK: usize = 512 << 10;
 

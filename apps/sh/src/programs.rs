@@ -10,7 +10,7 @@ use brush_core::openfiles::OpenFiles;
 use brush_core::{CommandArg, ExecutionContext, ExecutionResult, Shell, ShellFd};
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 /// What shells say of a program that is there and cannot be started, and of one that is not there.
@@ -19,10 +19,15 @@ const NOT_FOUND: u8 = 127;
 /// What is added to a signal's number.
 const SIGNAL: i32 = 128;
 
+/// The shell's folders are those of its start, so that names and paths are the same programs.
+fn folders() -> Vec<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin".into());
+    std::env::split_paths(&folders).collect()
+}
+
 /// Each program of the folders of `PATH` is a command by its path, and by its name unless brush has that itself.
 pub(crate) fn register(shell: &mut Shell) {
-    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin".into());
-    for path in std::env::split_paths(&folders).filter_map(|folder| folder.read_dir().ok()).flatten().flatten() {
+    for path in folders().into_iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten() {
         let path = path.path();
         let name = path.file_name().and_then(|name| name.to_str()).filter(|name| !shell.builtins().contains_key(*name));
         if let Some(name) = name {
@@ -86,12 +91,11 @@ fn spawn(context: &ExecutionContext<'_>, arguments: &[CommandArg]) -> io::Result
     tokio::process::Command::from(command).kill_on_drop(true).spawn()
 }
 
-/// Where the command is; the shell's folders are those of its start, so that names and paths are the same programs.
+/// Where the command is; one that is nowhere is looked for, and not found, by its name.
 fn found(name: &str) -> PathBuf {
     if name.contains('/') {
         return name.into();
     }
-    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin".into());
-    let mut paths = std::env::split_paths(&folders).map(|folder| folder.join(name));
-    paths.find(|path| path.exists()).unwrap_or_else(|| Path::new("/bin").join(name))
+    let mut paths = folders().into_iter().map(|folder| folder.join(name));
+    paths.find(|path| path.exists()).unwrap_or_else(|| name.into())
 }

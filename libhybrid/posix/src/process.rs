@@ -178,7 +178,7 @@ impl<S: Pages> Process<S> {
     pub fn call(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
         let outcome = match self.exiting {
             Some((exiting, ending)) if exiting == thread => self.leave(world, thread, ending),
-            Some(_) => self.park_for_good(thread),
+            Some(_) => self.park_for_good(thread, None),
             None => self.dispatch(world, thread, number, args),
         };
         if outcome == Outcome::from(Errno::ENOSYS) && !is_quiet(number) {
@@ -243,21 +243,17 @@ impl<S: Pages> Process<S> {
         // What children printed comes first, too, also if nobody spawned this one.
         if self.has_pumps() && !self.is_drained(world) {
             self.exiting = Some((thread, ending));
-            if let Some(slot) = self.slot(thread) {
-                let call = io::Call { number: number::EXIT_GROUP, args: [0; 6], done: 0 };
-                // No handler runs any more.
-                (slot.call, slot.blocked, slot.kept) = (Some(call), u64::MAX, None);
-            }
-            return self.park(thread, None, 0);
+            let call = io::Call { number: number::EXIT_GROUP, args: [0; 6], done: 0 };
+            return self.park_for_good(thread, Some(call));
         }
         self.end(world, ending)
     }
 
-    /// A thread of a program that is about to end goes no further.
-    fn park_for_good(&mut self, thread: Thread) -> Outcome {
+    /// A thread of a program that is about to end goes no further; the one that ends it waits in `call`.
+    fn park_for_good(&mut self, thread: Thread, call: Option<io::Call>) -> Outcome {
         if let Some(slot) = self.slot(thread) {
-            // No handler runs on it either.
-            (slot.call, slot.blocked) = (None, u64::MAX);
+            // No handler runs on it any more.
+            (slot.call, slot.blocked, slot.kept) = (call, u64::MAX, None);
         }
         self.park(thread, None, 0)
     }

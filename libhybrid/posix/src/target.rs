@@ -196,7 +196,7 @@ fn parameters(env: Env, name: &str, start: &mut Start) -> bool {
 /// False if not all have room.
 fn given_strings(given: &Given, start: &mut Start) -> bool {
     // A variable without a name is none of the program's.
-    let own = given.strings().filter(|(string, is_argument)| *is_argument || !string.starts_with(b"="));
+    let own = given.strings().filter(|(string, is_argument)| *is_argument || !string.starts_with(crate::family::ASKED));
     own.fold(true, |all, (string, is_argument)| start.given(string, is_argument) && all)
 }
 

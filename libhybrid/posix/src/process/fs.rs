@@ -16,7 +16,7 @@ mod status;
 use super::object::{Id, Object};
 use super::pieces::Pieces;
 use super::{Pages, Process, synthetic};
-use crate::files::{Kind, Tree};
+use crate::files::Tree;
 use crate::number::{self, Answer, Errno, int, low};
 use crate::world::World;
 use alloc::string::String;
@@ -70,7 +70,7 @@ enum Spot {
     Synthetic(Object),
     /// Into the directory of a place, by a path of plain names.
     Granted(usize, String),
-    /// To a directory that is there only because mount points are below it.
+    /// To a directory that is there only because mount points or programs are below it.
     Way,
     /// To what nobody granted.
     Nowhere,
@@ -83,8 +83,7 @@ fn tree(world: &mut impl World, place: usize) -> Result<&mut dyn Tree, Errno> {
 
 /// Whether a place has a directory at a path.
 fn is_directory(world: &mut impl World, place: usize, below: &str) -> bool {
-    let mut found = || tree(world, place)?.find(below);
-    below.is_empty() || found().is_ok_and(|found| found.kind == Kind::Directory)
+    below.is_empty() || tree(world, place).and_then(|tree| names::only_of_directories(tree, below)).is_ok()
 }
 
 /// A path that the program gives.

@@ -38,7 +38,7 @@ enum Lent {
 }
 
 impl Pump {
-    /// Whether it takes bytes out of a pipe, into a ring.
+    /// Whether it takes bytes out of a pipe or file, into a ring.
     const fn sends(self) -> bool {
         sends(self.other, self.channel)
     }
@@ -89,8 +89,8 @@ impl Pumps {
         self.state(other, channel).is_some_and(|state| state.is_over)
     }
 
-    fn has_rest(&mut self, other: Other, channel: Channel) -> bool {
-        self.state(other, channel).is_some_and(|state| !state.rest.is_empty())
+    fn has_rest(&self, other: Other, channel: Channel) -> bool {
+        self.states.iter().any(|state| (state.other, state.channel) == (other, channel) && !state.rest.is_empty())
     }
 
     /// Whether a piece can be kept until its pipe takes it. Without memory it stays in its ring.
@@ -228,19 +228,17 @@ impl<S: Pages> Process<S> {
 
     /// Reads the file as far as the ring has room. One that cannot be read any more ends there, and the log says so.
     fn send_file(&mut self, world: &mut impl World, pump: Pump) -> bool {
-        let mut has_failed = pump.has_failed;
         for _ in 0..TURN {
             let Some(state) = self.pumps.made(pump.other, pump.channel) else { return false };
             let mut rest = core::mem::take(&mut state.rest);
             if rest.is_empty() {
                 let mut bytes = [0; INLINE_MAX];
-                let read = if has_failed { Ok(0) } else { self.read_piece(world, pump.object, &mut bytes) };
+                let read = if pump.has_failed { Ok(0) } else { self.read_piece(world, pump.object, &mut bytes) };
                 if let Err(errno) = read {
                     world.note(format_args!(
                         "input of a child ends early, as its file cannot be read: error {}",
                         -errno.negated()
                     ));
-                    has_failed = true;
                     self.pumps.own(pump).into_iter().for_each(|own| own.has_failed = true);
                 }
                 let length = read.unwrap_or(0);
@@ -348,11 +346,12 @@ impl<S: Pages> Process<S> {
     /// A file that is full, or whose server is away, is to the other side a stream that nobody reads; what it wrote since is lost, as with a pipe.
     fn fill_file(&mut self, world: &mut impl World, pump: Pump, is_read: bool) -> bool {
         let Some(state) = self.pumps.state(pump.other, pump.channel) else { return true };
-        let rest = core::mem::take(&mut state.rest);
-        if !is_read || rest.is_empty() {
-            return true;
+        let mut rest = core::mem::take(&mut state.rest);
+        let has_failed = is_read && !rest.is_empty() && self.write_piece(world, pump.object, &rest).is_err();
+        rest.clear();
+        if let Some(state) = self.pumps.state(pump.other, pump.channel) {
+            state.rest = rest;
         }
-        let has_failed = self.write_piece(world, pump.object, &rest).is_err();
         if let Some(own) = self.pumps.own(pump).filter(|_| has_failed) {
             own.has_failed = true;
             // Its next turn tells the other side.
@@ -426,8 +425,7 @@ impl<S: Pages> Process<S> {
 
     /// Whether a pump has something for the terminal. That of a child which ended is there as long as it has.
     fn is_to_print(&self, pump: Pump) -> bool {
-        let is_of = |state: &State| (state.other, state.channel) == (pump.other, pump.channel);
-        let has_rest = || self.pumps.states.iter().any(|state| is_of(state) && !state.rest.is_empty());
+        let has_rest = || self.pumps.has_rest(pump.other, pump.channel);
         matches!(self.lent(pump), Some(Lent::Terminal)) && !pump.sends() && (self.is_gone(pump.other) || has_rest())
     }
 }

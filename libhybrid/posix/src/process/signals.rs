@@ -94,7 +94,7 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// The signals that are blocked while a call of poll, select or epoll waits, if it says which.
+    /// The signals that are blocked while a call of poll, select, epoll or sigsuspend waits, if it says which.
     pub(super) fn mask_wait(
         &mut self,
         world: &mut impl World,
@@ -135,17 +135,22 @@ impl<S: Pages> Process<S> {
         }
     }
 
+    /// A call that had a mask of its own is over: the thread's is in force again.
+    pub(super) fn end_mask(&mut self, thread: Thread) {
+        if let Some(slot) = self.slot(thread) {
+            slot.restore_mask();
+        }
+        self.gather_shared(thread);
+    }
+
     /// What a call that did not wait returns, and its thread's mask as it was. One that found nothing, and let a signal in meanwhile, is `EINTR`.
     pub(super) fn unmask(&mut self, thread: Thread, result: i64) -> i64 {
         let has_own_mask = self.slot(thread).is_some_and(|slot| slot.kept.is_some());
         if has_own_mask && result == 0 && self.interruption(thread).is_some() {
             return Errno::EINTR.negated();
         }
-        if let Some(slot) = self.slot(thread) {
-            slot.restore_mask();
-        }
         if has_own_mask {
-            self.gather_shared(thread);
+            self.end_mask(thread);
         }
         result
     }
@@ -204,9 +209,10 @@ impl<S: Pages> Process<S> {
             self.signal_program(world, signal);
             return Outcome::Done(0);
         }
-        self.raise(target, signal);
-        if let Some(slot) = self.slot(target).filter(|_| is_self) {
-            slot.shared |= bit(signal);
+        if is_self {
+            self.raise_shared(target, signal);
+        } else {
+            self.raise(target, signal);
         }
         if target == thread {
             return self.deliver(world, thread, 0);
@@ -223,6 +229,14 @@ impl<S: Pages> Process<S> {
             let is_default = self.actions.get(usize::from(*signal)).is_some_and(|action| action.handler == 0);
             signals & bit(*signal) & !HARMLESS != 0 && is_default
         })
+    }
+
+    /// One of the program, which another thread may take over.
+    fn raise_shared(&mut self, thread: Thread, signal: u8) {
+        self.raise(thread, signal);
+        if let Some(slot) = self.slot(thread) {
+            slot.shared |= bit(signal);
+        }
     }
 
     /// A signal to a thread, which it gets when it goes on.
@@ -275,6 +289,7 @@ impl<S: Pages> Process<S> {
     /// it at its next call.
     pub(super) fn signal_program(&mut self, world: &mut impl World, signal: u8) {
         let Some(action) = self.actions.get(usize::from(signal)).copied().filter(|_| signal > 0) else { return };
+        self.asked &= !bit(signal);
         // One that is blocked stays: its action may be another one when it is let in, or somebody waits for it.
         let is_blocked = |slot: &super::Slot| slot.blocked & bit(signal) != 0 && !slot.is_free();
         if self.is_ignored(signal) && !self.slots.iter().any(is_blocked) {
@@ -286,10 +301,7 @@ impl<S: Pages> Process<S> {
         // If all block it, the first that unblocks it should: it is the first that runs here.
         let thread = thread.or_else(|| self.slots.iter().position(|slot| !slot.is_free()));
         let thread = thread.and_then(|thread| Thread::try_from(thread).ok()).unwrap_or(0);
-        self.raise(thread, signal);
-        if let Some(slot) = self.slot(thread) {
-            slot.shared |= bit(signal);
-        }
+        self.raise_shared(thread, signal);
         if self.interruption(thread).is_some() {
             self.interrupt(world, thread, action.flags & SA_RESTART != 0);
         }
@@ -324,6 +336,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// A handler returned; further signals may follow.
+    #[inline(never)]
     pub fn handled(&mut self, world: &mut impl World, thread: Thread, delivery: Delivery) -> Outcome {
         if let Some(slot) = self.slot(thread) {
             slot.blocked = delivery.blocked_after;

@@ -193,15 +193,9 @@ impl<S: Pages> Process<S> {
             *stream = match object {
                 None => Stream::Closed,
                 Some(Object::Null) => Stream::Nothing,
-                Some(Object::Input | Object::Output(_)) => Stream::Own,
                 // What is typed is this program's; what the child prints is seen.
-                Some(Object::Terminal) => {
-                    if at == 0 {
-                        Stream::Own
-                    } else {
-                        Stream::Parent
-                    }
-                }
+                Some(Object::Terminal) if at > 0 => Stream::Parent,
+                Some(Object::Input | Object::Output(_) | Object::Terminal) => Stream::Own,
                 // What the child did not read would be lost to this program, whose input it is.
                 Some(Object::Pipe(_) | Object::File(_)) if at == 0 && matches!(source, Source::Inherited(_)) => {
                     Stream::Own
@@ -239,8 +233,10 @@ impl<S: Pages> Process<S> {
             }
         }
         while let Some(signal) = world.relations().and_then(|relations| relations.signalled()) {
-            self.asked |= signals::bit(signal.clamp(1, 64));
             self.signal_program(world, signal);
+            if (1..=64).contains(&signal) {
+                self.asked |= signals::bit(signal);
+            }
         }
         self.pump(world);
         if have_ended {
@@ -471,7 +467,7 @@ fn append(
             Errno::ENAMETOOLONG => Errno::E2BIG,
             errno => errno,
         })?;
-        if !are_arguments && text.starts_with(b"=") {
+        if !are_arguments && text.starts_with(ASKED) {
             continue;
         }
         if given.len() + text.len() >= GIVEN_MAX {

@@ -10,7 +10,6 @@ use super::signals::bit;
 use super::{Pages, Process};
 use crate::console::WRITE_MAX;
 use crate::number::{Answer, Errno};
-use crate::output::Stream;
 use crate::world::{self, World};
 use alloc::boxed::Box;
 use discipline::{Discipline, SETTINGS};
@@ -33,14 +32,14 @@ const SIGWINCH: u8 = 28;
 /// Bytes of a piece that is read or written at a time; a line feed becomes two.
 pub(super) const PIECE: usize = WRITE_MAX / 2;
 /// Rows and columns until somebody says otherwise: nobody can ask a serial line.
-const SIZE: [u16; 4] = [24, 80, 0, 0];
+const SIZE: u64 = 24 | 80 << 16;
 
 /// The state of the terminal.
 #[derive(Debug)]
 pub(super) struct Terminal {
     discipline: Discipline,
-    /// Rows, columns, and two numbers that nothing goes by.
-    size: [u16; 4],
+    /// `struct winsize`: rows, columns, and two numbers, none of which anything here goes by.
+    size: u64,
     /// Something did not fit onto the line, and a bell comes when it may.
     is_full: bool,
 }
@@ -51,7 +50,7 @@ impl<S: Pages> Process<S> {
         self.terminal = Some(Box::new(Terminal { discipline: Discipline::new(), size: SIZE, is_full: false }));
         for id in self.files.objects.numbers() {
             if let Some(held) = self.files.objects.get_mut(id)
-                && matches!(held.object, Object::Input | Object::Output(Stream::Out | Stream::Error))
+                && matches!(held.object, Object::Input | Object::Output(_))
             {
                 held.object = Object::Terminal;
             }
@@ -216,14 +215,11 @@ impl<S: Pages> Process<S> {
             TCSBRK | TCFLSH | TIOCSCTTY | TIOCSPGRP => {}
             TIOCGPGRP | TIOCGSID => world.write(address, &own.to_le_bytes())?,
             TIOCGWINSZ => {
-                for (size, at) in terminal.size.iter().zip((address..).step_by(2)) {
-                    world.write(at, &size.to_le_bytes())?;
-                }
+                let size = terminal.size;
+                world::write_words(world, address, &[size])?;
             }
             TIOCSWINSZ => {
-                let [size] = world::read_words(world, address)?;
-                let sizes = [size, size >> 16, size >> 32, size >> 48];
-                terminal.size = sizes.map(|size| u16::from_le_bytes([size.to_le_bytes()[0], size.to_le_bytes()[1]]));
+                [terminal.size] = world::read_words(world, address)?;
                 self.signal_program(world, SIGWINCH);
             }
             _ => return Err(Errno::ENOTTY),

@@ -102,8 +102,7 @@ impl<S: Pages> Process<S> {
         slot.state = State::Running;
         // After a signal the handler comes first.
         if result != Errno::EINTR.negated() && slot.kept.is_some() {
-            slot.restore_mask();
-            self.gather_shared(thread);
+            self.end_mask(thread);
         }
         self.woken &= !(1 << thread);
         Some(result)

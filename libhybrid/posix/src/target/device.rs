@@ -177,7 +177,7 @@ impl Device {
         }
     }
 
-    /// Rings the host stack's bell, if it waits for what was said.
+    /// Rings the bells of the host stack, the family and the terminal, as far as they wait for what was said or taken.
     pub(super) fn publish(&mut self) {
         if let Some(stack) = self.stack.as_mut() {
             stack.publish();

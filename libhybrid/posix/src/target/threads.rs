@@ -147,14 +147,13 @@ extern "C" fn unmap_on_stack(base: u64, bytes: u64) -> ! {
 /// From the moment when the logic says that the thread has ended, its old stack may be somebody else's.
 fn ended(status: u64, unmap: Option<(u64, u64)>) -> ! {
     let thread = current();
-    let (outcome, notification) = step(|shell| {
+    let (mut outcome, notification) = step(|shell| {
         if let Some((base, bytes)) = unmap {
             let _musl_mapped_it = shell.process.call(&mut shell.device, thread, MUNMAP, [base, bytes, 0, 0, 0, 0]);
         }
         let outcome = shell.process.call(&mut shell.device, thread, EXIT, [status, 0, 0, 0, 0, 0]);
         (outcome, shell.threads.notification(thread))
     });
-    let mut outcome = outcome;
     loop {
         match (outcome, notification) {
             (Outcome::Ended(ending), _) => end(ending),

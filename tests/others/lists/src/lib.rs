@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 /// One suite's list.
 #[derive(Debug, Default)]
@@ -17,8 +18,6 @@ pub struct List {
     counts: BTreeMap<String, (usize, usize)>,
     /// Modules that files share, and that hold no test.
     shared: Vec<String>,
-    /// The file of the suite that is its crate's root: what it says beside its modules stands before them in each program.
-    root: Vec<String>,
     /// The name that files of tests have, in whatever folder; none if they are the folder's own.
     anywhere: Vec<String>,
     /// Files that are not run, by the reason.
@@ -52,8 +51,6 @@ impl List {
     fn below(&mut self, heading: &str) -> Result<&mut Vec<String>, String> {
         if heading == "shared" {
             Ok(&mut self.shared)
-        } else if heading == "root" {
-            Ok(&mut self.root)
         } else if heading == "in any folder" {
             Ok(&mut self.anywhere)
         } else if let Some(program) = heading.strip_prefix("program ") {
@@ -87,7 +84,7 @@ impl List {
     }
 
     fn listed(&self) -> impl Iterator<Item = &String> {
-        self.programs.values().flatten().chain(&self.shared).chain(&self.root).chain(self.files.values().flatten())
+        self.programs.values().flatten().chain(&self.shared).chain(self.files.values().flatten())
     }
 
     /// The programs.
@@ -146,8 +143,7 @@ impl List {
             ));
         }
         let mut texts = BTreeMap::new();
-        let mut text =
-            self.root.iter().map(|root| beside_modules(&folder.join(root))).collect::<Result<String, _>>()?;
+        let mut text = String::new();
         for file in files.iter().chain(&self.shared) {
             let (name, path) = (module(file), folder.join(file).display().to_string());
             let last = name.rsplit("::").next().unwrap_or(&name);
@@ -160,9 +156,6 @@ impl List {
                 };
                 texts.insert(format!("{}.rs", name.replace("::", "_")), module);
                 Ok(())
-            } else if !self.root.is_empty() {
-                // Modules of `ops.rs` are in the folder `ops`, but not if a path leads to it: all is linked (`write_modules`).
-                writeln!(text, "mod {last};")
             } else {
                 write!(text, "#[path = {path:?}]\nmod {last};\n")
             };
@@ -172,14 +165,6 @@ impl List {
         texts.insert("tests.rs".into(), text);
         Ok(texts)
     }
-}
-
-/// What the root of a crate says, without its modules in other files, and without what only a crate's own root may say.
-fn beside_modules(root: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(root).map_err(|error| format!("{}: {error}", root.display()))?;
-    let is_module = |line: &str| line.starts_with("mod ") && line.ends_with(';');
-    let kept = text.lines().filter(|line| !line.starts_with("#![") && !line.starts_with("//!") && !is_module(line));
-    Ok(kept.map(|line| format!("{line}\n")).collect())
 }
 
 /// The text of a file without some of its functions, each with what stands right above it.
@@ -254,12 +239,22 @@ fn module(file: &str) -> String {
     name.replace('-', "_").replace('/', "::")
 }
 
-/// The one call of a build script: writes what holds the tests of `program` to cargo's folder for it (`List::modules`). The variable `HYBRID_OTHERS`
-/// says where the suite is; without it (a check on the host) there are no tests.
-///
-/// # Errors
-/// The list is wrong, or is not this suite's.
-pub fn write_modules(list: &Path, program: &str) -> Result<(), String> {
+/// All of a program's build script: writes what holds its tests to cargo's folder for it (`List::modules`), by the list beside the programs. The variable
+/// `HYBRID_OTHERS` says where the suite is; without it (a check on the host) there are no tests.
+#[must_use]
+pub fn build(list: &str) -> ExitCode {
+    match write_modules(&Path::new("..").join(list)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tests/others/{list}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// For the program that is the package of cargo's build.
+fn write_modules(list: &Path) -> Result<(), String> {
+    let program = std::env::var("CARGO_PKG_NAME").map_err(|_| "cargo names no package")?;
     println!("cargo::rerun-if-changed={}", list.display());
     println!("cargo::rerun-if-env-changed=HYBRID_OTHERS");
     let text = std::fs::read_to_string(list).map_err(|error| format!("{}: {error}", list.display()))?;
@@ -268,19 +263,8 @@ pub fn write_modules(list: &Path, program: &str) -> Result<(), String> {
     let Some(folder) = std::env::var_os("HYBRID_OTHERS").map(PathBuf::from) else {
         return std::fs::write(out.join("tests.rs"), "").map_err(|error| error.to_string());
     };
-    for (name, text) in list.modules(program, &folder)? {
+    for (name, text) in list.modules(&program, &folder)? {
         std::fs::write(out.join(name), text).map_err(|error| error.to_string())?;
-    }
-    if list.root.is_empty() { Ok(()) } else { link_all(&folder, &out) }
-}
-
-/// Links all that is in `folder` into `out`, where what was written looks for its modules.
-fn link_all(folder: &Path, out: &Path) -> Result<(), String> {
-    for path in entries(folder)? {
-        let link = out.join(path.file_name().ok_or("an entry without a name")?);
-        // Of an earlier build, maybe with other sources.
-        let _may_be_none = std::fs::remove_file(&link);
-        std::os::unix::fs::symlink(&path, &link).map_err(|error| format!("{}: {error}", link.display()))?;
     }
     Ok(())
 }
@@ -333,22 +317,6 @@ mod tests {
         assert!(list.modules("three", &folder).is_err());
         let told = other.unwrap_err();
         assert!(told.contains("[\"d.rs\"]") && told.contains("[\"f.rs\"]"), "{told}");
-    }
-
-    #[test]
-    fn root_of_a_crate_comes_before_its_modules() {
-        let folder = std::env::temp_dir().join(format!("others-lists-root-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("lib.rs"), "//! x\n#![feature(x)]\nmod a;\nmod b;\nfn both() {}\n").unwrap();
-        for file in ["a.rs", "b.rs"] {
-            std::fs::write(folder.join(file), "").unwrap();
-        }
-        let list =
-            List::read("[root]\nlib.rs\n[program one: 1 pass, 0 are ignored]\na.rs\n[files left out: x]\nb.rs\n");
-        let texts = list.unwrap().modules("one", &folder);
-        std::fs::remove_dir_all(&folder).unwrap();
-        let all = [("tests.rs".to_string(), "fn both() {}\nmod a;\nconst WITHOUT: &[&str] = &[];\n".to_string())];
-        assert_eq!(texts.unwrap().into_iter().collect::<Vec<_>>(), all);
     }
 
     #[test]

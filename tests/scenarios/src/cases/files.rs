@@ -154,8 +154,8 @@ W ended with status 1";
 
 /// The shell's whole script, in the machine's life of this number: two of its lines are wrong, so it ends with status 1.
 fn shell_said(stage: &mut Stage, life: u64) -> Result<()> {
-    all_said(stage, &["securityd: sqlite-shell faulted: came to a bad end"])?;
-    let log = stage.console().text();
+    let log =
+        all_said(stage, &["securityd: sqlite-shell faulted: came to a bad end", " sqlite-shell: ended with status 1"])?;
     let own = log.lines().filter_map(|line| line.split_once(" sqlite-shell: "));
     let said: Vec<String> =
         own.map(|(head, text)| format!("{} {text}", head.chars().last().unwrap_or_default())).collect();

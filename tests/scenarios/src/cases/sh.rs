@@ -117,7 +117,8 @@ fn ripgrep(stage: &mut Stage, folder: &Path) -> Result<()> {
 /// The same line for the host's shell and its coreutils.
 fn on_host(folder: &Path, line: &str) -> Result<Done> {
     let mut shell = Command::new("bash");
-    shell.args(["-c", line]).current_dir(folder).env("LC_ALL", "C");
+    // The shell on the device has no variables of the host's either.
+    shell.args(["-c", line]).current_dir(folder).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C");
     let output = shell.output().context("cannot start bash")?;
     let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().filter_map(shown).collect::<Vec<_>>();
     Ok(Done { status: output.status.to_string(), output: lines(&output.stdout), errors: lines(&output.stderr) })

@@ -145,7 +145,7 @@ impl<S: Pages> Process<S> {
 }
 
 /// Succeeds if a directory is at the path.
-fn only_of_directories(tree: &mut dyn Tree, path: &str) -> Result<(), Errno> {
+pub(super) fn only_of_directories(tree: &mut dyn Tree, path: &str) -> Result<(), Errno> {
     match tree.find(path)?.kind {
         Kind::Directory => Ok(()),
         Kind::File => Err(Errno::ENOTDIR),

@@ -1,8 +1,8 @@
 //! The line discipline: what becomes of each byte that is typed or printed; knows no program and no line.
 //!
 //! Numbers and meanings: Linux, termios(3) and include/uapi/asm-generic/termbits.h.
-//! INV-TERMINAL-1: at most [`READY_MAX`] bytes wait to be read, the line that is being typed included; what is typed beyond is dropped, with a beep.
-//! INV-TERMINAL-2: while lines are edited, no byte of a line can be read before it is ended.
+//! INV-TERMINAL-1: at most [`READY_MAX`] bytes wait to be read, the line that is being typed included; what is typed beyond is dropped, with a beep while lines are edited.
+//! INV-TERMINAL-2: while lines are edited, no byte that is typed can be read before its line is ended.
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 

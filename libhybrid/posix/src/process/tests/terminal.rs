@@ -127,7 +127,6 @@ fn what_is_printed_has_line_ends_of_a_terminal_and_waits_for_room() {
     program.wire().room = Some(0);
     assert_eq!(program.on(0, number::WRITE, &[1, AT, 7]), Outcome::Park);
     // Who asks whether there is room hears of it once there is, not by asking.
-    program.put(AT + 64, &[u64::from(poll::OUT) << 32 | 1]);
     let mut other = at_terminal();
     other.wire().room = Some(0);
     assert_eq!(other.call(number::FCNTL, &[1, 4, NONBLOCK]), 0);

@@ -1,5 +1,5 @@
 //! The serial line as it was granted: rings of hybrid.console.Terminal; what it means is in `process::terminal`.
-use super::link::{Link, News};
+use super::link::Link;
 use crate::console::{WRITE_MAX, Wire};
 use alloc::vec::Vec;
 use hybrid_interfaces::console::{TerminalClientRings, TerminalRings, terminal};
@@ -13,22 +13,21 @@ pub(super) struct Serial {
 impl Serial {
     /// The use, if there is one.
     pub(super) fn find(env: &Env) -> Option<Self> {
-        let mut link = Link::find_rings(env, terminal::INTERFACE, TerminalRings::client)?;
-        // The first key is to ring, too.
-        if let Some(rings) = &mut link.rings {
+        let mut serial = Self { link: Link::find_rings(env, terminal::INTERFACE, TerminalRings::client)? };
+        serial.ask();
+        Some(serial)
+    }
+
+    /// The first key of a life is to ring, too.
+    fn ask(&mut self) {
+        if let Some(rings) = &mut self.link.rings {
             let _is_empty = rings.input.request_bell();
         }
-        Some(Self { link })
     }
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
         self.link.on_peer(change);
-        // Its next life begins with empty rings, and the first key of that rings, too.
-        while let Some(news) = self.link.news() {
-            if let (News::Back, Some(rings)) = (news, &mut self.link.rings) {
-                let _is_empty = rings.input.request_bell();
-            }
-        }
+        self.ask();
     }
 
     pub(super) fn publish(&mut self) {

@@ -53,6 +53,12 @@ fn input_that_is_a_pipe_goes_to_a_child_only_by_a_file_action() {
 }
 
 #[test]
+fn folder_of_programs_is_a_directory_before_any_call_about_files() {
+    let mut program = parent_with_files(&["/"]);
+    assert_eq!(program.chdir_spawn("/bin"), 20);
+}
+
+#[test]
 fn output_is_in_the_file_when_its_child_was_waited_for() {
     let mut program = parent_with_files(&["/"]);
     let file = program.opened("x", CREATE | READ_WRITE);
