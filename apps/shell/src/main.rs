@@ -61,7 +61,11 @@ fn run(env: Env) -> ! {
             stop()
         }
         let _bits = env.wait();
+        shell.on_bell();
         for change in env.peer_changes() {
+            if change.of_use("services") == Some(PeerNews::Back) {
+                shell.on_supervisor();
+            }
             if change.of_use("terminal") == Some(PeerNews::Back)
                 && let Ok(rings) = TerminalRings::client(change.session.region())
             {

@@ -153,7 +153,7 @@ pub fn look<W: Wires>(clients: &mut Clients<W>, mut guest: Guest, out: &mut Stri
     };
     let Some(why) = why else {
         if is_told {
-            line(out, &format!("{name} is to end, and a key shows whether it did; Ctrl-] again stops it at once"));
+            line(out, &format!("{name} is to end; Ctrl-] again stops it at once"));
         }
         return Step::More(Job::Away(guest));
     };

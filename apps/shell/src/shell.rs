@@ -28,7 +28,7 @@ pub struct Shell<W: Wires> {
     editor: Editor,
     ahead: VecDeque<u8>,
     job: Option<Job<W>>,
-    /// A key came while somebody else has the console: it is looked whether that one runs still.
+    /// Somebody else has the console, and a key came or somebody left: it is looked whether that one runs still.
     is_woken: bool,
     seen: Seen,
     scratch: Vec<u8>,
@@ -62,6 +62,16 @@ impl<W: Wires> Shell<W> {
             self.screen.print(b"\r\n");
             self.screen.print(PROMPT);
         }
+    }
+
+    /// The supervisor may have something to tell; who gets the console back is told at the next [`Shell::advance`].
+    pub fn on_bell(&mut self) {
+        self.is_woken |= self.is_away() && self.clients.services.pull_left().is_ok_and(|left| left.is_some());
+    }
+
+    /// The supervisor's next life knows nothing of what it had to tell.
+    pub fn on_supervisor(&mut self) {
+        self.is_woken = self.is_away();
     }
 
     fn is_away(&self) -> bool {

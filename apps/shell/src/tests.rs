@@ -298,6 +298,10 @@ impl Services for FakeServices {
         };
         Ok(ServicesEnd { name: "httpd".into(), exit })
     }
+
+    fn pull_left(&mut self, _: ClientId) -> Option<process::ServicesLeft> {
+        enter::news(&mut self.0)
+    }
 }
 
 struct Loops;
@@ -365,6 +369,13 @@ impl Desk {
         let now_ns = self.now_ns;
         let times = || Times { now_ns, boot_ns: 0 };
         self.shell.advance(times, || {}).expect("the rings are sound");
+    }
+
+    /// A bell rang; what the shell prints then.
+    fn rings(&mut self) -> String {
+        self.shell.on_bell();
+        self.advance();
+        self.printed()
     }
 
     fn printed(&mut self) -> String {

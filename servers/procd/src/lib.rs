@@ -6,6 +6,7 @@ extern crate alloc;
 mod audit;
 mod drivers;
 mod family;
+mod operators;
 pub mod record;
 mod requests;
 mod services;

@@ -28,7 +28,7 @@ struct Securityd {
     alarm: AlarmClient<EndpointCaller>,
     live: LiveClient<EndpointCaller>,
     is_alarm_lost: bool,
-    /// Of parents and programs.
+    /// Of parents, programs and operators.
     bells: Vec<(u16, Bell)>,
 }
 
@@ -154,7 +154,9 @@ fn kin(env: &Env, clients: &[SessionHandle]) -> Vec<Kin> {
 fn run(env: Env) -> ! {
     let clients: Vec<SessionHandle> = ["spawner", "program"].iter().flat_map(|name| env.provided(name)).collect();
     let kin = kin(&env, &clients);
-    let bells = clients.iter().filter_map(|session| Some((session.client?.instance, session.bell))).collect();
+    let operators: Vec<SessionHandle> = env.provided("services").into_iter().collect();
+    let rung = clients.iter().chain(&operators);
+    let bells = rung.filter_map(|session| Some((session.client?.instance, session.bell))).collect();
     let power = Securityd {
         lifecycle: LifecycleClient::new(env.client("lifecycle")),
         alarm: AlarmClient::new(env.client("alarm")),
@@ -166,6 +168,7 @@ fn run(env: Env) -> ! {
     supervisor.await_commands(env.start().parameters.iter().filter_map(|(key, _)| key.strip_prefix("command.")));
     let programs = env.provided("program").into_iter();
     supervisor.set_hearers(programs.filter_map(|session| Some((session.name, session.client?.instance))));
+    supervisor.set_operators(operators.iter().filter_map(|session| Some(session.client?.instance)));
     supervisor.set_on_difference(OnDifference::of(env.parameter("on_difference")));
     supervisor.turn();
     env.serve(&mut Procd {

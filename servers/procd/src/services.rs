@@ -2,7 +2,7 @@
 
 use alloc::format;
 
-use libhybrid::interfaces::process::{Error, Phase, Reason, Service, Services, ServicesEnd};
+use libhybrid::interfaces::process::{Error, Phase, Reason, Service, Services, ServicesEnd, ServicesLeft};
 use libhybrid::ipc::ClientId;
 
 use crate::supervisor::{Power, Supervisor};
@@ -110,5 +110,9 @@ impl<P: Power> Services for Supervisor<P> {
         let exit = self.ends.iter().rev().nth(usize::from(number)).ok_or(Error::NoSuchInstance)?;
         let name = self.entries.get(usize::from(exit.index)).map_or("?", |entry| entry.name.as_str());
         Ok(ServicesEnd { name: name.into(), exit: exit.clone() })
+    }
+
+    fn pull_left(&mut self, client: ClientId) -> Option<ServicesLeft> {
+        self.pull_left_of(client.instance)
     }
 }

@@ -10,6 +10,7 @@ use libhybrid::log;
 use crate::audit::{Audit, Finding};
 use crate::drivers::{Presence, WAIT_NS};
 use crate::family::{Family, Kin};
+use crate::operators::Operators;
 use crate::record::{Beat, Cause, PROMISE_NS, Record, Verdict};
 use crate::requests::Requests;
 
@@ -107,6 +108,7 @@ pub struct Supervisor<P> {
     pub(crate) finder_until: Option<u64>,
     pub(crate) family: Family,
     pub(crate) requests: Requests,
+    pub(crate) operators: Operators,
 }
 
 impl<P: Power> Supervisor<P> {
@@ -140,8 +142,9 @@ impl<P: Power> Supervisor<P> {
         let audit = Audit::new(&lives, now);
         let is_awaited = lives.iter().any(|life| life.awaits_device && is_held(life));
         let finder_until = is_awaited.then_some(now.saturating_add(WAIT_NS));
-        let (ends, requests) = (VecDeque::new(), Requests::default());
-        let mut supervisor = Self { power, entries, ends, next_exit: 0, audit, finder_until, family, requests };
+        let (ends, requests, operators) = (VecDeque::new(), Requests::default(), Operators::default());
+        let mut supervisor =
+            Self { power, entries, ends, next_exit: 0, audit, finder_until, family, requests, operators };
         while let Some((Some(exit), next)) = supervisor.power.exit(supervisor.next_exit) {
             // Ends before that were of what was in its place earlier.
             if lives.get(usize::from(exit.index)).is_some_and(|life| exit.sequence >= life.since) {
@@ -221,6 +224,7 @@ impl<P: Power> Supervisor<P> {
         let next = self.entries.iter().filter(|entry| !entry.is_foreign).filter_map(|entry| entry.record.next());
         let next = next.chain(self.audit.next()).chain(self.finder_until).chain(self.requests.next()).min();
         self.power.arm(next);
+        self.tell_operators();
     }
 
     fn see_ends(&mut self) {

@@ -27,7 +27,7 @@ pub(crate) struct Fake {
     answers: BTreeMap<u16, u64>,
     pub(crate) cannot_start: Vec<u16>,
     watched: Vec<u16>,
-    policies: BTreeMap<u16, Policy>,
+    pub(crate) policies: BTreeMap<u16, Policy>,
     since: BTreeMap<u16, u64>,
     /// securityd says why the supervisor stopped them.
     pub(crate) reasons: BTreeMap<u16, Reason>,

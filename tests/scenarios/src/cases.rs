@@ -65,7 +65,7 @@ pub fn all() -> Vec<Scenario> {
 
 /// Scenarios of hours or minutes, for the night: `cargo xtask test --long` plays them too.
 pub fn long() -> Vec<Scenario> {
-    storm::long().into_iter().chain(stress::long()).chain(others::long()).collect()
+    storm::long().into_iter().chain(stress::long()).chain(load::long()).chain(others::long()).collect()
 }
 
 /// A scenario with the gateway product on the default machine.

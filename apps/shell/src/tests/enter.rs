@@ -2,8 +2,15 @@
 use super::Desk;
 use crate::screen::Screen;
 use hybrid_interfaces::console::TerminalRings;
-use hybrid_interfaces::process::Phase;
+use hybrid_interfaces::process::{Phase, ServicesLeft};
 use std::vec::Vec;
+
+/// What the supervisor has to tell, once: whether somebody left.
+pub(super) fn news(said: &mut Vec<String>) -> Option<ServicesLeft> {
+    let place = said.iter().position(|what| what == "somebody left")?;
+    said.remove(place);
+    Some(ServicesLeft { left: 1 })
+}
 
 /// httpd runs from its start until it ended or was stopped, for which it is told twice if it hears; of the others one is isolated and one runs.
 pub(super) fn phase(said: &[String], index: u16) -> Phase {
@@ -38,6 +45,38 @@ fn program_that_is_entered_has_the_console_until_it_ends() {
 }
 
 #[test]
+fn prompt_comes_by_itself_when_the_program_has_ended() {
+    let mut desk = Desk::new();
+    let _ = desk.type_line("enter httpd");
+    let tell = |desk: &Desk, what: &str| desk.services.server().server.0.push(what.into());
+    tell(&desk, "somebody left");
+    assert_eq!(desk.rings(), "", "it was another one");
+    tell(&desk, "httpd ended");
+    assert_eq!(desk.rings(), "", "the supervisor has not said so");
+    tell(&desk, "somebody left");
+    assert_eq!(desk.rings(), "httpd has left the console: faulted\r\n> ");
+    tell(&desk, "somebody left");
+    assert_eq!(desk.rings(), "", "nobody has the console");
+    assert_eq!(desk.services.server().server.0.last().map(String::as_str), Some("somebody left"), "nor was it asked");
+}
+
+#[test]
+fn supervisor_that_is_back_is_asked_who_runs() {
+    let mut desk = Desk::new();
+    let _ = desk.type_line("enter httpd");
+    desk.shell.on_supervisor();
+    desk.advance();
+    assert_eq!(desk.printed(), "");
+    desk.services.server().server.0.push("httpd ended".into());
+    desk.shell.on_supervisor();
+    desk.advance();
+    assert_eq!(desk.printed(), "httpd has left the console: faulted\r\n> ");
+    desk.shell.on_supervisor();
+    desk.advance();
+    assert_eq!(desk.printed(), "");
+}
+
+#[test]
 fn key_takes_the_console_back_and_stops_the_program() {
     let mut desk = Desk::new();
     let _ = desk.type_line("enter httpd");
@@ -51,7 +90,7 @@ fn program_that_may_end_by_itself_has_the_console_until_it_did() {
     let mut desk = Desk::new();
     desk.services.server().server.0.push("httpd hears".into());
     let _ = desk.type_line("enter httpd");
-    let told = "httpd is to end, and a key shows whether it did; Ctrl-] again stops it at once\r\n";
+    let told = "httpd is to end; Ctrl-] again stops it at once\r\n";
     assert_eq!(desk.type_line("\x1d\x03"), told, "Ctrl-C takes nothing back, and there is no prompt");
     assert_eq!(desk.type_line("kill httpd"), "");
     assert_eq!(desk.type_line("\x1d"), "httpd has left the console: faulted\r\n> ");

@@ -8,8 +8,9 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Requests in a row that must end without an error.
-const REQUESTS: u64 = 100_000;
+/// Requests in a row that must end without an error; and so many in the long form, which takes some six minutes.
+const REQUESTS: u64 = 30_000;
+const REQUESTS_LONG: u64 = 100_000;
 /// Connections at once.
 const CONNECTIONS: u32 = 200;
 /// One run of the generator; runs are repeated until there were enough requests.
@@ -25,16 +26,23 @@ const LEAK_CONNECTIONS: u32 = 600;
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
-    vec![gateway("load", "200 connections, 100,000 requests: no error, memory before = after, still answering", load)]
+    let about = "200 connections, 30,000 requests: no error, memory before = after, still answering";
+    vec![gateway("load", about, |stage| load(stage, REQUESTS))]
 }
 
-fn load(stage: &mut Stage) -> Result<()> {
+/// The same for longer.
+pub(super) fn long() -> Vec<Scenario> {
+    let about = "200 connections, 100,000 requests: no error, memory before = after, still answering";
+    vec![gateway("load-long", about, |stage| load(stage, REQUESTS_LONG))]
+}
+
+fn load(stage: &mut Stage, enough: u64) -> Result<()> {
     stage.boot()?;
     let url = format!("http://127.0.0.1:{}/", stage.port);
     let before = settled_memory(stage)?;
     let start = Instant::now();
     let mut requests = 0;
-    while requests < REQUESTS {
+    while requests < enough {
         requests += faultless(&url, CONNECTIONS)?;
         ensure!(start.elapsed() < AT_MOST, "only {requests} requests in {} s", start.elapsed().as_secs());
     }

@@ -94,8 +94,8 @@ fn at_console(stage: &mut Stage) -> Result<()> {
     console.expect("/ $ ", SAY_WITHIN)?;
     console.send(b"\x04")?;
     console.expect("I sh: ended with status", SAY_WITHIN).context("Ctrl-D does not leave")?;
-    // The next key has the console's own prompt again.
-    console.send(b"\r")?;
+    // The console's own prompt is there again without a further key.
+    console.expect("sh has left the console", SAY_WITHIN).context("nobody told the console of the end")?;
     console.expect("\n> ", SAY_WITHIN).context("the console's prompt is not back").map(|_| ())
 }
 
