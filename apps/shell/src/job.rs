@@ -94,6 +94,8 @@ pub enum Job<W: Wires> {
     Services(Option<String>, u16),
     /// A program gets the console: its name, and the index of the service that is looked at next.
     Enter(String, u16),
+    /// The first: somebody may have the console from an earlier life of the shell.
+    Resume,
     /// Somebody else has the console; a step looks whether that one runs still.
     Away(services::Guest),
     /// A service is to be started, stopped or restarted.
@@ -162,6 +164,11 @@ impl<W: Wires> Job<W> {
         matches!(self, Self::Away(..))
     }
 
+    /// Whether it may be broken off by a key: not before it is known who has the console.
+    pub const fn is_interruptible(&self) -> bool {
+        !matches!(self, Self::Resume | Self::Away(..))
+    }
+
     /// Does one step: at most a few calls and a few lines into `out`.
     ///
     /// # Errors
@@ -187,6 +194,7 @@ impl<W: Wires> Job<W> {
             Self::History(kept, at, is_part) => history::piece(clients, kept, at, is_part, out),
             Self::Services(name, index) => services::status(clients, name, index, out),
             Self::Enter(name, index) => services::enter(clients, name, index, out),
+            Self::Resume => Ok(services::resume(clients, out)),
             Self::Away(guest) => Ok(services::look(clients, guest, out)),
             Self::Tell(order, name) => services::tell(clients, order, name, out),
             Self::Stopped(name, index) => Ok(services::stopped(clients, name, index, out)),

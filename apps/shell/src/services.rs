@@ -113,7 +113,7 @@ pub fn enter<W: Wires>(
     if service.name != name.as_str() {
         return Ok(Step::More(Job::Enter(name, index + 1)));
     }
-    match clients.services.start(&name) {
+    match clients.services.attach(&name) {
         Ok(()) => {}
         Err(CallError::Domain(Error::Runs)) => {
             let name = quoted(&name);
@@ -122,8 +122,19 @@ pub fn enter<W: Wires>(
         Err(error) => return Err(because(&quoted(&name))(error)),
     }
     log::warn!("the console's operator enters {name}");
+    Ok(away(name, index, out))
+}
+
+/// Whoever has the console already, when this shell is not the first of its lives, has it still.
+pub fn resume<W: Wires>(clients: &mut Clients<W>, out: &mut String) -> Step<W> {
+    let Ok(Some(index)) = clients.services.attached() else { return Step::Done };
+    let name = service(clients, index).ok().flatten().map(|service| service.name.into_owned());
+    name.map_or(Step::Done, |name| away(name, index, out))
+}
+
+fn away<W: Wires>(name: String, index: u16, out: &mut String) -> Step<W> {
     line(out, &format!("{} has the console until it ends; Ctrl-] stops it", quoted(&name)));
-    Ok(Step::More(Job::Away(Guest { name, index, stops: 0 })))
+    Step::More(Job::Away(Guest { name, index, stops: 0 }))
 }
 
 /// Has the one that has the console stopped, if the key was pressed, and looks whether it runs still. While the supervisor does not answer it does,

@@ -35,10 +35,9 @@ pub struct Shell<W: Wires> {
 }
 
 impl<W: Wires> Shell<W> {
-    /// A shell that greets and shows its prompt at the first [`Shell::advance`].
+    /// A shell that greets; at the first [`Shell::advance`] it shows its prompt, or leaves the console to who has it.
     pub fn new(clients: Clients<W>, input: BytesConsumer<INPUT_MAX>, mut screen: Screen) -> Self {
         screen.print(b"\r\nHybridOS console; `help` lists the commands.\r\n");
-        screen.print(PROMPT);
         let scratch = Vec::with_capacity(INPUT_MAX);
         Self {
             clients,
@@ -46,7 +45,7 @@ impl<W: Wires> Shell<W> {
             screen,
             editor: Editor::default(),
             ahead: VecDeque::new(),
-            job: None,
+            job: Some(Job::Resume),
             is_woken: false,
             seen: Seen::default(),
             scratch,
@@ -57,7 +56,7 @@ impl<W: Wires> Shell<W> {
     pub fn begin_again(&mut self, input: BytesConsumer<INPUT_MAX>, screen: Screen) {
         (self.input, self.screen, self.editor) = (input, screen, Editor::default());
         self.ahead.clear();
-        self.job = self.job.take().filter(Job::is_away);
+        self.job = self.job.take().filter(|job| !job.is_interruptible());
         if self.job.is_none() {
             self.screen.print(b"\r\n");
             self.screen.print(PROMPT);
@@ -113,7 +112,7 @@ impl<W: Wires> Shell<W> {
                     if key == ESCAPE {
                         guest.press_stop();
                     }
-                } else if key == INTERRUPT && self.job.is_some() {
+                } else if key == INTERRUPT && self.job.as_ref().is_some_and(Job::is_interruptible) {
                     self.job = None;
                     self.ahead.clear();
                     self.screen.print(b"^C\r\n");

@@ -13,6 +13,8 @@ pub(crate) struct Operators {
     left: u64,
     /// By place: whether the one there ran, or waited for its next life.
     ran: Vec<bool>,
+    /// The place of who has the console.
+    pub(crate) attached: Option<usize>,
 }
 
 impl Operators {
@@ -26,6 +28,7 @@ impl Operators {
                 None => self.ran.push(runs),
             }
         }
+        self.attached = self.attached.filter(|place| self.ran.get(*place) == Some(&true));
         self.left += u64::from(has_left);
         has_left
     }

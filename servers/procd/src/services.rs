@@ -112,6 +112,18 @@ impl<P: Power> Services for Supervisor<P> {
         Ok(ServicesEnd { name: name.into(), exit: exit.clone() })
     }
 
+    fn attach(&mut self, client: ClientId, name: &str) -> Result<(), Error> {
+        // Who is spawned is not started, and has its parent's terminal if any.
+        let place = self.startable(name)?;
+        Services::start(self, client, name)?;
+        self.operators.attached = Some(place).filter(|place| self.entries[*place].record.phase() == Phase::Running);
+        Ok(())
+    }
+
+    fn attached(&mut self, _: ClientId) -> Option<u16> {
+        u16::try_from(self.operators.attached?).ok()
+    }
+
     fn pull_left(&mut self, client: ClientId) -> Option<ServicesLeft> {
         self.pull_left_of(client.instance)
     }

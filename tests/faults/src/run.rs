@@ -202,6 +202,6 @@ pub(crate) fn insist(stage: &mut Stage, line: &str, end: &str) -> Result<String>
 fn try_command(stage: &mut Stage, line: &str, end: &str, patience: Duration) -> Option<String> {
     stage.console().skip_to_end();
     stage.console().send_line(line).ok()?;
-    stage.console().expect(line, patience).ok()?;
+    stage.console().expect_echo(line, patience).ok()?;
     stage.console().expect(end, patience).ok()
 }

@@ -49,12 +49,24 @@ impl Console {
     /// # Errors
     /// Time ran out or the machine ended first; the message holds the last lines.
     pub fn expect(&mut self, needle: &str, within: Duration) -> Result<String> {
+        self.expect_by(needle, within, |text| find(text, needle.as_bytes()).map(|at| at + needle.len()))
+    }
+
+    /// As [`Console::expect`], for what the guest shows of a line while that is typed: lines of the log may stand between any two of its keys.
+    ///
+    /// # Errors
+    /// As [`Console::expect`].
+    pub fn expect_echo(&mut self, line: &str, within: Duration) -> Result<String> {
+        self.expect_by(line, within, |text| end_of_echo(text, line.as_bytes()))
+    }
+
+    /// Waits until `end` finds where `needle` ends in what stands after the cursor.
+    fn expect_by(&mut self, needle: &str, within: Duration, end: impl Fn(&[u8]) -> Option<usize>) -> Result<String> {
         let deadline = Instant::now() + within;
         let mut state = self.transcript.lock();
         loop {
             let rest = state.0.get(self.cursor..).unwrap_or_default();
-            if let Some(at) = find(rest, needle.as_bytes()) {
-                let end = at + needle.len();
+            if let Some(end) = end(rest) {
                 let text = String::from_utf8_lossy(&rest[..end]).into_owned();
                 self.cursor += end;
                 return Ok(text);
@@ -127,6 +139,30 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len().max(1)).position(|window| window == needle)
 }
 
+/// Where `line` ends in `text`, whose whole lines of the log count as not there.
+fn end_of_echo(text: &[u8], line: &[u8]) -> Option<usize> {
+    let (mut shown, mut places, mut at) = (Vec::new(), Vec::new(), 0);
+    while let Some(byte) = text.get(at) {
+        if let Some(length) = log_line(&text[at..]) {
+            at += length;
+            continue;
+        }
+        at += 1;
+        shown.push(*byte);
+        places.push(at);
+    }
+    let begin = find(&shown, line)?;
+    places.get((begin + line.len()).checked_sub(1)?).copied()
+}
+
+/// The length of the line of the log that `text` begins with, if it is whole: `[   4.276623] I name: …`.
+fn log_line(text: &[u8]) -> Option<usize> {
+    let stamp = text.strip_prefix(b"[")?.split(|byte| *byte == b']').next()?;
+    let is_stamp =
+        (11..20).contains(&stamp.len()) && stamp.iter().all(|byte| matches!(byte, b' ' | b'.' | b'0'..=b'9'));
+    is_stamp.then(|| text.iter().position(|byte| *byte == b'\n').map(|end| end + 1))?
+}
+
 fn tail(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().collect();
@@ -149,6 +185,16 @@ mod tests {
         assert_eq!(console.expect("one", Duration::from_secs(5)).expect("is there"), "one");
         assert_eq!(console.expect("one", Duration::from_secs(5)).expect("is there twice"), " two one");
         assert!(console.expect("one", Duration::from_secs(5)).is_err());
+    }
+
+    #[test]
+    fn echo_is_found_between_lines_of_the_log() {
+        let text = "> svc st[   4.276623] I a: ended\r\n[   4.276624] I svc stop b\r\nop b\r\nb is stopped\r\n> svc s[ 4] top c\r\n";
+        let mut console = console(text);
+        let echo = console.expect_echo("svc stop b", Duration::from_secs(5)).expect("is there");
+        assert!(echo.ends_with("\nop b"), "{echo}");
+        assert!(console.expect("b is stopped", Duration::from_secs(5)).is_ok());
+        assert!(console.expect_echo("svc stop c", Duration::from_secs(5)).is_err(), "that is no line of the log");
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl Stage {
     pub fn command(&mut self, line: &str, end: &str) -> Result<String> {
         self.machine.console.skip_to_end();
         self.machine.console.send_line(line)?;
-        self.machine.console.expect(line, SAY_WITHIN).context("the shell does not echo what is typed")?;
+        self.machine.console.expect_echo(line, SAY_WITHIN).context("the shell does not echo what is typed")?;
         self.machine.console.expect(end, SAY_WITHIN)
     }
 

@@ -153,3 +153,19 @@ fn nobody_of_that_name_is_told() {
     assert!(desk.type_line("enter nobody").contains("no component is called nobody; `ps` lists them\r\n> "));
     assert!(said(&desk).is_empty());
 }
+
+#[test]
+fn next_life_of_the_shell_leaves_the_console_to_who_has_it() {
+    let mut desk = Desk::new();
+    desk.services.server().server.0.extend(["start httpd", "has the console"].map(String::from));
+    desk.advance();
+    let text = desk.printed();
+    assert!(text.ends_with("\r\nhttpd has the console until it ends; Ctrl-] stops it\r\n"), "{text}");
+    assert_eq!(desk.type_line("kill httpd\x03"), "", "that was for the program");
+    assert_eq!(desk.type_line("\x1d"), "httpd has left the console: faulted\r\n> ");
+    // What was typed before that was known is no command either, and Ctrl-C does not make it one.
+    let mut desk = Desk::new();
+    desk.services.server().server.0.extend(["start httpd", "has the console"].map(String::from));
+    let text = desk.type_line("\x03kill httpd");
+    assert!(text.ends_with("stops it\r\n") && desk.control.server().server.0.is_empty(), "{text}");
+}

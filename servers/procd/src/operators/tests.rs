@@ -3,7 +3,7 @@
 use std::string::ToString;
 use std::vec;
 
-use libhybrid::interfaces::process::{Policy, Services, ServicesLeft, State};
+use libhybrid::interfaces::process::{Error, Policy, Services, ServicesLeft, State};
 use libhybrid::ipc::ClientId;
 
 use crate::Supervisor;
@@ -56,4 +56,29 @@ fn next_life_is_no_leave_and_a_command_is_one() {
     assert_eq!(supervisor.pull_left(SHELL), None);
     Services::stop(&mut supervisor, SHELL, "netd").unwrap();
     assert_eq!(supervisor.pull_left(SHELL), Some(ServicesLeft { left: 1 }));
+}
+
+#[test]
+fn who_was_attached_is_known_until_it_leaves() {
+    let mut supervisor = told();
+    assert_eq!(supervisor.attached(SHELL), None);
+    assert_eq!(supervisor.attach(SHELL, "httpd"), Err(Error::Runs));
+    assert_eq!(supervisor.attach(SHELL, "nobody"), Err(Error::NoSuchInstance));
+    assert_eq!(supervisor.attached(SHELL), None);
+    Services::stop(&mut supervisor, SHELL, "httpd").unwrap();
+    assert_eq!(supervisor.attach(SHELL, "httpd"), Ok(()));
+    assert_eq!(supervisor.attached(SHELL), Some(HTTPD));
+    // Somebody else's end is not its.
+    supervisor.power.end(2, State::Faulted);
+    supervisor.turn();
+    assert_eq!(supervisor.attached(SHELL), Some(HTTPD));
+    supervisor.power.end(HTTPD, State::Faulted);
+    supervisor.turn();
+    assert_eq!(supervisor.attached(SHELL), None);
+    // Started in another way it has no console.
+    Services::start(&mut supervisor, SHELL, "httpd").unwrap();
+    assert_eq!(supervisor.attached(SHELL), None);
+    Services::stop(&mut supervisor, SHELL, "httpd").unwrap();
+    supervisor.power.cannot_start.push(HTTPD);
+    assert_eq!((supervisor.attach(SHELL, "httpd"), supervisor.attached(SHELL)), (Err(Error::CannotStart), None));
 }
