@@ -22,12 +22,13 @@ struct BlkVirtio {
     bells: Vec<(u16, Bell)>,
     /// Each client's instance and part.
     parts: Vec<(u16, Part)>,
+    has_more: bool,
 }
 
 impl BlkVirtio {
     fn turn(&mut self) {
         let bells = &self.bells;
-        self.server.turn(|client| {
+        self.has_more = self.server.turn(|client| {
             let bell = bells.iter().find(|(instance, _)| *instance == client.instance);
             bell.iter().for_each(|(_, bell)| bell.ring());
         });
@@ -59,6 +60,10 @@ impl Component for BlkVirtio {
         if self.irq.is_in(bits) && self.irq.ack().is_err() {
             log::error!("interrupt {} cannot be acknowledged", self.irq.number());
         }
+    }
+
+    fn has_more(&self) -> bool {
+        self.has_more
     }
 
     fn on_peer(&mut self, change: &PeerChange) {
@@ -108,7 +113,7 @@ fn run(env: Env) -> ! {
     let instance = |session: &SessionHandle| session.client.map_or(0, |client| client.instance);
     let parts = sessions.iter().map(|session| (instance(session), part(session))).collect();
     let bells = sessions.iter().map(|session| (instance(session), session.bell)).collect();
-    let mut component = BlkVirtio { server: Server::new(device), irq, bells, parts };
+    let mut component = BlkVirtio { server: Server::new(device), irq, bells, parts, has_more: false };
     sessions.iter().for_each(|session| component.begin(session));
     component.turn();
     if component.irq.ack().is_err() {

@@ -19,6 +19,8 @@ use libhybrid::ring::RingError;
 
 /// Bytes of the ring that the largest answer takes.
 const ANSWER_MAX: usize = TRANSFER_MAX + 64;
+/// Rounds between two looks at calls and signs of life: in each the device and every client have their turn.
+const ROUNDS_MAX: usize = 64;
 
 /// A client's session.
 struct Session {
@@ -107,13 +109,15 @@ impl<T: Transport> Server<T> {
         self.is_broken
     }
 
-    /// Moves all that can be moved, until the device and all clients will ring for what is next. Then `ring` is called with each client to ring.
-    pub fn turn(&mut self, mut ring: impl FnMut(ClientId)) {
-        while !self.is_broken {
-            match self.round() {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(Broken) => self.is_broken = true,
+    /// Moves all that can be moved, until the device and all clients will ring for what is next, or until it moved so much that others have to be heard:
+    /// then true. `ring` is called with each client to ring.
+    pub fn turn(&mut self, mut ring: impl FnMut(ClientId)) -> bool {
+        let mut has_more = true;
+        for _ in 0..ROUNDS_MAX {
+            has_more =
+                !self.is_broken && self.round().unwrap_or_else(|Broken| core::mem::replace(&mut self.is_broken, true));
+            if !has_more {
+                break;
             }
         }
         for session in &mut self.sessions {
@@ -121,6 +125,7 @@ impl<T: Transport> Server<T> {
                 ring(session.client);
             }
         }
+        has_more
     }
 
     /// True: something was moved.

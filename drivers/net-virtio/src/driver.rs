@@ -9,6 +9,10 @@ use libhybrid::ring::RingError;
 
 /// The smallest frame that is sent: two addresses and a type.
 const FRAME_MIN: usize = 14;
+/// Frames of one direction before the other has its turn.
+const FRAMES_MAX: usize = 256;
+/// Rounds of a turn: so many times that, and then whoever called and asks for a sign of life is heard.
+const ROUNDS_MAX: usize = 16;
 
 /// Takes a received frame: its length, and what copies it into a buffer of that length.
 pub type Take<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [u8])) + 'a;
@@ -62,6 +66,8 @@ pub struct Counters {
 pub struct Turn {
     /// The client's.
     pub rings_client: bool,
+    /// It stopped before everything was moved: nobody wakes it for the rest.
+    pub has_more: bool,
 }
 
 /// The driver of one device for one client.
@@ -124,15 +130,19 @@ impl<D: Frames> Driver<D> {
         }
     }
 
-    /// Moves all frames that can be moved, in both directions, until both sides sleep and will wake this one.
+    /// Moves all frames that can be moved, in both directions, until both sides sleep and will wake this one, or until it moved so many that others
+    /// have to be heard.
     pub fn turn(&mut self) -> Turn {
         let mut rings_client = core::mem::take(&mut self.is_link_event_new);
-        while !self.is_broken {
+        for _ in 0..ROUNDS_MAX {
+            if self.is_broken {
+                break;
+            }
             match self.round() {
                 Ok(round) => {
                     rings_client |= round.rings_client;
                     if round.is_idle {
-                        break;
+                        return Turn { rings_client, has_more: false };
                     }
                 }
                 Err(Broken) => {
@@ -141,12 +151,12 @@ impl<D: Frames> Driver<D> {
                 }
             }
         }
-        Turn { rings_client }
+        Turn { rings_client, has_more: !self.is_broken }
     }
 
     fn round(&mut self) -> Result<Round, Broken> {
-        self.receive()?;
-        let mut is_idle = self.transmit()?;
+        let mut is_idle = self.receive()?;
+        is_idle &= self.transmit()?;
         self.device.flush();
         let mut rings_client = false;
         if let Some(rings) = &mut self.rings {
@@ -163,11 +173,11 @@ impl<D: Frames> Driver<D> {
         Ok(Round { rings_client, is_idle })
     }
 
-    /// Moves received frames into the client's ring.
-    fn receive(&mut self) -> Result<(), Broken> {
+    /// Moves received frames into the client's ring. True: there are no more.
+    fn receive(&mut self) -> Result<bool, Broken> {
         let (rings, counters) = (&mut self.rings, &mut self.counters);
         let mut failure = None;
-        while self.device.receive(&mut |len, copy| {
+        let mut take = |len: usize, copy: &mut dyn FnMut(&mut [u8])| {
             if len == 0 {
                 counters.malformed += 1;
                 return;
@@ -182,16 +192,23 @@ impl<D: Frames> Driver<D> {
                 Err(RingError::Full) => counters.dropped += 1,
                 Err(error) => failure = Some(error),
             }
-        })? {}
+        };
+        let mut is_empty = false;
+        for _ in 0..FRAMES_MAX {
+            if !self.device.receive(&mut take)? {
+                is_empty = true;
+                break;
+            }
+        }
         if let Some(error) = failure {
             self.end_session(error);
         }
-        Ok(())
+        Ok(is_empty)
     }
 
     /// Moves frames from the client's ring to the device. True: the client's ring is empty, or the device has no room and will say when it has.
     fn transmit(&mut self) -> Result<bool, Broken> {
-        loop {
+        for _ in 0..FRAMES_MAX {
             if !self.device.has_room()? {
                 if self.is_room_awaited {
                     return Ok(true);
@@ -218,6 +235,7 @@ impl<D: Frames> Driver<D> {
                 Err(error) => return Ok(self.end_session(error)),
             }
         }
+        Ok(false)
     }
 
     /// The client broke its rings: nothing is moved for it any more.

@@ -18,11 +18,14 @@ struct NetVirtio {
     bell: Bell,
     /// Losses that were logged.
     told: u64,
+    has_more: bool,
 }
 
 impl NetVirtio {
     fn turn(&mut self) {
-        self.bell.ring_if(self.driver.turn().rings_client);
+        let turn = self.driver.turn();
+        self.bell.ring_if(turn.rings_client);
+        self.has_more = turn.has_more;
         let counters = self.driver.counters();
         let losses = counters.dropped + counters.malformed + counters.refused;
         // Only when they have doubled, so that a flood of losses does not become a flood of messages.
@@ -46,6 +49,10 @@ impl Component for NetVirtio {
         if self.irq.is_in(bits) && self.irq.ack().is_err() {
             log::error!("interrupt {} cannot be acknowledged", self.irq.number());
         }
+    }
+
+    fn has_more(&self) -> bool {
+        self.has_more
     }
 
     fn on_peer(&mut self, change: &PeerChange) {
@@ -73,7 +80,8 @@ fn run(env: Env) -> ! {
     let session = env.provided("link").into_iter().next();
     let bell = session.as_ref().map_or_else(Bell::default, |session| session.bell);
     let rings = session.and_then(|session| LinkRings::server(session.region()).ok());
-    let mut component = NetVirtio { driver: Driver::new(nic, rings), irq: env.irq("nic"), bell, told: 0 };
+    let mut component =
+        NetVirtio { driver: Driver::new(nic, rings), irq: env.irq("nic"), bell, told: 0, has_more: false };
     component.turn();
     if component.irq.ack().is_err() {
         log::error!("interrupt {} cannot be acknowledged", component.irq.number());

@@ -336,3 +336,46 @@ fn device_without_room_ends_the_turn() {
     let mut nobody = Driver::new(Stuck, None);
     assert!(!nobody.turn().rings_client);
 }
+
+/// A device that always has one more frame, and counts what is sent.
+struct Endless(std::rc::Rc<std::cell::Cell<usize>>);
+
+impl Frames for Endless {
+    fn mac(&self) -> [u8; 6] {
+        [2; 6]
+    }
+    fn is_up(&mut self) -> bool {
+        true
+    }
+    fn acknowledge(&mut self) -> bool {
+        false
+    }
+    fn receive(&mut self, take: &mut Take<'_>) -> Result<bool, Broken> {
+        take(60, &mut |frame| frame.fill(7));
+        Ok(true)
+    }
+    fn has_room(&mut self) -> Result<bool, Broken> {
+        Ok(true)
+    }
+    fn send(&mut self, fill: &mut Fill<'_>) -> Result<(), Broken> {
+        self.0.set(self.0.get() + fill(&mut |_, _| {}).iter().count());
+        Ok(())
+    }
+    fn wake_when_room(&mut self, _: bool) {}
+    fn flush(&mut self) {}
+}
+
+#[test]
+fn flood_that_never_ends_ends_no_turn_and_keeps_nothing_from_being_sent() {
+    let region = Region::on_heap(link::REGION_BYTES);
+    let mut client = LinkRings::client(&region).expect("fits");
+    assert!(client.received.request_bell().expect("sound"));
+    let sent = std::rc::Rc::default();
+    let mut driver = Driver::new(Endless(std::rc::Rc::clone(&sent)), Some(LinkRings::server(&region).expect("fits")));
+    client.transmit.push(&[1; 60]).expect("room");
+    let turn = driver.turn();
+    assert!(turn.has_more && turn.rings_client);
+    assert!(driver.counters().dropped > 0, "the client's ring has a bound");
+    assert_eq!(sent.get(), 1, "its frame was sent nevertheless");
+    assert!(!Driver::new(Stuck, None).turn().has_more);
+}

@@ -17,10 +17,8 @@ pub(crate) enum Event {
 
 /// Where a server's events come from; the kernel, or a test's script.
 pub(crate) trait Port {
-    /// Waits for the next event.
-    fn receive(&mut self, incoming: &mut Incoming) -> Event;
-    /// Answers the last request, then waits for the next event.
-    fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event;
+    /// Answers the last request if `answer` is there, then takes the next event. Unless it waits, that is no bells if there is none.
+    fn next(&mut self, answer: Option<&Outgoing>, waits: bool, incoming: &mut Incoming) -> Event;
     /// Answers the last request, and no more.
     #[cfg(feature = "faults")]
     fn answer(&mut self, outgoing: &Outgoing);
@@ -80,15 +78,22 @@ pub(crate) struct KernelPort {
 }
 
 impl Port for KernelPort {
-    fn receive(&mut self, incoming: &mut Incoming) -> Event {
+    fn next(&mut self, answer: Option<&Outgoing>, waits: bool, incoming: &mut Incoming) -> Event {
         slots::arm();
-        event(&self.endpoint.recv(self.reply), incoming)
-    }
-
-    fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event {
-        slots::arm();
-        let message = load(outgoing);
-        event(&self.endpoint.reply_recv(self.reply, &message), incoming)
+        let received = match (answer.map(load), waits) {
+            (Some(answer), true) => self.endpoint.reply_recv(self.reply, &answer),
+            (None, true) => self.endpoint.recv(self.reply),
+            (answer, false) => {
+                answer.iter().for_each(|answer| self.reply.send(answer));
+                self.endpoint.try_recv(self.reply)
+            }
+        };
+        if received.badge & BELL_MARK != 0 || received.badge == 0 {
+            // The badge of a session has its client, which is not 0: that is nothing.
+            return Event::Bells(received.badge & !BELL_MARK);
+        }
+        unload(&received, incoming);
+        Event::Call
     }
 
     #[cfg(feature = "faults")]
@@ -109,12 +114,8 @@ impl Port for KernelPort {
 pub(crate) struct BellPort(pub(crate) Notification);
 
 impl Port for BellPort {
-    fn receive(&mut self, _: &mut Incoming) -> Event {
-        Event::Bells(self.0.wait() & !BELL_MARK)
-    }
-
-    fn answer_and_receive(&mut self, _: &Outgoing, incoming: &mut Incoming) -> Event {
-        self.receive(incoming)
+    fn next(&mut self, _: Option<&Outgoing>, waits: bool, _: &mut Incoming) -> Event {
+        Event::Bells(if waits { self.0.wait() } else { self.0.poll() } & !BELL_MARK)
     }
 
     #[cfg(feature = "faults")]
@@ -127,12 +128,4 @@ impl Port for BellPort {
     fn discard(&mut self, cap: CapSlot) {
         slots::delete(cap);
     }
-}
-
-fn event(received: &Received, incoming: &mut Incoming) -> Event {
-    if received.badge & BELL_MARK != 0 {
-        return Event::Bells(received.badge & !BELL_MARK);
-    }
-    unload(received, incoming);
-    Event::Call
 }

@@ -20,6 +20,12 @@ pub trait Component {
     /// A bit may come without anything new, and stands for any number of ringings.
     fn on_bell(&mut self, bits: u64);
 
+    /// It stopped before everything was done, so that whoever keeps it busy does not keep it from its calls and signs of life: it is handed what came
+    /// meanwhile, at most one event, then [`Self::on_bell`] is called, without bits if no bell rang.
+    fn has_more(&self) -> bool {
+        false
+    }
+
     /// A peer died, or is there again: see [`PeerNews`]. Comes before any event of the new instance; after `Back`, [`Self::on_bell`] is
     /// called with the session's bit, since there may be records already.
     fn on_peer(&mut self, change: &PeerChange) {
@@ -73,11 +79,9 @@ impl Server {
         #[cfg(feature = "faults")]
         self.fail_before_wait(port, component);
         self.answer_ping();
-        let event = if self.owes_answer {
-            port.answer_and_receive(&self.outgoing, &mut self.incoming)
-        } else {
-            port.receive(&mut self.incoming)
-        };
+        let has_more = component.has_more();
+        let answer = self.owes_answer.then_some(&*self.outgoing);
+        let event = port.next(answer, !has_more, &mut self.incoming);
         self.owes_answer = event == Event::Call;
         let rung = if let Event::Bells(bits) = event { bits } else { 0 };
         #[cfg(feature = "faults")]
@@ -85,6 +89,9 @@ impl Server {
         self.tell(component, rung);
         if event == Event::Call {
             self.answer(port, component);
+        }
+        if has_more && rung & !SUPERVISION == 0 {
+            component.on_bell(0);
         }
         self.hand_on_stashed(component);
     }
@@ -214,10 +221,13 @@ mod tests {
         answers: Vec<(u64, usize)>,
         discarded: Vec<CapSlot>,
         has_no_slot: bool,
+        polls: usize,
     }
 
     impl Port for Script {
-        fn receive(&mut self, incoming: &mut Incoming) -> Event {
+        fn next(&mut self, answer: Option<&Outgoing>, waits: bool, incoming: &mut Incoming) -> Event {
+            self.answers.extend(answer.map(|outgoing| (outgoing.label(), outgoing.length())));
+            self.polls += usize::from(!waits);
             let mut step = self.steps.pop_front().expect("the test scripts every event");
             while let Step::Meanwhile(act, next) = step {
                 act();
@@ -231,10 +241,6 @@ mod tests {
                     Event::Call
                 }
             }
-        }
-        fn answer_and_receive(&mut self, outgoing: &Outgoing, incoming: &mut Incoming) -> Event {
-            self.answers.push((outgoing.label(), outgoing.length()));
-            self.receive(incoming)
         }
         #[cfg(feature = "faults")]
         fn answer(&mut self, _: &Outgoing) {}
@@ -445,6 +451,42 @@ mod tests {
         let call = || vec![Step::Call { badge: badge(3), label: 2, cap: None }];
         let lines = diary_of(false, Limits::default(), SUPERVISION, |_| call());
         assert_eq!(lines[2..], ["store Gone(Restarting), epoch 1", "store Back, epoch 2", "bells 0b100"]);
+    }
+
+    /// Is never done, for so many bells.
+    struct Busy {
+        echo: Echo,
+        left: usize,
+    }
+
+    impl Component for Busy {
+        fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
+            self.echo.on_call(incoming, outgoing);
+        }
+        fn on_bell(&mut self, bits: u64) {
+            self.echo.on_bell(bits);
+            self.left -= 1;
+        }
+        fn has_more(&self) -> bool {
+            self.left > 0
+        }
+    }
+
+    #[test]
+    fn component_that_is_kept_busy_gets_its_calls_and_bells_and_goes_on() {
+        let call = |label| Step::Call { badge: badge(3), label, cap: None };
+        let steps = vec![Step::Bells(0), call(1), Step::Bells(2), Step::Bells(0), Step::Bells(4)];
+        let mut script = Script { steps: steps.into(), ..Script::default() };
+        let mut busy = Busy { echo: Echo::default(), left: 4 };
+        let mut server = Server::new(3, None);
+        for _ in 0..4 {
+            server.turn(&mut script, &mut busy);
+        }
+        assert_eq!((busy.echo.calls.as_slice(), busy.echo.bells.as_slice()), ([1].as_slice(), [0, 0, 2, 0].as_slice()));
+        assert_eq!((script.answers.as_slice(), script.polls), ([(reply::OK, 1)].as_slice(), 4), "answered at once");
+        // It has done everything: it waits for the next event, which the script has.
+        server.turn(&mut script, &mut busy.echo);
+        assert_eq!((busy.echo.bells.last(), script.polls), (Some(&4), 4));
     }
 
     #[test]

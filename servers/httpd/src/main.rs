@@ -22,6 +22,10 @@ libhybrid::component!(run);
 const PORT: u16 = 80;
 /// Connections that may be opening at a time.
 const BACKLOG: u16 = 128;
+/// Records of one peer before the others have their turn.
+const BATCH: usize = 256;
+/// Rounds between two looks at calls and signs of life.
+const ROUNDS_MAX: usize = 16;
 
 fn run(env: Env) -> ! {
     let port = env.parameter("port").and_then(|port| port.parse().ok()).unwrap_or(PORT);
@@ -52,6 +56,8 @@ struct Httpd {
     is_armed: bool,
     is_alarm_lost: bool,
     is_stack_lost: bool,
+    /// The last look at the rings stopped before they were empty.
+    has_more: bool,
     lost: Vec<bool>,
     scratch: Vec<u8>,
 }
@@ -82,6 +88,7 @@ impl Httpd {
             is_armed: false,
             is_alarm_lost: false,
             is_stack_lost: false,
+            has_more: false,
             scratch: Vec::new(),
         }
     }
@@ -94,21 +101,23 @@ impl Httpd {
         }
     }
 
-    /// Empties all rings, does what follows, rings each peer at most once a round, and ends when nothing new came.
+    /// Empties all rings, does what follows, rings each peer at most once a round, and ends when nothing new came, or after so much that others have to
+    /// be heard.
     fn work(&mut self) {
-        loop {
-            let now = now_ns();
-            self.hear_stack(now);
-            for session in 0..self.sessions.len() {
-                self.hear_provider(session, now);
-            }
-            self.server.settle(now, &mut self.world);
-            self.ring_bells();
-            if self.may_sleep() {
-                break;
-            }
-        }
+        self.has_more = (0..ROUNDS_MAX).all(|_| !self.round());
         self.arm();
+    }
+
+    /// True: nothing is left.
+    fn round(&mut self) -> bool {
+        let now = now_ns();
+        let mut is_done = self.hear_stack(now);
+        for session in 0..self.sessions.len() {
+            is_done &= self.hear_provider(session, now);
+        }
+        self.server.settle(now, &mut self.world);
+        self.ring_bells();
+        is_done && self.may_sleep()
     }
 
     /// Asks for the next look at the deadlines, if there is anything to look at.
@@ -127,11 +136,15 @@ impl Httpd {
         }
     }
 
-    fn hear_stack(&mut self, now: u64) {
-        while !self.is_stack_lost {
+    /// True: it has said everything.
+    fn hear_stack(&mut self, now: u64) -> bool {
+        for _ in 0..BATCH {
+            if self.is_stack_lost {
+                return true;
+            }
             match self.world.stack.events.pop(&mut self.scratch) {
                 Ok(Some(event)) => self.server.on_tcp(event, now, &mut self.world),
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(_) => {
                     log::error!("the stack broke its session: nothing can be served any more");
                     self.is_stack_lost = true;
@@ -139,20 +152,26 @@ impl Httpd {
                 }
             }
         }
+        false
     }
 
-    fn hear_provider(&mut self, session: usize, now: u64) {
+    /// True: it has said everything.
+    fn hear_provider(&mut self, session: usize, now: u64) -> bool {
         self.server.on_provider_room(session, &mut self.world);
-        while !self.lost[session] {
+        for _ in 0..BATCH {
+            if self.lost[session] {
+                return true;
+            }
             match self.world.providers[session].responses.pop(&mut self.scratch) {
                 Ok(Some(response)) => self.server.on_response(session, response, now, &mut self.world),
-                Ok(None) => return,
+                Ok(None) => return true,
                 Err(_) => {
                     self.lost[session] = true;
                     self.server.on_provider_lost(session, &mut self.world);
                 }
             }
         }
+        false
     }
 
     fn ring_bells(&mut self) {
@@ -183,6 +202,10 @@ impl Component for Httpd {
             self.server.on_tick(now_ns(), &mut self.world);
         }
         self.work();
+    }
+
+    fn has_more(&self) -> bool {
+        self.has_more
     }
 
     fn on_peer(&mut self, change: &PeerChange) {

@@ -30,6 +30,10 @@ impl Component for Wired {
         self.netd.turn();
     }
 
+    fn has_more(&self) -> bool {
+        self.netd.has_more()
+    }
+
     fn on_peer(&mut self, change: &PeerChange) {
         match (change.of_use("link"), change.of_use("alarm")) {
             (Some(PeerNews::Gone(_)), _) => self.netd.on_link_gone(),

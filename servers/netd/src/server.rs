@@ -16,6 +16,8 @@ use smoltcp::time::Instant;
 
 /// Commands and datagrams taken from one session before the others have their turn.
 const BATCH: usize = 256;
+/// Rounds of a turn: at most so many times the batches of commands, datagrams and frames are between two looks at calls and signs of life.
+const ROUNDS_MAX: usize = 16;
 
 /// The indices of the provided interfaces in badges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub struct Netd<C: Caller> {
     is_alarm_refused: bool,
     /// Losses that were logged.
     told: u64,
+    /// The last turn stopped before everything was done.
+    has_more: bool,
     now: fn() -> u64,
     scratch: Vec<u8>,
 }
@@ -85,6 +89,7 @@ impl<C: Caller> Netd<C> {
             is_alarm_lost: false,
             is_alarm_refused: false,
             told: 0,
+            has_more: false,
             now,
             scratch: Vec::new(),
         }
@@ -107,23 +112,33 @@ impl<C: Caller> Netd<C> {
         self.turn();
     }
 
-    /// Does all there is to do, until everyone who has something for the stack will ring or the alarm goes off.
+    /// Does all there is to do, until everyone who has something for the stack will ring or the alarm goes off, or until it did so much that others
+    /// have to be heard: then [`Self::has_more`].
     pub fn turn(&mut self) {
         self.link.wake();
-        loop {
-            let now = instant((self.now)());
-            let mut can_sleep = self.take_commands(now);
-            can_sleep &= self.take_datagrams();
-            let poll = self.stack.poll(now, &mut self.link, &mut self.sessions);
-            self.publish();
-            can_sleep &= !poll.has_more && self.link.can_sleep(poll.holds_frame);
-            can_sleep &= self.offer_again();
-            if can_sleep {
-                self.set_alarm(now, poll.deadline);
-                self.tell_losses();
-                return;
-            }
+        let sleeps_until = (0..ROUNDS_MAX).find_map(|_| self.round());
+        self.has_more = sleeps_until.is_none();
+        if let Some((now, deadline)) = sleeps_until {
+            self.set_alarm(now, deadline);
         }
+        self.tell_losses();
+    }
+
+    /// Whether the last turn stopped before everything was done. Nobody rings for the rest.
+    pub fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// When it was done if nothing is left, and for when the alarm is to be set then.
+    fn round(&mut self) -> Option<(Instant, Option<Instant>)> {
+        let now = instant((self.now)());
+        let mut can_sleep = self.take_commands(now);
+        can_sleep &= self.take_datagrams();
+        let poll = self.stack.poll(now, &mut self.link, &mut self.sessions);
+        self.publish();
+        can_sleep &= !poll.has_more && self.link.can_sleep(poll.holds_frame);
+        can_sleep &= self.offer_again();
+        can_sleep.then_some((now, poll.deadline))
     }
 
     /// False: there are more, or may be.

@@ -14,7 +14,9 @@ use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Ipv4Address,
 };
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
@@ -39,6 +41,17 @@ impl Alarm for Timed {
 
 std::thread_local! {
     static CLOCK: Cell<u64> = const { Cell::new(5_000_000_000) };
+    /// What others do while the server looks at the clock, which it does once a round.
+    static MEANWHILE: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+}
+
+fn clock() -> u64 {
+    MEANWHILE.with_borrow_mut(|act| act.iter_mut().for_each(|act| act()));
+    CLOCK.get()
+}
+
+fn meanwhile(act: impl FnMut() + 'static) {
+    MEANWHILE.set(Some(Box::new(act)));
 }
 
 struct Served(Netd<LoopbackCaller<AlarmServer<Timed>>>);
@@ -92,7 +105,7 @@ fn world(index: u8) -> World {
         clients,
         interfaces,
         AlarmClient::new(timed.connect(6)),
-        || CLOCK.get(),
+        clock,
     );
     netd.turn();
     World {
@@ -133,8 +146,12 @@ impl World {
         types
     }
 
+    /// As the runtime does it.
     fn turn(&mut self) {
         self.netd.server().0.turn();
+        while self.netd.server().0.has_more() {
+            self.netd.server().0.turn();
+        }
     }
 }
 
@@ -175,6 +192,51 @@ fn full_transmit_ring_holds_back_and_resumes() {
         assert!(is_awaited || answered == 8000, "the server waits for room and nobody would tell it");
     }
     assert_eq!(answered, 8000);
+}
+
+/// While somebody keeps the server busy each turn ends, and calls are answered. When the flood is over it gets done, and says what it counted.
+fn keeps_serving(netd: &Loopback<Served>) -> idl::NetworkCounters {
+    for _ in 0..5 {
+        netd.server().0.turn();
+        assert!(netd.server().0.has_more());
+    }
+    let mut network = NetworkClient::new(netd.connect(7));
+    assert!(network.counters().is_ok(), "a call comes through");
+    MEANWHILE.set(None);
+    while netd.server().0.has_more() {
+        netd.server().0.turn();
+    }
+    network.counters().expect("served")
+}
+
+#[test]
+fn flood_that_never_ends_keeps_nobody_from_being_heard() {
+    let World { netd, mut driver, .. } = world(3);
+    let sent = Rc::new(Cell::new(0));
+    let count = sent.clone();
+    meanwhile(move || {
+        let mut scratch = Vec::new();
+        while driver.transmit.pop(&mut scratch).expect("sound").is_some() {}
+        for _ in 0..64 {
+            driver.received.push(&arp_request()).expect("room");
+            count.set(count.get() + 1);
+        }
+    });
+    let counters = keeps_serving(&netd);
+    assert_eq!(counters.frames_in, sent.get(), "nothing is left, and nothing was lost");
+}
+
+#[test]
+fn client_that_never_stops_sending_keeps_nobody_from_being_heard() {
+    let World { netd, udp: mut client, .. } = world(3);
+    meanwhile(move || {
+        for _ in 0..256 {
+            // From no socket: each is taken, and dropped.
+            let peer = idl::Peer { address: idl::Address::V4([10, 0, 0, 2]), port: 9 };
+            client.transmit.push(&idl::Datagram { socket: 99, peer, data: Cow::Borrowed(b"x") }).expect("room");
+        }
+    });
+    keeps_serving(&netd);
 }
 
 #[test]
