@@ -8,10 +8,12 @@ use crate::product::{self, Component, Product};
 use crate::progress::Step;
 use crate::setup;
 use crate::std_tier;
+use crate::traps;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use hybrid_capgraph::Runtime;
 use hybrid_scenarios::hardware::Hardware;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -181,6 +183,7 @@ pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
                 .map(|package| Ok((package.clone(), programs.path(package)?)))
                 .collect::<Result<Vec<_>>>()?;
             files.extend(hosted.iter().map(|component| component.name.clone()).zip(built));
+            traps::check_crates(&cargo::libraries(), &programs.crates()?)?;
             let bundle = bundle(product, &recipe.board, &files, &folder)?;
             let root = product::package(Path::new(ROOT))?;
             compile(&toolchain, recipe, std::slice::from_ref(&root), Some(&bundle))?;
@@ -268,6 +271,13 @@ struct Programs(serde_json::Value);
 impl Programs {
     fn of_workspace() -> Result<Self> {
         Ok(Self(cargo::metadata(Dependencies::Without)?))
+    }
+
+    /// The crates that the packages make, as rustc writes them.
+    fn crates(&self) -> Result<BTreeSet<String>> {
+        let packages = self.0["packages"].as_array().context("cargo metadata lists no packages")?;
+        let targets = packages.iter().filter_map(|entry| entry["targets"].as_array()).flatten();
+        Ok(targets.filter_map(|target| Some(target["name"].as_str()?.replace('-', "_"))).collect())
     }
 
     /// Where cargo leaves the one program of `package`.

@@ -196,6 +196,11 @@ pub(crate) fn program(name: &str) -> PathBuf {
     device_file(DEVICE_PROFILE, name)
 }
 
+/// Where cargo puts the libraries that programs of the device are linked from.
+pub(crate) fn libraries() -> PathBuf {
+    device_file(DEVICE_PROFILE, "deps")
+}
+
 /// Where cargo puts what it builds for the device by a profile.
 pub(crate) fn device_file(profile: &str, name: &str) -> PathBuf {
     folders::target().join(TARGET).join(profile).join(name)

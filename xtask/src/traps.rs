@@ -1,4 +1,4 @@
-//! Whether a program holds an `svc` instruction that is not libhybrid's; looks at every word that can be executed.
+//! Whether a program or a crate holds an `svc` instruction that is not libhybrid's; looks at every word that can be executed.
 //!
 //! System calls of a program on musl go through the personality. A trap anywhere else (a crate with an instruction of its own) would reach the kernel
 //! with numbers of another system. Source: System V ABI, "ELF-64 Object File Format"; Arm ARM C6.2 (SVC).
@@ -26,6 +26,48 @@ pub(crate) fn check(program: &Path, personality: &Path) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Refuses the libraries in `folder` (cargo's `deps`) if a crate that is not of `own` holds an `svc`: of the workspace's crates those that link
+/// libhybrid/sys have its instruction inlined, and whether one has its own is for `check unsafe`.
+///
+/// # Errors
+/// One does (the text names it), or a file cannot be read.
+pub(crate) fn check_crates(folder: &Path, own: &BTreeSet<String>) -> Result<()> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folders::shown(folder)))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let library = name.strip_prefix("lib").and_then(|name| name.strip_suffix(".rlib"));
+        let Some((name, _)) = library.and_then(|name| name.rsplit_once('-')) else { continue };
+        if own.contains(name) {
+            continue;
+        }
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let members = members(&bytes).with_context(|| format!("{} is no archive", folders::shown(&path)))?;
+        let mut code = members.iter().filter_map(|member| Elf(member).code()).flatten();
+        if code.any(|(_, code)| code.chunks_exact(4).any(is_svc)) {
+            found.insert(name.to_string());
+        }
+    }
+    if !found.is_empty() {
+        let names: Vec<String> = found.into_iter().collect();
+        bail!("these crates hold system calls (`svc`) of their own, which only libhybrid may: {}", names.join(", "));
+    }
+    Ok(())
+}
+
+/// The files in an archive (System V ABI, "Archive File"); `None` if it is none.
+fn members(archive: &[u8]) -> Option<Vec<&[u8]>> {
+    const HEADER: usize = 60;
+    let mut rest = archive.strip_prefix(b"!<arch>\n")?;
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        let length: usize = std::str::from_utf8(rest.get(48..58)?).ok()?.trim().parse().ok()?;
+        members.push(rest.get(HEADER..HEADER.checked_add(length)?)?);
+        rest = rest.get(HEADER + length.next_multiple_of(2)..).unwrap_or_default();
+    }
+    Some(members)
 }
 
 /// The functions, not of `own`, that hold an `svc`; `None` if this is no ELF file.
@@ -112,7 +154,7 @@ impl<'a> Elf<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Elf, foreign, is_svc};
+    use super::{Elf, check_crates, foreign, is_svc};
     use std::collections::BTreeSet;
 
     #[test]
@@ -167,5 +209,36 @@ mod tests {
         assert!(found([svc, nop]).is_empty());
         assert_eq!(found([svc, svc]), ["theirs"]);
         assert_eq!(foreign(&Elf(b"no program"), &own), None);
+    }
+
+    /// An archive of these files.
+    fn archive(files: &[Vec<u8>]) -> Vec<u8> {
+        let mut archive = b"!<arch>\n".to_vec();
+        for file in files {
+            archive.extend(format!("{:<48}{:<10}`\n", "file.o/", file.len()).bytes());
+            archive.extend(file);
+            archive.resize(archive.len().next_multiple_of(2), b'\n');
+        }
+        archive
+    }
+
+    #[test]
+    fn crate_with_a_system_call_of_its_own_is_refused_by_name() {
+        let folder = std::env::temp_dir().join(format!("hybrid-traps-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("the host has room");
+        let (nop, svc) = (0xd503_201f, 0xd400_0001);
+        let write = |name: &str, content: Vec<u8>| std::fs::write(folder.join(name), content).expect("room");
+        write("libours-0a.rlib", archive(&[program([svc, nop])]));
+        write("libgood-0b.rlib", archive(&[b"odd".to_vec(), program([nop, nop])]));
+        write("libgood-0b.rmeta", b"not looked at".to_vec());
+        let own = BTreeSet::from(["ours".to_string()]);
+        let check = || check_crates(&folder, &own).map_err(|error| error.to_string());
+        assert_eq!(check(), Ok(()));
+        std::fs::write(folder.join("libbad_one-0c.rlib"), archive(&[b"odd".to_vec(), program([nop, svc])]))
+            .expect("room");
+        assert!(check().is_err_and(|text| text.ends_with("may: bad_one")));
+        std::fs::write(folder.join("libbad_one-0c.rlib"), b"!<arch>\ntruncated").expect("room");
+        assert!(check().is_err_and(|text| text.contains("is no archive")));
+        std::fs::remove_dir_all(&folder).expect("it is there");
     }
 }
