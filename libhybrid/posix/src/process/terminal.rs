@@ -88,6 +88,11 @@ impl<S: Pages> Process<S> {
         if is_new {
             self.touch_terminals();
         }
+        self.signal_typed(world, signals);
+    }
+
+    /// Signals that were typed, a bit for each.
+    fn signal_typed(&mut self, world: &mut impl World, signals: u64) {
         for signal in (1..=64).filter(|signal| signals & bit(*signal) != 0) {
             self.signal_children(world, signal);
             self.signal_program(world, signal);
@@ -206,8 +211,10 @@ impl<S: Pages> Process<S> {
                 if request == TCSETSF {
                     terminal.discipline.forget_input();
                 }
-                terminal.discipline.set(&settings);
-                self.files.touch(Some(id), true, false);
+                let signals = terminal.discipline.set(&settings);
+                terminal.show_echo(world);
+                self.touch_terminals();
+                self.signal_typed(world, signals);
             }
             // 1 is for output, which is the driver's as soon as it is written.
             TCFLSH if address != 1 => terminal.discipline.forget_input(),

@@ -3,6 +3,8 @@
 //! Numbers and meanings: Linux, termios(3) and include/uapi/asm-generic/termbits.h.
 //! INV-TERMINAL-1: at most [`READY_MAX`] bytes wait to be read, the line that is being typed included; what is typed beyond is dropped, with a beep while lines are edited.
 //! INV-TERMINAL-2: while lines are edited, no byte that is typed can be read before its line is ended.
+//! INV-TERMINAL-3: a byte that nobody read means, when lines begin to be edited, what it means when it is typed then.
+use crate::process::signals::bit;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -56,8 +58,27 @@ const SIGTSTP: u8 = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Typed {
     Byte(u8),
+    /// As [`Self::Byte`], and it was echoed.
+    Shown(u8),
     /// The end of the input, for one read.
     End,
+}
+
+impl Typed {
+    const fn new(byte: u8, is_shown: bool) -> Self {
+        if is_shown { Self::Shown(byte) } else { Self::Byte(byte) }
+    }
+
+    const fn is_shown(self) -> bool {
+        matches!(self, Self::Shown(_))
+    }
+
+    const fn byte(self) -> Option<u8> {
+        match self {
+            Self::Byte(byte) | Self::Shown(byte) => Some(byte),
+            Self::End => None,
+        }
+    }
 }
 
 /// The state of a terminal.
@@ -121,8 +142,11 @@ impl Discipline {
         bytes
     }
 
-    /// Takes other settings. What was typed of a line can be read at once if lines are not edited any more.
-    pub(super) fn set(&mut self, bytes: &[u8; SETTINGS]) {
+    /// Takes other settings; a bit for each signal that what was typed is then. What was typed of a line can be read at once if lines are not
+    /// edited any more. If they are from now on, what nobody read is typed again: who edits lines itself leaves what is typed behind one to the
+    /// program that it starts then, corrections, ends and interrupts included.
+    pub(super) fn set(&mut self, bytes: &[u8; SETTINGS]) -> u64 {
+        let (was_edited, was_shown) = (self.is_edited(), self.has(ECHO));
         let word =
             |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word));
         (self.input, self.output, self.control, self.local) = (word(0), word(4), word(8), word(12));
@@ -133,8 +157,27 @@ impl Discipline {
             self.characters = *characters;
         }
         if !self.is_edited() {
-            self.commit();
+            self.commit(was_shown);
+            return 0;
         }
+        if was_edited { 0 } else { self.type_again() }
+    }
+
+    /// What waits to be read goes through these settings. It takes no more places than it had.
+    fn type_again(&mut self) -> u64 {
+        let mut signals = 0;
+        for typed in core::mem::take(&mut self.ready) {
+            let Some(byte) = typed.byte() else {
+                self.end();
+                continue;
+            };
+            let echo = self.echo.len();
+            signals |= self.feed(byte).map_or(0, bit);
+            if typed.is_shown() {
+                self.echo.truncate(echo);
+            }
+        }
+        signals
     }
 
     /// Forgets what was typed and not read.
@@ -181,7 +224,7 @@ impl Discipline {
         if self.is_edited() {
             self.edit(byte);
         } else if self.has_room() {
-            self.ready.push_back(Typed::Byte(byte));
+            self.ready.push_back(Typed::new(byte, self.has(ECHO)));
             self.show(byte);
         }
         None
@@ -207,11 +250,7 @@ impl Discipline {
         } else if self.is(byte, KILL) {
             self.rub_out(usize::MAX);
         } else if self.is(byte, END) {
-            self.commit();
-            // One end after another says nothing more; each takes a place.
-            if self.ready.len() < READY_MAX {
-                self.ready.push_back(Typed::End);
-            }
+            self.end();
         } else {
             let is_end = byte == b'\n' || self.is(byte, LINE_END) || is_extended && self.is(byte, LINE_END_2);
             // The end of a line always gets through, in place of its last byte: who waits for the line would wait for ever.
@@ -226,14 +265,23 @@ impl Discipline {
                 self.show(byte);
             }
             if is_end {
-                self.commit();
+                self.commit(self.has(ECHO));
             }
         }
     }
 
+    /// The input ends behind what was typed of the line.
+    fn end(&mut self) {
+        self.commit(self.has(ECHO));
+        // One end after another says nothing more; each takes a place.
+        if self.ready.len() < READY_MAX {
+            self.ready.push_back(Typed::End);
+        }
+    }
+
     /// The line can be read.
-    fn commit(&mut self) {
-        self.ready.extend(self.edited.drain(..).map(Typed::Byte));
+    fn commit(&mut self, is_shown: bool) {
+        self.ready.extend(self.edited.drain(..).map(|byte| Typed::new(byte, is_shown)));
     }
 
     /// Characters from the end to the beginning of the last word.
@@ -325,19 +373,20 @@ impl Discipline {
 
     /// Bytes that can be read.
     pub(super) fn waiting(&self) -> usize {
-        self.ready.iter().filter(|typed| matches!(typed, Typed::Byte(_))).count()
+        self.ready.iter().filter(|typed| typed.byte().is_some()).count()
     }
 
-    /// Of the next read into so much room: how many bytes it gets, and whether it takes an end.
+    /// Of the next read into so much room: how many bytes it gets, and whether it takes an end. It gets no more than a line, also where lines are
+    /// not edited, unless more is wanted: a reader that keeps what it did not need yet would keep it from whoever reads next.
     pub(super) fn span(&self, room: usize) -> (usize, bool) {
         let mut length = 0;
         for typed in &self.ready {
-            match typed {
-                Typed::End => return (length, true),
-                Typed::Byte(_) if length == room => break,
-                Typed::Byte(byte) => {
+            match typed.byte() {
+                None => return (length, true),
+                Some(_) if length == room => break,
+                Some(byte) => {
                     length += 1;
-                    if self.is_edited() && (*byte == b'\n' || self.is(*byte, LINE_END) || self.is(*byte, LINE_END_2)) {
+                    if self.is_line_end(byte) && (self.is_edited() || length >= self.patience().0) {
                         break;
                     }
                 }
@@ -346,12 +395,18 @@ impl Discipline {
         (length, false)
     }
 
+    /// Where lines are not edited, a carriage return ends one, too.
+    pub(super) fn is_line_end(&self, byte: u8) -> bool {
+        let is_end = byte == b'\n' || self.is(byte, LINE_END) || self.is(byte, LINE_END_2);
+        is_end || byte == b'\r' && !self.is_edited()
+    }
+
     /// Copies bytes that can be read, from the `from`th on; how many.
     pub(super) fn peek(&self, from: usize, into: &mut [u8]) -> usize {
         let mut copied = 0;
         for (place, typed) in into.iter_mut().zip(self.ready.iter().skip(from)) {
-            let Typed::Byte(byte) = typed else { break };
-            *place = *byte;
+            let Some(byte) = typed.byte() else { break };
+            *place = byte;
             copied += 1;
         }
         copied

@@ -65,7 +65,7 @@ impl Program {
     }
 
     /// What a read that does not wait gets.
-    fn line(&mut self, room: u64) -> Result<Vec<u8>, i64> {
+    pub(super) fn line(&mut self, room: u64) -> Result<Vec<u8>, i64> {
         assert_eq!(self.call(number::FCNTL, &[0, 4, NONBLOCK]), 0);
         let length = usize::try_from(self.call(number::READ, &[0, AT, room])).map_err(|_| Errno::EAGAIN.negated())?;
         let mut bytes = vec![0; length];
@@ -75,6 +75,17 @@ impl Program {
 
     pub(super) fn printed(&mut self) -> String {
         String::from_utf8(core::mem::take(&mut self.wire().printed)).unwrap()
+    }
+
+    /// As an editor of lines leaves the terminal, and as it was before.
+    fn edits(&mut self, is_edited: bool) -> Outcome {
+        assert_eq!(self.call(number::IOCTL, &[0, TCGETS, SET]), 0);
+        let mut settings = [0; 36];
+        self.world.read(SET, &mut settings).unwrap();
+        let bits = 1 | 2 | 8;
+        settings[12] = if is_edited { settings[12] | bits } else { settings[12] & !bits };
+        self.world.write(SET, &settings).unwrap();
+        self.on(0, number::IOCTL, &[0, TCSETS, SET])
     }
 
     /// Clears bits of `c_lflag`, and says the fewest bytes and the tenths of a second of a read.
@@ -190,6 +201,44 @@ fn bytes_are_read_as_they_come_when_lines_are_not_edited() {
     assert_eq!(program.process.take_result(0), None);
     program.at(300_000_000);
     assert_eq!(program.process.take_result(0), Some(0));
+}
+
+#[test]
+fn what_is_typed_behind_a_line_is_read_by_who_comes_next_as_if_it_were_typed_then() {
+    let mut program = at_terminal();
+    assert_eq!(program.edits(false), Outcome::Done(0));
+    program.typed(b"sort\rpet\x7far\r\x04ne");
+    assert_eq!((program.line(100), program.printed()), (Ok(b"sort\n".to_vec()), String::new()));
+    assert_eq!(program.edits(true), Outcome::Done(0));
+    assert_eq!(program.printed(), "pet\x08 \x08ar\r\nne");
+    assert_eq!(
+        (program.line(100), program.line(100), program.line(100)),
+        (Ok(b"pear\n".to_vec()), Ok(vec![]), NOTHING)
+    );
+    program.typed(b"xt\r");
+    // Back to the editor, and what that did not read is not shown twice.
+    program.typed(b"more\rand mo");
+    program.printed();
+    assert_eq!(program.edits(false), Outcome::Done(0));
+    assert_eq!(program.line(100), Ok(b"next\n".to_vec()));
+    program.typed(b"re");
+    assert_eq!((program.edits(true), program.printed()), (Outcome::Done(0), "re".into()));
+    program.typed(b"\r");
+    assert_eq!((program.line(100), program.line(100)), (Ok(b"more\n".to_vec()), Ok(b"and more\n".to_vec())));
+}
+
+#[test]
+fn interrupt_that_was_typed_before_it_could_be_one_is_one_then() {
+    let mut program = at_terminal();
+    assert_eq!(program.edits(false), Outcome::Done(0));
+    program.typed(b"sort\rlost\r\x03kept\r");
+    assert_eq!(program.line(100), Ok(b"sort\n".to_vec()));
+    program.put(AT, &[0xcafe, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[2, AT, 0, 8]), 0);
+    let Outcome::Deliver(delivery) = program.edits(true) else { panic!("not told") };
+    assert_eq!((delivery.signal, delivery.result), (2, 0));
+    assert_eq!(program.process.handled(&mut program.world, 0, delivery), Outcome::Done(0));
+    assert_eq!((program.line(100), program.line(100)), (Ok(b"kept\n".to_vec()), NOTHING));
 }
 
 #[test]
