@@ -1,6 +1,7 @@
 //! The shell brush as programs start it: its runtime, its builtins, and the programs that it may spawn.
 #![forbid(unsafe_code)]
 
+pub mod interrupts;
 mod programs;
 
 use brush_builtins::{BuiltinSet, ShellBuilderExt as _};
@@ -42,6 +43,7 @@ pub async fn shell(name: String, arguments: Vec<String>) -> Result<Shell, Error>
         .shell_args(arguments)
         .build()
         .await?;
+    programs::guard(&mut shell);
     programs::register(&mut shell);
     Ok(shell)
 }

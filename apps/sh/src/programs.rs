@@ -1,28 +1,98 @@
-//! The programs that the shell may spawn, as commands of brush; decides nothing about their arguments.
+//! The programs that the shell may spawn, as commands of brush, and its builtins, as commands that an interrupt ends; decides nothing about arguments.
 //!
 //! brush would start them itself by a way of std's `Command` that needs fork, even where it has nothing to do between fork and exec
 //! ([decision 0154](../../../docs/decisions/0154-programs-are-commands-of-the-shell.md)).
 
-use brush_core::builtins::{BoxFuture, ContentOptions, ContentType, Registration};
-use brush_core::error::Error;
+use crate::interrupts;
+use brush_core::builtins::{BoxFuture, CommandExecuteFunc, ContentOptions, ContentType, Registration};
+use brush_core::error::{Error, ErrorKind};
 use brush_core::extensions::DefaultShellExtensions;
-use brush_core::openfiles::OpenFiles;
+use brush_core::openfiles::{OpenFile, OpenFiles};
 use brush_core::{CommandArg, ExecutionContext, ExecutionResult, Shell, ShellFd};
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::process::Child;
+use tokio::time::timeout;
 
 /// What shells say of a program that is there and cannot be started, and of one that is not there.
 const CANNOT: u8 = 126;
 const NOT_FOUND: u8 = 127;
 /// What is added to a signal's number.
 const SIGNAL: i32 = 128;
+const SIGINT: i32 = 2;
+
+/// So long a program that was interrupted may take to end; one that was being started did not hear of it.
+const GRACE: Duration = Duration::from_millis(500);
+/// Within so much time the shell hears of an interrupt that has ended a program.
+const MOMENT: Duration = Duration::from_millis(200);
+
+type Execute = CommandExecuteFunc<DefaultShellExtensions>;
+
+/// brush's own, by name.
+static BUILTINS: OnceLock<HashMap<String, Execute>> = OnceLock::new();
 
 /// The shell's folders are those of its start, so that names and paths are the same programs.
 fn folders() -> Vec<PathBuf> {
     let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin".into());
     std::env::split_paths(&folders).collect()
+}
+
+/// Has each builtin look whether it was interrupted: a loop that starts no program waits for nothing, and could not be told otherwise.
+pub(crate) fn guard(shell: &mut Shell) {
+    let own = BUILTINS.get_or_init(|| {
+        let own = shell.builtins().iter();
+        own.map(|(name, registration)| (name.clone(), registration.execute_func)).collect()
+    });
+    for name in own.keys() {
+        if let Some(registration) = shell.builtin_mut(name) {
+            registration.execute_func = execute_own;
+        }
+    }
+}
+
+fn execute_own(
+    context: ExecutionContext<'_>,
+    arguments: Vec<CommandArg>,
+) -> BoxFuture<'_, Result<ExecutionResult, Error>> {
+    Box::pin(async move {
+        if interrupts::have_come() {
+            return Ok(interrupts::unwinding());
+        }
+        if reads_typed(&context, &arguments) {
+            tokio::select! {
+                read = typed() => read?,
+                () = interrupts::come() => return Ok(interrupts::unwinding()),
+            }
+        }
+        match BUILTINS.get().and_then(|own| own.get(&context.command_name)) {
+            Some(execute) => execute(context, arguments).await,
+            None => Err(ErrorKind::BuiltinNotFound(context.command_name).into()),
+        }
+    })
+}
+
+/// Whether it is `read`, and would wait for a line of the terminal with its thread, which nothing can end then. Its prompt comes first if it has one.
+fn reads_typed(context: &ExecutionContext<'_>, arguments: &[CommandArg]) -> bool {
+    let has_option = || {
+        arguments
+            .iter()
+            .any(|argument| matches!(argument.to_string().as_bytes(), [b'-', option, ..] if *option != b'r'))
+    };
+    let is_input = || matches!(context.try_fd(OpenFiles::STDIN_FD), Some(OpenFile::Stdin(_)));
+    interrupts::are_heard() && context.command_name == "read" && !has_option() && is_input()
+}
+
+/// Waits until a line was typed.
+async fn typed() -> io::Result<()> {
+    let input = AsyncFd::with_interest(io::stdin(), Interest::READABLE)?;
+    input.readable().await.map(|_| ())
 }
 
 /// Each program of the folders of `PATH` is a command by its path, and by its name unless brush has that itself.
@@ -55,10 +125,16 @@ fn describe(name: &str, _: ContentType, _: &ContentOptions) -> Result<String, Er
 
 fn execute(context: ExecutionContext<'_>, arguments: Vec<CommandArg>) -> BoxFuture<'_, Result<ExecutionResult, Error>> {
     Box::pin(async move {
+        if interrupts::have_come() {
+            return Ok(interrupts::unwinding());
+        }
         let status = match spawn(&context, &arguments) {
-            Ok(mut child) => child.wait().await.map(shown),
+            Ok(mut child) => ended(&mut child).await.map(shown),
             Err(error) => Err(error),
         };
+        if interrupts::have_come() {
+            return Ok(interrupts::unwinding());
+        }
         Ok(ExecutionResult::new(match status {
             Ok(status) => status,
             Err(error) => {
@@ -69,6 +145,27 @@ fn execute(context: ExecutionContext<'_>, arguments: Vec<CommandArg>) -> BoxFutu
     })
 }
 
+/// Waits until a program has ended, and sees to it that it does if the command is interrupted.
+async fn ended(child: &mut Child) -> io::Result<ExitStatus> {
+    let status = tokio::select! {
+        status = child.wait() => status?,
+        () = interrupts::come() => {
+            return match timeout(GRACE, child.wait()).await {
+                Ok(status) => status,
+                Err(_) => {
+                    child.start_kill()?;
+                    child.wait().await
+                }
+            };
+        }
+    };
+    if interrupts::are_heard() && status.signal() == Some(SIGINT) {
+        // The key that ended the program is on its way to the shell, too.
+        let _sent_by_somebody_else = timeout(MOMENT, interrupts::come()).await;
+    }
+    Ok(status)
+}
+
 /// As `$?` has it.
 fn shown(status: ExitStatus) -> u8 {
     let number = status.code().or_else(|| Some(SIGNAL + status.signal()?));
@@ -76,7 +173,7 @@ fn shown(status: ExitStatus) -> u8 {
 }
 
 /// With the shell's exported variables, where the shell is, and with the streams of this command.
-fn spawn(context: &ExecutionContext<'_>, arguments: &[CommandArg]) -> io::Result<tokio::process::Child> {
+fn spawn(context: &ExecutionContext<'_>, arguments: &[CommandArg]) -> io::Result<Child> {
     let mut command = std::process::Command::new(found(&context.command_name));
     command.arg0(&context.command_name).args(arguments.iter().skip(1).map(ToString::to_string));
     command.current_dir(context.shell.working_dir()).env_clear();

@@ -26,8 +26,10 @@ const LINES: &str = include_str!("../../../components/player/lines");
 /// What ripgrep looks for, as it stands in its arguments; the file that it leaves out has such lines, too.
 const PATTERN: &str = "^4?777$|^77$|plum";
 
-/// After so long a key is typed again.
-const AGAIN: Duration = Duration::from_secs(3);
+/// What never ends, and what is pressed behind its Enter.
+const ENDLESS: &str = "seq 1 999999999 > /dev/null";
+const INTERRUPT: &[u8] = b"\x03";
+const PROMPT: &str = "/ $ ";
 
 /// What a line did: its status, and all that it wrote to standard output and error, line by line.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,34 +71,68 @@ fn at_console(stage: &mut Stage) -> Result<()> {
     let console = stage.console();
     console.skip_to_end();
     console.send_line("enter sh")?;
-    console.expect("/ $ ", SAY_WITHIN).context("no prompt of the shell")?;
-    let mut says = |keys: &[u8], answer: &str| -> Result<()> {
-        console.skip_to_end();
-        console.send(keys)?;
-        console.expect(answer, SAY_WITHIN).with_context(|| format!("after {:?}", String::from_utf8_lossy(keys)))?;
-        // Its next line is read when its prompt is there.
-        console.expect("/ $ ", SAY_WITHIN).context("no further prompt").map(|_| ())
-    };
-    says(b"echo piped | tr a-z A-Z\r", "PIPED")?;
+    console.expect(PROMPT, SAY_WITHIN).context("no prompt of the shell")?;
+    says(console, b"echo piped | tr a-z A-Z\r", "PIPED")?;
     // Up, and once more what it was.
-    says(b"\x1b[A\r", "PIPED")?;
-    console.skip_to_end();
-    console.send(b"echo beg''un; seq 1 999999999 > /dev/null\r")?;
-    console.expect("begun", SAY_WITHIN)?;
-    // One that comes while the program is being started is not heard: whoever types it does so again.
-    let is_interrupted = |console: &mut Console| -> Result<bool> {
-        console.send(b"\x03")?;
-        Ok(console.expect("/ $ ", AGAIN).is_ok())
-    };
-    ensure!((0..10).any(|_| is_interrupted(console).unwrap_or(false)), "Ctrl-C gives no prompt");
-    console.send(b"echo status $?\r")?;
-    console.expect("status 130", SAY_WITHIN)?;
-    console.expect("/ $ ", SAY_WITHIN)?;
+    says(console, b"\x1b[A\r", "PIPED")?;
+    interrupts(console)?;
     console.send(b"\x04")?;
     console.expect("I sh: ended with status", SAY_WITHIN).context("Ctrl-D does not leave")?;
     // The console's own prompt is there again without a further key.
     console.expect("sh has left the console", SAY_WITHIN).context("nobody told the console of the end")?;
     console.expect("\n> ", SAY_WITHIN).context("the console's prompt is not back").map(|_| ())
+}
+
+/// Types these keys, and waits for this answer and the next prompt.
+fn says(console: &mut Console, keys: &[u8], answer: &str) -> Result<()> {
+    console.skip_to_end();
+    console.send(keys)?;
+    console.expect(answer, SAY_WITHIN).with_context(|| format!("after {:?}", String::from_utf8_lossy(keys)))?;
+    // Its next line is read when its prompt is there.
+    console.expect(PROMPT, SAY_WITHIN).context("no further prompt").map(|_| ())
+}
+
+/// Ctrl-C ends what runs, is begun at that moment, or loops without a program; one is enough, and the next command knows nothing of it.
+fn interrupts(console: &mut Console) -> Result<()> {
+    let runs = |line: &str| format!("echo beg''un; {line}\r");
+    for line in [
+        ENDLESS,
+        "seq 1 999999999 | tail -n 1",
+        "while true; do :; done",
+        "until false; do seq 9 | wc -l; done > /dev/null",
+    ] {
+        console.skip_to_end();
+        console.send(runs(line).as_bytes())?;
+        console.expect("begun", SAY_WITHIN)?;
+        interrupted(console, line)?;
+    }
+    for wait in [0, 0, 0, 30, 60, 100, 150, 250, 400] {
+        console.skip_to_end();
+        console.send(ENDLESS.as_bytes())?;
+        let all = if wait == 0 { [b"\r", INTERRUPT].concat() } else { b"\r".to_vec() };
+        console.send(&all)?;
+        if wait > 0 {
+            std::thread::sleep(Duration::from_millis(wait));
+            console.send(INTERRUPT)?;
+        }
+        let line = format!("{ENDLESS}, {wait} ms behind its Enter");
+        ended(console, &line)?;
+    }
+    Ok(())
+}
+
+/// Presses Ctrl-C once.
+fn interrupted(console: &mut Console, line: &str) -> Result<()> {
+    console.send(INTERRUPT)?;
+    ended(console, line)
+}
+
+/// The command was interrupted, and the shell is as before.
+fn ended(console: &mut Console, line: &str) -> Result<()> {
+    console.expect("^C", SAY_WITHIN).with_context(|| format!("{line}: Ctrl-C is not seen"))?;
+    console.expect(PROMPT, SAY_WITHIN).with_context(|| format!("{line}: Ctrl-C gives no prompt"))?;
+    says(console, b"echo status $?\r", "status 130").with_context(|| line.to_string())?;
+    says(console, b"echo status $?\r", "status 0").with_context(|| format!("{line}, and the line after it"))
 }
 
 /// ripgrep over what the lines left, without what their `.ignore` names, finds what the host's grep finds there.
