@@ -50,10 +50,14 @@ pub enum Stream {
 /// What one side of the streams says to the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// At most [`PIECE_MAX`] of it.
+    /// At most [`PIECE_MAX`] of it. None of its input, to a child: that is at its end, for one read.
     Bytes(&'a [u8]),
     /// Its writer writes no more of it, or its reader reads no more.
     Ends(Channel),
+    /// A child that waits for so many bytes of its input; 0: it only wants to know when there are any.
+    Demand(u32),
+    /// To a child: a read of its input would not wait.
+    Ready,
 }
 
 /// Whom a program shares streams with.

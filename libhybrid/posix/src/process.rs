@@ -3,6 +3,7 @@
 //! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
 mod address;
 mod datagram;
+mod demand;
 mod descriptors;
 mod epoll;
 mod fs;

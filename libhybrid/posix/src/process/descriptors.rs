@@ -282,6 +282,8 @@ impl<S: Pages> Process<S> {
         let Some(held) = self.files.objects.get_mut(id) else { return };
         held.count = held.count.saturating_sub(1);
         if held.count > 0 {
+            // It may be a child's alone now, to whom it is sent as it is taken.
+            self.files.is_changed |= self.has_pumps();
             return;
         }
         let Some(held) = self.files.objects.take(id) else { return };

@@ -159,9 +159,7 @@ impl<S: Pages> Process<S> {
         let tried = match call.number {
             number if is_reading(number) => self.try_read(world, call),
             number if is_writing(number) => self.try_write(world, call),
-            number::PPOLL => return self.try_poll(world, call.args),
-            number::PSELECT6 => return self.try_select(world, call.args),
-            number::EPOLL_PWAIT => return self.try_epoll(world, call.args),
+            number::PPOLL | number::PSELECT6 | number::EPOLL_PWAIT => return self.try_readiness(world, call),
             number::WAIT4 | number::WAITID => return self.try_wait(world, call),
             number::RT_SIGSUSPEND => return None,
             number::RT_SIGTIMEDWAIT => return self.try_sigwait(world, thread, call),
@@ -178,6 +176,19 @@ impl<S: Pages> Process<S> {
             Err(_) if call.done > 0 && is_writing(call.number) => Some(Ok(call.done)),
             Err(errno) => Some(Err(errno)),
         }
+    }
+
+    /// What is ready; nothing, where somebody else has to tell that first.
+    fn try_readiness(&mut self, world: &mut impl World, call: &Call) -> Option<Answer> {
+        let answer = match call.number {
+            number::PPOLL => self.try_poll(world, call.args),
+            number::PSELECT6 => self.try_select(world, call.args),
+            _ => self.try_epoll(world, call.args),
+        };
+        if answer.is_none() {
+            self.demand_news(world);
+        }
+        answer
     }
 
     fn is_nonblocking(&self, call: &Call) -> bool {

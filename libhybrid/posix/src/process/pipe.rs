@@ -94,12 +94,16 @@ impl<S: Pages> Process<S> {
         pieces: Pieces,
         is_peek: bool,
     ) -> Result<Option<u64>, Errno> {
-        let pipe = ends.reads.and_then(|at| self.files.pipes.get_mut(at)).ok_or(Errno::EBADF)?;
-        if pieces.total(world)? == 0 {
+        let at = ends.reads.ok_or(Errno::EBADF)?;
+        let pipe = self.files.pipes.get_mut(at).ok_or(Errno::EBADF)?;
+        let total = pieces.total(world)?;
+        if total == 0 {
             return Ok(Some(0));
         }
         if pipe.buffer.len() == 0 {
-            return Ok(if pipe.writer.is_none() { Some(0) } else { None });
+            let is_at_end = pipe.writer.is_none() || self.demand(world, at, total);
+            self.pass_end(at);
+            return Ok(is_at_end.then_some(0));
         }
         let taken = pipe.buffer.pop_to(world, pieces, is_peek)?;
         let writer = pipe.writer;
@@ -138,6 +142,11 @@ impl<S: Pages> Process<S> {
         if let Some(pipe) = of(ends.reads) {
             state |= if pipe.buffer.len() > 0 { poll::IN } else { 0 };
             state |= if pipe.writer.is_some() { 0 } else { poll::HUP };
+        }
+        if state == 0
+            && let Some(at) = ends.reads
+        {
+            state |= self.demanded_state(at);
         }
         if let Some(pipe) = of(ends.writes) {
             let is_open = pipe.reader.is_some();

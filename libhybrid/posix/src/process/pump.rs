@@ -1,10 +1,12 @@
 //! Standard streams between a program and who spawned it: its pipes or files at one end, rings at the other.
 //!
 //! Each side has an ordinary pipe for each stream, one end of which is lent to the other side: a *pump* moves its bytes to or from the ring
-//! whenever something changed. So all that programs do with pipes they can do with these, and no byte costs a call. A parent can lend a file
-//! instead: its pump reads it and writes it at the file's own offset, as the child would.
+//! whenever something changed. So all that programs do with pipes they can do with these, and no byte costs a call. A parent can lend a file or its
+//! terminal instead: its pump reads it and writes it at the file's own offset, as the child would. What the parent could read itself goes to a
+//! child only by [demand](super::demand).
 //!
 //! INV-PUMP-1: a pump counts as a descriptor of the object that it holds, so that the pipe's other end sees an end when it goes and not before.
+use super::demand::Demand;
 use super::object::{Ends, Held, Id, Object};
 use super::{Pages, Process};
 use crate::family::{CHANNELS, Channel, Other, PIECE_MAX, Piece, Stream};
@@ -18,14 +20,18 @@ const TURN: usize = 256;
 
 /// One stream of one program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pump {
-    other: Other,
-    channel: Channel,
-    object: Id,
+pub(super) struct Pump {
+    pub(super) other: Other,
+    pub(super) channel: Channel,
+    pub(super) object: Id,
     /// The other side was told that nobody reads what it writes.
     is_told: bool,
     /// Its file took something no more, or could not be read: nothing else is written to it, or read of it.
-    has_failed: bool,
+    pub(super) has_failed: bool,
+    /// What the child asked for and was not given: bytes of a read; 0: whether there are any.
+    pub(super) demanded: Option<u32>,
+    /// The child was ended, and that is told later: it reads no more.
+    pub(super) is_over: bool,
 }
 
 /// What a pump moves bytes to or from.
@@ -33,11 +39,15 @@ struct Pump {
 enum Lent {
     Pipe(usize),
     File,
-    /// For what children print.
     Terminal,
 }
 
 impl Pump {
+    /// Whether it is a child's input.
+    const fn is_input(self) -> bool {
+        matches!((self.other, self.channel), (Other::Child(_), Channel::Input))
+    }
+
     /// Whether it takes bytes out of a pipe or file, into a ring.
     const fn sends(self) -> bool {
         sends(self.other, self.channel)
@@ -68,6 +78,8 @@ pub(super) struct Pumps {
     /// Of those that there is something to say of.
     states: Vec<State>,
     scratch: Vec<u8>,
+    /// While who spawned this program may have input for it.
+    pub(super) demand: Option<Demand>,
 }
 
 impl Pumps {
@@ -76,7 +88,7 @@ impl Pumps {
     }
 
     /// The pump itself, of which a copy is at work.
-    fn own(&mut self, pump: Pump) -> Option<&mut Pump> {
+    pub(super) fn own(&mut self, pump: Pump) -> Option<&mut Pump> {
         self.all.iter_mut().find(|own| own.other == pump.other && own.channel == pump.channel)
     }
 
@@ -91,6 +103,32 @@ impl Pumps {
 
     fn has_rest(&self, other: Other, channel: Channel) -> bool {
         self.states.iter().any(|state| (state.other, state.channel) == (other, channel) && !state.rest.is_empty())
+    }
+
+    /// Its state, if somebody wants bytes of it.
+    fn taken(&mut self, other: Other, channel: Channel) -> Option<&mut State> {
+        if self.has_taker(other, channel) { self.made(other, channel) } else { None }
+    }
+
+    /// What this program asks the other one for, if that is its parent.
+    fn demand_of(&mut self, other: Other) -> Option<&mut Demand> {
+        self.demand.as_mut().filter(|_| other == Other::Parent)
+    }
+
+    /// What is the input of a child.
+    pub(super) fn lent_mut(&mut self, other: Other) -> Option<&mut Pump> {
+        let is_input = |pump: &&mut Pump| pump.other == other && pump.is_input();
+        self.all.iter_mut().find(is_input)
+    }
+
+    /// A child asks for input; whether that is new. Who asks for bytes still waits for them when somebody else only looks.
+    fn demanded(&mut self, other: Other, bytes: u32) -> bool {
+        let Some(pump) = self.lent_mut(other) else { return false };
+        let is_new = pump.demanded.is_none_or(|demanded| demanded < bytes);
+        if is_new {
+            pump.demanded = Some(bytes);
+        }
+        is_new
     }
 
     /// Whether a piece can be kept until its pipe takes it. Without memory it stays in its ring.
@@ -113,7 +151,15 @@ impl<S: Pages> Process<S> {
     pub(super) fn lend(&mut self, other: Other, channel: Channel, object: Id) {
         if let Some(held) = self.files.objects.get_mut(object) {
             held.count += 1;
-            self.pumps.all.push(Pump { other, channel, object, is_told: false, has_failed: false });
+            self.pumps.all.push(Pump {
+                other,
+                channel,
+                object,
+                is_told: false,
+                has_failed: false,
+                demanded: None,
+                is_over: false,
+            });
         }
     }
 
@@ -161,12 +207,16 @@ impl<S: Pages> Process<S> {
             let (reader, writer) = if channel == Channel::Input { (id, other) } else { (other, id) };
             (pipe.reader, pipe.writer) = (Some(reader), Some(writer));
         }
+        if channel == Channel::Input {
+            self.pumps.demand = Some(Demand::of(pipe));
+        }
         self.lend(Other::Parent, channel, other);
         Ok(())
     }
 
     /// Moves what can be moved.
     pub(super) fn pump(&mut self, world: &mut impl World) {
+        self.say_demand(world);
         let mut index = 0;
         while let Some(pump) = self.pumps.all.get(index).copied() {
             let goes_on = if pump.sends() { self.send_pieces(world, pump) } else { self.take_pieces(world, pump) };
@@ -175,6 +225,10 @@ impl<S: Pages> Process<S> {
                 continue;
             }
             self.pumps.all.swap_remove(index);
+            if (pump.other, pump.channel) == (Other::Parent, Channel::Input) {
+                // Its pipe may be another one's soon.
+                self.pumps.demand = None;
+            }
             self.release(world, pump.object);
             if !self.is_lent_to(pump.other) {
                 self.pumps.states.retain(|state| state.other != pump.other);
@@ -208,15 +262,23 @@ impl<S: Pages> Process<S> {
 
     /// From the pipe or file to the ring; false when it is over.
     fn send_pieces(&mut self, world: &mut impl World, pump: Pump) -> bool {
-        for ring in CHANNELS.into_iter().filter(|ring| !sends(pump.other, *ring)) {
+        // A program that ends gives its children nothing more.
+        let hears = self.exiting.is_none() || !pump.is_input();
+        for ring in CHANNELS.into_iter().filter(|ring| hears && !sends(pump.other, *ring)) {
             self.hear(world, pump.other, ring);
         }
-        let is_gone = self.pumps.is_over(pump.other, pump.channel) || self.is_gone(pump.other);
+        // With what was heard.
+        let pump = self.pumps.own(pump).map_or(pump, |own| *own);
+        let is_gone = pump.is_over || self.pumps.is_over(pump.other, pump.channel) || self.is_gone(pump.other);
+        let is_shared = self.files.objects.get(pump.object).is_some_and(|held| held.count > 1);
         match self.lent(pump).filter(|_| !is_gone) {
-            Some(Lent::Pipe(at)) => self.send_pipe(world, pump, at),
-            Some(Lent::File) => self.send_file(world, pump),
-            // Children get none of what is typed.
-            Some(Lent::Terminal) | None => false,
+            Some(Lent::Pipe(at)) if !(is_shared && pump.is_input()) => self.send_pipe(world, pump, at),
+            Some(Lent::File) if !is_shared => self.send_file(world, pump),
+            Some(_) => {
+                self.serve(world, pump);
+                true
+            }
+            None => false,
         }
     }
 
@@ -235,11 +297,7 @@ impl<S: Pages> Process<S> {
                 let mut bytes = [0; INLINE_MAX];
                 let read = if pump.has_failed { Ok(0) } else { self.read_piece(world, pump.object, &mut bytes) };
                 if let Err(errno) = read {
-                    world.note(format_args!(
-                        "input of a child ends early, as its file cannot be read: error {}",
-                        -errno.negated()
-                    ));
-                    self.pumps.own(pump).into_iter().for_each(|own| own.has_failed = true);
+                    self.note_unread(world, pump, errno);
                 }
                 let length = read.unwrap_or(0);
                 if length == 0 {
@@ -389,19 +447,34 @@ impl<S: Pages> Process<S> {
                 let state = self.pumps.made(other, channel);
                 state.is_some_and(|state| !core::mem::replace(&mut state.is_over, true))
             }
-            Some(Piece::Bytes(bytes)) if self.pumps.has_taker(other, ring) => {
-                if let Some(state) = self.pumps.made(other, ring) {
+            Some(Piece::Bytes(bytes)) => {
+                if let Some(state) = self.pumps.taken(other, ring) {
                     state.rest.extend_from_slice(bytes);
                 }
+                self.pumps.demand_of(other).into_iter().for_each(|demand| demand.answer(bytes));
+                self.touch_demand(other);
                 true
             }
-            Some(Piece::Bytes(_)) => true,
+            Some(Piece::Ready) => {
+                self.pumps.demand_of(other).into_iter().for_each(Demand::be_ready);
+                self.touch_demand(other);
+                true
+            }
+            Some(Piece::Demand(bytes)) => self.pumps.demanded(other, bytes),
             None => false,
         };
         // Another pump may be whom it concerns.
         self.files.is_changed |= is_new;
         self.pumps.scratch = scratch;
         is_new
+    }
+
+    /// Readers of the program's own input look again.
+    fn touch_demand(&mut self, other: Other) {
+        let pump = self.pumps.all.iter().find(|pump| (pump.other, pump.channel) == (other, Channel::Input)).copied();
+        let pipe = pump.filter(|_| other == Other::Parent).and_then(|pump| self.pipe_of(pump));
+        let reader = pipe.and_then(|at| self.files.pipes.get(at)?.reader);
+        self.files.touch(reader, true, false);
     }
 
     /// A child that ended says and reads nothing more. A parent that did has ended this program, too.

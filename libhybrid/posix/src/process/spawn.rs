@@ -193,17 +193,14 @@ impl<S: Pages> Process<S> {
             *stream = match object {
                 None => Stream::Closed,
                 Some(Object::Null) => Stream::Nothing,
-                // What is typed is this program's; what the child prints is seen.
-                Some(Object::Terminal) if at > 0 => Stream::Parent,
-                Some(Object::Input | Object::Output(_) | Object::Terminal) => Stream::Own,
-                // What the child did not read would be lost to this program, whose input it is.
-                Some(Object::Pipe(_) | Object::File(_)) if at == 0 && matches!(source, Source::Inherited(_)) => {
-                    Stream::Own
-                }
+                Some(Object::Terminal) => Stream::Parent,
+                Some(Object::Input | Object::Output(_)) => Stream::Own,
                 Some(Object::Pipe(Ends { reads, writes })) if if at == 0 { reads } else { writes }.is_some() => {
                     Stream::Parent
                 }
                 Some(Object::File(file)) if file.may(at == 0) => Stream::Parent,
+                // Nothing can be read there by this program either.
+                Some(_) if at == 0 && matches!(source, Source::Inherited(_)) => Stream::Own,
                 Some(_) => {
                     return Err(self.no_action(world, "only pipes and files can be streams of another component"));
                 }
@@ -269,6 +266,11 @@ impl<S: Pages> Process<S> {
             (None, ..) => Err(Errno::EINVAL),
             (_, Some(_), _) => Ok(0),
             (Some(signal), None, Some(relations)) => match relations.signal(child.process, signal) {
+                Ok(()) if signal == signal::KILL => {
+                    // It is told later.
+                    self.forget_demand(child.process);
+                    Ok(0)
+                }
                 // It ended a moment ago, which is to be told still: one that was not waited for can be sent signals.
                 Ok(()) | Err(Errno::ESRCH) => Ok(0),
                 Err(errno) => Err(errno),

@@ -161,6 +161,23 @@ impl<S: Pages> Process<S> {
         Ok(Some(done as u64))
     }
 
+    /// What a child that asked for so much is to read: bytes, which stay, and whether a read ends behind them. None are the end; `None`: nothing
+    /// is there yet.
+    pub(super) fn look_at_typed(&self, into: &mut [u8]) -> Option<(usize, bool)> {
+        let discipline = &self.terminal.as_ref()?.discipline;
+        let (length, _) = discipline.is_readable(1).then(|| discipline.span(into.len()))?;
+        let length = discipline.peek(0, into.get_mut(..length).unwrap_or_default());
+        Some((length, length < into.len() || discipline.is_line_end(into.last().copied().unwrap_or(0))))
+    }
+
+    /// The first bytes that were typed are somebody else's, with the end if that is next.
+    pub(super) fn take_seen(&mut self, length: usize) {
+        if let Some(terminal) = &mut self.terminal {
+            let (_, is_end) = terminal.discipline.span(length);
+            terminal.discipline.take(length, is_end);
+        }
+    }
+
     /// `None`: the line takes no more now; `done` bytes are written.
     pub(super) fn write_terminal(
         &mut self,

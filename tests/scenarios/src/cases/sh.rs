@@ -76,6 +76,7 @@ fn at_console(stage: &mut Stage) -> Result<()> {
     // Up, and once more what it was.
     says(console, b"\x1b[A\r", "PIPED")?;
     interrupts(console)?;
+    input(console)?;
     console.send(b"\x04")?;
     console.expect("I sh: ended with status", SAY_WITHIN).context("Ctrl-D does not leave")?;
     // The console's own prompt is there again without a further key.
@@ -133,6 +134,34 @@ fn ended(console: &mut Console, line: &str) -> Result<()> {
     console.expect(PROMPT, SAY_WITHIN).with_context(|| format!("{line}: Ctrl-C gives no prompt"))?;
     says(console, b"echo status $?\r", "status 130").with_context(|| line.to_string())?;
     says(console, b"echo status $?\r", "status 0").with_context(|| format!("{line}, and the line after it"))
+}
+
+/// Programs read what is typed as far as they want it; the rest is the shell's.
+fn input(console: &mut Console) -> Result<()> {
+    says(console, b"sort | tr a-z A-Z\rplum\rappl\x7fle\r\x04", "APPLE\r\nPLUM")?;
+    console.skip_to_end();
+    console.send(b"tr a-z A-Z\r")?;
+    console.expect("\n", SAY_WITHIN)?;
+    says(console, b"pear\rfig\r\x04", "PEAR\r\nFIG")?;
+    // The second line is the shell's, and the third its next program's.
+    says(console, b"head -n 1 | tr a-z A-Z\rquince\rwc -c\rone line\r\x04", "QUINCE")?;
+    console.expect("9\r\n", SAY_WITHIN).context("what was typed ahead of the shell is lost")?;
+    console.expect(PROMPT, SAY_WITHIN)?;
+    // In the background a program has none.
+    says(console, b"cat & wait; echo wai''ted\r", "waited")?;
+    // Who waits for a line is ended by Ctrl-C, and what is typed then is the shell's.
+    console.skip_to_end();
+    console.send(b"cat\r")?;
+    console.expect("\n", SAY_WITHIN)?;
+    console.send(b"cherry\r")?;
+    console.expect("cherry\r\ncherry", SAY_WITHIN).context("cat does not print what is typed")?;
+    interrupted(console, "cat")?;
+    // And who waits within the shell.
+    says(console, b"read -r name; echo \"<$name>\"\rkumquat\r", "<kumquat>")?;
+    console.skip_to_end();
+    console.send(b"read -r name\r")?;
+    console.expect("\n", SAY_WITHIN)?;
+    interrupted(console, "read")
 }
 
 /// ripgrep over what the lines left, without what their `.ignore` names, finds what the host's grep finds there.

@@ -101,8 +101,8 @@ impl<S: Pages> Process<S> {
         Ok(written)
     }
 
-    /// At most `into.len()` and [`INLINE_MAX`] bytes at the file's own offset, which are for another program; 0 at its end.
-    pub(in crate::process) fn read_piece(
+    /// At most `into.len()` and [`INLINE_MAX`] bytes at the file's own offset, which are for another program and stay there; 0 at its end.
+    pub(in crate::process) fn look_at_piece(
         &mut self,
         world: &mut impl World,
         id: Id,
@@ -115,9 +115,25 @@ impl<S: Pages> Process<S> {
         if length > room {
             return Err(Errno::EIO);
         }
+        Ok(length)
+    }
+
+    /// So many of them were taken.
+    pub(in crate::process) fn pass_piece(&mut self, id: Id, length: usize) {
         if let Some(file) = self.file_mut(id) {
-            file.offset = offset.saturating_add(length as u64);
+            file.offset = file.offset.saturating_add(length as u64);
         }
+    }
+
+    /// As [`Self::look_at_piece`], and they are taken.
+    pub(in crate::process) fn read_piece(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        into: &mut [u8],
+    ) -> Result<usize, Errno> {
+        let length = self.look_at_piece(world, id, into)?;
+        self.pass_piece(id, length);
         Ok(length)
     }
 

@@ -3,6 +3,7 @@ use super::*;
 use crate::family::{CHANNELS, Channel, News, Other, PIECE_MAX, Piece, Relations, Stream};
 use std::collections::{BTreeMap, VecDeque};
 
+mod demand;
 mod files;
 mod lost;
 mod signals;
@@ -20,6 +21,8 @@ const REQUEST: u64 = AT + 0x100;
 enum Said {
     Bytes(Vec<u8>),
     Ends(Channel),
+    Demand(u32),
+    Ready,
 }
 
 /// A supervisor with two instances of `/bin/w`, and the other side of all streams.
@@ -119,6 +122,8 @@ impl Relations for FakeKin {
         let said = match piece {
             Piece::Bytes(bytes) => Said::Bytes(bytes.to_vec()),
             Piece::Ends(channel) => Said::Ends(channel),
+            Piece::Demand(bytes) => Said::Demand(bytes),
+            Piece::Ready => Said::Ready,
         };
         self.out.entry(key(other, channel)).or_default().push(said);
         true
@@ -134,6 +139,8 @@ impl Relations for FakeKin {
                 Piece::Bytes(scratch)
             }
             Said::Ends(channel) => Piece::Ends(channel),
+            Said::Demand(bytes) => Piece::Demand(bytes),
+            Said::Ready => Piece::Ready,
         })
     }
 }
@@ -550,7 +557,7 @@ proptest! {
     fn hostile_requests_and_rings_never_panic(
         words in proptest::array::uniform6(argument()),
         actions in proptest::collection::vec((0_u64..8, argument(), argument(), argument()), 0..40),
-        said in proptest::collection::vec((0_usize..3, 0_usize..3, proptest::option::of(0_usize..3)), 0..40),
+        said in proptest::collection::vec((0_usize..3, 0_usize..3, 0_usize..7), 0..40),
         broken in proptest::option::of((0_usize..3, 0_usize..3)),
     ) {
         let mut program = Program::parent();
@@ -562,8 +569,9 @@ proptest! {
         program.kin().running.clear();
         program.spawn("/bin/w", &[(DUP2, 0, reads, 0), (DUP2, 1, writes, 0), (DUP2, 2, writes, 0)]);
         let others = [Other::Parent, Other::Child(20), Other::Child(21)];
-        for (other, ring, ends) in said {
-            let said = ends.map_or_else(|| Said::Bytes(vec![7; 2000]), |ends| Said::Ends(CHANNELS[ends]));
+        for (other, ring, kind) in said {
+            let all = [Said::Bytes(vec![7; 2000]), Said::Bytes(vec![]), Said::Ready, Said::Demand(u32::MAX)];
+            let said = all.into_iter().chain(CHANNELS.map(Said::Ends)).nth(kind).unwrap();
             program.kin().says(others[other], CHANNELS[ring], said);
             program.bell();
         }

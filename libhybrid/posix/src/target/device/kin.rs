@@ -189,6 +189,8 @@ fn encoded(piece: Piece<'_>) -> idl::Piece<'_> {
         Piece::Ends(Channel::Input) => idl::Piece::InputEnds,
         Piece::Ends(Channel::Output) => idl::Piece::OutputEnds,
         Piece::Ends(Channel::Error) => idl::Piece::ErrorEnds,
+        Piece::Demand(bytes) => idl::Piece::Demand(bytes),
+        Piece::Ready => idl::Piece::Ready,
     }
 }
 
@@ -200,6 +202,8 @@ fn decoded(piece: idl::Piece<'_>) -> Piece<'_> {
         idl::Piece::InputEnds => Piece::Ends(Channel::Input),
         idl::Piece::OutputEnds => Piece::Ends(Channel::Output),
         idl::Piece::ErrorEnds => Piece::Ends(Channel::Error),
+        idl::Piece::Demand(bytes) => Piece::Demand(bytes),
+        idl::Piece::Ready => Piece::Ready,
     }
 }
 

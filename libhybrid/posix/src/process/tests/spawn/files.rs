@@ -40,14 +40,15 @@ impl Program {
 }
 
 #[test]
-fn input_that_is_a_pipe_goes_to_a_child_only_by_a_file_action() {
+fn input_that_is_a_pipe_is_lent_to_a_child_and_stays_this_programs() {
     let mut program = Program::parent();
     let (reads, writes) = program.pipe(0);
     assert_eq!(program.call(number::DUP3, &[reads, 0, 0]), 0);
     assert_eq!(program.call(number::WRITE, &[writes, AT, 8]), 8);
     assert_eq!(program.spawn("/bin/w", &[]), 20);
-    assert_eq!(program.kin().streams, [[Stream::Own; 3]]);
-    assert_eq!(program.call(number::READ, &[0, AT, 100]), 8, "it is this program's still");
+    assert_eq!(program.kin().streams, [[Stream::Parent, Stream::Own, Stream::Own]]);
+    assert!(program.kin().out.is_empty());
+    assert_eq!(program.call(number::READ, &[0, AT, 100]), 8, "nobody else wanted it");
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, 0, 0)]), 21);
     assert_eq!(program.kin().streams.last(), Some(&[Stream::Parent, Stream::Own, Stream::Own]));
 }
@@ -89,14 +90,28 @@ fn file_is_read_at_its_own_offset_as_far_as_there_is_room_and_then_ends() {
     assert!(program.kin().out.is_empty());
     program.kin().is_full = false;
     program.bell();
+    // As long as it is this program's, too, by what the child wants of it; then all of it.
+    assert!(program.kin().out.is_empty());
+    program.kin().says(Other::Child(20), Channel::Error, Said::Demand(1000));
+    program.bell();
+    assert_eq!(program.kin().bytes(Other::Child(20), Channel::Input).len(), 1000);
+    assert_eq!(program.call(number::LSEEK, &[file, 0, 1]), 1100, "the offset is shared, as on Linux");
+    let other = program.call(number::FCNTL, &[file, 0, 0]).cast_unsigned();
+    assert_eq!((program.call(number::CLOSE, &[file]), program.call(number::CLOSE, &[other])), (0, 0));
     assert_eq!(program.kin().bytes(Other::Child(20), Channel::Input).len(), 2900);
     let said = program.kin().out[&key(Other::Child(20), Channel::Input)].clone();
     assert_eq!(said.iter().filter(|said| **said == Said::Ends(Channel::Input)).count(), 1);
-    assert_eq!(program.call(number::LSEEK, &[file, 0, 1]), 3000, "the offset is shared, as on Linux");
-    // Whoever was not given it by an action has no input, as with pipes.
-    assert_eq!(program.call(number::DUP3, &[file, 0, 0]), 0);
+    // One that is inherited is as one that is given by an action; its end is no end for good while it can grow.
+    let file = program.opened("x", READ_WRITE);
+    assert_eq!((program.call(number::DUP3, &[file, 0, 0]), program.call(number::LSEEK, &[0, 2999, 0])), (0, 2999));
     assert_eq!(program.spawn("/bin/w", &[]), 21);
-    assert_eq!(program.kin().streams.last(), Some(&[Stream::Own; 3]));
+    assert_eq!(program.kin().streams.last(), Some(&[Stream::Parent, Stream::Own, Stream::Own]));
+    for _ in 0..2 {
+        program.kin().says(Other::Child(21), Channel::Error, Said::Demand(9));
+        program.bell();
+    }
+    let said = program.kin().out[&key(Other::Child(21), Channel::Input)].clone();
+    assert_eq!(said, [Said::Bytes(vec![0]), Said::Bytes(vec![])]);
 }
 
 #[test]
@@ -140,7 +155,14 @@ fn file_that_takes_no_more_is_told_and_nothing_is_written_behind_the_gap() {
     let file = program.opened("x", CREATE | READ_WRITE);
     program.world.trees[0].is_away = true;
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, file, 0)]), 20);
-    assert_eq!(program.kin().out[&key(Other::Child(20), Channel::Input)], [Said::Ends(Channel::Input)]);
+    for _ in 0..2 {
+        program.kin().says(Other::Child(20), Channel::Error, Said::Demand(9));
+        program.bell();
+    }
+    let said = program.kin().out[&key(Other::Child(20), Channel::Input)].clone();
+    assert_eq!(said, [Said::Bytes(vec![]), Said::Bytes(vec![])]);
+    assert_eq!(program.call(number::CLOSE, &[file]), 0);
+    assert_eq!(program.kin().out[&key(Other::Child(20), Channel::Input)][2..], [Said::Ends(Channel::Input)]);
     assert_eq!(program.world.told, ["input of a child ends early, as its file cannot be read: error 5"]);
     // It is not read again while its end finds no room.
     let mut program = parent_with_files(&["/"]);
@@ -149,6 +171,7 @@ fn file_that_takes_no_more_is_told_and_nothing_is_written_behind_the_gap() {
     assert_eq!(program.call(number::LSEEK, &[file, 0, 0]), 0);
     (program.world.trees[0].is_away, program.kin().is_full) = (true, true);
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, file, 0)]), 20);
+    assert_eq!(program.call(number::CLOSE, &[file]), 0);
     (program.world.trees[0].is_away, program.kin().is_full) = (false, false);
     program.bell();
     assert_eq!(program.kin().out[&key(Other::Child(20), Channel::Input)], [Said::Ends(Channel::Input)]);
@@ -165,6 +188,7 @@ fn long_file_is_sent_in_turns_with_what_else_there_is_to_do() {
     assert_eq!(program.call(number::LSEEK, &[file, 0, 0]), 0);
     program.kin().is_full = true;
     assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, file, 0)]), 20);
+    assert_eq!(program.call(number::CLOSE, &[file]), 0);
     program.kin().is_full = false;
     program.process.pump(&mut program.world);
     assert_eq!(program.kin().bytes(Other::Child(20), Channel::Input).len(), 256 * 800, "others have their turn");
