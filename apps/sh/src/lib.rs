@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod interrupts;
+mod jobs;
 mod programs;
 
 use brush_builtins::{BuiltinSet, ShellBuilderExt as _};

@@ -3,7 +3,7 @@
 //! brush would start them itself by a way of std's `Command` that needs fork, even where it has nothing to do between fork and exec
 //! ([decision 0154](../../../docs/decisions/0154-programs-are-commands-of-the-shell.md)).
 
-use crate::interrupts;
+use crate::{interrupts, jobs};
 use brush_core::builtins::{BoxFuture, CommandExecuteFunc, ContentOptions, ContentType, Registration};
 use brush_core::error::{Error, ErrorKind};
 use brush_core::extensions::DefaultShellExtensions;
@@ -71,7 +71,20 @@ fn execute_own(
                 () = interrupts::come() => return Ok(interrupts::unwinding()),
             }
         }
-        match BUILTINS.get().and_then(|own| own.get(&context.command_name)) {
+        let own: Option<Execute> = match context.command_name.as_str() {
+            "jobs" => Some(jobs::list),
+            "wait" => Some(jobs::wait),
+            "fg" => Some(jobs::foreground),
+            "bg" => Some(jobs::background),
+            "kill" if !jobs::is_list(&arguments) => Some(jobs::kill),
+            name => BUILTINS.get().and_then(|all| all.get(name)).copied(),
+        };
+        match own {
+            // What runs other commands is unwound by these; what waits for jobs only waits.
+            Some(execute) if matches!(context.command_name.as_str(), "wait" | "fg") => tokio::select! {
+                result = execute(context, arguments) => result,
+                () = interrupts::come() => Ok(interrupts::unwinding()),
+            },
             Some(execute) => execute(context, arguments).await,
             None => Err(ErrorKind::BuiltinNotFound(context.command_name).into()),
         }

@@ -161,7 +161,8 @@ fn input(console: &mut Console) -> Result<()> {
     console.skip_to_end();
     console.send(b"read -r name\r")?;
     console.expect("\n", SAY_WITHIN)?;
-    interrupted(console, "read")
+    interrupted(console, "read")?;
+    says(console, b"(exit 3) & fg; echo \"ended with $?\"\r", "ended with 3")
 }
 
 /// ripgrep over what the lines left, without what their `.ignore` names, finds what the host's grep finds there.
