@@ -11,15 +11,26 @@ use std::process::Command;
 /// # Errors
 /// The toolchain's sources, or the crate, have no such folder; no crate or several of that name are in Cargo.lock.
 pub(crate) fn choose(command: &mut Command, toolchain: &Toolchain, suite: &Suite) -> Result<()> {
-    let folder = match suite {
+    let mut folder = match suite {
         Suite::Library(folder) => toolchain.library.join(folder),
         Suite::Crate { name, folder } => of_crate(&cargo::metadata(Dependencies::With)?, name)?.join(folder),
     };
-    ensure!(folder.is_dir(), "there are no tests in {}", folder.display());
     command.arg("--test");
+    if folder.is_file() {
+        let root = std::fs::read_to_string(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        command.args(attributes(&root).map(|attribute| format!("-Zcrate-attr={attribute}")));
+        folder.pop();
+    }
+    ensure!(folder.is_dir(), "there are no tests in {}", folder.display());
     // The program's build script finds the files there.
     command.env("HYBRID_OTHERS", folder);
     Ok(())
+}
+
+/// The attributes of a whole crate, each in its line: the language's parts that the crate's authors ask for, among others. The program's root is another
+/// file, into which they cannot be included as the rest is (`tests/others/lists`).
+fn attributes(root: &str) -> impl Iterator<Item = &str> {
+    root.lines().filter_map(|line| line.strip_prefix("#![")?.strip_suffix(']'))
 }
 
 /// Where cargo unpacked the crate `name`, whose file has the SHA-256 that Cargo.lock says.
@@ -35,9 +46,15 @@ fn of_crate(metadata: &Value, name: &str) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::of_crate;
+    use super::{attributes, of_crate};
     use serde_json::json;
     use std::path::Path;
+
+    #[test]
+    fn attributes_of_a_root_are_those_of_the_crate_alone() {
+        let root = "#![no_std]\n// x\n#![feature(a)]\n#[cfg(b)]\nmod c;\nmod d {\n    #![allow(e)]\n}\n";
+        assert_eq!(attributes(root).collect::<Vec<_>>(), ["no_std", "feature(a)"]);
+    }
 
     #[test]
     fn crate_is_where_cargo_says_if_there_is_exactly_one() {

@@ -111,7 +111,7 @@ pub(crate) struct Choices {
 #[derive(Deserialize, Debug, PartialEq, Eq)]
 #[serde(untagged, deny_unknown_fields)]
 pub(crate) enum Suite {
-    /// A folder below `library` of the sources that belong to the toolchain.
+    /// A folder below `library` of the sources that belong to the toolchain, or the root there of a crate that all its tests are modules of.
     Library(PathBuf),
     /// A folder of a published crate, of the release that Cargo.lock has.
     Crate {

@@ -4,6 +4,8 @@
 //! or with the reason why none does. Who builds a program checks that against the suite's folder, so a suite cannot grow or shrink unseen.
 #![forbid(unsafe_code)]
 
+mod root;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ pub struct List {
     programs: BTreeMap<String, Vec<String>>,
     /// How many of its tests pass, and how many their authors ignore.
     counts: BTreeMap<String, (usize, usize)>,
+    /// The root of the crate that the files are modules of; none if each is a crate.
+    root: Vec<String>,
     /// Modules that files share, and that hold no test.
     shared: Vec<String>,
     /// The name that files of tests have, in whatever folder; none if they are the folder's own.
@@ -49,7 +53,9 @@ impl List {
 
     /// Where the words below a heading go.
     fn below(&mut self, heading: &str) -> Result<&mut Vec<String>, String> {
-        if heading == "shared" {
+        if heading == "root" {
+            Ok(&mut self.root)
+        } else if heading == "shared" {
             Ok(&mut self.shared)
         } else if heading == "in any folder" {
             Ok(&mut self.anywhere)
@@ -75,7 +81,10 @@ impl List {
         if let Some(twice) = self.listed().chain(tests.clone()).find(|word| !seen.insert(*word)) {
             return Err(format!("{twice} stands twice in the list"));
         }
-        let run: BTreeSet<String> = self.programs.values().flatten().map(|file| module(file)).collect();
+        if self.root.len() > 1 || !self.root.is_empty() && !self.anywhere.is_empty() {
+            return Err("a suite has one root, or files in any folder".into());
+        }
+        let run: BTreeSet<String> = self.programs.values().flatten().map(|file| self.module(file)).collect();
         let is_run = |test: &String| run.iter().any(|module| is_of(test, module));
         match tests.clone().find(|test| !is_run(test)) {
             Some(test) => Err(format!("{test} is of no file that a program runs")),
@@ -84,7 +93,16 @@ impl List {
     }
 
     fn listed(&self) -> impl Iterator<Item = &String> {
-        self.programs.values().flatten().chain(&self.shared).chain(self.files.values().flatten())
+        self.programs.values().flatten().chain(&self.root).chain(&self.shared).chain(self.files.values().flatten())
+    }
+
+    /// What a file is called as a module. The folders' names are before it only where files of one name are in any folder.
+    fn module(&self, file: &str) -> String {
+        let path = module(file);
+        match path.rsplit("::").next() {
+            Some(last) if self.anywhere.is_empty() => last.into(),
+            _ => path,
+        }
     }
 
     /// The programs.
@@ -102,7 +120,7 @@ impl List {
     #[must_use]
     pub fn without(&self, program: &str) -> Vec<(&str, &str)> {
         let files = self.programs.get(program).into_iter().flatten();
-        let modules: BTreeSet<String> = files.map(|file| module(file)).collect();
+        let modules: BTreeSet<String> = files.map(|file| self.module(file)).collect();
         let is_here = |test: &str| modules.iter().any(|module| is_of(test, module));
         let all = self.tests.iter().flat_map(|(why, tests)| tests.iter().map(|test| (test.as_str(), why.as_str())));
         all.filter(|(test, _)| is_here(test)).collect()
@@ -120,14 +138,49 @@ impl List {
 
     /// What holds the tests of `program`, whose suite is in `folder`: texts by the names of the files that they go to.
     ///
-    /// `tests.rs` has all modules. Of a suite whose files are anywhere it has none, since such a file must find what is around it: each is a text of its
-    /// own, `net_tcp_tests.rs` for `net/tcp/tests.rs`, for the module of the program that stands for its folder.
+    /// `tests.rs` has all modules and, of a suite with a root, what else stands there (`root::text`). Of a suite whose files are anywhere it has none,
+    /// since such a file must find what is around it: each is a text of its own, `net_tcp_tests.rs` for `net/tcp/tests.rs`, for the module of the program
+    /// that stands for its folder.
     ///
     /// # Errors
     /// There is no such program, or the folder holds other files than the list names.
     pub fn modules(&self, program: &str, folder: &Path) -> Result<BTreeMap<String, String>, String> {
         let files = self.programs.get(program).ok_or_else(|| format!("the list has no program {program}"))?;
-        let there = match self.anywhere.first() {
+        self.check_folder(folder)?;
+        let mut texts = BTreeMap::new();
+        let mut text = String::new();
+        let here = files.iter().chain(&self.shared);
+        if !self.anywhere.is_empty() {
+            for file in here {
+                let name = self.module(file);
+                texts.insert(format!("{}.rs", name.replace("::", "_")), self.alone(&name, &folder.join(file))?);
+            }
+        } else if let Some(root) = self.root.first() {
+            let elsewhere = self.listed().map(|file| self.module(file)).collect();
+            text = root::text(&folder.join(root), &here.map(|file| self.module(file)).collect(), &elsewhere)?;
+        } else {
+            for file in here {
+                let _strings_take_all = write!(text, "#[path = {:?}]\nmod {};\n", folder.join(file), self.module(file));
+            }
+        }
+        let names: Vec<&str> = self.without(program).into_iter().map(|(test, _)| test).collect();
+        let _strings_take_all = writeln!(text, "const WITHOUT: &[&str] = &{names:?};");
+        texts.insert("tests.rs".into(), text);
+        Ok(texts)
+    }
+
+    /// What must be found beside the texts of a suite with a root (`root::links`).
+    fn links(&self, program: &str, folder: &Path) -> Vec<(String, PathBuf)> {
+        if self.root.is_empty() {
+            return Vec::new();
+        }
+        let files = self.programs.get(program).into_iter().flatten();
+        files.chain(&self.shared).flat_map(|file| root::links(&folder.join(file))).collect()
+    }
+
+    /// Whether a suite's folder has the files that the list names and no other, and what the list names outside of it is there.
+    fn check_folder(&self, folder: &Path) -> Result<(), String> {
+        let mut there = match self.anywhere.first() {
             Some(name) => files_below(folder, folder, name)?,
             None => rust_files(folder)?,
         };
@@ -136,34 +189,26 @@ impl List {
             // They have other names; that one is missing, the compiler says.
             listed.retain(|file| !self.shared.contains(file));
         }
+        let is_there = |file: &&String| file.starts_with("../") && folder.join(file).is_file();
+        there.extend(listed.iter().filter(is_there).cloned());
         let (more, less): (Vec<_>, Vec<_>) = (there.difference(&listed).collect(), listed.difference(&there).collect());
         if !more.is_empty() || !less.is_empty() {
             return Err(format!(
                 "the suite has {more:?}, which the list does not name, and has not {less:?}, which it names"
             ));
         }
-        let mut texts = BTreeMap::new();
-        let mut text = String::new();
-        for file in files.iter().chain(&self.shared) {
-            let (name, path) = (module(file), folder.join(file).display().to_string());
-            let last = name.rsplit("::").next().unwrap_or(&name);
-            let _strings_take_all = if !self.anywhere.is_empty() {
-                let cut = self.cut.values().flatten().filter(|test| is_of(test, &name));
-                let cut: Vec<&str> = cut.filter_map(|test| test.rsplit("::").next()).collect();
-                let module = match &*cut {
-                    [] => format!("#[path = {path:?}]\npub(crate) mod {last};\n"),
-                    cut => format!("pub(crate) mod {last} {{\n{}}}\n", text_without(&folder.join(file), cut)?),
-                };
-                texts.insert(format!("{}.rs", name.replace("::", "_")), module);
-                Ok(())
-            } else {
-                write!(text, "#[path = {path:?}]\nmod {last};\n")
-            };
-        }
-        let names: Vec<&str> = self.without(program).into_iter().map(|(test, _)| test).collect();
-        let _strings_take_all = writeln!(text, "const WITHOUT: &[&str] = &{names:?};");
-        texts.insert("tests.rs".into(), text);
-        Ok(texts)
+        Ok(())
+    }
+
+    /// A file that is a text of its own, without the tests that would not compile.
+    fn alone(&self, name: &str, path: &Path) -> Result<String, String> {
+        let last = name.rsplit("::").next().unwrap_or(name);
+        let cut = self.cut.values().flatten().filter(|test| is_of(test, name));
+        let cut: Vec<&str> = cut.filter_map(|test| test.rsplit("::").next()).collect();
+        Ok(match &*cut {
+            [] => format!("#[path = {path:?}]\npub(crate) mod {last};\n"),
+            cut => format!("pub(crate) mod {last} {{\n{}}}\n", text_without(path, cut)?),
+        })
     }
 }
 
@@ -266,7 +311,18 @@ fn write_modules(list: &Path) -> Result<(), String> {
     for (name, text) in list.modules(&program, &folder)? {
         std::fs::write(out.join(name), text).map_err(|error| error.to_string())?;
     }
+    for (name, path) in list.links(&program, &folder) {
+        link(&path, &out.join(name)).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     Ok(())
+}
+
+/// Makes `link` lead to `path`, wherever it led before.
+fn link(path: &Path, link: &Path) -> std::io::Result<()> {
+    if link.symlink_metadata().is_ok() {
+        std::fs::remove_file(link)?;
+    }
+    std::os::unix::fs::symlink(path, link)
 }
 
 #[cfg(test)]
@@ -350,6 +406,29 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         assert_eq!(cut.unwrap(), "use a;\n\n#[test]\nfn one_more() {\n}\n\n\n}\n");
         assert!(none.unwrap_err().contains("no function three"));
+    }
+
+    #[test]
+    fn suite_with_a_root_may_have_files_elsewhere() {
+        let folder = std::env::temp_dir().join(format!("others-lists-rooted-{}", std::process::id()));
+        for file in ["s/lib.rs", "s/one.rs", "s/two.rs", "far/mod.rs"] {
+            let path = folder.join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let root = "mod one;\nmod two;\n#[path = \"../far/mod.rs\"]\nmod far;\n";
+        std::fs::write(folder.join("s/lib.rs"), root).unwrap();
+        let text = "[root]\nlib.rs\n[program a: 1 pass, 0 are ignored]\n../far/mod.rs one.rs\n[program b: 1 pass, 0 are ignored]\ntwo.rs\n\
+            [tests left out: y]\nfar::x\n";
+        let list = List::read(text).unwrap();
+        let (texts, links) = (list.modules("a", &folder.join("s")), list.links("a", &folder.join("s")));
+        let missing = List::read(&text.replace("../far", "../near/far")).unwrap();
+        let missing = missing.modules("a", &folder.join("s"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(texts.unwrap()["tests.rs"], "mod one;\nmod far;\nconst WITHOUT: &[&str] = &[\"far::x\"];\n");
+        assert_eq!(links.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["far", "one.rs"]);
+        assert!(missing.unwrap_err().contains("near"));
+        assert!(List::read(&text.replace("lib.rs", "lib.rs main.rs")).unwrap_err().contains("one root"));
     }
 
     #[test]

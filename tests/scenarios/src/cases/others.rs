@@ -14,6 +14,8 @@ pub(super) fn all() -> Vec<Scenario> {
 pub(super) fn long() -> Vec<Scenario> {
     vec![
         scenario("others-library", "units of Rust's std", "gateway-others-library", library),
+        scenario("others-alloc", "Rust's alloc", "gateway-others-alloc", alloc),
+        scenario("others-core", "Rust's core", "gateway-others-core", core),
         scenario("others-tokio", "tokio's sockets, files, signals and processes", "gateway-others-tokio", tokio),
         scenario("others-tokio-io", "tokio's input and output, macros and locks", "gateway-others-tokio-io", tokio_io),
     ]
@@ -33,39 +35,59 @@ fn scenario(name: &str, suite: &str, product: &'static str, run: fn(&mut Stage) 
 /// The lists that the programs were built with.
 const STD: &str = include_str!("../../../others/std.list");
 const STD_UNIT: &str = include_str!("../../../others/std-unit.list");
+const ALLOC: &str = include_str!("../../../others/alloc.list");
+const ALLOC_UNIT: &str = include_str!("../../../others/alloc-unit.list");
+const CORE: &str = include_str!("../../../others/core.list");
 const TOKIO: &str = include_str!("../../../others/tokio.list");
 
 fn std(stage: &mut Stage) -> Result<()> {
-    others(stage, STD, "others-std")
+    others(stage, &[(STD, "others-std")])
 }
 
 fn library(stage: &mut Stage) -> Result<()> {
-    others(stage, STD_UNIT, "others-std-unit")
+    others(stage, &[(STD_UNIT, "others-std-unit")])
+}
+
+fn alloc(stage: &mut Stage) -> Result<()> {
+    others(stage, &[(ALLOC, "others-alloc"), (ALLOC_UNIT, "others-alloc-unit")])
+}
+
+fn core(stage: &mut Stage) -> Result<()> {
+    others(stage, &[(CORE, "others-core")])
 }
 
 fn tokio(stage: &mut Stage) -> Result<()> {
-    others(stage, TOKIO, "others-tokio-net")
+    others(stage, &[(TOKIO, "others-tokio-net")])
 }
 
 fn tokio_io(stage: &mut Stage) -> Result<()> {
-    others(stage, TOKIO, "others-tokio-io")
+    others(stage, &[(TOKIO, "others-tokio-io")])
 }
 
-/// From the start to the end of a suite, on a slow and busy host.
+/// From the start to the end of an image's suites, on a slow and busy host.
 const ALL_WITHIN: Duration = Duration::from_secs(900);
 
-/// Waits for the end of `program`, and compares what its list says with what it did.
-fn others(stage: &mut Stage, list: &str, program: &str) -> Result<()> {
+/// Plays the programs of an image, each with its list.
+fn others(stage: &mut Stage, programs: &[(&str, &str)]) -> Result<()> {
     stage.boot()?;
-    let list = List::read(list).map_err(anyhow::Error::msg)?;
-    let log = ended(stage, program, Instant::now() + ALL_WITHIN)?;
-    let counts = Counts::read(&log, program);
+    let deadline = Instant::now() + ALL_WITHIN;
+    for (list, program) in programs {
+        let list = List::read(list).map_err(anyhow::Error::msg)?;
+        compare(&ended(stage, program, deadline)?, &list, program)?;
+    }
+    stage.compare_grants_without(&["others-", "worker-", "sh-", "utils-"])?;
+    stage.power_off()
+}
+
+/// Compares what the list says with what `program` did, of which `log` tells.
+fn compare(log: &str, list: &List, program: &str) -> Result<()> {
+    let counts = Counts::read(log, program);
     let counts = counts.with_context(|| {
-        format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(&log, 20))
+        format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(log, 20))
     })?;
     let without = list.without(program);
     report(program, &counts, &without);
-    ensure!(counts.failed == 0, "tests of {program} fail:\n{}", failures(&log, program));
+    ensure!(counts.failed == 0, "tests of {program} fail:\n{}", failures(log, program));
     ensure!(
         counts.left_out == without.len(),
         "the list leaves out {} tests of {program}, of which there are {}: one has another name now, or is no more",
@@ -79,16 +101,15 @@ fn others(stage: &mut Stage, list: &str, program: &str) -> Result<()> {
         expected.0,
         expected.1
     );
-    let is_well = lines(&log, program).any(|line| line == "ended with status 0");
-    ensure!(is_well, "{program} did not end well:\n{}", last_lines(&log, 20));
+    let is_well = lines(log, program).any(|line| line == "ended with status 0");
+    ensure!(is_well, "{program} did not end well:\n{}", last_lines(log, 20));
     for (why, count) in list.tests_not_compiled() {
         println!("{count} tests are not compiled: {why}");
     }
     for (why, count) in list.files_without() {
         println!("{count} files are not compiled: {why}");
     }
-    stage.compare_grants_without(&["others-", "worker-"])?;
-    stage.power_off()
+    Ok(())
 }
 
 /// The console's text once `program` has come to an end.
@@ -169,7 +190,7 @@ fn failures(log: &str, program: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, STD, STD_UNIT, TOKIO, failures, lines};
+    use super::{ALLOC, ALLOC_UNIT, CORE, Counts, STD, STD_UNIT, TOKIO, failures, lines};
     use others_lists::List;
 
     const LOG: &str = "[   1.0] I others-a: test x ... FAILED\r\n[   1.1] I others-b: test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s\r\n\
@@ -187,7 +208,7 @@ mod tests {
 
     #[test]
     fn lists_can_be_read() {
-        for text in [STD, STD_UNIT, TOKIO] {
+        for text in [STD, STD_UNIT, ALLOC, ALLOC_UNIT, CORE, TOKIO] {
             assert!(List::read(text).unwrap().programs().count() > 0);
         }
     }
