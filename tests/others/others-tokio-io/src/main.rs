@@ -1,4 +1,4 @@
-//! tokio's own tests that stay in memory, as its authors wrote them; for the scenario `others-tokio-io`.
+//! tokio's own tests of input and output, macros and locks; for the scenario `others-tokio-io`.
 #![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::run))]
 #![cfg_attr(all(test, target_env = "musl"), allow(warnings, reason = "what others wrote is theirs to mend"))]
 

@@ -18,6 +18,8 @@ pub(super) fn long() -> Vec<Scenario> {
         scenario("others-core", "Rust's core", "gateway-others-core", core),
         scenario("others-tokio", "tokio's sockets, files, signals and processes", "gateway-others-tokio", tokio),
         scenario("others-tokio-io", "tokio's input and output, macros and locks", "gateway-others-tokio-io", tokio_io),
+        scenario("others-tokio-rt", "tokio's runtimes", "gateway-others-tokio-rt", tokio_rt),
+        scenario("others-tokio-task", "tokio's tasks and time", "gateway-others-tokio-task", tokio_task),
     ]
 }
 
@@ -62,6 +64,14 @@ fn tokio(stage: &mut Stage) -> Result<()> {
 
 fn tokio_io(stage: &mut Stage) -> Result<()> {
     others(stage, &[(TOKIO, "others-tokio-io")])
+}
+
+fn tokio_rt(stage: &mut Stage) -> Result<()> {
+    others(stage, &[(TOKIO, "others-tokio-rt")])
+}
+
+fn tokio_task(stage: &mut Stage) -> Result<()> {
+    others(stage, &[(TOKIO, "others-tokio-task")])
 }
 
 /// From the start to the end of an image's suites, on a slow and busy host.
