@@ -51,8 +51,10 @@ pub enum Command<'a> {
     Abort(u32),
     /// So many bytes were read.
     Credit(u32, u32),
-    /// Open one.
-    Connect(u32, Peer),
+    /// Open one to the first, from the second end: every address and port 0 are whichever fits.
+    Connect(u32, Peer, Peer),
+    /// So many who came by this listener are in its queue no more.
+    Taken(u16, u16),
 }
 
 /// Why a connection ended.
@@ -68,6 +70,10 @@ pub enum Reason {
     Unreachable,
     /// The stack has no free connection.
     NoRoom,
+    /// The end from which it was to be opened is another connection's.
+    InUse,
+    /// The address from which it was to be opened is not the device's.
+    BadAddress,
 }
 
 /// What the stack tells.
@@ -81,6 +87,8 @@ pub enum Event<'a> {
         listener: u16,
         /// Who.
         peer: Peer,
+        /// Which end of the device.
+        local: Peer,
         /// What may be sent at once.
         credit: u32,
     },
@@ -88,6 +96,8 @@ pub enum Event<'a> {
     Connected {
         /// Of the program's choice.
         connection: u32,
+        /// Which end of the device.
+        local: Peer,
         /// What may be sent at once.
         credit: u32,
     },

@@ -56,11 +56,18 @@ pub trait World {
     /// Learns now which servers died or came back; otherwise each wait does. What they know of the program is then told by `event` and `arrival`.
     fn notice_peers(&mut self);
 
-    /// Accepts connections on a port; the listener's number, by which they are told.
+    /// Accepts connections on a port, of one address of the device or of every one; the listener's number, by which they are told. So many that
+    /// came wait at most, until each is [`Taken`](Command::Taken).
     ///
     /// # Errors
     /// `EADDRINUSE`, `ENOBUFS`, `ENETDOWN`.
-    fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno>;
+    fn listen(&mut self, own: Peer, backlog: u16) -> Result<u16, Errno>;
+
+    /// Whether the device has this address.
+    ///
+    /// # Errors
+    /// `ENETDOWN`, `EACCES` if no connections were granted.
+    fn has_address(&mut self, address: Address) -> Result<bool, Errno>;
 
     /// Accepts no more.
     fn unlisten(&mut self, listener: u16);

@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use httpd::limits::TICK_NS;
 use httpd::{Asked, Outside, Reason, Refusal, Server, Verb, Verdict};
 use hybrid_access::{Access, Peer, Protocol, Question, Transport};
-use libhybrid::interfaces::net::stack::{Address, TcpClient, TcpClientRings, TcpCommand, TcpRings};
+use libhybrid::interfaces::net::stack::{Address, Local, TcpClient, TcpClientRings, TcpCommand, TcpRings};
 use libhybrid::interfaces::provider::{self, Error, Host, HostRings, HostServerRings, Request, dispatch_host};
 use libhybrid::interfaces::time::AlarmClient;
 use libhybrid::ipc::{CallError, ClientId, Incoming, Outgoing};
@@ -94,7 +94,8 @@ impl Httpd {
     }
 
     fn listen(&mut self) {
-        match self.tcp.listen(self.port, BACKLOG) {
+        let local = Local { address: None, port: self.port };
+        match self.tcp.listen(&local, BACKLOG, false) {
             Ok(_) => log::info!("listening on port {}", self.port),
             Err(CallError::ServerDied) => log::warn!("no stack yet: listening on port {} when it is back", self.port),
             Err(error) => log::error!("cannot listen on port {}: {error:?}", self.port),

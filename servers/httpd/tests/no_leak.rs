@@ -52,7 +52,7 @@ fn round(server: &mut Server, world: &mut World, first: u32, requests: u32) {
     let connections = first..first + 8;
     for connection in connections.clone() {
         let peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 4000 };
-        let accepted = AcceptedBody { connection, listener: 0, peer, send_credit: u32::MAX };
+        let accepted = AcceptedBody { connection, listener: 0, peer, send_credit: u32::MAX, local: peer };
         server.on_tcp(TcpEvent::Accepted(accepted), 1, world);
     }
     for number in 0..requests {

@@ -1,5 +1,5 @@
 //! What the stack says to its clients and hears from them; the IDL's types in the stack's own words.
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
 /// Why a connection ended. Meanings: `ipc-idl/net/stack.idl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum CloseReason {
     NoRoom,
     /// The client broke a rule.
     Violation,
+    /// The local port is taken.
+    InUse,
+    /// The local address is not this host's.
+    BadAddress,
 }
 
 /// An event of a Tcp session. Order and meanings: `ipc-idl/net/stack.idl`.
@@ -29,6 +33,8 @@ pub enum Event<'a> {
         listener: u16,
         /// Who connected.
         peer: IpEndpoint,
+        /// This host's end.
+        local: IpEndpoint,
         /// Bytes that may be sent.
         send_credit: u32,
     },
@@ -36,6 +42,8 @@ pub enum Event<'a> {
     Connected {
         /// Its number.
         connection: u32,
+        /// This host's end.
+        local: IpEndpoint,
         /// Bytes that may be sent.
         send_credit: u32,
     },
@@ -100,7 +108,27 @@ pub enum Command<'a> {
         connection: u32,
         /// To this peer.
         peer: IpEndpoint,
+        /// From here; port 0 is any.
+        local: IpListenEndpoint,
     },
+    /// Connections that were told have left the client's queue.
+    Taken {
+        /// Of this listener.
+        listener: u16,
+        /// So many.
+        connections: u16,
+    },
+}
+
+/// Where and how a client listens. Meanings: `ipc-idl/net/stack.idl`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// One address or every one, and the port.
+    pub local: IpListenEndpoint,
+    /// Places.
+    pub backlog: u16,
+    /// Who was told keeps its place until it is taken.
+    pub keeps_places: bool,
 }
 
 /// Why an operation was refused.

@@ -26,14 +26,14 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Answer, Clients, CloseReason, Command, Event, Refusal};
+pub use event::{Answer, Clients, CloseReason, Command, Event, Listen, Refusal};
 pub use parameters::{Fallback, Parameters};
 pub use port::{FRAME_MAX, FRAME_SENT_MAX, Frames, Traffic};
 pub use resolver::QUERIES_MAX;
 pub use server::{Interfaces, Kind, Netd};
 pub use sessions::{LinkPort, ResolverSession, TcpSession, UdpSession};
 pub use smoltcp::time::Instant;
-pub use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};
+pub use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 pub use stack::{Configuration, Poll, SessionCounts, Stack};
 pub use tcp::{BACKLOG_MAX, CONNECTIONS_MAX, FIRST_CLIENT_CONNECTION, LISTENERS_MAX};
 pub use udp::SOCKETS_MAX;

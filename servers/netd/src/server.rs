@@ -1,5 +1,5 @@
 //! Serves the interfaces of `hybrid.net.stack`: turns bells and calls into polls of the stack.
-use crate::event::Refusal;
+use crate::event::{Listen, Refusal};
 use crate::sessions::{LinkPort, ResolverSession, Sessions, TcpSession, UdpSession};
 use crate::stack::{SessionCounts, Stack};
 use crate::{EthernetAddress, Parameters, wire};
@@ -355,14 +355,25 @@ fn position<T>(sessions: &[T], client: ClientId, whose: fn(&T) -> u16) -> Result
 }
 
 impl<C: Caller> Tcp for Netd<C> {
-    fn listen(&mut self, client: ClientId, port: u16, backlog: u16) -> Result<u16, idl::Error> {
+    fn listen(
+        &mut self,
+        client: ClientId,
+        local: idl::Local,
+        backlog: u16,
+        keeps_places: bool,
+    ) -> Result<u16, idl::Error> {
         let session = position(&self.sessions.tcp, client, |session| session.client)?;
-        self.stack.listen(session, port, backlog).map_err(wire::error)
+        let listen = Listen { local: wire::local(local), backlog, keeps_places };
+        self.stack.listen(session, listen).map_err(wire::error)
     }
 
     fn unlisten(&mut self, client: ClientId, listener: u16) -> Result<(), idl::Error> {
         let session = position(&self.sessions.tcp, client, |session| session.client)?;
         self.stack.unlisten(session, listener).map_err(wire::error)
+    }
+
+    fn has_address(&mut self, _client: ClientId, address: idl::Address) -> bool {
+        self.stack.has_address(wire::to_address(address))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The whole stack behind one struct: frames and commands in, frames and events out; does no input or output itself.
 use crate::addressing::{self, Addressing};
 use crate::demux;
-use crate::event::{Answer, Clients, Command, Refusal};
+use crate::event::{Answer, Clients, Command, Listen, Refusal};
 use crate::parameters::Parameters;
 use crate::port::{FRAME_SENT_MAX, Frames, Port, Traffic};
 use crate::resolver::Resolver;
@@ -189,8 +189,14 @@ impl Stack {
     ///
     /// # Errors
     /// As `ipc-idl/net/stack.idl` says.
-    pub fn listen(&mut self, session: u16, port: u16, backlog: u16) -> Result<u16, Refusal> {
-        self.tcp.listen(session, port, backlog)
+    pub fn listen(&mut self, session: u16, listen: Listen) -> Result<u16, Refusal> {
+        self.tcp.listen(session, listen)
+    }
+
+    /// Tcp: whether this host has the address now.
+    #[must_use]
+    pub fn has_address(&self, address: IpAddress) -> bool {
+        self.interface.has_ip_addr(address)
     }
 
     /// Tcp: stops accepting.

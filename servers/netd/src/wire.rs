@@ -3,7 +3,7 @@ use crate::event::{Answer, CloseReason, Command, Event, Refusal};
 use crate::stack::Configuration;
 use alloc::borrow::Cow;
 use libhybrid::interfaces::net::stack as idl;
-use smoltcp::wire::{IpAddress, IpCidr, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 
 pub(crate) fn address(address: IpAddress) -> idl::Address {
     match address {
@@ -16,21 +16,29 @@ pub(crate) fn peer(endpoint: IpEndpoint) -> idl::Peer {
     idl::Peer { address: address(endpoint.addr), port: endpoint.port }
 }
 
-pub(crate) fn endpoint(peer: idl::Peer) -> IpEndpoint {
-    let address = match peer.address {
+pub(crate) fn to_address(address: idl::Address) -> IpAddress {
+    match address {
         idl::Address::V4(octets) => IpAddress::Ipv4(octets.into()),
         idl::Address::V6(octets) => IpAddress::Ipv6(octets.into()),
-    };
-    IpEndpoint::new(address, peer.port)
+    }
+}
+
+pub(crate) fn endpoint(peer: idl::Peer) -> IpEndpoint {
+    IpEndpoint::new(to_address(peer.address), peer.port)
+}
+
+pub(crate) fn local(local: idl::Local) -> IpListenEndpoint {
+    IpListenEndpoint { addr: local.address.map(to_address), port: local.port }
 }
 
 pub(crate) fn event(event: Event<'_>) -> idl::TcpEvent<'_> {
     match event {
-        Event::Accepted { connection, listener, peer: remote, send_credit } => {
-            idl::TcpEvent::Accepted(idl::AcceptedBody { connection, listener, peer: peer(remote), send_credit })
+        Event::Accepted { connection, listener, peer: remote, local, send_credit } => {
+            let (remote, local) = (peer(remote), peer(local));
+            idl::TcpEvent::Accepted(idl::AcceptedBody { connection, listener, peer: remote, send_credit, local })
         }
-        Event::Connected { connection, send_credit } => {
-            idl::TcpEvent::Connected(idl::ConnectedBody { connection, send_credit })
+        Event::Connected { connection, local, send_credit } => {
+            idl::TcpEvent::Connected(idl::ConnectedBody { connection, send_credit, local: peer(local) })
         }
         Event::Data { connection, data } => {
             idl::TcpEvent::Data(idl::DataBody { connection, data: Cow::Borrowed(data) })
@@ -51,6 +59,8 @@ fn close_reason(reason: CloseReason) -> idl::CloseReason {
         CloseReason::Unreachable => idl::CloseReason::Unreachable,
         CloseReason::NoRoom => idl::CloseReason::NoRoom,
         CloseReason::Violation => idl::CloseReason::Violation,
+        CloseReason::InUse => idl::CloseReason::InUse,
+        CloseReason::BadAddress => idl::CloseReason::BadAddress,
     }
 }
 
@@ -60,7 +70,11 @@ pub(crate) fn command<'a>(command: &'a idl::TcpCommand<'a>) -> Command<'a> {
         idl::TcpCommand::Finish(connection) => Command::Finish { connection: *connection },
         idl::TcpCommand::Abort(connection) => Command::Abort { connection: *connection },
         idl::TcpCommand::Credit(body) => Command::Credit { connection: body.connection, bytes: body.bytes },
-        idl::TcpCommand::Connect(body) => Command::Connect { connection: body.connection, peer: endpoint(body.peer) },
+        idl::TcpCommand::Connect(body) => {
+            let (peer, local) = (endpoint(body.peer), local(body.local));
+            Command::Connect { connection: body.connection, peer, local }
+        }
+        idl::TcpCommand::Taken(body) => Command::Taken { listener: body.listener, connections: body.connections },
     }
 }
 

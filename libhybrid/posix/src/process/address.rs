@@ -63,7 +63,7 @@ pub(super) enum Name {
 
 impl Address {
     /// Every address of the machine.
-    pub(super) fn is_any(self) -> bool {
+    pub(crate) fn is_any(self) -> bool {
         self == Self::V4([0; 4]) || self == Self::V6([0; 16])
     }
 

@@ -1,19 +1,20 @@
 //! TCP sockets on hybrid.net.stack.Tcp: who waits to be accepted, what waits to be read, what may be sent.
 //!
 //! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
+mod waiting;
+
 use super::address::Family;
-use super::object::{Ends, Held, Id, Object, poll};
+use super::object::{Ends, Id, Object, poll};
 use super::options::Options;
 use super::pieces::{Buffer, Pieces};
-use super::socket::is_for;
 use super::{Pages, Process};
 use crate::net::{Address, CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WIDE_WINDOW, WINDOW};
 use crate::number::{Answer, Errno};
 use crate::world::World;
 use alloc::vec::Vec;
 
-/// Connections of one listener that the program has not accepted yet; more are reset.
-pub(super) const WAITING_MAX: usize = 64;
+/// Connections of one listener that the program has not accepted yet, of each kind; the host stack answers no more peers than it listens for.
+pub(super) const WAITING_MAX: usize = 128;
 /// A connection that brought so much gets a large buffer: there is more to come, and a larger window costs less for each byte.
 const MUCH: u64 = 8 * WINDOW;
 /// So many connections have one at most; it is the program's memory.
@@ -27,9 +28,9 @@ pub(super) struct Tcp {
     pub(super) family: Family,
     pub(super) options: Options,
     pub(super) stage: Stage,
-    /// At which address it is reached: every one, or one of the component's own.
+    /// At which address it is reached: every one, one of the component's own, or one of the device.
     pub(super) address: Address,
-    /// Its own port; 0 if the stack chose it, or none was chosen yet.
+    /// Its own port; 0 if none was chosen yet.
     pub(super) port: u16,
     pub(super) peer: Option<Peer>,
     /// Its name within the component; of who was accepted, its listener's.
@@ -49,6 +50,8 @@ pub(super) struct Tcp {
     pub(super) error: Option<Errno>,
     /// The listener in whose queue it is, and its place there.
     pub(super) waits_at: Option<(Id, u64)>,
+    /// While it waits, it has a place that the host stack counts.
+    has_place: bool,
 }
 
 /// How far it has come.
@@ -76,6 +79,17 @@ pub(super) enum Owed {
     Finish(u32),
     Abort(u32),
     Credit(u32, u32),
+    Taken(u16, u16),
+}
+
+impl Owed {
+    /// Where places of a listener are counted, if this says that.
+    fn places(&mut self, of: u16) -> Option<&mut u16> {
+        match self {
+            Self::Taken(listener, places) if *listener == of => Some(places),
+            _ => None,
+        }
+    }
 }
 
 impl Tcp {
@@ -98,6 +112,7 @@ impl Tcp {
             is_write_shut: false,
             error: None,
             waits_at: None,
+            has_place: false,
         }
     }
 
@@ -165,47 +180,18 @@ impl<S: Pages> Process<S> {
         })
     }
 
-    /// Who waits longest at a listener.
-    fn first_waiting(&self, listener: Id) -> Option<Id> {
-        let waiting =
-            self.sockets().filter_map(|(id, tcp)| Some((tcp.waits_at.filter(|(at, _)| *at == listener)?.1, id)));
-        waiting.min().map(|(_, id)| id)
-    }
-
-    pub(super) fn has_waiting(&self, listener: Id) -> bool {
-        self.first_waiting(listener).is_some()
-    }
-
     /// How long a socket's calls wait at most.
     pub(super) fn socket_limit(&mut self, argument: u64, is_writing: bool) -> Option<u64> {
         let options = self.options(self.files.id(argument).ok()?)?;
         Some(if is_writing { options.send_ns } else { options.receive_ns }).filter(|ns| *ns > 0)
     }
 
-    /// `None`: nobody waits to be accepted. The object that is accepted.
-    pub(super) fn take_waiting(&mut self, argument: u64) -> Result<Option<Id>, Errno> {
-        let (listener, tcp) = self.tcp(argument)?;
-        if !tcp.is_listening() {
-            return Err(Errno::EINVAL);
-        }
-        match tcp.error.take() {
-            Some(error) => Err(error),
-            None => Ok(self.first_waiting(listener)),
-        }
-    }
-
-    /// It has a descriptor now.
-    pub(super) fn is_taken(&mut self, id: Id) {
-        if let Some(tcp) = self.tcp_of(id) {
-            tcp.waits_at = None;
-        }
-    }
-
     /// Begins to open a connection.
     pub(super) fn open_connection(&mut self, world: &mut impl World, id: Id, peer: Peer) -> Result<(), Errno> {
         let connection = self.next_connection;
+        let own = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?.own();
         let buffer = Buffer::new(&mut self.areas, world, WINDOW)?;
-        if !world.command(Command::Connect(connection, peer)) {
+        if !world.command(Command::Connect(connection, peer, own)) {
             buffer.free(&mut self.areas);
             return Err(Errno::EAGAIN);
         }
@@ -371,7 +357,11 @@ impl<S: Pages> Process<S> {
     /// Says it now, or when the ring has room.
     fn owe(&mut self, world: &mut impl World, owed: Owed) {
         let is_said = self.owed.is_empty() && say(world, owed);
-        if !is_said && self.owed.push_back(owed).is_err() {
+        if let (Owed::Taken(of, more), false) = (owed, is_said)
+            && let Some(places) = self.owed.iter_mut().find_map(|owed| owed.places(of))
+        {
+            *places = places.saturating_add(more);
+        } else if !is_said && self.owed.push_back(owed).is_err() {
             world.note(format_args!("the host stack takes nothing: a connection stays open"));
         }
     }
@@ -396,12 +386,13 @@ impl<S: Pages> Process<S> {
 
     fn on_event(&mut self, world: &mut impl World, event: Event<'_>) {
         match event {
-            Event::Accepted { connection, listener, peer, credit } => {
-                self.on_accepted(world, connection, listener, peer, credit);
+            Event::Accepted { connection, listener, peer, local, credit } => {
+                self.on_accepted(world, (connection, listener), (peer, local), credit);
             }
-            Event::Connected { connection, credit } => {
+            Event::Connected { connection, local, credit } => {
                 self.change(connection, |tcp| {
                     (tcp.stage, tcp.credit) = (Stage::Open(connection), credit.into());
+                    (tcp.address, tcp.port) = (local.address, local.port);
                     (true, true)
                 });
             }
@@ -439,37 +430,6 @@ impl<S: Pages> Process<S> {
         true
     }
 
-    fn on_accepted(&mut self, world: &mut impl World, connection: u32, listener: u16, peer: Peer, credit: u32) {
-        // Many may come at once.
-        self.feed_tables(world);
-        let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: Some(own), .. } if own == listener);
-        // The host stack's listeners are of both families.
-        let is_it = |tcp: &Tcp| is_it(tcp) && is_for(tcp.family, tcp.options.is_v6_only, peer.address);
-        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.port));
-        let Some((at, family, port)) = found else {
-            return self.owe(world, Owed::Abort(connection));
-        };
-        let buffer = if self.has_room_at(at) { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
-        let Some(buffer) = buffer else { return self.owe(world, Owed::Abort(connection)) };
-        self.queued += 1;
-        let tcp = Tcp {
-            stage: Stage::Open(connection),
-            port,
-            peer: Some(peer),
-            credit: credit.into(),
-            waits_at: Some((at, self.queued)),
-            ..Tcp::new(family)
-        };
-        let Ok(id) = self.files.objects.insert(0, Held::new(Object::Tcp(tcp)), Errno::ENFILE) else {
-            buffer.free(&mut self.areas);
-            return self.owe(world, Owed::Abort(connection));
-        };
-        if let Some(tcp) = self.tcp_of(id) {
-            tcp.buffer = Some(buffer);
-        }
-        self.files.touch(Some(at), true, false);
-    }
-
     fn on_data(&mut self, world: &mut impl World, connection: u32, bytes: &[u8]) {
         let mut is_kept = false;
         let is_there = self.change(connection, |tcp| {
@@ -486,7 +446,12 @@ impl<S: Pages> Process<S> {
     fn on_lost(&mut self) {
         self.owed.clear();
         for id in self.files.objects.numbers() {
-            let Some(tcp) = self.tcp_of(id).filter(|tcp| tcp.connection().is_some()) else { continue };
+            let Some(tcp) = self.tcp_of(id) else { continue };
+            // The next life counts anew.
+            tcp.has_place = false;
+            if tcp.connection().is_none() {
+                continue;
+            }
             (tcp.stage, tcp.error) = (Stage::Closed, Some(Errno::ECONNRESET));
             self.files.touch(Some(id), true, true);
         }
@@ -500,10 +465,10 @@ impl<S: Pages> Process<S> {
             else {
                 continue;
             };
-            if !address.is_any() {
+            if address.is_own() {
                 continue;
             }
-            match world.listen(*port, *backlog) {
+            match world.listen(Peer { address: *address, port: *port }, *backlog) {
                 Ok(anew) => *listener = Some(anew),
                 // It died once more, and comes back once more.
                 Err(Errno::ENETDOWN) => {}
@@ -544,6 +509,7 @@ fn say(world: &mut impl World, owed: Owed) -> bool {
         Owed::Finish(connection) => Command::Finish(connection),
         Owed::Abort(connection) => Command::Abort(connection),
         Owed::Credit(connection, bytes) => Command::Credit(connection, bytes),
+        Owed::Taken(listener, connections) => Command::Taken(listener, connections),
     })
 }
 
@@ -555,5 +521,7 @@ fn error_of(reason: Reason, is_connecting: bool) -> Option<Errno> {
         Reason::TimedOut => Some(Errno::ETIMEDOUT),
         Reason::Unreachable => Some(Errno::EHOSTUNREACH),
         Reason::NoRoom => Some(Errno::ENOBUFS),
+        Reason::InUse => Some(Errno::EADDRINUSE),
+        Reason::BadAddress => Some(Errno::EADDRNOTAVAIL),
     }
 }

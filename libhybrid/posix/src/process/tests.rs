@@ -115,8 +115,12 @@ impl World for Fake {
         self.net.is_some()
     }
 
-    fn listen(&mut self, port: u16, _backlog: u16) -> Result<u16, Errno> {
-        self.net.as_mut().ok_or(Errno::EACCES)?.listen(port)
+    fn listen(&mut self, own: crate::net::Peer, _backlog: u16) -> Result<u16, Errno> {
+        self.net.as_mut().ok_or(Errno::EACCES)?.listen(own)
+    }
+
+    fn has_address(&mut self, address: crate::net::Address) -> Result<bool, Errno> {
+        self.net.as_ref().map(|_| address == sockets::LOCAL.address).ok_or(Errno::EACCES)
     }
 
     fn unlisten(&mut self, listener: u16) {

@@ -56,11 +56,12 @@ impl<S: Pages> Process<S> {
                 }
             }
             Name::Host(wanted) => {
-                if wanted.address.is_any() && !world.has_tcp() {
+                if !wanted.address.is_own() && !world.has_tcp() {
                     self.tell(world, number::BIND, NO_NETWORK);
                     return Err(Errno::EACCES);
                 }
-                if !wanted.address.is_any() && !wanted.address.is_own() {
+                let is_known = wanted.address.is_any() || wanted.address.is_own();
+                if !is_known && !world.has_address(wanted.address)? {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
                 let port = self.free_port(world, wanted, is_reused)?;
@@ -90,7 +91,7 @@ impl<S: Pages> Process<S> {
             .ok_or(Errno::EADDRINUSE)
     }
 
-    /// `listen`: at the host stack, too, if it is to be reached at every address.
+    /// `listen`: at the host stack, too, unless it is reached within the component only.
     pub(super) fn listen_stream(&mut self, world: &mut impl World, id: Id, backlog: u16) -> Answer {
         let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
         let (own, is_path) = (tcp.own(), tcp.path.is_some());
@@ -109,7 +110,7 @@ impl<S: Pages> Process<S> {
         // A stack that died and came back meanwhile would be asked twice for what it grants now: news of it come first.
         world.notice_peers();
         self.take_events(world);
-        let listener = if is_path || !own.address.is_any() { None } else { Some(world.listen(own.port, backlog)?) };
+        let listener = if is_path || own.address.is_own() { None } else { Some(world.listen(own, backlog)?) };
         if let Some(tcp) = self.tcp_of(id) {
             tcp.stage = Stage::Listening { listener, backlog };
         }
@@ -369,7 +370,7 @@ impl<S: Pages> Process<S> {
             | when(tcp.error.is_some(), poll::ERR | poll::IN | poll::OUT)
     }
 
-    /// `getsockname`. The host stack does not say at which of its addresses it was reached.
+    /// `getsockname`. At which address of the device a connection is, and at which port if the program bound none, is known once it is open.
     pub(super) fn stream_name(&self, id: Id) -> Result<Encoded, Errno> {
         let tcp = self.stream(id)?;
         Ok(match (&tcp.path, tcp.family) {

@@ -295,8 +295,12 @@ impl World for Device {
         self.on_peers();
     }
 
-    fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno> {
-        self.stack.as_mut().ok_or(Errno::EACCES)?.listen(port, backlog)
+    fn listen(&mut self, own: Peer, backlog: u16) -> Result<u16, Errno> {
+        self.stack.as_mut().ok_or(Errno::EACCES)?.listen(own, backlog)
+    }
+
+    fn has_address(&mut self, address: Address) -> Result<bool, Errno> {
+        self.stack.as_mut().ok_or(Errno::EACCES)?.has_address(address)
     }
 
     fn unlisten(&mut self, listener: u16) {

@@ -63,7 +63,7 @@ impl Outside for World {
                 let client = self.clients.get_mut(&credit.connection).expect("a known connection");
                 client.uncredited = client.uncredited.checked_sub(credit.bytes).expect("no more than was delivered");
             }
-            TcpCommand::Connect(_) => panic!("httpd connects to nobody"),
+            TcpCommand::Connect(_) | TcpCommand::Taken(_) => panic!("httpd connects to nobody, and keeps no queue"),
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Simulation {
         self.next += 1;
         self.world.clients.insert(number, Client { send_credit, ..Client::default() });
         let peer = Peer { address, port: 4000 };
-        let accepted = AcceptedBody { connection: number, listener: 0, peer, send_credit };
+        let accepted = AcceptedBody { connection: number, listener: 0, peer, send_credit, local: peer };
         self.server.on_tcp(TcpEvent::Accepted(accepted), self.now, &mut self.world);
         self.settle();
         number

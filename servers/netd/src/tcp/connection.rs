@@ -320,14 +320,14 @@ impl Connection {
             service.is_ended = owner.listener.is_some();
             return owner.listener.is_none();
         }
-        let peer = match (self.state(), self.socket().remote_endpoint()) {
+        let Tuple { local, remote: peer } = match (self.state(), self.tuple) {
             (State::Listen | State::SynSent | State::SynReceived | State::Closed, _) | (_, None) => return false,
-            (_, Some(peer)) => peer,
+            (_, Some(tuple)) => tuple,
         };
         let (connection, send_credit) = (owner.id, credit(SEND_CREDIT));
         let event = match owner.listener {
-            Some(listener) => Event::Accepted { connection, listener, peer, send_credit },
-            None => Event::Connected { connection, send_credit },
+            Some(listener) => Event::Accepted { connection, listener, peer, local, send_credit },
+            None => Event::Connected { connection, local, send_credit },
         };
         if !clients.tcp(owner.session.into(), event) {
             service.is_blocked = true;

@@ -7,7 +7,7 @@ mod connection;
 mod table;
 
 use crate::demux::{Segment, Tuple};
-use crate::event::{Clients, CloseReason, Command, Event, Refusal};
+use crate::event::{Clients, CloseReason, Command, Event, Listen, Refusal};
 use crate::port::{Frames, Port};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use connection::{Flushed, Owner, Service};
 use smoltcp::iface::Interface;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::IpEndpoint;
+use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 use table::Table;
 
 pub(crate) use connection::{CHUNK_MAX, RECEIVE_CREDIT, RECEIVE_CREDIT_MAX};
@@ -44,10 +44,29 @@ const REFUSED_MAX: usize = CONNECTIONS_MAX;
 struct Listener {
     session: u16,
     id: u16,
-    port: u16,
-    backlog: u16,
-    /// Connections that came in and were not yet told, the oldest first; at most `backlog`.
+    listen: Listen,
+    /// Connections that came in and were not yet told, the oldest first.
     pending: VecDeque<u16>,
+    /// Those that were told and keep their places; with `pending` at most the backlog.
+    kept: u16,
+}
+
+impl Listener {
+    /// Whether a connection to this end is its.
+    fn hears(&self, local: IpEndpoint) -> bool {
+        let own = self.listen.local;
+        own.port == local.port && own.addr.is_none_or(|address| address == local.addr)
+    }
+
+    /// Whether both could hear the same connection.
+    fn overlaps(&self, local: IpListenEndpoint) -> bool {
+        let own = self.listen.local;
+        own.port == local.port && (own.addr.is_none() || local.addr.is_none() || own.addr == local.addr)
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending.len() + usize::from(self.kept) >= usize::from(self.listen.backlog)
+    }
 }
 
 #[derive(Default)]
@@ -100,11 +119,11 @@ impl Tcp {
         self.table.owned_count()
     }
 
-    pub(crate) fn listen(&mut self, session: u16, port: u16, backlog: u16) -> Result<u16, Refusal> {
-        if port == 0 || backlog == 0 || backlog > BACKLOG_MAX {
+    pub(crate) fn listen(&mut self, session: u16, listen: Listen) -> Result<u16, Refusal> {
+        if listen.local.port == 0 || listen.backlog == 0 || listen.backlog > BACKLOG_MAX {
             return Err(Refusal::BadAddress);
         }
-        if self.listeners.iter().any(|listener| listener.port == port) {
+        if self.listeners.iter().any(|listener| listener.overlaps(listen.local)) {
             return Err(Refusal::InUse);
         }
         if self.listeners.iter().filter(|listener| listener.session == session).count() >= LISTENERS_MAX {
@@ -118,7 +137,7 @@ impl Tcp {
             id = id.wrapping_add(1);
         }
         state.next_listener = id;
-        self.listeners.push(Listener { session, id, port, backlog, pending: VecDeque::new() });
+        self.listeners.push(Listener { session, id, listen, pending: VecDeque::new(), kept: 0 });
         Ok(id)
     }
 
@@ -176,7 +195,10 @@ impl Tcp {
             return;
         }
         let (id, act): (u32, &dyn Fn(&mut connection::Connection)) = match command {
-            Command::Connect { connection, peer } => return self.connect(session, connection, peer, now, interface),
+            Command::Connect { connection, peer, local } => {
+                return self.connect(session, connection, (peer, local), now, interface);
+            }
+            Command::Taken { listener, connections } => return self.take(session, listener, connections),
             Command::Send { connection, data } => (connection, &move |connection| connection.send(data)),
             Command::Finish { connection } => (connection, &move |connection| connection.finish(now + LINGER)),
             Command::Abort { connection } => (connection, &move |connection| connection.abort(CloseReason::Reset)),
@@ -191,11 +213,26 @@ impl Tcp {
         }
     }
 
-    fn connect(&mut self, session: u16, id: u32, peer: IpEndpoint, now: Instant, interface: &mut Interface) {
+    /// Connections have left the client's queue, so their places are free. More than have one are nobody's.
+    fn take(&mut self, session: u16, id: u16, connections: u16) {
+        let mut all = self.listeners.iter_mut();
+        if let Some(listener) = all.find(|listener| listener.session == session && listener.id == id) {
+            listener.kept = listener.kept.saturating_sub(connections);
+        }
+    }
+
+    fn connect(
+        &mut self,
+        session: u16,
+        id: u32,
+        ends: (IpEndpoint, IpListenEndpoint),
+        now: Instant,
+        interface: &mut Interface,
+    ) {
         if id < FIRST_CLIENT_CONNECTION || self.table.find_owned(session, id).is_some() {
             return;
         }
-        if let Err(reason) = self.try_connect(session, id, peer, now, interface) {
+        if let Err(reason) = self.try_connect(session, id, ends, now, interface) {
             let refused = &mut self.sessions[usize::from(session)].refused;
             if refused.len() < REFUSED_MAX {
                 refused.push_back((id, reason));
@@ -207,15 +244,23 @@ impl Tcp {
         &mut self,
         session: u16,
         id: u32,
-        peer: IpEndpoint,
+        (peer, wanted): (IpEndpoint, IpListenEndpoint),
         now: Instant,
         interface: &mut Interface,
     ) -> Result<(), CloseReason> {
         if self.sessions[usize::from(session)].open_count >= self.share {
             return Err(CloseReason::NoRoom);
         }
-        let local = interface.get_source_address(&peer.addr).ok_or(CloseReason::Unreachable)?;
-        let port = self.free_port(local, peer).ok_or(CloseReason::NoRoom)?;
+        let local = match wanted.addr {
+            None => interface.get_source_address(&peer.addr).ok_or(CloseReason::Unreachable)?,
+            Some(own) if own.version() == peer.addr.version() && interface.has_ip_addr(own) => own,
+            Some(_) => return Err(CloseReason::BadAddress),
+        };
+        let port = match wanted.port {
+            0 => self.free_port(local, peer).ok_or(CloseReason::NoRoom)?,
+            port if self.is_taken(session, IpEndpoint::new(local, port), peer) => return Err(CloseReason::InUse),
+            port => port,
+        };
         let local = IpEndpoint::new(local, port);
         let owner = Owner { session, id, listener: None };
         let index = self.table.allocate(owner, now + CONNECT_WITHIN).ok_or(CloseReason::NoRoom)?;
@@ -229,12 +274,18 @@ impl Tcp {
         Ok(())
     }
 
+    /// Whether a local end that a client asks for cannot be used for this peer. One of its own may listen there: its connections are others.
+    fn is_taken(&self, session: u16, local: IpEndpoint, remote: IpEndpoint) -> bool {
+        self.listeners.iter().any(|listener| listener.session != session && listener.hears(local))
+            || self.table.find(&Tuple { local, remote }).is_some()
+    }
+
     /// A local port with which the tuple is new.
     fn free_port(&mut self, local: smoltcp::wire::IpAddress, remote: IpEndpoint) -> Option<u16> {
         for _ in EPHEMERAL {
             let port = self.next_port;
             self.next_port = if port == *EPHEMERAL.end() { *EPHEMERAL.start() } else { port + 1 };
-            let is_listened = self.listeners.iter().any(|listener| listener.port == port);
+            let is_listened = self.listeners.iter().any(|listener| listener.listen.local.port == port);
             let tuple = Tuple { local: IpEndpoint::new(local, port), remote };
             if !is_listened && self.table.find(&tuple).is_none() {
                 return Some(port);
@@ -258,7 +309,7 @@ impl Tcp {
         if !segment.is_open {
             return Destination::Nobody;
         }
-        let Some(place) = self.listeners.iter().position(|listener| listener.port == segment.tuple.local.port) else {
+        let Some(place) = self.listeners.iter().position(|listener| listener.hears(segment.tuple.local)) else {
             return Destination::Nobody;
         };
         if !self.make_room(place, now) {
@@ -288,8 +339,7 @@ impl Tcp {
     /// ones never, so that a flood of SYNs does not close the port.
     fn make_room(&mut self, place: usize, now: Instant) -> bool {
         let listener = &self.listeners[place];
-        let is_full = listener.pending.len() >= usize::from(listener.backlog);
-        if !is_full && self.sessions[usize::from(listener.session)].open_count < self.share {
+        if !listener.is_full() && self.sessions[usize::from(listener.session)].open_count < self.share {
             return true;
         }
         let table = &mut self.table;
@@ -388,8 +438,11 @@ impl Tcp {
     /// Books what the client was told.
     fn account(&mut self, index: u16, service: Service) {
         let Some(owner) = self.table.at(index).owner else { return };
-        if service.is_told_now {
-            self.settle_pending(owner, index);
+        if service.is_told_now
+            && let Some(listener) = self.settle_pending(owner, index)
+            && listener.listen.keeps_places
+        {
+            listener.kept += 1;
         }
         let Some(session) = self.sessions.get_mut(usize::from(owner.session)) else { return };
         if service.is_blocked && !self.table.at(index).is_blocked {
@@ -403,7 +456,7 @@ impl Tcp {
             }
             session.open_count = session.open_count.saturating_sub(1);
             if !self.table.at(index).is_told {
-                self.settle_pending(owner, index);
+                _ = self.settle_pending(owner, index);
             }
             self.table.disown(index);
             self.table.at(index).give_up_at = None;
@@ -428,19 +481,17 @@ impl Tcp {
         }
     }
 
-    fn settle_pending(&mut self, owner: Owner, index: u16) {
-        let listener = self
-            .listeners
-            .iter_mut()
-            .find(|listener| listener.session == owner.session && Some(listener.id) == owner.listener);
-        if let Some(listener) = listener {
-            listener.pending.retain(|&pending| pending != index);
-        }
+    /// It is not pending any more; the listener that it came in by.
+    fn settle_pending(&mut self, owner: Owner, index: u16) -> Option<&mut Listener> {
+        let mut all = self.listeners.iter_mut();
+        let listener = all.find(|listener| listener.session == owner.session && Some(listener.id) == owner.listener)?;
+        listener.pending.retain(|&pending| pending != index);
+        Some(listener)
     }
 
     fn forget_untold(&mut self, index: u16) {
         if let Some(owner) = self.table.at(index).owner {
-            self.settle_pending(owner, index);
+            _ = self.settle_pending(owner, index);
             if let Some(session) = self.sessions.get_mut(usize::from(owner.session)) {
                 session.open_count = session.open_count.saturating_sub(1);
                 session.blocked.retain(|&blocked| blocked != index);
@@ -468,7 +519,8 @@ impl Tcp {
             assert_eq!(session.open_count, self.table.of_session(number).len(), "open_count");
         }
         for listener in &self.listeners {
-            assert!(listener.pending.len() <= usize::from(listener.backlog), "backlog");
+            let places = listener.pending.len() + usize::from(listener.kept);
+            assert!(places <= usize::from(listener.listen.backlog), "backlog");
             let owned = self.table.of_session(listener.session);
             assert!(listener.pending.iter().all(|index| owned.contains(index)), "pending");
         }

@@ -17,7 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// One open connection of session 0, with a peer that stays.
 fn opened() -> (World, u32, smoltcp::iface::SocketHandle) {
     let mut world = World::new();
-    world.stack.listen(0, 80, 16).expect("free port");
+    world.listen(0, 80, 16).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -109,8 +109,8 @@ fn commands_for_strange_numbers_are_ignored() {
     // Another session's connection, a session that does not exist, numbers that are not the client's to choose.
     world.command(1, Command::Abort { connection });
     world.command(9, Command::Abort { connection });
-    world.command(0, Command::Connect { connection: 5, peer });
-    world.command(0, Command::Connect { connection, peer });
+    world.command(0, Command::Connect { connection: 5, peer, local: ANY });
+    world.command(0, Command::Connect { connection, peer, local: ANY });
     world.run(SECOND);
     assert_eq!(world.known(0, connection).closed, None);
     assert_eq!(world.clients.connections.len(), 1);
@@ -119,7 +119,7 @@ fn commands_for_strange_numbers_are_ignored() {
 #[test]
 fn random_commands_keep_invariants() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 16).expect("free port");
+    world.listen(0, 80, 16).expect("free port");
     let peer = world.peer_listen(99);
     for round in 0..4000_u32 {
         if round % 40 == 0 && round < 2000 {
@@ -137,7 +137,7 @@ fn random_commands_keep_invariants() {
         let command = match world.chance.below(12) {
             0 => Command::Finish { connection },
             1 => Command::Abort { connection },
-            2 => Command::Connect { connection, peer },
+            2 => Command::Connect { connection, peer, local: ANY },
             3..6 => Command::Credit { connection, bytes: world.chance.below(3000) as u32 },
             _ => Command::Send { connection, data: &data },
         };
@@ -198,7 +198,7 @@ fn syn_flood_is_bounded_and_forgotten() {
 #[test]
 fn syn_flood_does_not_keep_an_honest_peer_out() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 128).expect("free port");
+    world.listen(0, 80, 128).expect("free port");
     let mut forged = 0_u16;
     let mut flood = |world: &mut World| {
         for _ in 0..5 {
@@ -227,7 +227,7 @@ fn syn_flood_does_not_keep_an_honest_peer_out() {
 #[test]
 fn open_connections_never_lose_their_place_to_a_syn() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 16).expect("free port");
+    world.listen(0, 80, 16).expect("free port");
     let first = world.peer_connect(80, 20001);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     for port in 0..2000 {
@@ -293,22 +293,22 @@ fn frames_of_noise_are_survived() {
 #[test]
 fn listen_rejects_what_the_interface_rejects() {
     let mut world = World::new();
-    assert_eq!(world.stack.listen(0, 0, 5), Err(Refusal::BadAddress));
-    assert_eq!(world.stack.listen(0, 80, 0), Err(Refusal::BadAddress));
-    assert_eq!(world.stack.listen(0, 80, BACKLOG_MAX + 1), Err(Refusal::BadAddress));
-    assert_eq!(world.stack.listen(7, 80, 5), Err(Refusal::NotFound));
+    assert_eq!(world.listen(0, 0, 5), Err(Refusal::BadAddress));
+    assert_eq!(world.listen(0, 80, 0), Err(Refusal::BadAddress));
+    assert_eq!(world.listen(0, 80, BACKLOG_MAX + 1), Err(Refusal::BadAddress));
+    assert_eq!(world.listen(7, 80, 5), Err(Refusal::NotFound));
     for port in 1..=8 {
-        world.stack.listen(0, port, 5).expect("room");
+        world.listen(0, port, 5).expect("room");
     }
-    assert_eq!(world.stack.listen(0, 80, 5), Err(Refusal::NoRoom));
-    assert_eq!(world.stack.listen(1, 8, 5), Err(Refusal::InUse));
-    world.stack.listen(1, 80, 5).expect("the other session has its own share");
+    assert_eq!(world.listen(0, 80, 5), Err(Refusal::NoRoom));
+    assert_eq!(world.listen(1, 8, 5), Err(Refusal::InUse));
+    world.listen(1, 80, 5).expect("the other session has its own share");
 }
 
 #[test]
 fn session_end_resets_its_peers_only() {
     let (mut world, connection, peer) = opened();
-    world.stack.listen(1, 81, 4).expect("free port");
+    world.listen(1, 81, 4).expect("free port");
     let other = world.peer_connect(81, 20001);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 2);
     world.stack.end_tcp_session(0);

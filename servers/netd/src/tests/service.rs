@@ -22,6 +22,11 @@ use std::vec::Vec;
 
 const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 
+/// A port at every address, or any port.
+fn at(port: u16) -> idl::Local {
+    idl::Local { address: None, port }
+}
+
 #[derive(Default)]
 struct Timed {
     deadline_ns: Option<u64>,
@@ -259,13 +264,16 @@ fn alarm_is_set_when_it_would_be_late_only() {
 fn tcp_listeners_belong_to_their_session() {
     let world = world(0);
     let (mut seven, mut eight) = (TcpClient::new(world.netd.connect(7)), TcpClient::new(world.netd.connect(8)));
-    let listener = seven.listen(80, 64).expect("free");
-    assert_eq!(eight.listen(80, 64), Err(CallError::Domain(idl::Error::InUse)));
+    let listener = seven.listen(&at(80), 64, false).expect("free");
+    assert_eq!(eight.listen(&at(80), 64, false), Err(CallError::Domain(idl::Error::InUse)));
     assert_eq!(eight.unlisten(listener), Err(CallError::Domain(idl::Error::NotFound)));
-    assert_eq!(eight.listen(81, 0), Err(CallError::Domain(idl::Error::BadAddress)));
-    assert_eq!(TcpClient::new(world.netd.connect(9)).listen(82, 4), Err(CallError::Domain(idl::Error::NotFound)));
+    assert_eq!(eight.listen(&at(81), 0, false), Err(CallError::Domain(idl::Error::BadAddress)));
+    assert_eq!(
+        TcpClient::new(world.netd.connect(9)).listen(&at(82), 4, false),
+        Err(CallError::Domain(idl::Error::NotFound))
+    );
     seven.unlisten(listener).expect("its own");
-    eight.listen(80, 64).expect("free again");
+    eight.listen(&at(80), 64, false).expect("free again");
 }
 
 #[test]
@@ -275,7 +283,7 @@ fn tcp_connect_through_the_ring_asks_the_network_and_fails_in_the_end() {
     let peer = idl::Peer { address: idl::Address::V4([10, 0, 0, 9]), port: 5 };
     let connection = 1 << 31;
     let rings = &mut world.tcp[1].1;
-    rings.commands.push(&TcpCommand::Connect(idl::ConnectBody { connection, peer })).expect("room");
+    rings.commands.push(&TcpCommand::Connect(idl::ConnectBody { connection, peer, local: at(0) })).expect("room");
     rings.commands.push(&TcpCommand::Send(idl::DataBody { connection: 77, data: Cow::Borrowed(b"x") })).expect("room");
     assert!(rings.commands.publish(), "the server sleeps");
     world.turn();
@@ -294,15 +302,15 @@ fn tcp_connect_through_the_ring_asks_the_network_and_fails_in_the_end() {
 #[test]
 fn tcp_session_with_broken_ring_ends_alone() {
     let mut world = world(0);
-    TcpClient::new(world.netd.connect(7)).listen(80, 4).expect("free");
-    TcpClient::new(world.netd.connect(8)).listen(81, 4).expect("free");
+    TcpClient::new(world.netd.connect(7)).listen(&at(80), 4, false).expect("free");
+    TcpClient::new(world.netd.connect(8)).listen(&at(81), 4, false).expect("free");
     let region = world.tcp[0].0.clone();
     let mut wild = Producer::new(&region, tcp::COMMANDS_RING_OFFSET, tcp::COMMANDS_RING_BYTES).expect("fits");
     wild.try_push(&[0xff; 40]).expect("room");
     world.turn();
     let mut eight = TcpClient::new(world.netd.connect(8));
-    eight.listen(80, 4).expect("the broken session's port is free");
-    assert_eq!(eight.listen(81, 4), Err(CallError::Domain(idl::Error::InUse)), "its own still is there");
+    eight.listen(&at(80), 4, false).expect("the broken session's port is free");
+    assert_eq!(eight.listen(&at(81), 4, false), Err(CallError::Domain(idl::Error::InUse)), "its own still is there");
     world.turn();
 }
 
@@ -366,12 +374,12 @@ fn alarm_that_comes_back_is_set_again() {
 fn client_that_dies_ten_thousand_times_leaves_nothing() {
     let seven = ClientId { instance: 7 };
     let mut tcp = world(0);
-    TcpClient::new(tcp.netd.connect(8)).listen(81, 4).expect("free");
+    TcpClient::new(tcp.netd.connect(8)).listen(&at(81), 4, false).expect("free");
     let region = tcp.tcp[0].0.clone();
     for round in 0..10_000_u32 {
-        TcpClient::new(tcp.netd.connect(7)).listen(80, 64).expect("the last life's port is free");
+        TcpClient::new(tcp.netd.connect(7)).listen(&at(80), 64, false).expect("the last life's port is free");
         let peer = idl::Peer { address: idl::Address::V4([10, 0, 0, 9]), port: 5 };
-        let connect = idl::ConnectBody { connection: 1 << 31, peer };
+        let connect = idl::ConnectBody { connection: 1 << 31, peer, local: at(0) };
         let mut rings = TcpRings::client(&region.at_epoch(round + 1)).expect("fits");
         rings.commands.push(&TcpCommand::Connect(connect)).expect("room");
         tcp.turn();
@@ -382,7 +390,7 @@ fn client_that_dies_ten_thousand_times_leaves_nothing() {
         tcp.netd.server().0.on_tcp_client(seven, Some(anew));
         tcp.sent();
     }
-    let eight = TcpClient::new(tcp.netd.connect(8)).listen(81, 4);
+    let eight = TcpClient::new(tcp.netd.connect(8)).listen(&at(81), 4, false);
     assert_eq!(eight, Err(CallError::Domain(idl::Error::InUse)), "the other client keeps what it has");
     let (udp, resolver) = (world(1), world(2));
     for _ in 0..10_000 {

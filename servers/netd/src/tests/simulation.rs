@@ -14,6 +14,9 @@ pub(super) const PEER_MAC: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0, 
 pub(super) const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 pub(super) const PEER_ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 2);
 
+/// Whichever end of this host fits.
+pub(super) const ANY: IpListenEndpoint = IpListenEndpoint { addr: None, port: 0 };
+
 /// A small repeatable source of chance (xorshift64).
 pub(super) struct Chance(pub(super) u64);
 
@@ -105,6 +108,8 @@ pub(super) struct Known {
 pub(super) struct Recorder {
     pub(super) connections: BTreeMap<(usize, u32), Known>,
     pub(super) accepted: Vec<(usize, u32, IpEndpoint)>,
+    /// This host's ends of the connections that are open or were.
+    pub(super) locals: BTreeMap<(usize, u32), IpEndpoint>,
     pub(super) datagrams: Vec<(usize, u16, IpEndpoint, Vec<u8>)>,
     pub(super) bells: Vec<usize>,
     /// Events that fit into the rings until they are emptied.
@@ -118,12 +123,14 @@ impl Clients for Recorder {
         }
         self.room -= 1;
         match event {
-            Event::Accepted { connection, peer, send_credit, .. } => {
+            Event::Accepted { connection, peer, local, send_credit, .. } => {
+                self.locals.insert((session, connection), local);
                 self.accepted.push((session, connection, peer));
                 let known = Known { is_open: true, credit: send_credit, ..Known::default() };
                 assert!(self.connections.insert((session, connection), known).is_none(), "number used twice");
             }
-            Event::Connected { connection, send_credit } => {
+            Event::Connected { connection, local, send_credit } => {
+                self.locals.insert((session, connection), local);
                 let known = self.connections.entry((session, connection)).or_default();
                 assert!(!known.is_open && known.closed.is_none());
                 known.is_open = true;
@@ -270,6 +277,7 @@ impl World {
             clients: Recorder {
                 connections: BTreeMap::new(),
                 accepted: Vec::new(),
+                locals: BTreeMap::new(),
                 datagrams: Vec::new(),
                 bells: Vec::new(),
                 room: 10_000,
@@ -354,6 +362,12 @@ impl World {
             let left = end - self.now;
             self.step(left.min(Duration::from_millis(50)));
         }
+    }
+
+    /// Listens at every address, for a client that keeps no queue.
+    pub(super) fn listen(&mut self, session: u16, port: u16, backlog: u16) -> Result<u16, Refusal> {
+        let local = IpListenEndpoint { addr: None, port };
+        self.stack.listen(session, Listen { local, backlog, keeps_places: false })
     }
 
     pub(super) fn peer_connect(&mut self, port: u16, local_port: u16) -> SocketHandle {

@@ -25,7 +25,7 @@ enum Manner {
 
 /// The peer sends `data` and gets it back from a client that echoes.
 fn echo(world: &mut World, data: &[u8], manner: Manner, limit: Duration) {
-    world.stack.listen(0, 7, 8).expect("free port");
+    world.listen(0, 7, 8).expect("free port");
     let peer = world.peer_connect(7, 40000);
     let (mut sent, mut echoed, mut back) = (0, 0, Vec::new());
     world.until("echo", limit, |world| {
@@ -98,7 +98,7 @@ fn echo_tiny_rings_returns_all() {
 #[test]
 fn accept_burst_all_are_accepted() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 128).expect("free port");
+    world.listen(0, 80, 128).expect("free port");
     let peers: Vec<_> = (0..200).map(|number| world.peer_connect(80, 20000 + number)).collect();
     world.until("burst", SECOND * 30, |world| world.clients.accepted.len() == 200);
     for peer in peers {
@@ -111,7 +111,7 @@ fn accept_burst_all_are_accepted() {
 fn accept_full_backlog_drops_and_recovers() {
     let mut world = World::new();
     world.is_reading = false;
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peers: Vec<_> = (0..10).map(|number| world.peer_connect(80, 20000 + number)).collect();
     world.run(SECOND * 2);
     assert_eq!(world.stack.connection_count(), 4);
@@ -127,7 +127,7 @@ fn accept_full_backlog_drops_and_recovers() {
 #[test]
 fn connect_total_bound_is_kept() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 128).expect("free port");
+    world.listen(0, 80, 128).expect("free port");
     for number in 0..300 {
         world.peer_connect(80, 20000 + number);
     }
@@ -144,7 +144,7 @@ fn connect_total_bound_is_kept() {
 #[test]
 fn short_connections_many_in_a_row_leave_nothing() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 64).expect("free port");
+    world.listen(0, 80, 64).expect("free port");
     let mut served = 0;
     for number in 0..2000_u32 {
         // The ports come round while the first ones still are in TIME-WAIT.
@@ -175,7 +175,7 @@ fn short_connections_many_in_a_row_leave_nothing() {
 #[test]
 fn close_by_peer_first_client_may_still_send() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -203,7 +203,7 @@ fn close_by_peer_first_client_may_still_send() {
 #[test]
 fn reset_by_peer_is_told() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -215,7 +215,7 @@ fn reset_by_peer_is_told() {
 #[test]
 fn peer_dead_is_timed_out() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -228,7 +228,7 @@ fn peer_dead_is_timed_out() {
 #[test]
 fn peer_idle_but_alive_is_kept() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let before = world.polls;
@@ -242,7 +242,7 @@ fn peer_idle_but_alive_is_kept() {
 #[test]
 fn finish_peer_never_ends_is_given_up() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -257,7 +257,7 @@ fn finish_peer_never_ends_is_given_up() {
 #[test]
 fn slow_client_connection_does_not_hold_up_another() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let slow = world.peer_connect(80, 20000);
     let quick = world.peer_connect(80, 20001);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 2);
@@ -289,7 +289,7 @@ fn slow_client_connection_does_not_hold_up_another() {
 #[test]
 fn data_before_late_credit_survives_time_wait() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -313,7 +313,7 @@ fn connect_to_peer_exchanges_data() {
     let peer = world.peer_listen(99);
     let connection = FIRST_CLIENT_CONNECTION + 5;
     let to = IpEndpoint::new(PEER_ADDRESS.into(), 99);
-    world.command(1, Command::Connect { connection, peer: to });
+    world.command(1, Command::Connect { connection, peer: to, local: ANY });
     world.until("connected", SECOND * 10, |world| world.clients.connections.contains_key(&(1, connection)));
     assert!(world.known(1, connection).is_open);
     world.send(1, connection, b"hello");
@@ -334,9 +334,9 @@ fn connect_failures_are_told_once() {
     let refused = IpEndpoint::new(PEER_ADDRESS.into(), 9);
     let absent = IpEndpoint::new(IpAddress::v4(10, 0, 0, 77), 9);
     let portless = IpEndpoint::new(PEER_ADDRESS.into(), 0);
-    world.command(0, Command::Connect { connection: number(0), peer: refused });
-    world.command(0, Command::Connect { connection: number(1), peer: absent });
-    world.command(0, Command::Connect { connection: number(2), peer: portless });
+    world.command(0, Command::Connect { connection: number(0), peer: refused, local: ANY });
+    world.command(0, Command::Connect { connection: number(1), peer: absent, local: ANY });
+    world.command(0, Command::Connect { connection: number(2), peer: portless, local: ANY });
     world.until("ends", MINUTE, |world| {
         world.clients.connections.values().filter(|known| known.closed.is_some()).count() == 3
     });
@@ -349,7 +349,7 @@ fn connect_failures_are_told_once() {
 #[test]
 fn unlisten_told_connections_stay() {
     let mut world = World::new();
-    let listener = world.stack.listen(0, 80, 4).expect("free port");
+    let listener = world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     assert_eq!(world.stack.unlisten(1, listener), Err(Refusal::NotFound), "of another session");
@@ -358,7 +358,7 @@ fn unlisten_told_connections_stay() {
     let late = world.peer_connect(80, 20001);
     world.until("refused", SECOND * 5, |world| world.peer_tcp(late).state() == State::Closed);
     assert_eq!(world.peer_tcp(peer).state(), State::Established);
-    world.stack.listen(1, 80, 4).expect("free again");
+    world.listen(1, 80, 4).expect("free again");
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn neighbor_that_becomes_known_wakes_all_that_wait() {
     for number in 0..20 {
         let peer = IpEndpoint::new(PEER_ADDRESS.into(), 99);
         world.peer_listen(99);
-        world.command(0, Command::Connect { connection: FIRST_CLIENT_CONNECTION + number, peer });
+        world.command(0, Command::Connect { connection: FIRST_CLIENT_CONNECTION + number, peer, local: ANY });
     }
     // One asks, the others wait for the answer, and not for a second.
     world.until("connected", Duration::from_millis(20), |world| {
@@ -378,7 +378,7 @@ fn neighbor_that_becomes_known_wakes_all_that_wait() {
 #[test]
 fn short_exchange_sends_no_needless_segments() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -395,7 +395,7 @@ fn short_exchange_sends_no_needless_segments() {
 #[test]
 fn client_with_more_room_gets_more_and_no_more_than_it_said() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     let connection = world.clients.accepted[0].1;
@@ -424,7 +424,7 @@ fn client_with_more_room_gets_more_and_no_more_than_it_said() {
 #[test]
 fn segments_that_came_together_are_acknowledged_without_delay() {
     let mut world = World::new();
-    world.stack.listen(0, 80, 4).expect("free port");
+    world.listen(0, 80, 4).expect("free port");
     let peer = world.peer_connect(80, 20000);
     world.until("accept", SECOND, |world| world.clients.accepted.len() == 1);
     world.run(SECOND);

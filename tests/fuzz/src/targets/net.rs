@@ -3,7 +3,7 @@
 use crate::input::Input;
 use netd::{
     Clients, Command, EthernetAddress, Event, FIRST_CLIENT_CONNECTION, FRAME_MAX, FRAME_SENT_MAX, Frames, Instant,
-    IpAddress, IpEndpoint, Parameters, SessionCounts, Stack,
+    IpAddress, IpEndpoint, IpListenEndpoint, Listen, Parameters, SessionCounts, Stack,
 };
 use smoltcp::time::Duration;
 use smoltcp::wire::{
@@ -137,7 +137,8 @@ fn run(data: &[u8]) -> [usize; 3] {
     let mut stack = Stack::new(EthernetAddress(MAC), parameters.expect("good ones"), SESSIONS, 7 << 40, now);
     let (mut driver, mut clients) =
         (Driver { room: 64, ..Driver::default() }, Listeners { room: 64, ..Listeners::default() });
-    stack.listen(0, 80, 8).expect("a free port");
+    let local = IpListenEndpoint { addr: None, port: 80 };
+    stack.listen(0, Listen { local, backlog: 8, keeps_places: false }).expect("a free port");
     stack.bind(0, 53).expect("a free port");
     now += Duration::from_millis(10);
     let _ = stack.poll(now, &mut driver, &mut clients);
@@ -149,7 +150,11 @@ fn run(data: &[u8]) -> [usize; 3] {
                 driver.received.push_back(frame);
             }
             12..=17 => command(&mut stack, &mut clients, session, now, &mut input),
-            18 => _ = stack.listen(session, u16::from(input.any()), u16::from(input.any())),
+            18 => {
+                let local = IpListenEndpoint { addr: None, port: u16::from(input.any()) };
+                let listen = Listen { local, backlog: u16::from(input.any()), keeps_places: step & 32 != 0 };
+                let _ = stack.listen(session, listen);
+            }
             19 => _ = stack.unlisten(session, u16::from(input.any() % 10)),
             20 => _ = stack.bind(session, u16::from(input.any())),
             21 => _ = stack.unbind(session, u16::from(input.any() % 10)),
@@ -190,10 +195,12 @@ fn command(stack: &mut Stack, clients: &mut Listeners, session: u16, now: Instan
             clients.open.entry((usize::from(session), connection)).and_modify(|ungiven| *ungiven = 0);
             Command::Credit { connection, bytes }
         }
+        6 if kind & 8 != 0 => Command::Taken { listener: u16::from(kind >> 4), connections: 1 },
         6 => Command::Credit { connection, bytes: 1 << 20 },
         _ => Command::Connect {
             connection: FIRST_CLIENT_CONNECTION + u32::from(input.any() % 4),
             peer: IpEndpoint::new(IpAddress::v4(10, 0, 0, input.any()), u16::from(input.any())),
+            local: IpListenEndpoint { addr: None, port: u16::from(kind & 8) },
         },
     };
     stack.command(session, command, now);

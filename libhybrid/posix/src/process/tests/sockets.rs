@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 const FROM: u64 = STACK.0;
 pub(super) const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5555 };
+/// The device's end of what is not the listener's.
+pub(super) const LOCAL: Peer = Peer { address: Address::V4([10, 0, 2, 15]), port: 40_000 };
 
 #[derive(Default)]
 pub(super) struct FakeStack {
@@ -17,7 +19,8 @@ pub(super) struct FakeStack {
 }
 
 impl FakeStack {
-    pub(super) fn listen(&mut self, port: u16) -> Result<u16, Errno> {
+    pub(super) fn listen(&mut self, Peer { address, port }: Peer) -> Result<u16, Errno> {
+        assert!(address.is_any() || address == LOCAL.address, "not heard from outside");
         if self.ports.contains(&port) {
             return Err(Errno::EADDRINUSE);
         }
@@ -77,9 +80,10 @@ impl Program {
     /// A connection of number 1 that was accepted, with so much credit.
     fn accepted(&mut self, credit: u32) -> u64 {
         let listener = self.listener(0);
-        self.hear([Event::Accepted { connection: 1, listener: 0, peer: PEER, credit }]);
+        self.hear([Event::Accepted { connection: 1, listener: 0, peer: PEER, local: LOCAL, credit }]);
         let socket = self.call(number::ACCEPT4, &[listener, 0, 0, 0]).cast_unsigned();
         assert!(socket < 100);
+        assert_eq!(self.said(), ["Taken(0, 1)"]);
         socket
     }
 }
@@ -89,7 +93,7 @@ fn listener_hands_out_connections_in_order_with_their_peers() {
     let mut program = Program::with_stack();
     let listener = program.listener(0o4000);
     assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), Errno::EAGAIN.negated());
-    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 };
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, local: LOCAL, credit: 100 };
     program.hear([accepted(8), accepted(3), Event::Data(3, b"hello")]);
     program.put(AT + 32, &[16]);
     let first = program.call(number::ACCEPT4, &[listener, AT, AT + 32, 0o4000]).cast_unsigned();
@@ -112,15 +116,116 @@ fn listener_hands_out_connections_in_order_with_their_peers() {
 fn listener_that_closes_resets_who_waits_and_who_comes_later() {
     let mut program = Program::with_stack();
     let listener = program.listener(0);
-    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 };
-    program.hear((0..12).map(accepted));
-    assert_eq!(program.said(), ["Abort(10)", "Abort(11)"], "more than the backlog");
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, local: LOCAL, credit: 100 };
+    program.hear((0..10).map(accepted));
+    assert_eq!(program.said(), [""; 0]);
     assert_eq!(program.call(number::CLOSE, &[listener]), 0);
     let aborted = (0..10).map(|connection| format!("Abort({connection})")).collect::<Vec<_>>();
     assert_eq!(program.said(), [vec!["unlisten 0".into()], aborted].concat());
     program.hear([accepted(20)]);
     assert_eq!(program.said(), ["Abort(20)"]);
     assert_eq!(program.process.areas.free_bytes(), PAGES as u64 * PAGE);
+}
+
+/// The host stack counts who waits, so each that leaves the queue is told once: also when the ring has no room, and not to a next life.
+#[test]
+fn places_of_who_was_accepted_are_given_back() {
+    let mut program = Program::with_stack();
+    let listener = program.listener(0);
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, local: LOCAL, credit: 100 };
+    let accept = |program: &mut Program| assert!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]) > 0);
+    program.hear((0..8).map(accepted));
+    accept(&mut program);
+    assert_eq!(program.said(), ["Taken(0, 1)"]);
+    program.world.net.as_mut().unwrap().is_full = true;
+    (0..3).for_each(|_| accept(&mut program));
+    program.world.net.as_mut().unwrap().is_full = false;
+    program.hear([Event::Closed(4, Reason::Reset)]);
+    assert_eq!(program.said(), ["Taken(0, 3)"]);
+    // One that ended while it waited had its place all the same.
+    accept(&mut program);
+    assert_eq!(program.said(), ["Taken(0, 1)"]);
+    program.world.net.as_mut().unwrap().ports.clear();
+    program.hear([Event::Lost, Event::Back]);
+    accept(&mut program);
+    assert_eq!(program.said(), [""; 0]);
+}
+
+/// More than the host stack may tell.
+#[test]
+fn queue_of_a_listener_is_bounded() {
+    let mut program = Program::with_memory(4, 40 * PAGES);
+    program.world.net = Some(FakeStack::default());
+    let _listener = program.listener(0);
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, local: LOCAL, credit: 100 };
+    program.hear((0..129_u32).map(accepted));
+    assert_eq!(program.said(), ["Abort(128)", "Taken(0, 1)"]);
+}
+
+/// What `getsockname` says: port and address in the order of the network.
+fn own_end(program: &mut Program, socket: u64) -> [u8; 6] {
+    program.put(AT + 32, &[16]);
+    assert_eq!(program.call(number::GETSOCKNAME, &[socket, AT, AT + 32]), 0);
+    let [head] = program.world.words::<1>(AT);
+    let [_, _, rest @ ..] = head.to_le_bytes();
+    rest
+}
+
+#[test]
+fn own_end_is_that_of_the_host_stack() {
+    let mut program = Program::with_stack();
+    let told = [0x9c, 0x40, 10, 0, 2, 15];
+    let socket = program.accepted(100);
+    assert_eq!(own_end(&mut program, socket), told);
+    let begin = |program: &mut Program, own: Option<[u8; 6]>| {
+        let socket = program.call(number::SOCKET, &[2, 0o4001, 0]).cast_unsigned();
+        if let Some([p, q, a, b, c, d]) = own {
+            program.world.write(FROM, &[2, 0, p, q, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+            assert_eq!(program.call(number::BIND, &[socket, FROM, 16]), 0);
+        }
+        program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        assert_eq!(program.call(number::CONNECT, &[socket, FROM, 16]), Errno::EINPROGRESS.negated());
+        socket
+    };
+    let own = crate::net::FIRST_OWN;
+    let socket = begin(&mut program, None);
+    assert_eq!(own_end(&mut program, socket), [0; 6]);
+    program.hear([Event::Connected { connection: own, local: LOCAL, credit: 10 }]);
+    assert_eq!(own_end(&mut program, socket), told);
+    // What was bound is what the host stack is asked for, and what is told.
+    let wanted = [0x10, 0xe1, 10, 0, 2, 15];
+    for (number, end, reason, error) in [
+        (1, wanted, Reason::InUse, Errno::EADDRINUSE),
+        (2, [0x10, 0xe2, 0, 0, 0, 0], Reason::BadAddress, Errno::EADDRNOTAVAIL),
+    ] {
+        program.said();
+        let socket = begin(&mut program, Some(end));
+        let [p, q, octets @ ..] = end;
+        let asked = Command::Connect(
+            own + number,
+            Peer { port: 80, ..PEER },
+            Peer { address: Address::V4(octets), port: u16::from_be_bytes([p, q]) },
+        );
+        assert_eq!((program.said(), own_end(&mut program, socket)), (vec![format!("{asked:?}")], end));
+        program.hear([Event::Closed(own + number, reason)]);
+        assert_eq!(program.call(number::CONNECT, &[socket, FROM, 16]), error.negated());
+    }
+}
+
+/// The fake's listeners are heard at every address and at the device's.
+#[test]
+fn listener_at_the_address_of_the_device_is_heard_from_outside() {
+    let mut program = Program::with_stack();
+    let socket = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
+    program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    assert_eq!(program.call(number::BIND, &[socket, FROM, 16]), 0);
+    assert_eq!(program.call(number::LISTEN, &[socket, 10]), 0);
+    assert_eq!(program.world.net.as_ref().unwrap().ports, [80]);
+    program.world.net.as_mut().unwrap().ports.clear();
+    program.hear([Event::Lost, Event::Back]);
+    assert_eq!(program.world.net.as_ref().unwrap().ports, [80], "in the next life, too");
+    program.hear([Event::Accepted { connection: 6, listener: 0, peer: PEER, local: LOCAL, credit: 100 }]);
+    assert!(program.call(number::ACCEPT4, &[socket, 0, 0, 0]) >= 0);
 }
 
 #[test]
@@ -130,10 +235,20 @@ fn connections_for_which_there_is_no_place_are_reset_and_leave_nothing() {
     let listener = program.listener(0);
     while program.call(number::EVENTFD2, &[0, 0]) >= 0 {}
     let memory = program.process.areas.free_bytes();
-    program.hear((0..100).map(|connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 100 }));
-    assert_eq!((program.said().len(), program.process.areas.free_bytes()), (100, memory));
+    program.hear((0..100).map(|connection| Event::Accepted {
+        connection,
+        listener: 0,
+        peer: PEER,
+        local: LOCAL,
+        credit: 100,
+    }));
+    assert_eq!(
+        (program.said().len(), program.process.areas.free_bytes()),
+        (200, memory),
+        "each is reset, and its place free"
+    );
     assert_eq!(program.call(number::CLOSE, &[4]), 0);
-    program.hear([Event::Accepted { connection: 200, listener: 0, peer: PEER, credit: 100 }]);
+    program.hear([Event::Accepted { connection: 200, listener: 0, peer: PEER, local: LOCAL, credit: 100 }]);
     assert_eq!((program.said().len(), program.call(number::ACCEPT4, &[listener, 0, 0, 0])), (0, 4));
 }
 
@@ -165,12 +280,14 @@ fn bulk_widens_the_window_of_few() {
         connection,
         listener: 0,
         peer: PEER,
+        local: LOCAL,
         credit: 1,
     }));
     let mut sockets = Vec::new();
     for connection in connections {
         let socket = program.call(number::ACCEPT4, &[listener, 0, 0, 0]).cast_unsigned();
         sockets.push(socket);
+        assert_eq!(program.said(), ["Taken(0, 1)"]);
         for round in 1..=9_u64 {
             program.hear([Event::Data(connection, &[7; CHUNK])]);
             assert_eq!(program.call(number::READ, &[socket, FROM, WINDOW]), 8_192);
@@ -232,7 +349,7 @@ fn connecting_waits_or_is_told_by_readiness() {
     program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     let blocking = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
     assert_eq!(program.on(0, number::CONNECT, &[blocking, FROM, 16]), Outcome::Park);
-    program.hear([Event::Connected { connection: own, credit: 10 }]);
+    program.hear([Event::Connected { connection: own, local: LOCAL, credit: 10 }]);
     assert_eq!(program.process.take_result(0), Some(0));
     let other = program.call(number::SOCKET, &[2, 0o4001, 0]).cast_unsigned();
     assert_eq!(program.call(number::CONNECT, &[other, FROM, 16]), Errno::EINPROGRESS.negated());
@@ -263,11 +380,11 @@ fn connect_whose_wait_a_signal_ended_goes_on_when_it_is_made_again() {
         let again = program.process.take_result(0).unwrap();
         assert!(matches!(program.process.resumed(&mut program.world, 0, again), Outcome::Deliver(_)));
         if opens_between {
-            program.hear([Event::Connected { connection: own, credit: 10 }]);
+            program.hear([Event::Connected { connection: own, local: LOCAL, credit: 10 }]);
             assert_eq!(program.on(0, number::CONNECT, &connect), Outcome::Done(0));
         } else {
             assert_eq!(program.on(0, number::CONNECT, &connect), Outcome::Park);
-            program.hear([Event::Connected { connection: own, credit: 10 }]);
+            program.hear([Event::Connected { connection: own, local: LOCAL, credit: 10 }]);
             assert_eq!(program.process.take_result(0), Some(0));
         }
         assert_eq!(program.call(number::CONNECT, &connect), Errno::EISCONN.negated());
@@ -302,10 +419,10 @@ fn stack_that_dies_resets_connections_and_listeners_listen_again() {
     assert_eq!(program.call(number::PPOLL, &[AT, 1, 0]), 1);
     assert_eq!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]), Errno::EADDRINUSE.negated());
     assert_eq!(program.said(), [""; 0]);
-    program.hear([Event::Accepted { connection: 5, listener: 0, peer: PEER, credit: 100 }]);
+    program.hear([Event::Accepted { connection: 5, listener: 0, peer: PEER, local: LOCAL, credit: 100 }]);
     assert_eq!(program.said(), ["Abort(5)"]);
     program.world.net.as_mut().unwrap().ports.clear();
-    program.hear([Event::Back, Event::Accepted { connection: 6, listener: 0, peer: PEER, credit: 100 }]);
+    program.hear([Event::Back, Event::Accepted { connection: 6, listener: 0, peer: PEER, local: LOCAL, credit: 100 }]);
     assert!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]) >= 0);
 }
 
@@ -313,7 +430,7 @@ fn stack_that_dies_resets_connections_and_listeners_listen_again() {
 fn addresses_that_are_not_the_machines_are_refused() {
     let mut program = Program::with_stack();
     let socket = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
-    program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+    program.world.write(FROM, &[2, 0, 0, 80, 10, 0, 2, 16, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
     assert_eq!(program.call(number::BIND, &[socket, FROM, 16]), Errno::EADDRNOTAVAIL.negated());
     assert_eq!(program.call(number::BIND, &[socket, FROM, 3]), Errno::EINVAL.negated());
     assert_eq!(program.call(number::SOCKET, &[2, 3, 1]), Errno::EPERM.negated());

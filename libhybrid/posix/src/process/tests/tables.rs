@@ -1,6 +1,6 @@
 //! Tables of many descriptors: each has its memory, pages of the heap, before it needs it, whatever comes at once.
 use super::datagrams::{OWN, path, v4};
-use super::sockets::{FakeStack, PEER};
+use super::sockets::{FakeStack, LOCAL, PEER};
 use super::*;
 use crate::net::Event;
 
@@ -68,6 +68,7 @@ fn burst_of_connections_grows_the_tables_and_none_is_reset() {
             connection: 1 + at + 64 * u32::from(listener),
             listener,
             peer: PEER,
+            local: LOCAL,
             credit: 100,
         })
     };

@@ -1,7 +1,7 @@
 //! epoll over everything that can be watched, under random calls, against a look at all watches one by one.
 use super::datagrams::{FakePorts, path, v4};
 use super::readiness as bits;
-use super::sockets::{FakeStack, PEER};
+use super::sockets::{FakeStack, LOCAL, PEER};
 use super::*;
 use crate::net::Event;
 use std::collections::VecDeque;
@@ -48,7 +48,13 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Event::Finished(1)),
         Just(Event::Closed(1, crate::net::Reason::Reset)),
         Just(Event::Lost),
-        (2_u32..9).prop_map(|connection| Event::Accepted { connection, listener: 0, peer: PEER, credit: 9 }),
+        (2_u32..9).prop_map(|connection| Event::Accepted {
+            connection,
+            listener: 0,
+            peer: PEER,
+            local: LOCAL,
+            credit: 9
+        }),
     ];
     let any = || 0_usize..32;
     prop_oneof![
@@ -111,7 +117,7 @@ impl Mix {
         assert_eq!(program.with_address(number::BIND, listener, &path(b"\0l")), 0);
         assert_eq!(program.call(number::LISTEN, &[listener, 1]), 0);
         let outer = program.listener(NONBLOCK);
-        program.hear([Event::Accepted { connection: 1, listener: 0, peer: PEER, credit: 100 }]);
+        program.hear([Event::Accepted { connection: 1, listener: 0, peer: PEER, local: LOCAL, credit: 100 }]);
         let accepted = program.call(number::ACCEPT4, &[outer, 0, 0, NONBLOCK]).cast_unsigned();
         descriptors.extend([listener, outer, accepted]);
         let epolls = [(); EPOLLS].map(|()| program.call(number::EPOLL_CREATE1, &[0]).cast_unsigned());

@@ -35,8 +35,13 @@ impl Stack {
         self.link.on_peer(change);
     }
 
-    pub(super) fn listen(&mut self, port: u16, backlog: u16) -> Result<u16, Errno> {
-        self.client.listen(port, backlog).map_err(refused)
+    pub(super) fn listen(&mut self, own: Peer, backlog: u16) -> Result<u16, Errno> {
+        self.client.listen(&local(own), backlog, true).map_err(refused)
+    }
+
+    pub(super) fn has_address(&mut self, address: Address) -> Result<bool, Errno> {
+        let peer = told(Peer { address, port: 0 });
+        self.client.has_address(&peer.address).map_err(|_| Errno::ENETDOWN)
     }
 
     pub(super) fn unlisten(&mut self, listener: u16) {
@@ -51,9 +56,10 @@ impl Stack {
             Command::Finish(connection) => TcpCommand::Finish(connection),
             Command::Abort(connection) => TcpCommand::Abort(connection),
             Command::Credit(connection, bytes) => TcpCommand::Credit(idl::CreditBody { connection, bytes }),
-            Command::Connect(connection, peer) => {
-                TcpCommand::Connect(idl::ConnectBody { connection, peer: told(peer) })
+            Command::Connect(connection, peer, own) => {
+                TcpCommand::Connect(idl::ConnectBody { connection, peer: told(peer), local: local(own) })
             }
+            Command::Taken(listener, connections) => TcpCommand::Taken(idl::TakenBody { listener, connections }),
         };
         let Some(rings) = &mut self.link.rings else { return false };
         if rings.commands.push(&command).is_ok() {
@@ -94,9 +100,12 @@ fn heard(event: TcpEvent<'_>) -> Event<'_> {
             connection: body.connection,
             listener: body.listener,
             peer: peer(&body.peer),
+            local: peer(&body.local),
             credit: body.send_credit,
         },
-        TcpEvent::Connected(body) => Event::Connected { connection: body.connection, credit: body.send_credit },
+        TcpEvent::Connected(body) => {
+            Event::Connected { connection: body.connection, local: peer(&body.local), credit: body.send_credit }
+        }
         TcpEvent::Data(idl::DataBody { connection, data: Cow::Borrowed(data) }) => Event::Data(connection, data),
         // What is decoded from a ring is borrowed from the scratch memory: there is no other.
         TcpEvent::Data(body) => Event::Data(body.connection, &[]),
@@ -109,6 +118,8 @@ fn heard(event: TcpEvent<'_>) -> Event<'_> {
                 idl::CloseReason::TimedOut => Reason::TimedOut,
                 idl::CloseReason::Unreachable => Reason::Unreachable,
                 idl::CloseReason::NoRoom => Reason::NoRoom,
+                idl::CloseReason::InUse => Reason::InUse,
+                idl::CloseReason::BadAddress => Reason::BadAddress,
             },
         ),
         TcpEvent::Credit(body) => Event::Credit(body.connection, body.bytes),
@@ -124,6 +135,12 @@ pub(super) const fn address(address: &idl::Address) -> Address {
         idl::Address::V4(octets) => Address::V4(octets),
         idl::Address::V6(octets) => Address::V6(octets),
     }
+}
+
+/// An end of the device's own; every address of a family is every one.
+fn local(own: Peer) -> idl::Local {
+    let idl::Peer { address, port } = told(own);
+    idl::Local { address: (!own.address.is_any()).then_some(address), port }
 }
 
 pub(super) fn told(peer: Peer) -> idl::Peer {
