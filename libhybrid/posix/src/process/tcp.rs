@@ -132,6 +132,13 @@ impl Tcp {
         self.buffer.as_ref().map_or(0, Buffer::len)
     }
 
+    /// So many bytes were read, or dropped. What of these and earlier ones is to be given back now, if it is worth a command.
+    fn give_back(&mut self, bytes: u64) -> u64 {
+        self.owed += bytes;
+        let capacity = self.buffer.as_ref().map_or(0, Buffer::capacity);
+        if self.owed >= capacity / 2 { core::mem::take(&mut self.owed) } else { 0 }
+    }
+
     fn is_at_end(&self) -> bool {
         self.has_peer_finished || self.is_read_shut || self.stage == Stage::Closed
     }
@@ -217,16 +224,14 @@ impl<S: Pages> Process<S> {
         if let (Some(buffer), false) = (tcp.buffer.as_mut().filter(|buffer| buffer.len() > 0), tcp.is_read_shut) {
             let taken = buffer.pop_to(world, pieces, is_peek)?;
             if !is_peek {
-                (tcp.owed, tcp.taken) = (tcp.owed + taken, tcp.taken.saturating_add(taken));
                 let (is_empty, capacity) = (buffer.len() == 0, buffer.capacity());
-                let mut due = if tcp.owed >= capacity / 2 { core::mem::take(&mut tcp.owed) } else { 0 };
+                tcp.taken = tcp.taken.saturating_add(taken);
+                let mut due = tcp.give_back(taken);
                 if let Stage::Open(connection) = tcp.stage {
                     if is_empty && capacity == WINDOW && tcp.taken >= MUCH {
                         due += self.widen(world, id);
                     }
-                    if due > 0 {
-                        self.owe(world, Owed::Credit(connection, u32::try_from(due).unwrap_or(u32::MAX)));
-                    }
+                    self.owe_credit(world, connection, due);
                 }
             }
             return Ok(Some(taken));
@@ -316,6 +321,14 @@ impl<S: Pages> Process<S> {
         let is_new = writing && !tcp.is_write_shut;
         tcp.is_read_shut |= reading;
         tcp.is_write_shut |= writing;
+        // The peer may go on sending, and what it sends is dropped, with what is here.
+        let dropped = tcp.buffer.as_mut().filter(|_| reading).map_or(0, |buffer| {
+            let length = buffer.len();
+            buffer.drop_front(length);
+            length
+        });
+        let due = tcp.give_back(dropped);
+        self.owe_credit(world, connection, due);
         if is_new {
             self.owe(world, Owed::Finish(connection));
         }
@@ -351,6 +364,12 @@ impl<S: Pages> Process<S> {
         }
         if let Some(buffer) = tcp.buffer {
             buffer.free(&mut self.areas);
+        }
+    }
+
+    fn owe_credit(&mut self, world: &mut impl World, connection: u32, due: u64) {
+        if due > 0 {
+            self.owe(world, Owed::Credit(connection, u32::try_from(due).unwrap_or(u32::MAX)));
         }
     }
 
@@ -431,12 +450,16 @@ impl<S: Pages> Process<S> {
     }
 
     fn on_data(&mut self, world: &mut impl World, connection: u32, bytes: &[u8]) {
-        let mut is_kept = false;
+        let (mut is_kept, mut due) = (false, 0);
         let is_there = self.change(connection, |tcp| {
-            is_kept = tcp.is_read_shut
-                || tcp.buffer.as_mut().is_some_and(|buffer| buffer.push(world, bytes) == Ok(bytes.len()));
+            if tcp.is_read_shut {
+                (is_kept, due) = (true, tcp.give_back(bytes.len() as u64));
+            } else {
+                is_kept = tcp.buffer.as_mut().is_some_and(|buffer| buffer.push(world, bytes) == Ok(bytes.len()));
+            }
             (true, false)
         });
+        self.owe_credit(world, connection, due);
         // Nobody will ever read it, or the stack broke its word.
         if !is_there || !is_kept {
             self.owe(world, Owed::Abort(connection));

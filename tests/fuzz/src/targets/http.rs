@@ -242,7 +242,12 @@ fn connect(server: &mut Server, world: &mut World, newest: u32, now: u64, input:
     let (connection, send_credit) = (newest + 1, u32::from(input.any()) * 64);
     world.clients.insert(connection, Client { send_credit, ..Client::default() });
     let peer = Peer { address: Address::V4([10, 0, 2, 2 + input.any() % 2]), port: 4000 };
-    event(server, world, TcpEvent::Accepted(AcceptedBody { connection, listener: 0, peer, send_credit, local: peer }), now);
+    event(
+        server,
+        world,
+        TcpEvent::Accepted(AcceptedBody { connection, listener: 0, peer, send_credit, local: peer }),
+        now,
+    );
     connection
 }
 

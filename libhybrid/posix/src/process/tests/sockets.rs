@@ -268,6 +268,27 @@ fn reading_gives_credit_back_and_sees_the_end() {
     assert_eq!(program.said(), ["Abort(1)"], "nobody will read it");
 }
 
+/// What comes after `shutdown(SHUT_RD)` is dropped with what was there, and its credit given back: the peer never stalls.
+#[test]
+fn who_reads_no_more_goes_on_giving_credit() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    program.hear([Event::Data(1, &[7; 3_000])]);
+    assert_eq!(program.call(number::SHUTDOWN, &[socket, 0]), 0);
+    assert_eq!((program.said(), program.call(number::READ, &[socket, FROM, 10])), (vec![], 0));
+    program.hear([Event::Data(1, &[7; 5_192])]);
+    assert_eq!(program.said(), ["Credit(1, 8192)"]);
+    for _ in 0..10 {
+        program.hear([Event::Data(1, &[7; CHUNK])]);
+        assert_eq!(
+            (program.said(), program.call(number::READ, &[socket, FROM, 10])),
+            (vec!["Credit(1, 8192)".into()], 0)
+        );
+    }
+    assert_eq!(program.call(number::CLOSE, &[socket]), 0);
+    assert_eq!(program.said(), ["Finish(1)"], "nothing is unread");
+}
+
 /// A connection that brings much gets a large buffer, a few of them do, and none where there is no memory for it.
 #[test]
 fn bulk_widens_the_window_of_few() {
