@@ -16,6 +16,9 @@ pub(crate) struct Addressing {
     /// Without an answer by then, the fallback is used.
     fall_back_at: Option<Instant>,
     gateway: Option<Ipv4Address>,
+    /// Name servers of DHCP, or those that were configured.
+    own_servers: Vec<IpAddress>,
+    /// These, and then those that routers tell, as far as there is room.
     servers: Vec<IpAddress>,
     is_dhcp: bool,
 }
@@ -38,6 +41,7 @@ impl Addressing {
         }
         Self {
             fall_back_at: parameters.fallback.as_ref().map(|_| now + parameters.patience),
+            own_servers: parameters.dns.clone(),
             servers: parameters.dns.clone(),
             parameters,
             dhcp: base.add(socket),
@@ -53,6 +57,7 @@ impl Addressing {
         interface: &mut Interface,
         base: &mut SocketSet<'static>,
         names: SocketHandle,
+        advertised: impl Iterator<Item = Ipv6Address>,
     ) {
         match base.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
             Some(dhcpv4::Event::Configured(config)) => {
@@ -60,14 +65,14 @@ impl Addressing {
                 let offered: Vec<IpAddress> = config.dns_servers.iter().map(|&server| server.into()).collect();
                 self.is_dhcp = true;
                 self.fall_back_at = None;
-                self.servers = if offered.is_empty() { self.parameters.dns.clone() } else { offered };
+                self.own_servers = if offered.is_empty() { self.parameters.dns.clone() } else { offered };
                 self.set_ipv4(Some(address), router, interface);
                 log::info!("DHCP: address {address}, router {}", Shown(router));
             }
             Some(dhcpv4::Event::Deconfigured) if self.is_dhcp => {
                 self.is_dhcp = false;
                 self.fall_back_at = self.parameters.fallback.as_ref().map(|_| now + self.parameters.patience);
-                self.servers = self.parameters.dns.clone();
+                self.own_servers = self.parameters.dns.clone();
                 self.set_ipv4(None, None, interface);
                 log::warn!("DHCP: the lease has ended");
             }
@@ -80,7 +85,9 @@ impl Addressing {
                 log::info!("no DHCP server answers: address {}, router {}", fallback.address, Shown(fallback.gateway));
             }
         }
-        self.servers.truncate(DNS_MAX);
+        self.servers.clear();
+        let all = self.own_servers.iter().copied().chain(advertised.map(IpAddress::Ipv6));
+        self.servers.extend(all.take(DNS_MAX));
         base.get_mut::<dns::Socket<'_>>(names).update_servers(&self.servers);
     }
 

@@ -13,6 +13,7 @@ mod demux;
 mod event;
 mod parameters;
 mod port;
+mod rdnss;
 mod resolver;
 mod server;
 mod sessions;

@@ -1,9 +1,10 @@
-//! IPv6 addresses and the default router from router advertisements (RFC 4862); no duplicate address detection.
+//! IPv6 addresses, the default router and name servers from router advertisements (RFC 4862, 8106); no duplicate address detection.
 //!
 //! smoltcp has its own, but it loses the deadlines of all sockets once no router is known (`Interface::poll_at` takes the
 //! minimum with a missing value), so it is not used: decision 0062.
 use crate::addressing::{self, add_address};
 use crate::port::{Frames, Traffic};
+use crate::rdnss::NameServers;
 use alloc::vec::Vec;
 use smoltcp::iface::Interface;
 use smoltcp::phy::ChecksumCapabilities;
@@ -23,6 +24,8 @@ const PREFIXES_MAX: usize = 3;
 const LIFETIME_FLOOR: Duration = Duration::from_secs(2 * 60 * 60);
 /// RFC 4861 §6.1.2: a router advertisement comes from this link.
 const HOP_LIMIT: u8 = 255;
+/// RFC 4861 §4.2: bytes before the options.
+const ADVERTISEMENT_HEAD: usize = 16;
 const ALL_NODES: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const ALL_ROUTERS_MAC: EthernetAddress = EthernetAddress([0x33, 0x33, 0, 0, 0, 2]);
@@ -31,25 +34,29 @@ const ALL_ROUTERS_MAC: EthernetAddress = EthernetAddress([0x33, 0x33, 0, 0, 0, 2
 pub(crate) struct Slaac {
     addresses: Vec<(Ipv6Cidr, Instant)>,
     router: Option<(Ipv6Address, Instant)>,
+    name_servers: NameServers,
     solicitations_left: u8,
     solicit_at: Instant,
 }
 
-struct Advertisement {
+struct Advertisement<'a> {
     router: Ipv6Address,
     router_lifetime: Duration,
     prefix: Option<NdiscPrefixInformation>,
+    options: &'a [u8],
 }
 
 impl Slaac {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { addresses: Vec::new(), router: None, solicitations_left: SOLICITATIONS, solicit_at: now }
+        let name_servers = NameServers::default();
+        Self { addresses: Vec::new(), router: None, name_servers, solicitations_left: SOLICITATIONS, solicit_at: now }
     }
 
     /// Looks whether a received frame is a router advertisement, and takes over what it says.
     pub(crate) fn observe(&mut self, frame: &[u8], now: Instant, interface: &mut Interface) {
         let Some(advertisement) = advertisement(frame) else { return };
         self.solicitations_left = 0;
+        self.name_servers.observe(advertisement.options, now);
         if advertisement.router_lifetime > Duration::ZERO {
             let router = (advertisement.router, now + advertisement.router_lifetime);
             match self.router {
@@ -100,14 +107,14 @@ impl Slaac {
         }
     }
 
-    /// Asks for routers, and forgets what has expired.
+    /// Asks for routers, and forgets what has expired. Whether that was a name server.
     pub(crate) fn update<F: Frames>(
         &mut self,
         now: Instant,
         interface: &mut Interface,
         frames: &mut F,
         traffic: &mut Traffic,
-    ) {
+    ) -> bool {
         if self.solicitations_left > 0 && self.solicit_at <= now && frames.has_room() {
             self.solicitations_left -= 1;
             self.solicit_at = now + SOLICITATION_INTERVAL;
@@ -126,18 +133,25 @@ impl Slaac {
             interface.update_ip_addrs(|all| all.retain(|cidr| !expired(cidr, &self.addresses)));
             self.addresses.retain(|&(_, until)| until > now);
         }
+        self.name_servers.expire(now)
+    }
+
+    /// The name servers that routers told.
+    pub(crate) fn name_servers(&self) -> impl Iterator<Item = Ipv6Address> {
+        self.name_servers.addresses()
     }
 
     /// When to update although nothing happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let solicit = (self.solicitations_left > 0).then_some(self.solicit_at);
         let router = self.router.map(|(_, until)| until);
-        self.addresses.iter().map(|&(_, until)| until).chain(solicit).chain(router).min()
+        let others = [solicit, router, self.name_servers.deadline()].into_iter().flatten();
+        self.addresses.iter().map(|&(_, until)| until).chain(others).min()
     }
 }
 
 /// A valid router advertisement (RFC 4861 §6.1.2), if the frame is one.
-fn advertisement(frame: &[u8]) -> Option<Advertisement> {
+fn advertisement(frame: &[u8]) -> Option<Advertisement<'_>> {
     let frame = EthernetFrame::new_checked(frame).ok()?;
     if frame.ethertype() != EthernetProtocol::Ipv6 {
         return None;
@@ -158,7 +172,8 @@ fn advertisement(frame: &[u8]) -> Option<Advertisement> {
     }
     match Icmpv6Repr::parse(&source, &destination, &message, &ChecksumCapabilities::default()).ok()? {
         Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert { router_lifetime, prefix_info, .. }) => {
-            Some(Advertisement { router: source, router_lifetime, prefix: prefix_info })
+            let options = packet.payload().get(ADVERTISEMENT_HEAD..)?;
+            Some(Advertisement { router: source, router_lifetime, prefix: prefix_info, options })
         }
         _ => None,
     }

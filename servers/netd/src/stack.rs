@@ -164,7 +164,7 @@ impl Stack {
 
     /// The work of all that is not TCP.
     fn serve_base<F: Frames, C: Clients>(&mut self, now: Instant, frames: &mut F, clients: &mut C) {
-        self.slaac.update(now, &mut self.interface, frames, &mut self.traffic);
+        self.is_base_ready |= self.slaac.update(now, &mut self.interface, frames, &mut self.traffic);
         let is_due = [self.base_deadline, self.addressing.deadline()].into_iter().flatten().any(|at| at <= now);
         if !self.is_base_ready && !is_due {
             return;
@@ -179,7 +179,8 @@ impl Stack {
             }
         };
         self.is_base_ready = !is_drained;
-        self.addressing.update(now, &mut self.interface, &mut self.base, self.resolver.socket());
+        let (names, advertised) = (self.resolver.socket(), self.slaac.name_servers());
+        self.addressing.update(now, &mut self.interface, &mut self.base, names, advertised);
         self.udp.deliver(&mut self.base, clients);
         self.resolver.collect(&mut self.base, clients);
         self.base_deadline = self.interface.poll_at(now, &self.base);

@@ -263,6 +263,12 @@ fn resolver_bounds_hold_and_silence_ends() {
     assert_eq!(nameless.stack.resolve(0, "example.org"), Err(Refusal::Unreachable));
 }
 
+/// The option of RFC 8106 with one name server.
+fn rdnss_option(seconds: u8, server: &str) -> Vec<u8> {
+    let server: Ipv6Address = server.parse().expect("an address");
+    [&[25, 3, 0, 0, 0, 0, 0, seconds][..], &server.octets()].concat()
+}
+
 #[test]
 fn router_advertisement_gives_address_and_route() {
     use smoltcp::wire::{
@@ -270,6 +276,7 @@ fn router_advertisement_gives_address_and_route() {
         NdiscPrefixInformation, NdiscRepr, NdiscRouterFlags,
     };
     let advertise = |valid: u64, router_lifetime: u64, hop_limit: u8| {
+        let rdnss = rdnss_option(5, "fe80::ff:fe00:2");
         let source: Ipv6Address = "fe80::ff:fe00:2".parse().expect("an address");
         let target: Ipv6Address = "ff02::1".parse().expect("an address");
         let message = Icmpv6Repr::Ndisc(NdiscRepr::RouterAdvert {
@@ -292,7 +299,7 @@ fn router_advertisement_gives_address_and_route() {
             src_addr: source,
             dst_addr: target,
             next_header: IpProtocol::Icmpv6,
-            payload_len: message.buffer_len(),
+            payload_len: message.buffer_len() + rdnss.len(),
             hop_limit,
         };
         let ethernet = EthernetRepr {
@@ -300,13 +307,16 @@ fn router_advertisement_gives_address_and_route() {
             dst_addr: EthernetAddress([0x33, 0x33, 0, 0, 0, 1]),
             ethertype: EthernetProtocol::Ipv6,
         };
-        let mut bytes = vec![0; ethernet.buffer_len() + ip.buffer_len() + message.buffer_len()];
+        let mut bytes = vec![0; ethernet.buffer_len() + ip.buffer_len() + message.buffer_len() + rdnss.len()];
         let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
         ethernet.emit(&mut frame);
         let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
         ip.emit(&mut packet);
-        let mut icmp = Icmpv6Packet::new_unchecked(packet.payload_mut());
+        let (head, options) = packet.payload_mut().split_at_mut(message.buffer_len());
+        let mut icmp = Icmpv6Packet::new_unchecked(head);
         message.emit(&source, &target, &mut icmp, &ChecksumCapabilities::default());
+        options.copy_from_slice(&rdnss);
+        Icmpv6Packet::new_unchecked(packet.payload_mut()).fill_checksum(&source, &target);
         bytes
     };
     let expected = IpCidr::new("2001:db8::ff:fe00:1".parse().expect("an address"), 64);
@@ -315,9 +325,15 @@ fn router_advertisement_gives_address_and_route() {
     world.driver.received.push_back(advertise(100, 50, 254));
     world.poll_stack();
     assert!(!world.stack.configuration().addresses.contains(&expected), "came through a router");
+    let static_server = IpAddress::Ipv4(PEER_ADDRESS);
+    assert_eq!(world.stack.configuration().dns, [static_server]);
     world.driver.received.push_back(advertise(100, 50, 255));
     world.poll_stack();
     assert!(world.stack.configuration().addresses.contains(&expected));
+    let advertised = "fe80::ff:fe00:2".parse().expect("an address");
+    assert_eq!(world.stack.configuration().dns, [static_server, advertised], "behind the one that was configured");
+    world.run(SECOND * 6);
+    assert_eq!(world.stack.configuration().dns, [static_server], "its time is over");
     world.driver.received.push_back(advertise(1, 0, 255));
     world.poll_stack();
     world.run(SECOND * 90);
