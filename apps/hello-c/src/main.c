@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -72,5 +75,11 @@ int main(int argc, char **argv)
 	printf("writable and executable memory: %s\n", refused(code == MAP_FAILED));
 	printf("a file: %s\n", refused(open("/etc/passwd", O_RDONLY) < 0));
 	printf("a copy: %s\n", refused(fork() < 0));
+	char seed[16];
+	printf("a seed: %s\n", refused(getrandom(seed, sizeof seed, 0) < 0));
+	printf("a device of seeds: %s\n", refused(open("/dev/urandom", O_RDONLY) < 0));
+	printf("a look into its parent: %s\n", refused(ptrace(PTRACE_TRACEME, 0, 0, 0) < 0));
+	printf("the interfaces: %s\n", refused(socket(AF_NETLINK, SOCK_RAW, 0) < 0));
+	printf("every packet: %s\n", refused(socket(AF_PACKET, SOCK_RAW, 0) < 0));
 	return !(keeps && slept && signals == 1 && code == MAP_FAILED);
 }

@@ -18,6 +18,7 @@ mod pipe;
 mod poll;
 mod pump;
 mod queue;
+mod refusals;
 mod signals;
 mod slab;
 mod socket;
@@ -137,12 +138,8 @@ pub struct Process<S> {
     exiting: Option<(Thread, Ending)>,
     pumps: pump::Pumps,
     terminal: Option<Box<terminal::Terminal>>,
-    /// Numbers of calls whose refusal was told.
-    told: [u64; TOLD_WORDS],
+    told: refusals::Told,
 }
-
-/// Call numbers below 64 times this are told once each; greater ones as one.
-const TOLD_WORDS: usize = 8;
 
 impl<S: Pages> Process<S> {
     /// A program whose first thread runs, and whose heap `areas` tells.
@@ -171,7 +168,7 @@ impl<S: Pages> Process<S> {
             exiting: None,
             pumps: pump::Pumps::default(),
             terminal: None,
-            told: [0; TOLD_WORDS],
+            told: refusals::Told::default(),
         }
     }
 
@@ -182,9 +179,6 @@ impl<S: Pages> Process<S> {
             Some(_) => self.park_for_good(thread, None),
             None => self.dispatch(world, thread, number, args),
         };
-        if outcome == Outcome::from(Errno::ENOSYS) && !is_quiet(number) {
-            self.tell(world, number, "the personality does not have it");
-        }
         self.retry(world);
         match outcome {
             Outcome::Done(_) | Outcome::Park if !self.is_disturbed(thread) => outcome,
@@ -234,7 +228,7 @@ impl<S: Pages> Process<S> {
                     .or_else(|| self.socket_call(world, number, args))
                     .or_else(|| self.file_call(world, number, args))
                     .or_else(|| self.identity_call(world, thread, number, args))
-                    .map_or_else(|| Errno::ENOSYS.into(), Outcome::from)
+                    .map_or_else(|| self.not_served(world, number, args).into(), Outcome::from)
             }),
         }
     }
@@ -273,48 +267,6 @@ impl<S: Pages> Process<S> {
         }
         Outcome::Ended(ending)
     }
-
-    /// Says once for each call that it was refused, and why.
-    fn tell(&mut self, world: &mut impl World, number: u64, why: &str) {
-        let (word, bit) = (number / 64, number % 64);
-        let word = usize::try_from(word).unwrap_or(usize::MAX).min(TOLD_WORDS - 1);
-        let Some(word) = self.told.get_mut(word) else { return };
-        if *word >> bit & 1 != 0 {
-            return;
-        }
-        *word |= 1 << bit;
-        match number::name(number) {
-            Some(name) => world.note(format_args!("{} refused: {why}", Lower(name))),
-            None => world.note(format_args!("system call {number} refused: {why}")),
-        }
-    }
-}
-
-/// A name in lower case.
-struct Lower(&'static str);
-
-impl core::fmt::Display for Lower {
-    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        use core::fmt::Write;
-        self.0.chars().try_for_each(|letter| out.write_char(letter.to_ascii_lowercase()))
-    }
-}
-
-/// Calls that programs do without, and whose refusal says nothing: musl and std try them and go another way.
-const fn is_quiet(number: u64) -> bool {
-    matches!(
-        number,
-        number::BRK
-            | number::PRCTL
-            | number::SIGALTSTACK
-            | number::SET_ROBUST_LIST
-            | number::MEMBARRIER
-            | number::RSEQ
-            | number::COPY_FILE_RANGE
-            | number::SENDFILE
-            | number::SPLICE
-            | number::PIDFD_OPEN
-    )
 }
 
 fn exit_status(argument: u64) -> u8 {

@@ -44,10 +44,13 @@ pub trait World {
     /// Whether a wait may have an end in time: whether an alarm was granted.
     fn has_alarm(&self) -> bool;
 
+    /// Whether randomness was granted.
+    fn has_random(&self) -> bool;
+
     /// Fills `into` with bytes that nobody can guess.
     ///
     /// # Errors
-    /// `ENOSYS` if no source of them was granted, `EIO` if it fails.
+    /// `EACCES` if no source of them was granted, `EIO` if it fails.
     fn random(&mut self, into: &mut [u8]) -> Result<(), Errno>;
 
     /// Whether connections were granted.

@@ -227,7 +227,10 @@ impl<S: Pages> Process<S> {
                 Some(Object::Pipe(_)) => Ok(PIPE_BYTES),
                 _ => Err(Errno::EBADF),
             },
-            _ => Err(Errno::EINVAL),
+            command => {
+                self.tell_of(world, number::FCNTL, "there is no such command here", command);
+                Err(Errno::EINVAL)
+            }
         }
     }
 

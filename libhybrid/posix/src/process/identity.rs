@@ -1,4 +1,5 @@
 //! Who the program is, what it may use, and randomness; all from what its component was told and granted.
+use super::refusals::NO_RANDOM;
 use super::{Pages, Process};
 use crate::futex::Thread;
 use crate::number::{self, Answer, Errno, low};
@@ -34,6 +35,11 @@ impl<S: Pages> Process<S> {
             number::UNAME => self.uname(world, args[0]),
             number::PRLIMIT64 => self.limits(world, args),
             number::SCHED_GETAFFINITY => self.affinity(world, args),
+            number::GETRANDOM if !world.has_random() => {
+                self.tell(world, number, NO_RANDOM);
+                // Not `EACCES`: this is what programs know of one who may not, and then they look at /dev/urandom.
+                Err(Errno::EPERM)
+            }
             number::GETRANDOM => getrandom(world, args),
             _ => return None,
         })

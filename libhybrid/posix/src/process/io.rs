@@ -303,6 +303,11 @@ impl<S: Pages> Process<S> {
 
     fn try_write(&mut self, world: &mut impl World, call: &mut Call) -> Result<Option<u64>, Errno> {
         let id = self.files.id(call.args[0])?;
+        // Descriptors that nobody gets would be lost without a word.
+        if has_control(world, call)? {
+            self.tell(world, call.number, "control data goes nowhere: no descriptors and no options with a message");
+            return Err(Errno::EINVAL);
+        }
         let pieces = pieces(world, call)?;
         let held = self.files.objects.get_mut(id).ok_or(Errno::EBADF)?;
         match &mut held.object {
@@ -378,20 +383,21 @@ fn flags(call: &Call) -> u32 {
     low(at)
 }
 
-/// Where the bytes of a call are; there is no control data that could be sent. `struct msghdr`: name, its length, list, its length, control data and its length, flags.
+/// Whether a message brings control data.
+fn has_control(world: &impl World, call: &Call) -> Result<bool, Errno> {
+    if call.number != number::SENDMSG {
+        return Ok(false);
+    }
+    let [control, length] = world::read_words(world, call.args[1].wrapping_add(32))?;
+    Ok(control != 0 && low(length) != 0)
+}
+
+/// Where the bytes of a call are. `struct msghdr`: name, its length, list, its length, control data and its length, flags.
 fn pieces(world: &impl World, call: &Call) -> Result<Pieces, Errno> {
     Ok(match call.number {
         number::READV | number::WRITEV => Pieces::List(call.args[1], call.args[2]),
-        number::RECVMSG => {
+        number::RECVMSG | number::SENDMSG => {
             let [list, count] = world::read_words(world, call.args[1].wrapping_add(16))?;
-            Pieces::List(list, count)
-        }
-        number::SENDMSG => {
-            let [list, count, control, length] = world::read_words(world, call.args[1].wrapping_add(16))?;
-            // Descriptors that nobody gets would be lost without a word.
-            if control != 0 && low(length) != 0 {
-                return Err(Errno::EINVAL);
-            }
             Pieces::List(list, count)
         }
         _ => Pieces::One(call.args[1], call.args[2]),

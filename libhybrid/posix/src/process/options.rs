@@ -3,7 +3,7 @@ use super::address::Family;
 use super::object::{Id, Object};
 use super::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM};
 use super::{Pages, Process};
-use crate::number::{Answer, Errno, low};
+use crate::number::{self, Answer, Errno, low};
 use crate::world::{self, World};
 
 const NS: u64 = 1_000_000_000;
@@ -144,7 +144,13 @@ impl<S: Pages> Process<S> {
             }
             (SOL_SOCKET, option::SNDBUF | option::RCVBUF) => Ok(0),
             (SOL_IP, IP_TTL) | (SOL_IPV6, IPV6_UNICAST_HOPS) if word == HOPS => Ok(0),
-            _ => options.flag(&nature, level, name).map(|flag| *flag = word != 0).map(|()| 0).ok_or(Errno::ENOPROTOOPT),
+            _ => match options.flag(&nature, level, name) {
+                Some(flag) => {
+                    *flag = word != 0;
+                    Ok(0)
+                }
+                None => Err(self.no_option(world, number::SETSOCKOPT, level, name)),
+            },
         }
     }
 
@@ -187,9 +193,25 @@ impl<S: Pages> Process<S> {
             (SOL_SOCKET, option::ACCEPTCONN) => nature.is_listening.into(),
             (SOL_SOCKET, option::RCVBUF | option::SNDBUF) => u32::try_from(nature.buffer).unwrap_or(0),
             (SOL_IP, IP_TTL) | (SOL_IPV6, IPV6_UNICAST_HOPS) => HOPS,
-            _ => options.flag(&nature, level, name).map(|flag| (*flag).into()).ok_or(Errno::ENOPROTOOPT)?,
+            _ => match options.flag(&nature, level, name) {
+                Some(flag) => (*flag).into(),
+                None => return Err(self.no_option(world, number::GETSOCKOPT, level, name)),
+            },
         };
         write_option(world, value, length, &word.to_le_bytes())
+    }
+
+    /// One that the socket does not have, or that cannot be set to this.
+    fn no_option(&mut self, world: &mut impl World, number: u64, level: u32, name: u32) -> Errno {
+        let why = match level {
+            SOL_SOCKET => "nothing here goes by this option of SOL_SOCKET",
+            SOL_IP => "nothing here goes by this option of IPPROTO_IP",
+            SOL_IPV6 => "nothing here goes by this option of IPPROTO_IPV6",
+            IPPROTO_TCP => "nothing here goes by this option of IPPROTO_TCP",
+            _ => "nothing here goes by this option of another level",
+        };
+        self.tell_of(world, number, why, name);
+        Errno::ENOPROTOOPT
     }
 }
 

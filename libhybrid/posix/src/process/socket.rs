@@ -44,7 +44,7 @@ impl<S: Pages> Process<S> {
 
     fn socket(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let (kind, flags) = (low(args[1]) & 15, low(args[1]) & (O_CLOEXEC | O_NONBLOCK));
-        let family = Family::try_from_number(low(args[0]))?;
+        let family = self.try_family(world, number::SOCKET, low(args[0]))?;
         match (kind, low(args[2])) {
             (SOCK_STREAM, 0 | IPPROTO_TCP) => self.files.open(Object::Tcp(Tcp::new(family)), flags),
             (SOCK_DGRAM, 0 | IPPROTO_UDP) => self.files.open(Object::Datagram(Datagram::new(family)), flags),
@@ -52,13 +52,26 @@ impl<S: Pages> Process<S> {
                 self.tell(world, number::SOCKET, "a component has no raw sockets");
                 Err(Errno::EPERM)
             }
-            _ => Err(Errno::EPROTONOSUPPORT),
+            (SOCK_STREAM | SOCK_DGRAM, protocol) => {
+                self.tell_of(world, number::SOCKET, "sockets of this kind have no such protocol", protocol);
+                Err(Errno::EPROTONOSUPPORT)
+            }
+            _ => Err(self.no_kind(world, number::SOCKET, kind)),
         }
+    }
+
+    fn try_family(&mut self, world: &mut impl World, number: u64, family: u32) -> Result<Family, Errno> {
+        Family::try_from_number(family).map_err(|_| self.refuse_family(world, number, family))
+    }
+
+    fn no_kind(&mut self, world: &mut impl World, number: u64, kind: u32) -> Errno {
+        self.tell_of(world, number, "sockets are for streams or for datagrams, not of this type", kind);
+        Errno::EPROTONOSUPPORT
     }
 
     fn socket_pair(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let (kind, flags) = (low(args[1]) & 15, low(args[1]) & !15);
-        if Family::try_from_number(low(args[0])) != Ok(Family::Unix) {
+        if self.try_family(world, number::SOCKETPAIR, low(args[0]))? != Family::Unix {
             return Err(Errno::EOPNOTSUPP);
         }
         if low(args[2]) > 1 {
@@ -70,7 +83,7 @@ impl<S: Pages> Process<S> {
         let make: fn() -> Object = match kind {
             SOCK_STREAM => || Object::Tcp(Tcp::new(Family::Unix)),
             SOCK_DGRAM => || Object::Datagram(Datagram::new(Family::Unix)),
-            _ => return Err(Errno::EPROTONOSUPPORT),
+            _ => return Err(self.no_kind(world, number::SOCKETPAIR, kind)),
         };
         let first = self.files.open(make(), flags)?;
         let second = self.files.open(make(), flags);

@@ -176,7 +176,7 @@ impl<S: Pages> Process<S> {
         Ok(([source(0), source(1), source(2)], (directory, is_asked)))
     }
 
-    fn no_action(&mut self, world: &mut impl World, why: &str) -> Errno {
+    fn no_action(&mut self, world: &mut impl World, why: &'static str) -> Errno {
         self.tell(world, number::SPAWN, why);
         Errno::EOPNOTSUPP
     }

@@ -33,7 +33,10 @@ impl<S: Pages> Process<S> {
                 Ok(_) => Errno::EAGAIN.into(),
                 Err(errno) => errno.into(),
             },
-            _ => Errno::ENOSYS.into(),
+            operation => {
+                self.tell_of(world, number::FUTEX, "a word is waited for, woken and requeued, no more", operation);
+                Errno::ENOSYS.into()
+            }
         }
     }
 

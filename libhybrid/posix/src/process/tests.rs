@@ -3,6 +3,7 @@
 mod datagrams;
 mod descriptors;
 mod files;
+mod refusals;
 mod sockets;
 mod spawn;
 mod tables;
@@ -106,8 +107,12 @@ impl World for Fake {
         self.kin.as_mut().map(|kin| kin as &mut dyn crate::family::Relations)
     }
 
+    fn has_random(&self) -> bool {
+        self.random.is_some()
+    }
+
     fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        into.fill(self.random.ok_or(Errno::ENOSYS)?);
+        into.fill(self.random.ok_or(Errno::EACCES)?);
         Ok(())
     }
 
@@ -281,7 +286,7 @@ fn descriptors_that_are_closed_or_never_were_say_so() {
 }
 
 #[test]
-fn refusal_is_told_once_for_each_call_with_its_name() {
+fn refusal_is_told_once_for_each_call_and_reason_with_its_name() {
     let mut program = Program::new();
     program.world.write(AT, b"/x\0").unwrap();
     for _ in 0..3 {
@@ -483,7 +488,14 @@ fn signals_end_the_program_wait_or_call_their_handler() {
 #[test]
 fn randomness_is_the_granted_one_or_none() {
     let mut program = Program::new();
-    assert_eq!(program.call(number::GETRANDOM, &[AT, 16, 0]), Errno::ENOSYS.negated());
+    program.world.write(AT, b"/dev/urandom\0").unwrap();
+    let [refused, closed] = [Errno::EPERM, Errno::EACCES].map(Errno::negated);
+    for _ in 0..2 {
+        assert_eq!(program.call(number::GETRANDOM, &[AT, 16, 0]), refused);
+        assert_eq!(program.call(number::OPENAT, &[0, AT, 0]), closed);
+    }
+    let told = ["getrandom refused: randomness was not granted", "openat refused: randomness was not granted"];
+    assert_eq!(program.world.told, told);
     program.world.random = Some(0x5a);
     assert_eq!(program.call(number::GETRANDOM, &[AT, 300, 1]), 300);
     assert_eq!(program.world.words(AT + 288), [0x5a5a_5a5a_5a5a_5a5a]);

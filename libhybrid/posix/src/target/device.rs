@@ -275,9 +275,13 @@ impl World for Device {
         self.alarm.is_some()
     }
 
+    fn has_random(&self) -> bool {
+        self.random.is_some()
+    }
+
     /// Waits while the entropy server is not seeded yet.
     fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        let client = self.random.as_mut().ok_or(Errno::ENOSYS)?;
+        let client = self.random.as_mut().ok_or(Errno::EACCES)?;
         for piece in into.chunks_mut(FILL_MAX) {
             let length = u16::try_from(piece.len()).map_err(|_| Errno::EIO)?;
             let numbers = client.fill(length).map_err(|_| Errno::EIO)?;

@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 86] = [
+const LINES: [&str; 96] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -55,7 +55,17 @@ const LINES: [&str; 86] = [
     "I hello-c: writable and executable memory: Permission denied",
     "I hello-c: a file: No such file or directory",
     "I hello-c: a copy: Function not implemented",
+    "I hello-c: a seed: Operation not permitted",
+    "I hello-c: a device of seeds: Permission denied",
+    "I hello-c: a look into its parent: Operation not permitted",
+    "I hello-c: the interfaces: Address family not supported by protocol",
+    "I hello-c: every packet: Operation not permitted",
     "W hello-c: clone refused: a component cannot be copied or replaced",
+    "W hello-c: getrandom refused: randomness was not granted",
+    "W hello-c: openat refused: randomness was not granted",
+    "W hello-c: ptrace refused: a component looks into no other",
+    "W hello-c: socket refused: a component has no AF_NETLINK sockets",
+    "W hello-c: socket refused: a component has no packet sockets",
     "I hello-c: ended with status 0",
     "I hello-pthreads: a sixth thread: Resource temporarily unavailable",
     "I hello-pthreads: turns: 4000 of 4000, counted apart 4000, keys destroyed 4",

@@ -3,6 +3,7 @@ use super::{Directory, File, Spot, tree};
 use crate::files::{Creation, Kind, Status, Tree};
 use crate::number::{self, Answer, Errno, low};
 use crate::process::object::Object;
+use crate::process::refusals::NO_RANDOM;
 use crate::process::synthetic::Text;
 use crate::process::{Pages, Process};
 use crate::world::World;
@@ -49,6 +50,7 @@ impl<S: Pages> Process<S> {
     pub(super) fn open_path(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let flags = Flags(low(args[2]));
         if flags.has(bit::TEMPORARY) {
+            self.tell(world, number::OPENAT, "a file has a name, and O_TMPFILE makes one without");
             return Err(Errno::EOPNOTSUPP);
         }
         if flags.has(bit::CREATE) && flags.has(bit::DIRECTORY) {
@@ -60,6 +62,10 @@ impl<S: Pages> Process<S> {
             Spot::Synthetic(_) if flags.creation() == Creation::Always => Err(Errno::EEXIST),
             Spot::Synthetic(Object::Text(Text::Program, _)) => Err(Errno::EACCES),
             Spot::Synthetic(Object::Text(..)) if !flags.reads_only() => Err(Errno::EACCES),
+            Spot::Synthetic(Object::Random) if !world.has_random() => {
+                self.tell(world, number::OPENAT, NO_RANDOM);
+                Err(Errno::EACCES)
+            }
             Spot::Synthetic(object) => self.files.open(object, flags.0),
             Spot::Way if flags.creation() == Creation::Always => Err(Errno::EEXIST),
             Spot::Way if flags.needs_writing() => Err(Errno::EISDIR),
