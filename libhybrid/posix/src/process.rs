@@ -18,6 +18,7 @@ mod pipe;
 mod poll;
 mod pump;
 mod queue;
+mod random;
 mod refusals;
 mod signals;
 mod slab;
@@ -42,6 +43,7 @@ use alloc::vec::Vec;
 pub use descriptors::DESCRIPTORS_MAX;
 pub use epoll::WATCHES_MAX;
 pub use object::poll as readiness;
+pub use random::{FETCH_MAX, Numbers};
 pub use signals::{AGAIN, Delivery, signal};
 use threads::Slot;
 
@@ -56,6 +58,8 @@ pub enum Outcome {
     Yield,
     /// A signal is handled: call the handler, then [`Process::handled`].
     Deliver(Delivery),
+    /// Random bytes are to be fetched for it, then [`Process::fetched`].
+    Numbers(Numbers),
     /// The thread has ended.
     ThreadEnded,
     /// The program has ended.
@@ -216,6 +220,7 @@ impl<S: Pages> Process<S> {
             number::RT_SIGPENDING => self.sigpending(world, thread, args).into(),
             number::KILL | number::TKILL | number::TGKILL => self.kill(world, thread, number, args),
             number::SET_TID_ADDRESS => self.set_tid_address(thread, args[0]).into(),
+            number::GETRANDOM => self.getrandom(world, args),
             number::CLONE | number::CLONE3 | number::EXECVE => {
                 self.tell(world, number, "a component cannot be copied or replaced; posix_spawn starts another");
                 Errno::ENOSYS.into()

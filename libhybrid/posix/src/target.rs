@@ -1,21 +1,22 @@
 //! The personality on the device: entry, the one door for system calls, and waiting; the logic is in `process`.
 //!
 //! State is behind one lock, in which no thread sleeps: [`Process`] says what is to be done, and it is done here afterwards. Calls of servers are
-//! made under it; that of the entropy server waits until it is seeded.
+//! made under it, but for that of the entropy server, which waits until it is seeded.
 #![expect(unsafe_code, reason = "the entry of a C program, its memory and its handlers")]
 
 mod clock;
 mod device;
 mod lock;
+mod source;
 mod threads;
 mod unwind;
 
 use crate::family::Given;
 use crate::futex::Thread;
 use crate::number::low;
-use crate::process::{AGAIN, Delivery, Ending};
+use crate::process::{AGAIN, Delivery, Ending, FETCH_MAX, Numbers};
 use crate::start::{Start, auxiliary};
-use crate::{Areas, Identity, Outcome, Process};
+use crate::{Areas, Errno, Identity, Outcome, Process};
 use alloc::vec::Vec;
 use device::Device;
 use hybrid_rt::Env;
@@ -176,7 +177,9 @@ fn lay_out(device: &mut Device, identity: Identity, header: u64, given: Option<&
         let _there_is_room = start.pair(key, value);
     }
     let mut bytes = [0; 16];
-    if crate::World::random(device, &mut bytes).is_ok() {
+    let has_answered = device.source().is_some_and(|source| source.fill(&mut bytes).is_ok());
+    device.source_answered(has_answered);
+    if has_answered {
         start.random(bytes);
     }
     start.lay_out(identity.stack.1, |address, bytes| {
@@ -243,6 +246,7 @@ extern "C" fn call(number: u64, a: u64, b: u64, c: u64, d: u64, e: u64, f: u64) 
                 handle(delivery);
                 step(|shell| shell.process.handled(&mut shell.device, thread, delivery))
             }
+            Outcome::Numbers(numbers) => fetch(thread, numbers),
             // Only the call that `leave` makes ends a thread.
             Outcome::ThreadEnded => hybrid_sys::breakpoint(),
             Outcome::Ended(ending) => end(ending),
@@ -263,7 +267,7 @@ extern "C" fn __clone(entry: u64, stack: u64, flags: u64, argument: u64, parent:
             threads.wake(1 << thread);
             number.into()
         }
-        Err(errno) => crate::Errno::negated(errno),
+        Err(errno) => Errno::negated(errno),
     }
 }
 
@@ -271,6 +275,20 @@ extern "C" fn __clone(entry: u64, stack: u64, flags: u64, argument: u64, parent:
 #[unsafe(no_mangle)]
 extern "C" fn __unmapself(base: u64, bytes: u64) -> ! {
     threads::leave_and_unmap(base, bytes)
+}
+
+/// Asks for random bytes. Not under the lock: until the source is seeded only this thread waits.
+fn fetch(thread: Thread, numbers: Numbers) -> Outcome {
+    let source = with(|shell| shell.device.source());
+    let mut bytes = [0; FETCH_MAX];
+    let bytes = bytes.get_mut(..numbers.length()).unwrap_or_default();
+    let filled = source.ok_or(Errno::EIO).and_then(|source| source.fill(bytes));
+    let outcome = step(|shell| {
+        shell.device.source_answered(filled.is_ok());
+        shell.process.fetched(&mut shell.device, thread, numbers, filled.map(|()| &*bytes))
+    });
+    bytes.fill(0);
+    outcome
 }
 
 /// Calls a handler of the program as a function, on the stack of the thread that takes the signal.

@@ -9,7 +9,7 @@ use crate::number::Errno;
 use crate::output::Stream;
 use alloc::vec::Vec;
 
-/// The kernel and the component's grants, as far as calls need them. Nothing here waits, but for random numbers until the entropy server is seeded.
+/// The kernel and the component's grants, as far as calls need them. Nothing here waits.
 pub trait World {
     /// Copies from the program's memory.
     ///
@@ -47,11 +47,8 @@ pub trait World {
     /// Whether randomness was granted.
     fn has_random(&self) -> bool;
 
-    /// Fills `into` with bytes that nobody can guess.
-    ///
-    /// # Errors
-    /// `EACCES` if no source of them was granted, `EIO` if it fails.
-    fn random(&mut self, into: &mut [u8]) -> Result<(), Errno>;
+    /// Whether its source is known to be seeded: who asks it does not wait.
+    fn is_seeded(&self) -> bool;
 
     /// Whether connections were granted.
     fn has_tcp(&self) -> bool;

@@ -1,5 +1,4 @@
-//! Who the program is, what it may use, and randomness; all from what its component was told and granted.
-use super::refusals::NO_RANDOM;
+//! Who the program is and what it may use; all from what its component was told.
 use super::{Pages, Process};
 use crate::futex::Thread;
 use crate::number::{self, Answer, Errno, low};
@@ -8,9 +7,6 @@ use crate::world::{self, World};
 /// Bytes of a field of `struct utsname`.
 const FIELD: usize = 65;
 const FIELDS: usize = 6;
-
-/// The most bytes that one getrandom gives (Linux gives at least 256 in one piece).
-const RANDOM_MAX: u64 = 4096;
 
 const RLIMIT_STACK: u32 = 3;
 const RLIMIT_NOFILE: u32 = 7;
@@ -35,12 +31,6 @@ impl<S: Pages> Process<S> {
             number::UNAME => self.uname(world, args[0]),
             number::PRLIMIT64 => self.limits(world, args),
             number::SCHED_GETAFFINITY => self.affinity(world, args),
-            number::GETRANDOM if !world.has_random() => {
-                self.tell(world, number, NO_RANDOM);
-                // Not `EACCES`: this is what programs know of one who may not, and then they look at /dev/urandom.
-                Err(Errno::EPERM)
-            }
-            number::GETRANDOM => getrandom(world, args),
             _ => return None,
         })
     }
@@ -94,26 +84,4 @@ impl<S: Pages> Process<S> {
         world::write_words(world, address, &[1])?;
         Ok(8)
     }
-}
-
-/// `getrandom`. The source answers only once it was seeded, so both pools of Linux are the one.
-fn getrandom(world: &mut impl World, args: [u64; 6]) -> Answer {
-    let [address, bytes, flags, ..] = args;
-    // GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE
-    if low(flags) & !7 != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let wanted = bytes.min(RANDOM_MAX);
-    let mut done = 0;
-    while done < wanted {
-        let mut chunk = [0; 256];
-        let length = usize::try_from(wanted - done).unwrap_or(usize::MAX).min(chunk.len());
-        let chunk = chunk.get_mut(..length).unwrap_or_default();
-        match world.random(chunk).and_then(|()| world.write(address.wrapping_add(done), chunk)) {
-            Ok(()) => done += length as u64,
-            Err(errno) if done == 0 => return Err(errno),
-            Err(_) => break,
-        }
-    }
-    Ok(done)
 }

@@ -72,6 +72,9 @@ impl<S: Pages> Process<S> {
         if !can_wait(number) {
             return None;
         }
+        if let Some(outcome) = self.read_random(world, number, args) {
+            return Some(outcome);
+        }
         if let Err(errno) = self.mask_wait(world, thread, number, args) {
             return Some(errno.into());
         }
@@ -258,7 +261,6 @@ impl<S: Pages> Process<S> {
                 Ok(())
             })
             .map(Some),
-            Object::Random => fill_with(world, pieces, World::random).map(Some),
             Object::Text(text, at) => {
                 let (text, from) = (*text, *at);
                 let read = self.read_text(world, text, from, pieces)?;
@@ -297,6 +299,8 @@ impl<S: Pages> Process<S> {
             }
             Object::Directory(_) => Err(Errno::EISDIR),
             Object::Output(_) => Err(Errno::EBADF),
+            // `read_random` reads it; this is a socket's call.
+            Object::Random => Err(Errno::ENOTSOCK),
             Object::Epoll(_) | Object::Datagram(_) => Err(Errno::EINVAL),
         }
     }

@@ -10,7 +10,7 @@ const PARTS_MAX: u64 = 1024;
 pub(super) const CHUNK: usize = 512;
 
 /// Where the bytes of one call are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pieces {
     /// Address and bytes.
     One(u64, u64),

@@ -29,6 +29,7 @@ struct Fake {
     now: u64,
     has_no_alarm: bool,
     random: Option<u8>,
+    is_unseeded: bool,
     told: Vec<String>,
     net: Option<sockets::FakeStack>,
     udp: Option<datagrams::FakePorts>,
@@ -111,9 +112,8 @@ impl World for Fake {
         self.random.is_some()
     }
 
-    fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        into.fill(self.random.ok_or(Errno::EACCES)?);
-        Ok(())
+    fn is_seeded(&self) -> bool {
+        !self.is_unseeded
     }
 
     fn has_tcp(&self) -> bool {
@@ -226,10 +226,20 @@ impl Program {
 
     /// A call of the first thread that ends at once.
     fn call(&mut self, number: u64, args: &[u64]) -> i64 {
-        match self.on(0, number, args) {
-            Outcome::Done(result) => result,
-            other => panic!("{other:?}"),
+        let mut outcome = self.on(0, number, args);
+        loop {
+            outcome = match outcome {
+                Outcome::Done(result) => return result,
+                Outcome::Numbers(numbers) => self.fetch(0, numbers),
+                other => panic!("{other:?}"),
+            }
         }
+    }
+
+    /// The source answers.
+    fn fetch(&mut self, thread: Thread, numbers: Numbers) -> Outcome {
+        let bytes = vec![self.world.random.unwrap(); numbers.length()];
+        self.process.fetched(&mut self.world, thread, numbers, Ok(&bytes))
     }
 
     /// Time passes.
@@ -502,6 +512,35 @@ fn randomness_is_the_granted_one_or_none() {
     assert_eq!(program.call(number::GETRANDOM, &[AT, 1, 8]), Errno::EINVAL.negated());
     assert_eq!(program.call(number::GETRANDOM, &[8, 1, 0]), Errno::EFAULT.negated());
     assert_eq!(program.call(number::GETRANDOM, &[AT, u64::MAX, 0]), 4096);
+    assert_eq!(program.call(number::GETRANDOM, &[AT, 1, 6]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::GETRANDOM, &[8, 0, 0]), 0);
+    // What is there counts, whatever becomes of the rest.
+    assert_eq!(program.call(number::GETRANDOM, &[STACK.1 - 300, 600, 0]), 256);
+}
+
+#[test]
+fn source_that_is_not_seeded_is_waited_for_by_who_asks_and_by_nobody_else() {
+    let mut program = Program::new();
+    (program.world.random, program.world.is_unseeded) = (Some(9), true);
+    let second = program.thread();
+    let again = Errno::EAGAIN.negated();
+    assert_eq!(program.call(number::GETRANDOM, &[AT, 8, 1]), again);
+    program.world.write(AT, b"/dev/random\0").unwrap();
+    let polled = program.call(number::OPENAT, &[0, AT, 0o4000]).cast_unsigned();
+    assert_eq!(program.call(number::READ, &[polled, AT, 8]), again);
+    // One that waits is outside; the others go on.
+    let Outcome::Numbers(numbers) = program.on(0, number::GETRANDOM, &[AT, 8, 0]) else { panic!("it is to fetch") };
+    assert_eq!(numbers.length(), 8);
+    assert_eq!(program.on(second, number::GETPPID, &[]), Outcome::Done(0));
+    // A signal of meanwhile is handled before the call returns.
+    program.put(AT + 32, &[0xcafe, 0, 0, 0]);
+    assert_eq!(program.on(second, number::RT_SIGACTION, &[15, AT + 32, 0, 8]), Outcome::Done(0));
+    program.process.signal_program(&mut program.world, 15);
+    let delivery = Delivery { handler: 0xcafe, signal: 15, blocked_after: 0, result: 8 };
+    assert_eq!(program.fetch(0, numbers), Outcome::Deliver(delivery));
+    assert_eq!(program.world.words(AT), [0x0909_0909_0909_0909]);
+    let gone = program.process.fetched(&mut program.world, 0, numbers, Err(Errno::EIO));
+    assert_eq!(gone, Outcome::Done(Errno::EIO.negated()));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod serial;
 mod stack;
 mod tree;
 
+use super::source::Source;
 use crate::World;
 use crate::areas::Kept;
 use crate::console::Wire;
@@ -17,7 +18,6 @@ use crate::output::{LINE_MAX, Stream};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
-use hybrid_interfaces::entropy::{FILL_MAX, RandomClient, random};
 use hybrid_interfaces::log::TEXT_MAX;
 use hybrid_interfaces::net::stack::{NetworkClient, network};
 use hybrid_interfaces::time::{AlarmClient, alarm};
@@ -40,7 +40,7 @@ pub(super) struct Device {
     /// What the program may read and write: itself, its heap, its stack.
     ranges: [Range; 3],
     alarm: Option<Alarm>,
-    random: Option<RandomClient<EndpointCaller>>,
+    source: Option<Source>,
     stack: Part<Stack>,
     ports: Part<Ports>,
     network: Part<NetworkClient<EndpointCaller>>,
@@ -98,7 +98,7 @@ impl Device {
             env,
             ranges: [image, heap, stack],
             alarm: Alarm::find(&env),
-            random: use_of(&env, random::INTERFACE).map(|(_, caller)| RandomClient::new(caller)),
+            source: Source::find(&env),
             stack: Part::find(|| Stack::find(&env)),
             ports: Part::find(|| Ports::find(&env)),
             network: Part::find(|| use_of(&env, network::INTERFACE).map(|(_, caller)| NetworkClient::new(caller))),
@@ -122,6 +122,18 @@ impl Device {
     /// What the program is given, if another one spawned it.
     pub(super) fn given(&mut self) -> Option<Given> {
         self.kin.as_mut()?.given()
+    }
+
+    /// The source of randomness, to be asked without the lock.
+    pub(super) const fn source(&self) -> Option<Source> {
+        self.source
+    }
+
+    /// Whether the source answered: whoever asks it until it dies does not wait.
+    pub(super) const fn source_answered(&mut self, has_answered: bool) {
+        if let Some(source) = &mut self.source {
+            source.is_seeded = has_answered;
+        }
     }
 
     /// What the bells say: an alarm that expired, or its server that died or came back.
@@ -154,6 +166,9 @@ impl Device {
             }
             for tree in self.trees.as_mut().into_iter().flatten() {
                 tree.on_peer(&self.env, &change);
+            }
+            if let Some(source) = &mut self.source {
+                source.on_peer(&change);
             }
             let Some(alarm) = &mut self.alarm else { continue };
             match change.of_use(alarm.name) {
@@ -276,19 +291,11 @@ impl World for Device {
     }
 
     fn has_random(&self) -> bool {
-        self.random.is_some()
+        self.source.is_some()
     }
 
-    /// Waits while the entropy server is not seeded yet.
-    fn random(&mut self, into: &mut [u8]) -> Result<(), Errno> {
-        let client = self.random.as_mut().ok_or(Errno::EACCES)?;
-        for piece in into.chunks_mut(FILL_MAX) {
-            let length = u16::try_from(piece.len()).map_err(|_| Errno::EIO)?;
-            let numbers = client.fill(length).map_err(|_| Errno::EIO)?;
-            // A server that gives less has failed: nothing is made up.
-            piece.copy_from_slice(numbers.get(..piece.len()).ok_or(Errno::EIO)?);
-        }
-        Ok(())
+    fn is_seeded(&self) -> bool {
+        self.source.is_some_and(|source| source.is_seeded)
     }
 
     fn has_tcp(&self) -> bool {
