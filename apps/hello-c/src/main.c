@@ -75,6 +75,7 @@ int main(int argc, char **argv)
 	printf("writable and executable memory: %s\n", refused(code == MAP_FAILED));
 	printf("a file: %s\n", refused(open("/etc/passwd", O_RDONLY) < 0));
 	printf("a copy: %s\n", refused(fork() < 0));
+	printf("processor time: %s\n", refused(clock() == (clock_t)-1));
 	char seed[16];
 	printf("a seed: %s\n", refused(getrandom(seed, sizeof seed, 0) < 0));
 	printf("a device of seeds: %s\n", refused(open("/dev/urandom", O_RDONLY) < 0));

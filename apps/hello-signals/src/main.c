@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +47,12 @@ static void waits(void)
 	raise(SIGUSR1);
 	int before = handled, result = sigsuspend(&none);
 	printf("sigsuspend: %s, handled %s\n", result < 0 ? strerror(errno) : "nothing", !before && handled == SIGUSR1 ? "then" : "not");
+	struct itimerval soon = { .it_value = { .tv_usec = 20000 } };
+	signal(SIGALRM, on_signal);
+	setitimer(ITIMER_REAL, &soon, 0);
+	result = pause();
+	alarm(100);
+	printf("alarm: %s, handled %s; of the next %u s are left\n", result < 0 ? strerror(errno) : "nothing", handled == SIGALRM ? "then" : "not", alarm(0));
 }
 
 int main(int count, char **arguments)

@@ -2,6 +2,7 @@
 //!
 //! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
 mod address;
+mod alarm;
 mod datagram;
 mod demand;
 mod descriptors;
@@ -142,6 +143,8 @@ pub struct Process<S> {
     exiting: Option<(Thread, Ending)>,
     pumps: pump::Pumps,
     terminal: Option<Box<terminal::Terminal>>,
+    /// That of `setitimer`.
+    alarm: object::Timer,
     told: refusals::Told,
 }
 
@@ -172,12 +175,14 @@ impl<S: Pages> Process<S> {
             exiting: None,
             pumps: pump::Pumps::default(),
             terminal: None,
+            alarm: object::Timer::default(),
             told: refusals::Told::default(),
         }
     }
 
     /// System call `number` of `thread`.
     pub fn call(&mut self, world: &mut impl World, thread: Thread, number: u64, args: [u64; 6]) -> Outcome {
+        self.ring(world);
         let outcome = match self.exiting {
             Some((exiting, ending)) if exiting == thread => self.leave(world, thread, ending),
             Some(_) => self.park_for_good(thread, None),
@@ -220,6 +225,7 @@ impl<S: Pages> Process<S> {
             number::RT_SIGPENDING => self.sigpending(world, thread, args).into(),
             number::KILL | number::TKILL | number::TGKILL => self.kill(world, thread, number, args),
             number::SET_TID_ADDRESS => self.set_tid_address(thread, args[0]).into(),
+            number::SETITIMER | number::GETITIMER => self.interval_timer(world, number, args).into(),
             number::GETRANDOM => self.getrandom(world, args),
             number::CLONE | number::CLONE3 | number::EXECVE => {
                 self.tell(world, number, "a component cannot be copied or replaced; posix_spawn starts another");

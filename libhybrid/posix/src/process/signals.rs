@@ -15,6 +15,8 @@ pub mod signal {
     pub const ABRT: u8 = 6;
     /// Cannot be handled.
     pub const KILL: u8 = 9;
+    /// The timer of `setitimer`.
+    pub const ALRM: u8 = 14;
     /// A child ended.
     pub const CHLD: u8 = 17;
     /// Cannot be handled.

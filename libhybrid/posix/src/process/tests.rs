@@ -1,5 +1,6 @@
 //! The system calls against a fake world: a few pages of memory, a clock that a test moves, and what was told.
 #![expect(clippy::cast_possible_truncation, reason = "offsets in a test's few pages")]
+mod alarm;
 mod datagrams;
 mod descriptors;
 mod files;

@@ -142,6 +142,7 @@ impl<S: Pages> Process<S> {
     pub fn expire(&mut self, world: &mut impl World) {
         let now_ns = world.now_ns();
         self.pass_timers(now_ns);
+        self.ring(world);
         // A bell can also mean that there is room again.
         self.files.is_changed = true;
         self.retry(world);
@@ -168,7 +169,7 @@ impl<S: Pages> Process<S> {
             State::Parked { deadline, .. } => deadline,
             _ => None,
         };
-        each(self.parked).filter_map(deadline).chain(self.next_timer()).min()
+        each(self.parked).filter_map(deadline).chain(self.next_timer()).chain(self.alarm.next).min()
     }
 
     /// Begins a thread as `clone` with these flags does; its number. The caller lets it run.

@@ -17,9 +17,12 @@ enum Clock {
 const ABSOLUTE: u32 = 1;
 const NS: u64 = 1_000_000_000;
 
+/// The kernel counts it for each scheduling context, and tells it to who has the capability of that: the supervisor. Time that passed is no answer.
+pub(super) const NO_PROCESSOR_TIME: &str = "a component is not told how long it computed";
+
 impl<S: Pages> Process<S> {
     pub(super) fn clock(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Answer {
-        let clock = try_clock(args[0])?;
+        let clock = self.try_clock(world, number, args[0])?;
         if clock == Clock::Real {
             self.tell(
                 world,
@@ -40,7 +43,8 @@ impl<S: Pages> Process<S> {
             number::NANOSLEEP => (0, args[0]),
             _ => (low(args[1]), args[2]),
         };
-        let clock = if number == number::NANOSLEEP { Ok(Clock::Monotonic) } else { try_clock(args[0]) };
+        let clock =
+            if number == number::NANOSLEEP { Ok(Clock::Monotonic) } else { self.try_clock(world, number, args[0]) };
         let ns = clock.and_then(|_| read_time(world, address));
         let deadline = match ns {
             Ok(ns) if flags & ABSOLUTE != 0 => ns,
@@ -65,23 +69,28 @@ impl<S: Pages> Process<S> {
         outcome
     }
 
+    /// Until there is a clock of the day, both have the same reading.
+    fn try_clock(&mut self, world: &mut impl World, number: u64, argument: u64) -> Result<Clock, Errno> {
+        match low(argument) {
+            // CLOCK_REALTIME, CLOCK_REALTIME_COARSE
+            0 | 5 => Ok(Clock::Real),
+            // CLOCK_MONOTONIC, …_RAW, …_COARSE, CLOCK_BOOTTIME
+            1 | 4 | 6 | 7 => Ok(Clock::Monotonic),
+            // CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID
+            2 | 3 => {
+                self.tell(world, number, NO_PROCESSOR_TIME);
+                Err(Errno::EINVAL)
+            }
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
     /// Whether a wait with an end in time is possible; says so if not.
     pub(super) fn may_wait_until(&mut self, world: &mut impl World, number: u64) -> bool {
         if !world.has_alarm() {
             self.tell(world, number, "its component uses no hybrid.time.Alarm, so no wait has an end in time");
         }
         world.has_alarm()
-    }
-}
-
-/// Until there is a clock of the day, both have the same reading.
-fn try_clock(argument: u64) -> Result<Clock, Errno> {
-    match low(argument) {
-        // CLOCK_REALTIME, CLOCK_REALTIME_COARSE
-        0 | 5 => Ok(Clock::Real),
-        // CLOCK_MONOTONIC, …_RAW, …_COARSE, CLOCK_BOOTTIME
-        1 | 4 | 6 | 7 => Ok(Clock::Monotonic),
-        _ => Err(Errno::EINVAL),
     }
 }
 

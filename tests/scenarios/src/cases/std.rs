@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 96] = [
+const LINES: [&str; 99] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -55,6 +55,7 @@ const LINES: [&str; 96] = [
     "I hello-c: writable and executable memory: Permission denied",
     "I hello-c: a file: No such file or directory",
     "I hello-c: a copy: Function not implemented",
+    "I hello-c: processor time: Invalid argument",
     "I hello-c: a seed: Operation not permitted",
     "I hello-c: a device of seeds: Permission denied",
     "I hello-c: a look into its parent: Operation not permitted",
@@ -63,6 +64,7 @@ const LINES: [&str; 96] = [
     "W hello-c: clone refused: a component cannot be copied or replaced",
     "W hello-c: getrandom refused: randomness was not granted",
     "W hello-c: openat refused: randomness was not granted",
+    "W hello-c: clock_gettime refused: a component is not told how long it computed",
     "W hello-c: ptrace refused: a component looks into no other",
     "W hello-c: socket refused: a component has no AF_NETLINK sockets",
     "W hello-c: socket refused: a component has no packet sockets",
@@ -117,6 +119,7 @@ const LINES: [&str; 96] = [
     "I hello-signals: signalfd: 1, the second",
     "I hello-signals: and then: Resource temporarily unavailable",
     "I hello-signals: sigsuspend: Interrupted system call, handled then",
+    "I hello-signals: alarm: Interrupted system call, handled then; of the next 100 s are left",
     "I plain-signals: ready",
     "I deaf-signals: ready",
     "I stress-std: stress: handed on 89700",
