@@ -1,6 +1,9 @@
 /* Says what a C program can do as a component; ends with status 0 if all was as it should be. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,7 +76,12 @@ int main(int argc, char **argv)
 
 	void *code = mmap(0, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	printf("writable and executable memory: %s\n", refused(code == MAP_FAILED));
-	printf("a file: %s\n", refused(open("/etc/passwd", O_RDONLY) < 0));
+	printf("a file: %s\n", refused(open("/etc/shadow", O_RDONLY) < 0));
+	char program[64] = "";
+	struct servent *web = getservbyname("http", "tcp");
+	struct passwd *user = getpwuid(getuid());
+	ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+	printf("http is port %d, the user is %s, the program %s\n", web ? ntohs(web->s_port) : 0, user ? user->pw_name : "nobody", length > 0 ? program : "nowhere");
 	printf("a copy: %s\n", refused(fork() < 0));
 	printf("processor time: %s\n", refused(clock() == (clock_t)-1));
 	char seed[16];

@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 99] = [
+const LINES: [&str; 100] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -55,6 +55,7 @@ const LINES: [&str; 99] = [
     "I hello-c: writable and executable memory: Permission denied",
     "I hello-c: a file: No such file or directory",
     "I hello-c: a copy: Function not implemented",
+    "I hello-c: http is port 80, the user is hello-c, the program /bin/hello-c",
     "I hello-c: processor time: Invalid argument",
     "I hello-c: a seed: Operation not permitted",
     "I hello-c: a device of seeds: Permission denied",

@@ -1,8 +1,9 @@
 //! Calls that ask what things are and whether they may be used; modes, owners and times, which nobody keeps.
-use super::status::{Facts, write_statfs};
+use super::status::{Facts, way_id, write_statfs};
 use super::{Spot, tree};
-use crate::number::{self, Answer, Errno, low};
+use crate::number::{self, Answer, Errno, int, low};
 use crate::process::object::Object;
+use crate::process::synthetic::TERMINAL;
 use crate::process::{Pages, Process};
 use crate::world::{self, World};
 
@@ -30,7 +31,7 @@ impl<S: Pages> Process<S> {
             }
             number::FACCESSAT => self.access_to(world, number, [args[0], args[1], args[2], 0]),
             number::FACCESSAT2 => self.access_to(world, number, [args[0], args[1], args[2], args[3]]),
-            number::READLINKAT => self.facts_at(world, number, [args[0], args[1], 0]).and(Err(Errno::EINVAL)),
+            number::READLINKAT => self.read_link(world, args),
             number::STATFS => self.space_at(world, args),
             number::FSTATFS => self.space_of_open(world, args),
             number::UTIMENSAT => self.set_times(world, args),
@@ -48,6 +49,24 @@ impl<S: Pages> Process<S> {
         })
     }
 
+    /// Only what is made up has links. A text that is longer than its room is cut off.
+    fn read_link(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [directory, path, address, room, ..] = args;
+        if int(room) <= 0 {
+            return Err(Errno::EINVAL);
+        }
+        let link = self.at(world, directory, path).map(|(path, _)| self.link_at(&path.text))?;
+        match link {
+            Some(link) => {
+                let link = link?;
+                let room = usize::try_from(low(room)).unwrap_or(usize::MAX).min(link.len());
+                world.write(address, link.as_bytes().get(..room).unwrap_or_default())?;
+                Ok(room as u64)
+            }
+            None => self.facts_at(world, number::READLINKAT, [directory, path, 0]).and(Err(Errno::EINVAL)),
+        }
+    }
+
     fn tell_stat(&self, world: &mut impl World, facts: Facts, address: u64) -> Answer {
         facts.write_stat(world, self.identity.instance.into(), address).map(|()| 0)
     }
@@ -61,6 +80,8 @@ impl<S: Pages> Process<S> {
                 Ok(Facts::of_granted(place, tree.status(number)?, tree.is_read_only()))
             }
             (None, Object::Directory(directory)) => Ok(Facts::of_way(directory.path())),
+            // The same as at its path, by which C's ttyname knows it.
+            (None, Object::Terminal) => Ok(self.own_facts(world, &Object::Terminal, way_id(TERMINAL))),
             (None, object) => Ok(self.own_facts(world, object, id as u64 + 1)),
         }
     }
@@ -83,7 +104,7 @@ impl<S: Pages> Process<S> {
                 if path.is_directory && !facts.is_directory() { Err(Errno::ENOTDIR) } else { Ok(facts) }
             }
             Spot::Way => Ok(Facts::of_way(&path.text)),
-            Spot::Synthetic(object) => Ok(self.own_facts(world, &object, super::status::way_id(&path.text))),
+            Spot::Synthetic(object) => Ok(self.own_facts(world, &object, way_id(&path.text))),
             Spot::Nowhere => Err(self.nowhere(world, number, false)),
         }
     }

@@ -61,7 +61,7 @@ impl Directory {
         Self { path, opened, told: 0, after: String::new(), skip: 0 }
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(in crate::process) fn path(&self) -> &str {
         &self.path
     }
 

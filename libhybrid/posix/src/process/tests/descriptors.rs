@@ -361,8 +361,62 @@ fn synthetic_files_say_what_the_component_knows_and_nothing_else_is_there() {
     assert_eq!(program.call(number::WRITE, &[null, AT, 100]), 100);
     assert_eq!(open(&mut program, "/etc/hosts", 1), Errno::EACCES.negated());
     assert_eq!(open(&mut program, "/dev/../etc/hosts/", 0), Errno::ENOTDIR.negated());
-    assert_eq!(open(&mut program, "/etc/passwd", 0), Errno::ENOENT.negated());
-    assert_eq!(open(&mut program, "/etc/passwd", 0o102), Errno::EACCES.negated());
+    assert_eq!(open(&mut program, "/etc/shadow", 0), Errno::ENOENT.negated());
+    assert_eq!(open(&mut program, "/etc/shadow", 0o102), Errno::EACCES.negated());
+}
+
+#[test]
+fn user_group_and_names_of_ports_are_files() {
+    let mut program = Program::new();
+    let mut text = |path: &str| {
+        program.put_bytes(format!("{path}\0").as_bytes());
+        let file = program.call(number::OPENAT, &[0, FROM, 0]).cast_unsigned();
+        let mut text = vec![0; usize::try_from(program.call(number::READ, &[file, AT, 4096])).unwrap()];
+        program.world.read(AT, &mut text).unwrap();
+        assert_eq!(program.call(number::FSTAT, &[file, AT]), 0);
+        assert_eq!(program.world.words::<7>(AT)[6], text.len() as u64, "its size");
+        assert_eq!(program.call(number::OPENAT, &[0, FROM, 1]), Errno::EACCES.negated());
+        String::from_utf8(text).unwrap()
+    };
+    assert_eq!(text("/etc/passwd"), "prog:x:7:7:prog:/:/bin/sh\n");
+    assert_eq!(text("/etc/group"), "prog:x:7:\n");
+    let services = text("/etc/services");
+    for line in ["http 80/tcp", "https 443/tcp", "domain 53/udp", "secure-mqtt 8883/tcp"] {
+        assert!(services.lines().any(|it| it == line), "{line}");
+    }
+    assert!(services.ends_with('\n'), "whole");
+}
+
+#[test]
+fn links_of_the_program_and_of_descriptors_are_read() {
+    let mut program = Program::new();
+    let link = |program: &mut Program, path: &str, room: u64| {
+        program.put_bytes(format!("{path}\0").as_bytes());
+        let length = program.call(number::READLINKAT, &[0, FROM, AT, room]);
+        let mut text = vec![0; usize::try_from(length).map_err(|_| length)?];
+        program.world.read(AT, &mut text).unwrap();
+        Ok::<_, i64>(String::from_utf8(text).unwrap())
+    };
+    assert_eq!(program.call(number::EPOLL_CREATE1, &[0]), 3);
+    assert_eq!(program.call(number::SOCKET, &[2, 1, 0]), 4);
+    program.put_bytes(b"/\0");
+    assert_eq!(program.call(number::OPENAT, &[0, FROM, 0]), 5);
+    for (path, told) in [
+        ("/proc/self/exe", "/bin/prog"),
+        ("/proc/self/fd/0", "/dev/null"),
+        ("/proc/self/fd/1", "pipe:[2]"),
+        ("/proc/self/../self/fd/3", "anon_inode:[eventpoll]"),
+        ("/proc/self/fd/4", "socket:[5]"),
+        ("/proc/self/fd/5", "/"),
+    ] {
+        assert_eq!(link(&mut program, path, 100).as_deref(), Ok(told), "{path}");
+    }
+    assert_eq!(link(&mut program, "/proc/self/exe", 4).as_deref(), Ok("/bin"));
+    assert_eq!(link(&mut program, "/proc/self/exe", 0), Err(Errno::EINVAL.negated()));
+    assert_eq!(link(&mut program, "/etc/hosts", 9), Err(Errno::EINVAL.negated()));
+    for path in ["/proc/self/fd/9", "/proc/self/fd/x", "/proc/self/fd/-1", "/proc/self/nothing"] {
+        assert_eq!(link(&mut program, path, 9), Err(Errno::ENOENT.negated()), "{path}");
+    }
 }
 
 #[test]
