@@ -51,7 +51,8 @@ pub const MADE_MAX: u64 = 4096;
 pub const PROGRAMS_MAX: u64 = 1 << 20;
 
 /// Threads of one program.
-pub const THREADS_MAX: u8 = 32;
+pub const THREADS_MAX: u8 = 64;
+const _: () = assert!(thread_slot(THREADS_MAX) >= SLOT_FREE + 32, "slots for received capabilities are left");
 
 /// Bits of a CNode with no room for received capabilities.
 pub const CNODE_BITS_SMALL: u8 = 7;
