@@ -1,4 +1,4 @@
-//! Whether a program or a crate holds an `svc` instruction that is not libhybrid's; looks at every word that can be executed.
+//! Finds `svc` instructions that are not libhybrid's, in programs and crates; looks at every executable word.
 //!
 //! System calls of a program on musl go through the personality. A trap anywhere else (a crate with an instruction of its own) would reach the kernel
 //! with numbers of another system. Source: System V ABI, "ELF-64 Object File Format"; Arm ARM C6.2 (SVC).

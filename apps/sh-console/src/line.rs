@@ -1,4 +1,4 @@
-//! What the editor of lines is told beside its keys: with the end of a line a command begins, whose interrupts are its own.
+//! What the editor of lines hears beside its keys: with the end of a line a command begins.
 use rustyline::completion::Completer;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;

@@ -1,4 +1,4 @@
-//! Ctrl-C as the shell hears it: what comes behind it in a command does nothing, programs of it end, and the next command knows nothing of it.
+//! Ctrl-C as the shell hears it: programs of a command end, what comes behind it does nothing.
 //!
 //! A command that was interrupted is not dropped where it stands: parts of it are tasks and threads of their own, and may be about to start a
 //! program. Each builtin and each program of it looks here, and unwinds the command as `exit` would.

@@ -1,4 +1,4 @@
-//! Jobs in the background, as bash tells of them: `jobs`, `wait`, `fg`, `bg`, and `kill`. A job is a task of the shell, without a number of its own.
+//! Jobs in the background, as bash tells of them; a job is a task of the shell, without a number of its own.
 
 use brush_core::builtins::BoxFuture;
 use brush_core::error::Error;

@@ -1,4 +1,4 @@
-//! The programs that the shell may spawn, as commands of brush, and its builtins, as commands that an interrupt ends; decides nothing about arguments.
+//! Programs and builtins as commands that an interrupt ends; decides nothing about arguments.
 //!
 //! brush would start them itself by a way of std's `Command` that needs fork, even where it has nothing to do between fork and exec
 //! ([decision 0154](../../../docs/decisions/0154-programs-are-commands-of-the-shell.md)).
@@ -103,6 +103,10 @@ fn reads_typed(context: &ExecutionContext<'_>, arguments: &[CommandArg]) -> bool
 }
 
 /// Waits until a line was typed.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, since a descriptor may be closed meanwhile: standard input is not"
+)]
 async fn typed() -> io::Result<()> {
     let input = AsyncFd::with_interest(io::stdin(), Interest::READABLE)?;
     input.readable().await.map(|_| ())

@@ -1,4 +1,5 @@
 //! The whole shell on loopbacks: keys go in, text comes out; no kernel.
+mod audit;
 mod enter;
 mod history;
 mod services;
@@ -23,10 +24,10 @@ use hybrid_interfaces::net::stack::{
 use hybrid_interfaces::process::{self, Exit, Service, Services, ServicesEnd};
 use hybrid_interfaces::process::{ServicesClient, ServicesLoopback, ServicesServer};
 use hybrid_interfaces::security::{
-    Audit, AuditClient, AuditLoopback, AuditRecord, AuditServer, AuditSpan, Chain, Control, ControlClient,
-    ControlLoopback, ControlServer, Error, Inspect, InspectClient, InspectGrant, InspectLoopback, InspectServer,
-    InspectSummary, Instance, Policy, PolicyCheck, PolicyClient, PolicyError, PolicyLoopback, PolicyServer,
-    PolicyState, Power, PowerClient, PowerLoopback, PowerServer, RecordKind, State,
+    AuditClient, AuditLoopback, AuditServer, Control, ControlClient, ControlLoopback, ControlServer, Error, Inspect,
+    InspectClient, InspectGrant, InspectLoopback, InspectServer, InspectSummary, Instance, Policy, PolicyCheck,
+    PolicyClient, PolicyError, PolicyLoopback, PolicyServer, PolicyState, Power, PowerClient, PowerLoopback,
+    PowerServer, State,
 };
 use hybrid_ipc::{ClientId, LoopbackCaller, Region};
 
@@ -65,21 +66,6 @@ impl Inspect for FakeInspect {
     fn grant(&mut self, _: ClientId, index: u16, number: u16) -> Result<InspectGrant<'_>, Error> {
         let name = NAMES.get(usize::from(index)).ok_or(Error::NoSuchInstance)?;
         Ok(InspectGrant { line: format!("{name} holds {number}").into(), more: number < 1 })
-    }
-}
-
-/// 500 events, the first 3 of which are forgotten, and no denials.
-struct FakeAudit;
-
-impl Audit for FakeAudit {
-    fn span(&mut self, _: ClientId, chain: Chain) -> AuditSpan {
-        let (first, next) = if chain == Chain::Events { (3, 500) } else { (0, 0) };
-        AuditSpan { first, next, before: [0xab; 32], waiting: 2, forgotten: vec![3, 0, 0, 0, 0, 0, 0, 0, 0, 1] }
-    }
-
-    fn record(&mut self, _: ClientId, _: Chain, sequence: u64) -> Option<AuditRecord<'_>> {
-        let text = format!("something {sequence}\n");
-        Some(AuditRecord { sequence, at_ns: 7, kind: RecordKind::Granted, hash: [1; 32], text: text.into() })
     }
 }
 
@@ -317,7 +303,7 @@ struct Loops;
 
 impl Wires for Loops {
     type Inspect = LoopbackCaller<InspectServer<FakeInspect>>;
-    type Audit = LoopbackCaller<AuditServer<FakeAudit>>;
+    type Audit = LoopbackCaller<AuditServer<audit::FakeAudit>>;
     type Control = LoopbackCaller<ControlServer<FakeControl>>;
     type Policy = LoopbackCaller<PolicyServer<FakePolicy>>;
     type Power = LoopbackCaller<PowerServer<FakePower>>;
@@ -358,7 +344,7 @@ impl Desk {
         let live = LiveLoopback::new(LiveServer::new(FakeLive(Rc::clone(&compared_ns))));
         let clients = Clients {
             inspect: InspectClient::new(InspectLoopback::new(InspectServer::new(FakeInspect)).connect(9)),
-            audit: AuditClient::new(AuditLoopback::new(AuditServer::new(FakeAudit)).connect(9)),
+            audit: AuditClient::new(AuditLoopback::new(AuditServer::new(audit::FakeAudit)).connect(9)),
             control: ControlClient::new(control.connect(9)),
             policy: PolicyClient::new(policy.connect(9)),
             power: PowerClient::new(power.connect(9)),
@@ -449,21 +435,6 @@ fn log_prints_so_many_entries_and_no_foreign_line_ends() {
     let text = Desk::new().type_line("log 3");
     assert_eq!(text.matches("info").count(), 3, "{text}");
     assert!(text.contains("   997     1.234 s info  httpd        ready\\x0d\\x0anot ready\r\n"), "{text}");
-}
-
-#[test]
-fn audit_longer_than_the_ring_waits_for_room_and_loses_nothing() {
-    let text = Desk::new().type_line("audit");
-    let hash = "01".repeat(32);
-    for sequence in 3..500 {
-        assert!(text.contains(&format!("\r\nevents {sequence} 7 Granted something {sequence}\\x0a sha256={hash}\r\n")));
-    }
-    let head = format!("first=3 next=500 waiting=2 before={} forgotten=Granted:3,Gap:1\r\n", "ab".repeat(32));
-    assert!(text.contains(&format!("# chain events {head}")), "{text}");
-    assert!(
-        text.ends_with("forgotten=Granted:3,Gap:1\r\n# end of the trail\r\n> "),
-        "the chain without records ends too"
-    );
 }
 
 #[test]

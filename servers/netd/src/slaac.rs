@@ -1,4 +1,4 @@
-//! IPv6 addresses, the default router and name servers from router advertisements (RFC 4862, 8106); no duplicate address detection.
+//! IPv6 addresses, router and name servers from advertisements (RFC 4862, 8106); no duplicate detection.
 //!
 //! smoltcp has its own, but it loses the deadlines of all sockets once no router is known (`Interface::poll_at` takes the
 //! minimum with a missing value), so it is not used: decision 0062.

@@ -1,4 +1,4 @@
-//! Input by demand: what a child did not ask for stays the input of its parent, who may read on itself or give it to the next one.
+//! Input by demand: what a child did not ask for stays its parent's, who may read on or hand it to the next.
 //!
 //! A child says how much its read wants when it has nothing; its parent's personality takes at most so much of the terminal, pipe or file that it
 //! lent, as one read, and hands it over. Who only asks whether there is input (`poll`) is told, and nothing is taken. A pipe or file that nobody

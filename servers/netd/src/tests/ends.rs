@@ -1,4 +1,4 @@
-//! This host's ends of connections: which are told, which can be wished for; and places in the queue of who accepts slowly.
+//! This host's ends of connections, told and wished for; places in the queue of who accepts slowly.
 use super::simulation::*;
 use crate::*;
 use smoltcp::iface::SocketHandle;

@@ -1,4 +1,5 @@
 //! Spawning against a fake supervisor and fake rings: what a child is given, how it ends, and streams as a model.
+use super::hostile::argument;
 use super::*;
 use crate::family::{CHANNELS, Channel, News, Other, PIECE_MAX, Piece, Relations, Stream};
 use std::collections::{BTreeMap, VecDeque};
