@@ -1,4 +1,4 @@
-//! tokio's own tests of sockets, files and signals, as its authors wrote them; for the scenario `others-tokio`.
+//! tokio's own tests of sockets, files, signals and processes; for the scenario `others-tokio`.
 #![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::run))]
 #![cfg_attr(all(test, target_env = "musl"), allow(warnings, reason = "what others wrote is theirs to mend"))]
 

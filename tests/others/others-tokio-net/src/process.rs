@@ -1,4 +1,4 @@
-//! Tests of ours of tokio's `process`, with workers of this product; tokio's own start `cat` and `sh`.
+//! Tests of ours of tokio's `process`, with workers of this product; tokio's own start `sh`.
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
