@@ -6,9 +6,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The most bytes and the most strings of arguments and environment together, each string with a zero byte at its end.
-pub const GIVEN_MAX: usize = 4096;
+pub const GIVEN_MAX: usize = 32 * 1024;
 /// As [`GIVEN_MAX`].
-pub const STRINGS_MAX: usize = 60;
+pub const STRINGS_MAX: usize = 1024;
 /// The longest path of a program.
 pub const PATH_MAX: usize = 64;
 /// The most programs that a parent asks for.

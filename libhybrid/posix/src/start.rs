@@ -2,15 +2,18 @@
 //!
 //! Source: System V ABI, AArch64 supplement, "Process Initialization": argc, argv, 0, envp, 0, pairs of the auxiliary vector, 0.
 
-use heapless::Vec;
+use crate::family;
+use alloc::vec::Vec;
 
 /// The most bytes of arguments and environment together.
-const TEXT_MAX: usize = 8192;
+const TEXT_MAX: usize = family::GIVEN_MAX;
+/// Of them on the stack: what is more is in the heap.
+const TEXT_ON_STACK: usize = 4096;
 /// The most arguments and variables together.
-const STRINGS_MAX: usize = 64;
-/// Words of the vectors: counts, ends, and two for each pair.
-const WORDS_MAX: usize = STRINGS_MAX + 3 + 2 * PAIRS_MAX;
+const STRINGS_MAX: usize = family::STRINGS_MAX;
 const PAIRS_MAX: usize = 20;
+/// The most that all of it takes of the stack: words for each string, counts and ends and two for each pair, random bytes, what aligns it.
+pub const STACK_MAX: usize = TEXT_ON_STACK + 8 * (STRINGS_MAX + 4 + 2 * PAIRS_MAX) + 32;
 
 /// Keys of the auxiliary vector (include/uapi/linux/auxvec.h).
 pub mod auxiliary {
@@ -41,9 +44,9 @@ pub mod auxiliary {
 /// What the start of the stack is made of.
 #[derive(Debug, Default)]
 pub struct Start {
-    strings: Vec<(usize, Kind), STRINGS_MAX>,
-    text: Vec<u8, TEXT_MAX>,
-    pairs: Vec<(u64, u64), PAIRS_MAX>,
+    strings: Vec<(usize, Kind)>,
+    text: Vec<u8>,
+    pairs: heapless::Vec<(u64, u64), PAIRS_MAX>,
     random: Option<[u8; 16]>,
 }
 
@@ -58,6 +61,15 @@ impl Start {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// As [`Self::new`], with memory for so many bytes of strings if that is there.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Self {
+        let mut start = Self::default();
+        // Else it is asked for as they come.
+        let _is_there = start.text.try_reserve_exact(bytes);
+        start
     }
 
     /// The next argument, the program's own name first. False if there is no room, or it holds a zero byte.
@@ -92,21 +104,31 @@ impl Start {
 
     fn string(&mut self, parts: &[&[u8]], kind: Kind) -> bool {
         let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let has_room = self.text.len() + bytes < TEXT_MAX && !self.strings.is_full();
+        let has_room = self.text.len() + bytes < TEXT_MAX && self.strings.len() < STRINGS_MAX;
         if !has_room || parts.iter().any(|part| part.contains(&0)) {
             return false;
         }
         let at = self.text.len();
-        let parts = parts.iter().flat_map(|part| part.iter().copied()).chain([0]);
-        self.text.extend(parts);
-        self.strings.push((at, kind)).is_ok()
+        if self.text.try_reserve(bytes + 1).is_err() || self.strings.try_reserve(1).is_err() {
+            return false;
+        }
+        self.text.extend(parts.iter().flat_map(|part| part.iter().copied()).chain([0]));
+        self.strings.push((at, kind));
+        true
     }
 
-    /// The stack pointer for a stack that ends at `top`; `put` gets each piece and its address. The pieces lie between the two.
-    pub fn lay_out(&self, top: u64, mut put: impl FnMut(u64, &[u8])) -> u64 {
-        let text = top.saturating_sub(self.text.len() as u64);
+    /// How many bytes the heap has to have for it; `None`: all has room on the stack.
+    #[must_use]
+    pub fn wants_heap(&self) -> Option<u64> {
+        (self.text.len() > TEXT_ON_STACK).then_some(self.text.len() as u64)
+    }
+
+    /// The stack pointer for a stack that ends at `top`; `put` gets each piece and its address. The pieces lie between the two, but for the strings
+    /// if they are to be in the heap.
+    pub fn lay_out(&self, top: u64, heap: Option<u64>, mut put: impl FnMut(u64, &[u8])) -> u64 {
+        let text = heap.unwrap_or_else(|| top.saturating_sub(self.text.len() as u64));
         put(text, &self.text);
-        let random = text.saturating_sub(16);
+        let random = heap.map_or(text, |_| top).saturating_sub(16);
         if let Some(bytes) = &self.random {
             put(random, bytes);
         }
@@ -118,7 +140,7 @@ impl Start {
         stack
     }
 
-    fn words(&self, text: u64, random: u64) -> Vec<u64, WORDS_MAX> {
+    fn words(&self, text: u64, random: u64) -> Vec<u64> {
         let of = |kind: Kind| {
             let strings = self.strings.iter().filter(move |(_, is)| *is == kind);
             strings.map(move |(at, _)| text.saturating_add(*at as u64))
@@ -145,7 +167,7 @@ mod tests {
     /// Lays out on a stack of a page that ends at 0x8000, and reads it as a program does.
     fn laid_out(start: &Start) -> (u64, std::vec::Vec<u8>) {
         let mut page = vec![0xaa; 0x4000];
-        let stack = start.lay_out(0x8000, |address, bytes| {
+        let stack = start.lay_out(0x8000, None, |address, bytes| {
             let at = usize::try_from(address - 0x4000).unwrap();
             page[at..at + bytes.len()].copy_from_slice(bytes);
         });
@@ -191,5 +213,24 @@ mod tests {
         assert_eq!(word(&page, stack), STRINGS_MAX as u64);
         let end = stack + 8 * (1 + STRINGS_MAX as u64 + 2 + 2 * (PAIRS_MAX as u64 - 1));
         assert_eq!((word(&page, end), word(&page, end + 8)), (0, 0));
+    }
+
+    #[test]
+    fn strings_for_which_the_stack_has_no_room_are_in_the_heap() {
+        let mut start = Start::new();
+        assert!(start.argument("x") && start.wants_heap().is_none());
+        let long = "y".repeat(31);
+        while start.argument(&long) {}
+        assert_eq!((start.wants_heap(), start.strings.len()), (Some(2 + 32 * 1023), 1024));
+        let (mut heap, mut lowest) = (std::vec::Vec::new(), u64::MAX);
+        let stack = start.lay_out(0x8000, Some(0x10_0000), |address, bytes| {
+            if address >= 0x10_0000 {
+                heap.extend_from_slice(bytes);
+            } else {
+                lowest = lowest.min(address);
+            }
+        });
+        assert_eq!((lowest, heap.len()), (stack, 2 + 32 * 1023));
+        assert!(0x8000 - stack <= STACK_MAX as u64);
     }
 }

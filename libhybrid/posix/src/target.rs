@@ -11,6 +11,7 @@ mod source;
 mod threads;
 mod unwind;
 
+use crate::areas::Access;
 use crate::family::Given;
 use crate::futex::Thread;
 use crate::number::low;
@@ -29,6 +30,7 @@ const RUNTIME_HEAP: usize = 128 * 1024;
 const PAGE: u64 = crate::areas::PAGE;
 /// Kept below the top of the stack for what the program finds there when it starts.
 const START_BYTES: usize = 16 * 1024;
+const _: () = assert!(crate::start::STACK_MAX <= START_BYTES);
 
 /// FP and ASIMD: what every processor of the architecture has, and all that programs are compiled for.
 const HWCAP: u64 = 0b11;
@@ -102,10 +104,10 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
         name_options: env.parameter("dns.options").unwrap_or_default(),
     };
     let threads = Threads(&info.threads);
-    let areas = areas(heap);
+    let mut areas = areas(heap);
     let mut device = Device::new(env, image, areas.span(), identity.stack);
     let given = device.given();
-    let stack = lay_out(&mut device, identity, image.0, given.as_ref());
+    let stack = lay_out(&mut device, &mut areas, identity, image.0, given.as_ref());
     let mut process = Process::new(identity, areas);
     if crate::World::wire(&mut device).is_some() {
         process.attach_terminal();
@@ -151,8 +153,14 @@ fn areas(heap: Span) -> Areas<&'static mut [u8]> {
 
 /// Arguments and environment of one that was spawned are its parent's. Else arguments are the words of the parameter `args`, and a parameter
 /// `env.NAME` is the variable NAME.
-fn lay_out(device: &mut Device, identity: Identity, header: u64, given: Option<&Given>) -> u64 {
-    let mut start = Start::new();
+fn lay_out(
+    device: &mut Device,
+    areas: &mut Areas<&'static mut [u8]>,
+    identity: Identity,
+    header: u64,
+    given: Option<&Given>,
+) -> u64 {
+    let mut start = Start::with_room(given.map_or(0, |given| given.strings.len()));
     let all = match given {
         Some(given) => given_strings(given, &mut start),
         None => parameters(device.env, identity.name, &mut start),
@@ -160,6 +168,14 @@ fn lay_out(device: &mut Device, identity: Identity, header: u64, given: Option<&
     if !all {
         log::warn!(target: "posix", "not all arguments and variables fit: some are left out");
     }
+    // The program's own, like what it maps itself.
+    let mut zero = |address, bytes| crate::World::zero(device, address, bytes);
+    let heap = start.wants_heap().map(|bytes| areas.map(bytes, Access::ReadWrite, &mut zero));
+    if let Some(Err(_)) = heap {
+        log::warn!(target: "posix", "no room in the heap for arguments and variables: they are left out");
+        start = Start::new();
+    }
+    let heap = heap.and_then(Result::ok);
     let user = u64::from(identity.instance);
     let pairs = [
         (auxiliary::PHDR, header + u64::from(device.header_half(header + 32))),
@@ -182,7 +198,7 @@ fn lay_out(device: &mut Device, identity: Identity, header: u64, given: Option<&
     if has_answered {
         start.random(bytes);
     }
-    start.lay_out(identity.stack.1, |address, bytes| {
+    start.lay_out(identity.stack.1, heap, |address, bytes| {
         let _is_in_the_stack = crate::World::write(device, address, bytes);
     })
 }

@@ -20,6 +20,11 @@ const SIGKILL: u8 = 9;
 const SIGSEGV: u8 = 11;
 const SIGNALS: core::ops::RangeInclusive<u8> = 1..=64;
 
+/// So many bytes each program may be given, whatever others are.
+const SMALL: usize = 4096;
+/// All bytes of those that are given more, together.
+const LARGE: usize = 64 * 1024;
+
 /// One instance that is spawned, by the product's word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kin {
@@ -93,6 +98,13 @@ pub(crate) struct Family {
 }
 
 impl Family {
+    /// Bytes of what is larger than everybody may have, but for the draft of one parent.
+    fn large(&self, but: u16) -> usize {
+        let drafts = self.drafts.iter().filter(|(of, _)| *of != but).map(|(_, draft)| draft.len());
+        let given = self.members.iter().filter_map(|member| Some(member.child.as_ref()?.given.len()));
+        drafts.chain(given).filter(|bytes| *bytes > SMALL).sum()
+    }
+
     /// Of `kin`, those whose places among the instances are known.
     pub(crate) fn new(kin: &[Kin], place: impl Fn(&str) -> Option<usize>) -> Self {
         let member = |kin: &Kin| {
@@ -198,6 +210,8 @@ impl<P: Power> Supervisor<P> {
             if !has_parent {
                 *child = None;
             } else if !runs && let Some(child) = child {
+                // Nobody asks for it any more.
+                child.given = Vec::new();
                 // Only told as the last thing that it did, so it is how it ended.
                 child.ended.get_or_insert_with(|| said.unwrap_or_else(|| ending(state)));
                 if !is_known {
@@ -228,6 +242,10 @@ impl<P: Power> Supervisor<P> {
 
 impl<P: Power> Spawner for Supervisor<P> {
     fn put(&mut self, parent: ClientId, at: u16, bytes: &[u8]) -> Result<(), SpawnError> {
+        let length = usize::from(at) + bytes.len();
+        if length > GIVEN_MAX || length > SMALL && self.family.large(parent.instance) + length > LARGE {
+            return Err(SpawnError::TooLarge);
+        }
         let drafts = &mut self.family.drafts;
         let place = drafts.iter().position(|(of, _)| *of == parent.instance).unwrap_or_else(|| {
             // One for each client of the interface, and those are declared.
@@ -239,10 +257,9 @@ impl<P: Power> Spawner for Supervisor<P> {
         if at > draft.len() {
             return Err(SpawnError::Malformed);
         }
-        if at + bytes.len() > GIVEN_MAX {
-            return Err(SpawnError::TooLarge);
-        }
         draft.truncate(at);
+        // No more than is needed: there is room for so many bytes, and not for twice as many.
+        draft.try_reserve_exact(bytes.len()).map_err(|_| SpawnError::TooLarge)?;
         draft.extend_from_slice(bytes);
         Ok(())
     }

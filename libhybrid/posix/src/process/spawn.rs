@@ -434,7 +434,7 @@ fn append_directory(given: &mut Vec<u8>, directory: &str, is_asked: bool) -> Res
     if is_full || given.len() + mark.len() + directory.len() + 1 > GIVEN_MAX {
         return Err(Errno::E2BIG);
     }
-    given.try_reserve(mark.len() + directory.len() + 1).map_err(|_| Errno::ENOMEM)?;
+    make_room(given, mark.len() + directory.len() + 1)?;
     given.extend_from_slice(mark);
     given.extend_from_slice(directory.as_bytes());
     given.push(0);
@@ -447,6 +447,14 @@ fn given(world: &impl World, request: &Request) -> Result<(Vec<u8>, u16), Errno>
     let arguments = append(world, request.arguments, &mut given, (STRINGS_MAX, true))?;
     append(world, request.environment, &mut given, (STRINGS_MAX - arguments, false))?;
     Ok((given, u16::try_from(arguments).map_err(|_| Errno::E2BIG)?))
+}
+
+/// By a page more at a time: the heap of the runtime is small, and twice as much of it may not be there.
+fn make_room(given: &mut Vec<u8>, more: usize) -> Result<(), Errno> {
+    if given.capacity() - given.len() < more {
+        given.try_reserve_exact(more.max(4096)).map_err(|_| Errno::ENOMEM)?;
+    }
+    Ok(())
 }
 
 /// The strings of a list that ends with a zero address; how many. Variables without a name are left out: they would say where it starts.
@@ -475,7 +483,7 @@ fn append(
         if given.len() + text.len() >= GIVEN_MAX {
             return Err(Errno::E2BIG);
         }
-        given.try_reserve(text.len() + 1).map_err(|_| Errno::ENOMEM)?;
+        make_room(given, text.len() + 1)?;
         given.extend_from_slice(&text);
         given.push(0);
     }

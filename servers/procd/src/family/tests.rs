@@ -139,6 +139,33 @@ fn child_gets_what_it_is_given_and_its_end_is_told_once() {
     assert_eq!((supervisor.forget(OTHER, 106), supervisor.forget(PARENT, 106)), (Err(SpawnError::NoProcess), Ok(())));
 }
 
+/// In as many messages as it takes.
+fn put_all(supervisor: &mut Supervisor<Fake>, parent: ClientId, bytes: &[u8]) -> Result<(), SpawnError> {
+    let mut pieces = bytes.chunks(800).zip((0..).step_by(800));
+    pieces.try_for_each(|(piece, at)| supervisor.put(parent, at, piece))
+}
+
+#[test]
+fn who_is_given_much_leaves_everybody_what_is_little() {
+    let mut supervisor = family();
+    let large = vec![b'x'; 32 * 1024];
+    let mut ended = large.clone();
+    ended[32 * 1024 - 1] = 0;
+    for _ in 0..2 {
+        assert_eq!(put_all(&mut supervisor, PARENT, &ended), Ok(()));
+        assert!(supervisor.spawn(PARENT, PATH, 1, STREAMS).is_ok());
+    }
+    assert_eq!(supervisor.given(ClientId { instance: 107 }, 32_000).unwrap().len(), 768);
+    assert_eq!(put_all(&mut supervisor, OTHER, &[0; 4096]), Ok(()), "as if nobody were given more");
+    assert_eq!(put_all(&mut supervisor, OTHER, &[0; 4097]), Err(SpawnError::TooLarge));
+    // Whoever has ended needs none of it.
+    supervisor.power.end(6, State::Ended);
+    supervisor.turn();
+    assert_eq!(put_all(&mut supervisor, OTHER, &large), Ok(()));
+    assert_eq!(put_all(&mut supervisor, OTHER, &large), Ok(()), "in place of the other draft");
+    assert_eq!(put_all(&mut supervisor, PARENT, &[0; 4097]), Err(SpawnError::TooLarge));
+}
+
 #[test]
 fn what_is_put_together_wrongly_starts_nobody() {
     let mut supervisor = family();
@@ -148,14 +175,12 @@ fn what_is_put_together_wrongly_starts_nobody() {
     assert_eq!(spawn(&mut supervisor, 0), Err(SpawnError::Malformed));
     supervisor.put(PARENT, 0, b"one\0").unwrap();
     assert_eq!(spawn(&mut supervisor, 2), Err(SpawnError::Malformed));
-    supervisor.put(PARENT, 0, &[0; 61]).unwrap();
+    assert_eq!(put_all(&mut supervisor, PARENT, &[0; 1025]), Ok(()));
     assert_eq!(spawn(&mut supervisor, 2), Err(SpawnError::TooLarge));
-    for piece in 0..5 {
-        supervisor.put(PARENT, piece * 800, &[b'x'; 800]).unwrap();
-    }
-    assert_eq!(supervisor.put(PARENT, 4000, &[b'x'; 97]), Err(SpawnError::TooLarge));
-    assert_eq!(supervisor.put(PARENT, 4000, &[0; 96]), Ok(()));
-    assert_eq!(supervisor.put(PARENT, 4001, &[]), Ok(()), "what is behind it is dropped");
+    assert_eq!(put_all(&mut supervisor, PARENT, &[b'x'; 32 * 1024]), Ok(()));
+    assert_eq!(supervisor.put(PARENT, 32_001, &[b'x'; 768]), Err(SpawnError::TooLarge));
+    assert_eq!(supervisor.put(PARENT, 32_000, &[0; 768]), Ok(()));
+    assert_eq!(supervisor.put(PARENT, 32_001, &[]), Ok(()), "what is behind it is dropped");
     assert_eq!(supervisor.spawn(PARENT, "/bin/x", 1, STREAMS), Err(SpawnError::NoProgram));
     assert_eq!(supervisor.spawn(OTHER, PATH, 0, STREAMS), Err(SpawnError::NoProgram), "it is another one's child");
     assert_eq!(supervisor.signal(PARENT, 106, 15), Err(SpawnError::NoProcess));

@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// The lines that the console must show, from the level on. An info line is standard output or a good end, a warning standard error or a refusal.
-const LINES: [&str; 100] = [
+const LINES: [&str; 101] = [
     "I hello-std: hello from std, hello-std one two",
     "I hello-std: MOOD is Ok(\"fine\")",
     "I hello-std: [(\"the\", 3), (\"brown\", 1), (\"dog\", 1), (\"end\", 1)",
@@ -98,6 +98,7 @@ const LINES: [&str; 100] = [
     "I hello-spawn: no such program: No such file or directory (os error 2)",
     "I hello-spawn: one by its name: exit status: 4",
     "I hello-spawn: a directory that is not there: No such file or directory (os error 2)",
+    "I hello-spawn: much: exit status: 0",
     "I hello-spawn: too much: Argument list too long (os error 7)",
     "I hello-spawn: leaves 111 behind",
     "I hello-spawn: ended with status 0",

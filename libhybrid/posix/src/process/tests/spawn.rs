@@ -255,12 +255,26 @@ fn program_without_the_grant_or_with_a_name_that_is_none_gets_the_error() {
         program.lay_spawn(name, [&[], &[]], Some(search), &[]);
         assert_eq!(program.call(number::SPAWN, &[REQUEST]), expected, "{name} {search}");
     }
-    let many = ["x"; 61];
-    program.lay_spawn("/bin/w", [&many, &[]], None, &[]);
-    assert_eq!(program.call(number::SPAWN, &[REQUEST]), Errno::E2BIG.negated());
-    let long = "x".repeat(4096);
-    program.lay_spawn("/bin/w", [&[&long], &[]], None, &[]);
-    assert_eq!(program.call(number::SPAWN, &[REQUEST]), Errno::E2BIG.negated());
+}
+
+#[test]
+fn child_is_given_no_more_than_has_room() {
+    // The same word, again and again.
+    let spawn = |words: usize, length: usize| {
+        let mut program = Program::parent();
+        program.lay_spawn("/bin/w", [&[], &[]], None, &[]);
+        let (list, text) = (BASE, BASE + 0x4000);
+        assert_eq!(program.call(number::MMAP, &[0, 0x10000, RW, ANONYMOUS, u64::MAX, 0]), BASE.cast_signed());
+        program.world.write(text, &vec![b'x'; length]).unwrap();
+        (0..words).for_each(|at| program.put(list + 8 * at as u64, &[text]));
+        program.put(REQUEST + 8, &[list]);
+        (program.call(number::SPAWN, &[REQUEST]), program.kin().given.len())
+    };
+    assert_eq!(spawn(1024, 31), (20, 32 * 1024));
+    assert_eq!(spawn(1025, 1), (Errno::E2BIG.negated(), 0));
+    assert_eq!(spawn(1024, 32), (Errno::E2BIG.negated(), 0));
+    assert_eq!(spawn(1, 32 * 1024 - 1), (20, 32 * 1024));
+    assert_eq!(spawn(1, 32 * 1024), (Errno::E2BIG.negated(), 0));
 }
 
 #[test]

@@ -82,11 +82,12 @@ impl Kin {
         let start = program.start().ok()?;
         let streams = [start.streams.input, start.streams.output, start.streams.error].map(stream);
         let mut strings = Vec::new();
+        strings.try_reserve_exact(start.bytes.into()).ok()?;
         while let Ok(at) = u16::try_from(strings.len())
             && at < start.bytes
         {
             let piece = program.given(at).ok()?;
-            if piece.is_empty() {
+            if piece.is_empty() || strings.len() + piece.len() > usize::from(start.bytes) {
                 break;
             }
             strings.extend_from_slice(&piece);
