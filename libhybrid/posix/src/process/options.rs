@@ -36,8 +36,8 @@ mod option {
     pub(super) const DOMAIN: u32 = 39;
 }
 
-/// What a program has set. What changes nothing is kept and told: `SO_KEEPALIVE`, `TCP_NODELAY`, `SO_REUSEPORT`, sizes of buffers, and
-/// `SO_REUSEADDR` of datagrams. No two sockets ever share a port.
+/// What a program has set. What changes nothing is kept and told: `SO_REUSEPORT`, sizes of buffers, `SO_REUSEADDR` of datagrams (no two
+/// sockets ever share a port), and `SO_KEEPALIVE` and `TCP_NODELAY`, as the host stack does what both ask for on every connection.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) receive_ns: u64,

@@ -56,12 +56,13 @@ impl<S: Pages> Process<S> {
                 }
             }
             Name::Host(wanted) => {
-                if !wanted.address.is_own() && !world.has_tcp() {
+                if wanted.address.is_any() && !world.has_tcp() {
                     self.tell(world, number::BIND, NO_NETWORK);
                     return Err(Errno::EACCES);
                 }
                 let is_known = wanted.address.is_any() || wanted.address.is_own();
-                if !is_known && !world.has_address(wanted.address)? {
+                // Without the network no address of the device is known.
+                if !is_known && !(world.has_tcp() && world.has_address(wanted.address)?) {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
                 let port = self.free_port(world, wanted, is_reused)?;
