@@ -5,7 +5,8 @@ use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxT
 use smoltcp::socket::{icmp, tcp, udp};
 use smoltcp::time::{Duration as Span, Instant as Moment};
 use smoltcp::wire::{
-    EthernetAddress, Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr, Ipv4Address, Ipv6Address,
+    EthernetAddress, Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpCidr, IpEndpoint, Ipv4Address,
+    Ipv6Address,
 };
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +15,8 @@ use std::time::{Duration, Instant};
 /// The peer's addresses.
 pub const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 2, 2);
-const ADDRESS_V6: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2);
+/// Its link-local one.
+pub const ADDRESS_V6: Ipv6Address = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0xff, 0xfe00, 2);
 /// Its second address: the one at which QEMU's network has a name server.
 const NAME_SERVER: Ipv4Address = Ipv4Address::new(10, 0, 2, 3);
 const FRAME_MAX: usize = 1514;
@@ -110,6 +112,10 @@ pub struct Peer {
     interface: Interface,
     sockets: SocketSet<'static>,
     echo: SocketHandle,
+    /// Sockets that send back what they get, and their ports.
+    mirrors: Vec<(SocketHandle, u16)>,
+    /// Who connected to a mirror last.
+    pub caller: Option<IpEndpoint>,
     started: Instant,
     next_port: u16,
 }
@@ -145,7 +151,7 @@ impl Peer {
         socket.bind(icmp::Endpoint::Ident(7)).ok().context("a fresh socket can be bound")?;
         let mut sockets = SocketSet::new(vec![]);
         let echo = sockets.add(socket);
-        Ok(Self { link, interface, sockets, echo, started, next_port: 20000 })
+        Ok(Self { link, interface, sockets, echo, mirrors: Vec::new(), caller: None, started, next_port: 20000 })
     }
 
     /// Sends a frame as it is.
@@ -171,7 +177,70 @@ impl Peer {
         self.link.fill()?;
         let now = Moment::from_micros(i64::try_from(self.started.elapsed().as_micros())?);
         self.interface.poll(now, &mut self.link, &mut self.sockets);
+        self.reflect()?;
         std::thread::sleep(Duration::from_millis(1));
+        Ok(())
+    }
+
+    /// Sends back what comes to a port of the peer, one connection after the other.
+    ///
+    /// # Errors
+    /// The port is 0.
+    pub fn mirror(&mut self, port: u16) -> Result<()> {
+        let socket = self.listen(port)?;
+        self.mirrors.push((socket, port));
+        Ok(())
+    }
+
+    fn reflect(&mut self) -> Result<()> {
+        for &(handle, port) in &self.mirrors {
+            let socket = self.sockets.get_mut::<tcp::Socket<'_>>(handle);
+            match socket.state() {
+                tcp::State::Closed => socket.listen(port).ok().context("a port that can be listened at")?,
+                tcp::State::Established => self.caller = socket.remote_endpoint(),
+                _ => {}
+            }
+            let room = socket.send_capacity() - socket.send_queue();
+            let taken = socket.recv(|bytes| {
+                let length = bytes.len().min(room);
+                (length, bytes[..length].to_vec())
+            });
+            if let Ok(bytes) = taken {
+                ensure!(bytes.is_empty() || socket.send_slice(&bytes) == Ok(bytes.len()), "there was room");
+            }
+            if socket.state() == tcp::State::CloseWait && socket.recv_queue() == 0 {
+                socket.close();
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to open a connection.
+    ///
+    /// # Errors
+    /// There is no way to the target.
+    pub fn dial(&mut self, target: IpAddress, port: u16) -> Result<SocketHandle> {
+        let buffer = || tcp::SocketBuffer::new(vec![0; 8192]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        self.next_port += 1;
+        socket.connect(self.interface.context(), (target, port), self.next_port).ok().context("cannot connect")?;
+        Ok(self.sockets.add(socket))
+    }
+
+    /// How far a connection of [`Self::dial`] is.
+    pub fn state(&self, socket: SocketHandle) -> tcp::State {
+        self.sockets.get::<tcp::Socket<'_>>(socket).state()
+    }
+
+    /// Goes on for a while.
+    ///
+    /// # Errors
+    /// The cable is gone.
+    pub fn run(&mut self, time: Duration) -> Result<()> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            self.turn()?;
+        }
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod sh;
 mod std;
 mod store;
 mod storm;
+mod streams;
 mod stress;
 pub mod suite;
 
@@ -47,6 +48,7 @@ pub fn all() -> Vec<Scenario> {
         servers::all(),
         mqtt::all(),
         datagrams::all(),
+        streams::all(),
         faults::all(),
         guests::all(),
         live::all(),
