@@ -1,12 +1,15 @@
 //! Datagrams and names for programs, with a peer at the other end of the cable that echoes, and answers for names as it likes.
 use super::std::all_said;
-use crate::cable::Peer;
+use crate::cable::{ADDRESS_V6, MAC, Peer};
 use crate::hardware::Hardware;
 use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp::UdpMetadata;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Icmpv6Packet, IpAddress, IpEndpoint, IpProtocol,
+    Ipv6Address, Ipv6Packet, Ipv6Repr,
+};
 use std::time::{Duration, Instant};
 
 /// The guest's addresses: the fallback of images/gateway, and link-local.
@@ -41,13 +44,21 @@ const LINES: [&str; 13] = [
 ];
 
 pub(super) fn all() -> Vec<Scenario> {
+    let hardware = || Hardware { has_open_cable: true, ..Hardware::default() };
     vec![Scenario {
         name: "datagrams".into(),
         about: "programs echo datagrams of both families and look up names: found, none, too long, forged, broken, no answer"
             .into(),
         image: Image::Product("gateway-std"),
-        hardware: Hardware { has_open_cable: true, ..Hardware::default() },
+        hardware: hardware(),
         run: datagrams,
+    },
+    Scenario {
+        name: "names-v6".into(),
+        about: "a router tells a name server that is reached over IPv6 only: names are looked up, a long answer over a connection, too".into(),
+        image: Image::Product("gateway-std"),
+        hardware: hardware(),
+        run: names_over_v6,
     }]
 }
 
@@ -60,13 +71,67 @@ struct Host {
     own: SocketHandle,
     /// Queries over a connection that were answered.
     long_answers: u32,
+    /// Names are answered for at the IPv6 address only.
+    is_v6_only: bool,
+}
+
+impl Host {
+    fn plug_in(stage: &Stage, is_v6_only: bool) -> Result<Self> {
+        let mut peer = Peer::plug_in(stage.port, SAY_WITHIN)?;
+        let (names, long_names) = (peer.datagrams(53)?, peer.listen(53)?);
+        let (echo, own) = (peer.datagrams(9)?, peer.datagrams(4000)?);
+        Ok(Self { peer, names, long_names, echo, own, long_answers: 0, is_v6_only })
+    }
+}
+
+/// The name server of the fallback, at 10.0.2.3, is silent.
+fn names_over_v6(stage: &mut Stage) -> Result<()> {
+    let mut host = Host::plug_in(stage, true)?;
+    host.until(stage, "no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
+    host.peer.send_raw(&advertisement())?;
+    host.until(stage, "names: ended with status", SAY_WITHIN)?;
+    let log = all_said(
+        stage,
+        &["I names: both.test: 10.0.2.2 fd00::77, 2 in all", "I names: none.test: Name does not resolve"],
+    )?;
+    ensure!(
+        log.contains(&format!(", {MANY} in all")) && host.long_answers > 0,
+        "the long answer was not asked for again"
+    );
+    stage.compare_live()?;
+    stage.power_off()
+}
+
+/// A router that is none for other traffic, and that tells the peer as a name server for an hour (RFC 8106).
+fn advertisement() -> Vec<u8> {
+    let (source, target) = (ADDRESS_V6, Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 1));
+    let mut message = vec![134, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    message.extend([25, 3, 0, 0, 0, 0, 14, 16]);
+    message.extend(source.octets());
+    Icmpv6Packet::new_unchecked(&mut message[..]).fill_checksum(&source, &target);
+    let ip = Ipv6Repr {
+        src_addr: source,
+        dst_addr: target,
+        next_header: IpProtocol::Icmpv6,
+        payload_len: message.len(),
+        hop_limit: 255,
+    };
+    let ethernet = EthernetRepr {
+        src_addr: EthernetAddress(MAC),
+        dst_addr: EthernetAddress([0x33, 0x33, 0, 0, 0, 1]),
+        ethertype: EthernetProtocol::Ipv6,
+    };
+    let mut bytes = vec![0; ethernet.buffer_len() + ip.buffer_len() + message.len()];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    ethernet.emit(&mut frame);
+    let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
+    ip.emit(&mut packet);
+    packet.payload_mut().copy_from_slice(&message);
+    bytes
 }
 
 fn datagrams(stage: &mut Stage) -> Result<()> {
-    let mut peer = Peer::plug_in(stage.port, SAY_WITHIN)?;
-    let (names, long_names) = (peer.datagrams(53)?, peer.listen(53)?);
-    let (echo, own) = (peer.datagrams(9)?, peer.datagrams(4000)?);
-    let mut host = Host { peer, names, long_names, echo, own, long_answers: 0 };
+    let mut host = Host::plug_in(stage, false)?;
     host.until(stage, "echo-udp: listening on [::]:7", SAY_WITHIN)?;
     host.until(stage, "no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
     for guest in [GUEST, GUEST_V6] {
@@ -121,6 +186,9 @@ impl Host {
     /// Plays the name server. What comes goes back from the address to which it came.
     fn answer(&mut self, query: &[u8], from: UdpMetadata) -> Result<()> {
         let Some((name, kind)) = question(query) else { return Ok(()) };
+        if self.is_v6_only && !matches!(from.local_address, Some(IpAddress::Ipv6(_))) {
+            return Ok(());
+        }
         let v4 = |last: u8| found(query, &[vec![10, 0, 2, last]]);
         let forged = found(query, &[vec![66, 66, 66, 66]]);
         let answer = match (name.as_str(), kind) {
@@ -132,7 +200,9 @@ impl Host {
                 let mut other = forged.clone();
                 other[0] ^= 1;
                 self.peer.send_datagram(self.names, &other, from)?;
-                self.peer.send_datagram(self.names, &forged, UdpMetadata { local_address: Some(OTHER), ..from })?;
+                if !self.is_v6_only {
+                    self.peer.send_datagram(self.names, &forged, UdpMetadata { local_address: Some(OTHER), ..from })?;
+                }
                 v4(77)
             }
             ("loop.test", A) => looping(query),
