@@ -1,11 +1,13 @@
-//! Keeps what a store answered last, since one on a disk walks through its tree for each question; holds no write back.
+//! Keeps what a store answered last, since one on a disk walks its tree for each question; joins small writes.
 //!
 //! INV-CACHE-1: what is kept of a node and of a name is what the store would answer now. Whatever changes a node forgets it first, also when the
 //! change then fails; a number is given to another node by `create` only, whose answer replaces what was known: an empty file, of which no chunk is read.
+//! Of a file of which writes wait, `row.rs` knows better: it is asked first.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use crate::row::Row;
 use crate::store::{Found, Node, Store};
 use libhybrid::interfaces::fs::{Error, Kind};
 
@@ -24,6 +26,8 @@ pub struct Cached<S> {
     names: Recent<(Node, String), Node, NAMES>,
     /// By node and number; only the last of a file is shorter.
     chunks: Recent<(Node, u64), Vec<u8>, CHUNKS>,
+    /// The writes that wait.
+    row: Option<Row>,
 }
 
 /// At most `MOST` things, the one that was used last at the end.
@@ -63,7 +67,7 @@ impl<K, V, const MOST: usize> Recent<K, V, MOST> {
 impl<S: Store> Cached<S> {
     /// A store of which nothing is kept yet.
     pub fn new(store: S) -> Self {
-        Self { store, nodes: Recent::new(), names: Recent::new(), chunks: Recent::new() }
+        Self { store, nodes: Recent::new(), names: Recent::new(), chunks: Recent::new(), row: None }
     }
 
     fn forget(&mut self, node: Node) {
@@ -75,6 +79,45 @@ impl<S: Store> Cached<S> {
         self.nodes.0.clear();
         self.names.0.clear();
         self.chunks.0.clear();
+    }
+
+    /// What a node is, if writes to it wait.
+    fn found_in_row(&self, node: Node) -> Option<Found> {
+        self.row.as_ref().filter(|row| row.is_of(node)).and_then(Row::found)
+    }
+
+    /// Lets a write wait, if it goes on with those before.
+    fn put_off(&mut self, file: Node, offset: u64, data: &[u8], now_ns: u64) -> Result<bool, Error> {
+        if !self.row.as_ref().is_some_and(|row| row.is_of(file)) || !self.store.may_wait() {
+            return Ok(false);
+        }
+        let found = self.found(file)?;
+        let end = offset.saturating_add(data.len() as u64);
+        let found = Found { size: found.size.max(end), modified_ns: now_ns, ..found };
+        Ok(self.row.as_mut().is_some_and(|row| row.take(offset, data, found)))
+    }
+
+    /// Gives the store the writes that wait. Where the disk fails they go on waiting, and so does everything that comes after them.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        let Some(mut row) = self.row.take() else { return Ok(()) };
+        if let Some((file, at, data, now_ns)) = row.waiting() {
+            self.forget(file);
+            if let Err(error) = self.store.write(file, at, data, now_ns) {
+                // Any other failure is excluded (INV-ROW-2) but for a file that ended while the disk failed, and would not go away.
+                self.row = Some(row).filter(|_| error == Error::Broken);
+                return Err(Error::Broken);
+            }
+            row.written();
+        }
+        self.row = Some(row);
+        Ok(())
+    }
+
+    /// The row ends: something else is about to change.
+    fn end_row(&mut self) -> Result<(), Error> {
+        self.catch_up()?;
+        self.row = None;
+        Ok(())
     }
 
     fn know(&mut self, found: Found) -> Found {
@@ -108,6 +151,9 @@ impl<S: Store> Store for Cached<S> {
     }
 
     fn found(&mut self, node: Node) -> Result<Found, Error> {
+        if let Some(found) = self.found_in_row(node) {
+            return Ok(found);
+        }
         if let Some(found) = self.nodes.get(|kept| *kept == node) {
             return Ok(*found);
         }
@@ -121,10 +167,11 @@ impl<S: Store> Store for Cached<S> {
         }
         let found = self.store.lookup(directory, name)?;
         self.names.keep((directory, name.to_string()), found.node);
-        Ok(self.know(found))
+        Ok(self.found_in_row(found.node).unwrap_or_else(|| self.know(found)))
     }
 
     fn create(&mut self, directory: Node, name: &str, kind: Kind, now_ns: u64) -> Result<Found, Error> {
+        self.end_row()?;
         self.forget(directory);
         let found = self.store.create(directory, name, kind, now_ns)?;
         self.names.keep((directory, name.to_string()), found.node);
@@ -132,16 +179,24 @@ impl<S: Store> Store for Cached<S> {
     }
 
     fn remove(&mut self, directory: Node, name: &str) -> Result<(), Error> {
+        self.end_row()?;
         self.forget_all();
         self.store.remove(directory, name)
     }
 
     fn rename(&mut self, from: (Node, &str), to: (Node, &str)) -> Result<(), Error> {
+        self.end_row()?;
         self.forget_all();
         self.store.rename(from, to)
     }
 
     fn read(&mut self, file: Node, offset: u64, data: &mut [u8]) -> Result<usize, Error> {
+        if let Some(row) = self.row.as_ref().filter(|row| row.is_of(file)) {
+            if let Some(len) = row.read(offset, data) {
+                return Ok(len);
+            }
+            self.catch_up()?;
+        }
         let size = self.found(file)?.size;
         let mut done = 0;
         while done < data.len() {
@@ -165,11 +220,23 @@ impl<S: Store> Store for Cached<S> {
     }
 
     fn write(&mut self, file: Node, offset: u64, data: &[u8], now_ns: u64) -> Result<(), Error> {
+        if self.put_off(file, offset, data, now_ns)? {
+            return Ok(());
+        }
+        self.catch_up()?;
+        // What was too much for one row begins the next.
+        if self.put_off(file, offset, data, now_ns)? {
+            return Ok(());
+        }
+        self.row = None;
         self.forget(file);
-        self.store.write(file, offset, data, now_ns)
+        self.store.write(file, offset, data, now_ns)?;
+        self.row = (!data.is_empty()).then(|| Row::after(file, offset.saturating_add(data.len() as u64)));
+        Ok(())
     }
 
     fn set_size(&mut self, file: Node, size: u64, now_ns: u64) -> Result<(), Error> {
+        self.end_row()?;
         self.forget(file);
         self.store.set_size(file, size, now_ns)
     }
@@ -182,12 +249,20 @@ impl<S: Store> Store for Cached<S> {
         self.store.open(node);
     }
 
+    /// It is closed in any case; the last user's close may end the node.
     fn close(&mut self, node: Node) -> Result<(), Error> {
-        self.store.close(node)
+        let is_of_row = self.row.as_ref().is_some_and(|row| row.is_of(node));
+        let written = if is_of_row { self.end_row() } else { Ok(()) };
+        self.store.close(node).and(written)
     }
 
     fn sync(&mut self) -> Result<(), Error> {
+        self.catch_up()?;
         self.store.sync()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.store.may_wait()
     }
 
     fn settled(&mut self) {

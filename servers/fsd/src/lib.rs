@@ -15,6 +15,7 @@ mod memory;
 mod path;
 mod quota;
 mod redox;
+mod row;
 mod server;
 mod store;
 #[cfg(test)]

@@ -86,6 +86,11 @@ pub trait Store {
     /// # Errors
     /// As the trait says.
     fn sync(&mut self) -> Result<(), Error>;
+    /// Whether a write may wait that goes to the part of a file that was written last, up to [`CHUNK`](crate::cache::CHUNK) bytes of it: if nothing
+    /// else is changed before, it finds room then as it would now.
+    fn may_wait(&self) -> bool {
+        false
+    }
     /// Every session of the server's start has its directory: opening the store did not end the server.
     fn settled(&mut self) {}
     /// Bytes that all quotas together may give out.

@@ -7,6 +7,7 @@ mod escape;
 mod fat;
 mod model;
 mod power;
+mod row;
 mod sessions;
 
 use crate::{Cached, Memory, Redox, Server, Store};

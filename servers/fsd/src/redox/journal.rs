@@ -71,6 +71,11 @@ impl<B: Blocks> Journal<B> {
         self.device.count()
     }
 
+    /// The generation of the newest whole transaction.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     /// Takes this generation for that of the header on the disk.
     pub(super) fn begin(&mut self, durable: u64) {
         (self.newest, self.durable) = (durable, durable);

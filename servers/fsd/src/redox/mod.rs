@@ -17,6 +17,10 @@ use libhybrid::interfaces::fs::{Error, Kind};
 use redoxfs::{BlockAddr, BlockData, FileSystem, Node as Inode, Transaction, TreeData, TreePtr};
 use syscall::error::{self, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY};
 
+/// Free blocks that lie together by 2^6 and more, of which so many are room for any write of a record.
+const ROOMY: usize = 6;
+const ROOM: u64 = 256;
+
 /// redoxfs' first node.
 const ROOT: Node = 1;
 
@@ -45,6 +49,8 @@ pub struct Redox<B: Blocks> {
     attempts: Attempts,
     /// Open files that have no name any more.
     nameless: BTreeSet<Node>,
+    /// The generation after which it was last said what is free.
+    settled: Option<u64>,
 }
 
 impl<B: Blocks> Redox<B> {
@@ -73,7 +79,7 @@ impl<B: Blocks> Redox<B> {
         let mut journal = Journal::new(device);
         journal.begin(generation);
         let fs = FileSystem::open(journal, None, Some(place), true).map_err(|_| MountError::Damaged)?;
-        let mut this = Self { fs, attempts, nameless: BTreeSet::new() };
+        let mut this = Self { fs, attempts, nameless: BTreeSet::new(), settled: None };
         // What opening tidied up is durable before anything else is written: only from then on it is known what is free.
         this.settle().and_then(|()| this.sync()).map_err(|_| MountError::Device)?;
         if this.found(ROOT).is_err() {
@@ -126,7 +132,13 @@ impl<B: Blocks> Redox<B> {
         (self.users(found.node) > 0).then_some(found.node)
     }
 
+    /// What a transaction did that changed nothing needs nothing: what is free is as it was.
     fn settle(&mut self) -> Result<(), Error> {
+        let newest = self.fs.disk.newest();
+        if self.settled == Some(newest) {
+            return Ok(());
+        }
+        self.settled = Some(newest);
         let free = self.fs.allocator().levels().clone();
         self.fs.disk.committed(free).map_err(|DeviceError| Error::Broken)
     }
@@ -276,25 +288,40 @@ impl<B: Blocks> Store for Redox<B> {
         Ok(named.collect())
     }
 
+    /// redoxfs' own count of users, without a transaction, for which it would copy the list of what is free.
     fn open(&mut self, node: Node) {
-        // Only counts; it cannot fail before 2^64 users.
-        let _counted = self.change(|tx| tx.on_open_node(ptr(node)));
+        if let Ok(id) = u32::try_from(node) {
+            let users = self.fs.node_usages.entry(id).or_insert(0);
+            *users = users.saturating_add(1);
+        }
     }
 
+    /// Only a node without a name ends with its last user, and that needs a transaction.
     fn close(&mut self, node: Node) -> Result<(), Error> {
-        let is_last = self.users(node) == 1;
+        let (id, users) = (u32::try_from(node).unwrap_or(0), self.users(node));
         // redoxfs counts the links of such a file in memory only.
-        let is_nameless = is_last && self.nameless.remove(&node);
-        self.change(|tx| {
-            if is_nameless {
+        if users == 1 && self.nameless.remove(&node) {
+            return self.change(|tx| {
                 empty(tx, ptr(node))?;
-            }
-            tx.on_close_node(ptr(node))
-        })
+                tx.on_close_node(ptr(node))
+            });
+        }
+        if users > 1 {
+            self.fs.node_usages.insert(id, users - 1);
+        } else {
+            self.fs.node_usages.remove(&id);
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Error> {
         self.fs.disk.checkpoint().map_err(|DeviceError| Error::Broken)
+    }
+
+    /// A write of one record takes up to 32 blocks side by side, and fewer than 64 single ones: those of the tree and of the list of free ones.
+    fn may_wait(&self) -> bool {
+        let sizes = (0_u32..).zip(self.fs.allocator().levels()).skip(ROOMY);
+        sizes.map(|(level, starts)| (starts.len() as u64) << level).sum::<u64>() >= ROOM
     }
 
     fn settled(&mut self) {
