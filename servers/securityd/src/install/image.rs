@@ -1,5 +1,6 @@
 //! A component's memory: its program, stack, heap, IPC buffer, start information and DMA memory.
 
+use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
@@ -8,7 +9,7 @@ use hybrid_start::{Device, Dma, Limits, Provided, Session, Span, StartInfo, Use}
 use hybrid_sys::{Attributes, CPtr, ObjectType};
 
 use super::{Cause, Live, World, rights};
-use crate::account::log2_at_least;
+use crate::account::{Account, log2_at_least};
 use crate::kernel::Kernel;
 use crate::memory::MemoryError;
 
@@ -60,6 +61,9 @@ impl<K: Kernel> World<K> {
         let place = self.expect(instance.id)?;
         let file = self.file_of(instance, bundle)?;
         let program = parsed(instance.runtime, &file)?;
+        if instance.is_spawned && self.live[place].kept.is_none() {
+            self.keep(place, &program)?;
+        }
         for segment in &program.segments {
             self.load_segment(place, segment)?;
         }
@@ -73,18 +77,40 @@ impl<K: Kernel> World<K> {
         Ok(())
     }
 
-    fn load_segment(&mut self, place: usize, segment: &Segment<'_>) -> Result<(), Cause> {
-        let first = self.make(place, ObjectType::SmallPage, 12, segment.pages())?;
-        let attributes = if segment.is_executable { Attributes::CODE } else { Attributes::DATA };
-        for page in 0..segment.pages() {
-            let (frame, address) = (CPtr(first.0 + page), segment.first_page() + page * PAGE);
-            let (offset, bytes) = part_in_page(segment, address);
-            if !bytes.is_empty() {
-                self.kernel.fill(frame, offset, bytes, segment.is_executable)?;
-            }
-            self.map(place, frame, address, rights(segment.rights), attributes)?;
+    /// Fills the pages of a program that nobody can write, in an account of their own, which outlives the instance's lives. They are mapped by nobody:
+    /// each life maps copies without the right to write.
+    fn keep(&mut self, place: usize, program: &Program<'_>) -> Result<(), Cause> {
+        let (kernel, space, memory) = (&mut self.kernel, &mut self.space, &mut self.memory);
+        let segments = || program.segments.iter().filter(|segment| segment.rights.0 & Rights::WRITE.0 == 0);
+        let account = Account::open(kernel, space, memory, segments().map(Segment::pages).sum())?;
+        let mut kept = Kept { account, segments: BTreeMap::new() };
+        let made = segments().try_for_each(|segment| {
+            let small = (ObjectType::SmallPage, 12);
+            let first = kept.account.make_many(kernel, space, memory, small, segment.pages())?;
+            kept.segments.insert(segment.address, first);
+            Ok(fill(kernel, segment, first)?)
+        });
+        match made {
+            Ok(()) => self.live[place].kept = Some(kept),
+            // The next start makes all of it anew.
+            Err(_) => kept.account.close(kernel, space, memory),
         }
-        Ok(())
+        made
+    }
+
+    fn load_segment(&mut self, place: usize, segment: &Segment<'_>) -> Result<(), Cause> {
+        let attributes = if segment.is_executable { Attributes::CODE } else { Attributes::DATA };
+        let kept = self.live[place].kept.as_ref().and_then(|kept| kept.segments.get(&segment.address)).copied();
+        if let Some(first) = kept {
+            for page in 0..segment.pages() {
+                let frame = self.copy_frame(place, CPtr(first.0 + page), segment.rights)?;
+                self.map(place, frame, segment.first_page() + page * PAGE, rights(segment.rights), attributes)?;
+            }
+            return Ok(());
+        }
+        let first = self.make(place, ObjectType::SmallPage, 12, segment.pages())?;
+        fill(&mut self.kernel, segment, first)?;
+        self.map_all(place, first, segment.pages(), segment.first_page(), rights(segment.rights), attributes)
     }
 
     /// Stack (with nothing mapped below it) and heap; large pages as far as they go.
@@ -165,6 +191,24 @@ impl<K: Kernel> World<K> {
         }
         Ok(length)
     }
+}
+
+/// The pages of a spawned program that nobody can write, by the addresses of their segments.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) account: Account,
+    segments: BTreeMap<u64, CPtr>,
+}
+
+/// Writes a segment's bytes into its frames, which are mapped nowhere.
+fn fill<K: Kernel>(kernel: &mut K, segment: &Segment<'_>, first: CPtr) -> Result<(), hybrid_sys::Error> {
+    for page in 0..segment.pages() {
+        let (offset, bytes) = part_in_page(segment, segment.first_page() + page * PAGE);
+        if !bytes.is_empty() {
+            kernel.fill(CPtr(first.0 + page), offset, bytes, segment.is_executable)?;
+        }
+    }
+    Ok(())
 }
 
 /// Where an instance finds its device: its register page, or the `shown` bytes in the place of one.

@@ -36,6 +36,7 @@ use crate::space::{OWN_NODE, Space};
 use demand::Demand;
 
 pub use hybrid_interfaces::process::State;
+pub(crate) use image::Kept;
 pub use image::start_info;
 pub use restart::NotStarted;
 
@@ -63,6 +64,8 @@ pub struct Live {
     /// Processor time that it used in all its lives, as far as it was asked, microseconds.
     pub consumed_us: u64,
     pub(crate) account: Option<Account>,
+    /// Of one that is spawned: the pages of its program that nobody can write, filled once (decision 0158).
+    pub(crate) kept: Option<Kept>,
     pub(crate) cnode: CPtr,
     pub(crate) cnode_bits: u8,
     pub(crate) endpoint: Option<CPtr>,
@@ -93,7 +96,8 @@ impl Live {
     /// Bytes of everything that was made for it, and of the regions that it shares as a client.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.account.as_ref().map_or(0, Account::bytes) + self.region_bytes
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.account.bytes());
+        self.account.as_ref().map_or(0, Account::bytes) + kept + self.region_bytes
     }
 
     /// How its peers shall think of it.

@@ -133,6 +133,7 @@ fn blank(instance: &Instance, state: State, account: Option<Account>) -> Live {
         region_bytes: 0,
         consumed_us: 0,
         account,
+        kept: None,
         cnode: CPtr::NULL,
         cnode_bits: instance.cnode_bits,
         endpoint: None,

@@ -4,7 +4,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use hybrid_capgraph::{Instance, Rights, layout, peers_grant};
-use hybrid_start::peers::{CHANGES, Condition, PING, POLICY, Peer, USES, WORDS, client_word, use_word};
+use hybrid_start::peers::{CHANGES, Condition, PING, POLICY, Peer, WORDS, client_word, use_word};
 use hybrid_sys::{Attributes, ObjectType};
 
 use super::{Cause, State, World, rights};
@@ -34,7 +34,11 @@ impl<K: Kernel> World<K> {
         // Mapped is a copy that cannot be written through: the kernel's list shows what a capability may, not what a mapping does.
         let shown = self.take_slot(place)?;
         self.kernel.copy(self.space.slot(shown), self.space.slot(frame), rights(Rights::READ))?;
-        let words = self.peers_of(instance);
+        let mut words = alloc::vec![0; WORDS];
+        words[POLICY] = self.policy_epoch;
+        for (index, word) in self.peers_of(instance) {
+            words[index] = word;
+        }
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.kernel.fill(frame, 0, &bytes, false)?;
         self.map(place, shown, layout::PEERS_ADDRESS, rights(Rights::READ), Attributes::DATA)?;
@@ -61,9 +65,8 @@ impl<K: Kernel> World<K> {
 
     /// The peers' words first, then the word that says that they changed (INV-PEERS-1).
     fn tell(&mut self, place: usize, instance: &Instance) {
-        let words = self.peers_of(instance);
         let (page, mut has_changed) = (self.live[place].peers, false);
-        for (index, word) in words.into_iter().enumerate().skip(USES) {
+        for (index, word) in self.peers_of(instance) {
             if self.live[place].words.get(index).is_some_and(|old| *old != word) {
                 // If the page cannot be written, its reader is told nothing: it then finds out by its calls.
                 if self.kernel.write_word(page, index * WORD, word).is_ok() {
@@ -128,26 +131,20 @@ impl<K: Kernel> World<K> {
         }
     }
 
-    /// All words of an instance's page.
-    pub(super) fn peers_of(&self, instance: &Instance) -> Vec<u64> {
-        let graph = Rc::clone(&self.graph);
-        let mut words = alloc::vec![0; WORDS];
-        words[POLICY] = self.policy_epoch;
-        let mut set = |at: Option<usize>, peer: Peer| {
-            if let Some(word) = at.and_then(|at| words.get_mut(at)) {
-                *word = peer.word();
-            }
-        };
-        for (index, used) in instance.uses.iter().enumerate() {
+    /// How each of an instance's peers is, and the word of its page that says so; all others are of nobody.
+    pub(super) fn peers_of(&self, instance: &Instance) -> Vec<(usize, u64)> {
+        let graph = &self.graph;
+        let used = instance.uses.iter().enumerate().map(|(index, used)| {
             let server = graph.session_of(used).map_or(0, |session| session.server);
-            set(use_word(index), self.peer(server, used.session));
-        }
+            (use_word(index), server, used.session)
+        });
         let sessions = instance.provides.iter().flat_map(|provided| &provided.sessions);
-        for (index, number) in sessions.enumerate() {
+        let clients = sessions.enumerate().map(|(index, number)| {
             let client = graph.sessions.get(usize::from(*number)).map_or(0, |session| session.client);
-            set(client_word(index), self.peer(client, *number));
-        }
-        words
+            (client_word(index), client, *number)
+        });
+        let told = |(at, peer, session): (Option<usize>, u16, u16)| Some((at?, self.peer(peer, session).word()));
+        used.chain(clients).filter_map(told).collect()
     }
 
     /// How `peer` is, in the session of that number.

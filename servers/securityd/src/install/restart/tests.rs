@@ -279,3 +279,49 @@ fn who_waits_for_the_verdict_or_a_device_is_made_whole_at_boot_and_started_on_co
     );
     check_pages(&world);
 }
+
+#[test]
+fn spawned_program_keeps_its_read_only_pages_and_gets_all_others_anew() {
+    let mut graph = graph();
+    graph.instances.iter_mut().find(|instance| instance.name == "status").unwrap().is_spawned = true;
+    let mut world = installed_of(graph);
+    let id = world.graph.named("status").unwrap().id;
+    let place = world.place(id).unwrap();
+    let page = |world: &World<FakeKernel>, address: u64| {
+        world.kernel.pages(object(world, world.live[place].vspace))[&address].clone()
+    };
+    let (text, code) = (0x40_0000, page(&world, 0x40_0000));
+    assert_eq!(world.start_again(place), Ok(()));
+    let (running, bytes) = (resources(&world), world.live[place].bytes());
+    for _ in 0..3 {
+        // What it wrote is gone with it; what nobody can write is the same page, of which it has a copy that can only be read.
+        let data = page(&world, 0x40_1000).frame;
+        let Kind::Frame { content, .. } = &mut world.kernel.objects[data].kind else { panic!("not a frame") };
+        content[0x900] = 0x99;
+        assert!(world.stop(id, State::Killed, String::new()));
+        assert_eq!(world.start_again(place), Ok(()));
+        let (shared, data) = (page(&world, text), page(&world, 0x40_1000));
+        assert_eq!((shared.frame, shared.rights, shared.attributes), (code.frame, 2, code.attributes));
+        let Kind::Frame { content, is_unified, .. } = &world.kernel.objects[shared.frame].kind else { panic!() };
+        assert!(*is_unified && content.iter().all(|byte| *byte == 0x11));
+        let Kind::Frame { content, .. } = &world.kernel.objects[data.frame].kind else { panic!("not a frame") };
+        assert!(content[0x800..].iter().all(|byte| *byte == 0x22));
+        check_declared(&world);
+        assert_eq!((resources(&world), world.live[place].bytes()), (running, bytes));
+    }
+    // Of pages that could not all be kept none is, wherever it failed, and the next start keeps them.
+    assert!(world.stop(id, State::Killed, String::new()));
+    let stopped = resources(&world);
+    for fuse in 0..60 {
+        let kept = world.live[place].kept.take().unwrap();
+        kept.account.close(&mut world.kernel, &mut world.space, &mut world.memory);
+        world.kernel.fuse = Some(fuse);
+        let result = world.start_again(place);
+        world.kernel.fuse = None;
+        if result.is_err() {
+            assert_eq!(world.start_again(place), Ok(()), "after operation {fuse} had failed");
+        }
+        assert!(world.stop(id, State::Killed, String::new()));
+        assert_eq!(resources(&world), stopped, "operation {fuse}");
+    }
+}
