@@ -53,8 +53,8 @@ pub struct Index<'a> {
     pub owners: BTreeMap<u64, u16>,
     /// What each address space maps, by address.
     pub pages: BTreeMap<u16, BTreeMap<u64, Page>>,
-    /// Spaces that map a physical page.
-    pub users: BTreeMap<u64, BTreeSet<u16>>,
+    /// Physical pages and the spaces that map them, each pair once, in order.
+    users: Vec<(u64, u16)>,
     /// Threads that are nobody's.
     pub strangers: Vec<u64>,
     /// CNodes that are nobody's.
@@ -76,7 +76,7 @@ impl<'a> Index<'a> {
             bodies: BTreeMap::new(),
             owners: BTreeMap::new(),
             pages: BTreeMap::new(),
-            users: BTreeMap::new(),
+            users: Vec::new(),
             strangers: Vec::new(),
             stray_cnodes: BTreeSet::new(),
             interrupt_table: table.unwrap_or(0),
@@ -203,8 +203,16 @@ impl<'a> Index<'a> {
             }
             let bytes = 1u64 << (bits & 63);
             self.pages.entry(asid).or_default().insert(address, Page { page, bytes, rights, is_device });
-            self.users.entry(page).or_default().insert(asid);
+            self.users.push((page, asid));
         }
+        self.users.sort_unstable();
+        self.users.dedup();
+    }
+
+    /// The spaces that map a physical page, each once.
+    pub fn users_of(&self, page: u64) -> impl Iterator<Item = u16> {
+        let first = self.users.partition_point(|(other, _)| *other < page);
+        self.users.iter().skip(first).take_while(move |(other, _)| *other == page).map(|(_, asid)| *asid)
     }
 
     /// CNodes are instances', or hang in securityd's tree, which its root leads to.

@@ -305,9 +305,9 @@ impl<'a, 'g> Lines<'a, 'g> {
             if is_client { (session.server, session.server_port) } else { (session.client, session.client_port) };
         let other = self.index.bodies.get(&peer);
         let other_pages = other.and_then(|body| self.index.pages.get(&body.asid));
-        let users = |page: &Page| self.index.users.get(&page.page).into_iter().flatten();
         let is_between = |page: &Page| {
-            users(page).all(|asid| *asid == self.body.asid || other.is_some_and(|body| body.asid == *asid))
+            let mut users = self.index.users_of(page.page);
+            users.all(|asid| asid == self.body.asid || other.is_some_and(|body| body.asid == asid))
         };
         let theirs = layout::region_address(port.unwrap_or(0));
         pages.range(address..address + bytes).all(|(at, page)| {
@@ -323,18 +323,24 @@ impl<'a, 'g> Lines<'a, 'g> {
         for (address, page) in pages {
             let is_seen = seen.iter().any(|(base, bytes)| (*base..base.saturating_add(*bytes)).contains(address));
             let is_region = (layout::REGION_BASE..layout::DEVICE_BASE).contains(address);
-            let users = self.index.users.get(&page.page).into_iter().flatten();
+            let users = self.index.users_of(page.page);
             let others: Vec<String> = users
-                .filter(|asid| **asid != self.body.asid && Some(**asid) != root)
-                .map(|asid| self.name(self.index.of_space(*asid).as_ref()))
+                .filter(|asid| *asid != self.body.asid && Some(*asid) != root)
+                .map(|asid| self.name(self.index.of_space(asid).as_ref()))
                 .collect();
-            let facts = format!("at={address:#x} rights={} page={:#x}", page.rights, page.page);
-            let kind = if page.is_device { "device-frame" } else { "frame" };
-            if !is_seen || (page.is_device && !(layout::DEVICE_BASE..layout::DMA_BASE).contains(address)) {
-                self.other(kind, &others.join(","), &facts);
-            } else if !is_region && !page.is_device && !others.is_empty() {
-                self.other(SHARED_FRAME, &others.join(","), &facts);
+            let is_stray = !is_seen || (page.is_device && !(layout::DEVICE_BASE..layout::DMA_BASE).contains(address));
+            let is_shared = !is_region && !page.is_device && !others.is_empty();
+            // Nearly every page is as it should be, and needs no words.
+            if !is_stray && !is_shared {
+                continue;
             }
+            let facts = format!("at={address:#x} rights={} page={:#x}", page.rights, page.page);
+            let kind = match (is_stray, page.is_device) {
+                (false, _) => SHARED_FRAME,
+                (true, true) => "device-frame",
+                (true, false) => "frame",
+            };
+            self.other(kind, &others.join(","), &facts);
         }
     }
 }
