@@ -1,4 +1,4 @@
-//! Connects to whom it is told to and listens where it is told to: a client sends one order, a line, and gets a line back.
+//! Connects or listens as it is told to: a client sends one order, a line, and gets a line back.
 #![forbid(unsafe_code)]
 
 use socket2::{Domain, SockAddr, Socket, Type};

@@ -62,7 +62,7 @@ impl<S: Pages> Process<S> {
                 }
                 let is_known = wanted.address.is_any() || wanted.address.is_own();
                 // Without the network no address of the device is known.
-                if !is_known && !(world.has_tcp() && world.has_address(wanted.address)?) {
+                if !(is_known || world.has_tcp() && world.has_address(wanted.address)?) {
                     return Err(Errno::EADDRNOTAVAIL);
                 }
                 let port = self.free_port(world, wanted, is_reused)?;
