@@ -255,9 +255,16 @@ fn child_starts_where_its_parent_is_or_says() {
     assert_eq!(program.call(number::SPAWN, &[REQUEST]), 20);
     assert_eq!(program.kin().given, b"w\0=a\0X=1\0=~/d\0");
     // Its string counts among the others.
-    let many = ["x"; 60];
-    program.lay_spawn("/bin/w", [&many, &[]], None, &[]);
-    assert_eq!(program.call(number::SPAWN, &[REQUEST]), Errno::E2BIG.negated());
+    program.kin().running.clear();
+    program.lay_spawn("/bin/w", [&[], &[]], None, &[]);
+    let (list, text) = (BASE, BASE + 0x3000);
+    assert_eq!(program.call(number::MMAP, &[0, 0x4000, RW, ANONYMOUS, u64::MAX, 0]), list.cast_signed());
+    program.world.write(text, b"x").unwrap();
+    program.put(REQUEST + 8, &[list]);
+    for (words, answer) in [(1023, 20), (1024, Errno::E2BIG.negated())] {
+        (0..words).for_each(|at| program.put(list + 8 * at, &[text]));
+        assert_eq!(program.call(number::SPAWN, &[REQUEST]), answer);
+    }
 }
 
 #[test]
