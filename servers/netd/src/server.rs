@@ -229,6 +229,12 @@ impl<C: Caller> Netd<C> {
         self.alarm = alarm;
     }
 
+    /// How often a client of Tcp was rung.
+    #[cfg(test)]
+    pub(crate) fn bells_of(&self, number: usize) -> u32 {
+        self.sessions.tcp[number].rung
+    }
+
     #[cfg(test)]
     pub(crate) fn connection_count(&self) -> usize {
         self.stack.connection_count()

@@ -134,13 +134,24 @@ pub struct TcpSession {
     has_news: bool,
     /// An event found no room.
     is_full: bool,
+    /// Bells that were rung.
+    #[cfg(test)]
+    pub(crate) rung: u32,
 }
 
 impl TcpSession {
     /// A client's rings and bell. Without rings (a region that does not fit) the session is dead from the start.
     #[must_use]
     pub fn new(client: u16, rings: Option<TcpServerRings>, bell: Bell) -> Self {
-        Self { client, rings, bell, has_news: false, is_full: false }
+        Self {
+            client,
+            rings,
+            bell,
+            has_news: false,
+            is_full: false,
+            #[cfg(test)]
+            rung: 0,
+        }
     }
 
     /// The client is gone, or was started anew and has these rings.
@@ -169,6 +180,10 @@ impl TcpSession {
         let mut is_wanted = rings.commands.release();
         if core::mem::take(&mut self.has_news) {
             is_wanted |= rings.events.publish();
+        }
+        #[cfg(test)]
+        {
+            self.rung += u32::from(is_wanted);
         }
         self.bell.ring_if(is_wanted);
     }

@@ -23,12 +23,12 @@ use std::vec::Vec;
 const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
 
 /// A port at every address, or any port.
-fn at(port: u16) -> idl::Local {
+pub(super) fn at(port: u16) -> idl::Local {
     idl::Local { address: None, port }
 }
 
 #[derive(Default)]
-struct Timed {
+pub(super) struct Timed {
     deadline_ns: Option<u64>,
     sets: u32,
 }
@@ -55,11 +55,17 @@ fn clock() -> u64 {
     CLOCK.get()
 }
 
+/// Time goes by; the microseconds until then.
+pub(super) fn pass(ns: u64) -> i64 {
+    CLOCK.set(CLOCK.get() + ns);
+    i64::try_from(CLOCK.get() / 1000).expect("not in this test's life")
+}
+
 fn meanwhile(act: impl FnMut() + 'static) {
     MEANWHILE.set(Some(Box::new(act)));
 }
 
-struct Served(Netd<LoopbackCaller<AlarmServer<Timed>>>);
+pub(super) struct Served(pub(super) Netd<LoopbackCaller<AlarmServer<Timed>>>);
 
 impl Dispatch for Served {
     fn dispatch(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
@@ -67,18 +73,18 @@ impl Dispatch for Served {
     }
 }
 
-struct World {
-    netd: Loopback<Served>,
+pub(super) struct World {
+    pub(super) netd: Loopback<Served>,
     link: Region,
-    driver: LinkServerRings,
-    tcp: Vec<(Region, TcpClientRings)>,
+    pub(super) driver: LinkServerRings,
+    pub(super) tcp: Vec<(Region, TcpClientRings)>,
     udp: UdpClientRings,
     timed: AlarmLoopback<Timed>,
 }
 
 /// A server with two clients of Tcp (instances 7 and 8) and one of the others (7). All interfaces have index 0 in a loopback's
 /// badges, so `index` says which one is meant.
-fn world(index: u8) -> World {
+pub(super) fn world(index: u8) -> World {
     let link = Region::on_heap(link::REGION_BYTES);
     let regions = [Region::on_heap(tcp::REGION_BYTES), Region::on_heap(tcp::REGION_BYTES)];
     let datagrams = Region::on_heap(udp::REGION_BYTES);
@@ -152,7 +158,7 @@ impl World {
     }
 
     /// As the runtime does it.
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         self.netd.server().0.turn();
         while self.netd.server().0.has_more() {
             self.netd.server().0.turn();

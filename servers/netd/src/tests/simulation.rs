@@ -181,9 +181,10 @@ impl Recorder {
 }
 
 /// The link of the second host.
+#[derive(Default)]
 pub(super) struct PeerLink {
-    received: VecDeque<Vec<u8>>,
-    sent: Vec<Vec<u8>>,
+    pub(super) received: VecDeque<Vec<u8>>,
+    pub(super) sent: Vec<Vec<u8>>,
 }
 
 pub(super) struct Frame(Vec<u8>);
@@ -262,7 +263,7 @@ impl World {
     pub(super) fn with(parameters: Parameters) -> Self {
         let now = Instant::from_millis(1000);
         let sessions = SessionCounts { tcp: 2, udp: 2, resolver: 2 };
-        let mut peer_link = PeerLink { received: VecDeque::new(), sent: Vec::new() };
+        let mut peer_link = PeerLink::default();
         let mut config = Config::new(PEER_MAC.into());
         config.random_seed = 77;
         let mut peer = Interface::new(config, &mut peer_link, now);
