@@ -35,7 +35,7 @@ mod within;
 
 use crate::areas::Areas;
 use crate::futex::{self, THREADS_MAX, Thread, Threads};
-use crate::number::{self, Answer, Errno};
+use crate::number::{self, Answer, Errno, low};
 use crate::output::Line;
 use crate::world::World;
 use alloc::boxed::Box;
@@ -225,6 +225,8 @@ impl<S: Pages> Process<S> {
             number::RT_SIGPENDING => self.sigpending(world, thread, args).into(),
             number::KILL | number::TKILL | number::TGKILL => self.kill(world, thread, number, args),
             number::SET_TID_ADDRESS => self.set_tid_address(thread, args[0]).into(),
+            number::FLOCK => self.lock_call(world, thread, number, args),
+            number::FCNTL if fs::is_lock(low(args[1])) => self.lock_call(world, thread, number, args),
             number::SETITIMER | number::GETITIMER => self.interval_timer(world, number, args).into(),
             number::GETRANDOM => self.getrandom(world, args),
             number::CLONE | number::CLONE3 | number::EXECVE => {

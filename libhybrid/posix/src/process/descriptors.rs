@@ -205,9 +205,6 @@ impl<S: Pages> Process<S> {
 
     fn fcntl(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let id = self.files.id(args[0])?;
-        if super::fs::is_lock(low(args[1])) {
-            return self.record_lock(world, args);
-        }
         let at = usize::try_from(int(args[0])).map_err(|_| Errno::EBADF)?;
         match low(args[1]) {
             F_DUPFD => self.duplicate(world, args[0], args[2], false),

@@ -192,7 +192,6 @@ impl<S: Pages> Process<S> {
             // Advice.
             number::FADVISE64 => self.files.id(args[0]).map(|_| 0),
             number::GETDENTS64 => self.entries(world, args),
-            number::FLOCK => self.flock(world, args),
             _ => return None,
         })
     }

@@ -4,7 +4,7 @@
 use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
-use super::signals::AGAIN;
+use super::signals::{self, AGAIN};
 use super::threads::each;
 use super::{Outcome, Pages, Process};
 use crate::futex::Thread;
@@ -128,6 +128,11 @@ impl<S: Pages> Process<S> {
 
     /// A thread that waited goes on with this result; a signal that the call raised meanwhile comes first.
     pub fn resumed(&mut self, world: &mut impl World, thread: Thread, result: i64) -> Outcome {
+        let result = match result {
+            signals::ASK if self.interruption(thread) == Some(false) => Errno::EINTR.negated(),
+            signals::ASK => AGAIN,
+            result => result,
+        };
         self.deliver(world, thread, result)
     }
 
@@ -164,7 +169,8 @@ impl<S: Pages> Process<S> {
             number if is_writing(number) => self.try_write(world, call),
             number::PPOLL | number::PSELECT6 | number::EPOLL_PWAIT => return self.try_readiness(world, call),
             number::WAIT4 | number::WAITID => return self.try_wait(world, call),
-            number::RT_SIGSUSPEND => return None,
+            // Who waits for a lock asks again when its time comes.
+            number::RT_SIGSUSPEND | number::FLOCK | number::FCNTL => return None,
             number::RT_SIGTIMEDWAIT => return self.try_sigwait(world, thread, call),
             number::EXIT_GROUP => return self.is_drained(world).then_some(Ok(AGAIN.cast_unsigned())),
             number::CONNECT => self.try_connect(world, call),

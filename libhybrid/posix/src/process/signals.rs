@@ -51,6 +51,8 @@ pub struct Delivery {
 
 /// What a call returns that is to be made again, with the same arguments: no program sees it.
 pub const AGAIN: i64 = -512;
+/// As [`AGAIN`], for a call that asks from time to time: a signal that came meanwhile interrupts it.
+pub(super) const ASK: i64 = -513;
 
 const IGNORE: u64 = 1;
 /// The call that a handler interrupted goes on after it.
@@ -277,7 +279,8 @@ impl<S: Pages> Process<S> {
     /// Whether the result of a call that waited is all that its thread is to know; otherwise it goes on with [`Process::resumed`].
     #[must_use]
     pub fn is_plain(&self, thread: Thread, result: i64) -> bool {
-        let is_special = result == Errno::EPIPE.negated() || result == Errno::EINTR.negated() || result == AGAIN;
+        let is_special =
+            result == Errno::EPIPE.negated() || result == Errno::EINTR.negated() || result == AGAIN || result == ASK;
         !is_special && !self.has_signal(thread)
     }
 

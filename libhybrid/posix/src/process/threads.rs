@@ -24,6 +24,8 @@ pub(super) struct Slot {
     pub(super) call: Option<super::io::Call>,
     /// Where a sleep that is interrupted says how much was left of it; 0 for nowhere.
     pub(super) left: u64,
+    /// How often it has asked for a lock that it waits for.
+    pub(super) asked: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +42,17 @@ enum State {
 }
 
 impl Slot {
-    pub(super) const FREE: Self =
-        Self { state: State::Free, clear: 0, blocked: 0, kept: None, pending: 0, shared: 0, call: None, left: 0 };
+    pub(super) const FREE: Self = Self {
+        state: State::Free,
+        clear: 0,
+        blocked: 0,
+        kept: None,
+        pending: 0,
+        shared: 0,
+        call: None,
+        left: 0,
+        asked: 0,
+    };
     pub(super) const RUNNING: Self = Self { state: State::Running, ..Self::FREE };
 
     pub(super) fn is_free(&self) -> bool {
@@ -118,6 +129,7 @@ impl<S: Pages> Process<S> {
         let Some(slot) = self.slots.get_mut(usize::from(thread)) else { return };
         let State::Parked { deadline, .. } = slot.state else { return };
         let (call, left) = (slot.call.take(), core::mem::take(&mut slot.left));
+        slot.asked = 0;
         let result = match call {
             Some(call) if io::is_writing(call.number) && call.done > 0 => call.done.cast_signed(),
             Some(call) if io::goes_on(call.number, restarts) => AGAIN,

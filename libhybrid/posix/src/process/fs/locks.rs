@@ -1,15 +1,22 @@
-//! `flock` and the locks of `fcntl`: exact within the program, whole files towards others, and never waited for.
+//! `flock` and the locks of `fcntl`: exact within the program, whole files towards others; who waits for one asks again.
+//!
+//! The server tells nobody when a lock becomes free ([decision 0160]): a thread that waits asks after 1 ms, then after twice as long each time,
+//! and at least eight times a second. Who waits in a circle does so until a signal comes; nobody looks for that (`EDEADLK`).
 //!
 //! The server knows one lock of each open file. A program's ranges of a file come to the strongest of them, held by one of its open files: so
 //! two programs never have what excludes each other, but may be kept apart where their ranges do not meet ([decision 0147]).
 //!
+//! [decision 0160]: ../../../../../docs/decisions/0160-a-lock-is-waited-for-by-asking-again.md
 //! [decision 0147]: ../../../../../docs/decisions/0147-what-files-cannot-keep-is-refused-unless-nothing-is-lost.md
 use super::claims::{Claim, Node, Owner, Range};
 use super::{File, tree};
 use crate::files::Lock;
+use crate::futex::Thread;
 use crate::number::{self, Answer, Errno, int, low};
+use crate::process::io::Call;
 use crate::process::object::{Id, Object};
-use crate::process::{Pages, Process};
+use crate::process::signals::ASK;
+use crate::process::{Outcome, Pages, Process};
 use crate::world::World;
 
 const LOCK_SH: u32 = 1;
@@ -18,14 +25,19 @@ const LOCK_NB: u32 = 4;
 const LOCK_UN: u32 = 8;
 
 const F_GETLK: u32 = 5;
-const F_SETLK: u32 = 6;
 const F_SETLKW: u32 = 7;
 /// `F_OFD_GETLK` and so on are these much greater.
 const OFD: u32 = 31;
+const F_OFD_SETLKW: u32 = F_SETLKW + OFD;
 /// Types of `struct flock`.
 const F_RDLCK: i16 = 0;
 const F_WRLCK: i16 = 1;
 const F_UNLCK: i16 = 2;
+
+/// A wait for a lock is as long before the first question.
+const FIRST_WAIT_NS: u64 = 1_000_000;
+/// It is so often doubled: to 128 ms.
+const DOUBLED_MAX: u8 = 7;
 
 /// What a program asks for: type, whence, start, length, process.
 struct Asked {
@@ -40,7 +52,51 @@ pub(in crate::process) const fn is_lock(command: u32) -> bool {
 }
 
 impl<S: Pages> Process<S> {
-    pub(super) fn flock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+    /// A call of flock, or of fcntl about locks.
+    pub(in crate::process) fn lock_call(
+        &mut self,
+        world: &mut impl World,
+        thread: Thread,
+        number: u64,
+        args: [u64; 6],
+    ) -> Outcome {
+        let (answer, waits) = match number {
+            number::FLOCK => (self.flock(world, args), low(args[1]) & LOCK_NB == 0),
+            _ => (self.record_lock(world, args), matches!(low(args[1]), F_SETLKW | F_OFD_SETLKW)),
+        };
+        if answer == Err(Errno::EAGAIN) && waits {
+            return self.wait_for_lock(world, thread, Call { number, args, done: 0 });
+        }
+        if let Some(slot) = self.slot(thread) {
+            slot.asked = 0;
+        }
+        answer.into()
+    }
+
+    /// Somebody has it: the call is made again after a while.
+    fn wait_for_lock(&mut self, world: &mut impl World, thread: Thread, call: Call) -> Outcome {
+        if !world.has_alarm() {
+            self.tell(world, call.number, "somebody has the lock, and without a hybrid.time.Alarm nobody asks again");
+            return Errno::ENOLCK.into();
+        }
+        if call.number == number::FLOCK
+            && let Ok((id, _)) = self.file(call.args[0], Errno::EINVAL, Errno::EINVAL)
+        {
+            // As on Linux a lock of the other kind is given up first: two that share one and want it alone would wait for each other.
+            self.set_whole(id, Lock::None);
+            let _weaker = self.tell_lock(world, id);
+        }
+        let asked = self.slot(thread).map_or(0, |slot| {
+            slot.call = Some(call);
+            let asked = slot.asked;
+            slot.asked = (asked + 1).min(DOUBLED_MAX);
+            asked
+        });
+        let deadline = world.now_ns().saturating_add(FIRST_WAIT_NS << asked);
+        self.park(thread, Some(deadline), ASK)
+    }
+
+    fn flock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let (id, before) = self.file(args[0], Errno::EINVAL, Errno::EINVAL)?;
         let wanted = match low(args[1]) & !LOCK_NB {
             LOCK_SH => Lock::Shared,
@@ -52,14 +108,14 @@ impl<S: Pages> Process<S> {
         match self.tell_lock(world, id) {
             Err(errno) => {
                 self.set_whole(id, before.whole);
-                Err(self.refused(world, number::FLOCK, errno, low(args[1]) & LOCK_NB != 0))
+                Err(errno)
             }
             Ok(()) => Ok(0),
         }
     }
 
     /// `fcntl` with one of the locks' commands.
-    pub(in crate::process) fn record_lock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+    fn record_lock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let (id, file) = self.file(args[0], Errno::EINVAL, Errno::EINVAL)?;
         let (command, owner) = match low(args[1]) {
             command @ F_GETLK..=F_SETLKW => (command, Owner::Program),
@@ -80,8 +136,7 @@ impl<S: Pages> Process<S> {
         if !may {
             return Err(Errno::EBADF);
         }
-        let set = self.set_range(world, id, owner, &asked);
-        set.map(|()| 0).map_err(|errno| self.refused(world, number::FCNTL, errno, command == F_SETLK))
+        self.set_range(world, id, owner, &asked).map(|()| 0)
     }
 
     fn set_range(&mut self, world: &mut impl World, id: Id, owner: Owner, asked: &Asked) -> Result<(), Errno> {
@@ -131,15 +186,6 @@ impl<S: Pages> Process<S> {
             }
         }
         Ok(())
-    }
-
-    /// Nobody says when a lock becomes free, so nobody waits for one.
-    fn refused(&mut self, world: &mut impl World, number: u64, errno: Errno, may_fail: bool) -> Errno {
-        if errno != Errno::EAGAIN || may_fail {
-            return errno;
-        }
-        self.tell(world, number, "somebody has the lock, and it cannot be waited for");
-        Errno::ENOLCK
     }
 
     /// `F_GETLK`: what excludes the lock, or that nothing does.

@@ -73,6 +73,10 @@ impl FakeTree {
         self.open.insert(900, Opened { node, is_writable: true, lock });
     }
 
+    pub(super) fn unlock_elsewhere(&mut self) {
+        self.open.remove(&900);
+    }
+
     pub(super) fn strongest(&self, path: &str) -> Lock {
         let node = self.walk(path).unwrap();
         let own = self.open.iter().filter(|(number, opened)| **number != 900 && opened.node == node);
