@@ -1,5 +1,7 @@
 //! epoll: watches, told by level, edge or once; epoll_pwait costs by what may be ready, not by what is watched.
 //!
+//! An epoll may watch others, at most [`NESTED_MAX`] in a row and never itself; what one of them has to tell, it has, too.
+//!
 //! An epoll that is waited for by poll or select costs by what is in its queue, which only epoll_pwait shortens.
 //!
 //! INV-EPOLL-1: a watch by edge is told when its object is ready and became so, or more so, after it was told last; never twice for one edge.
@@ -14,6 +16,11 @@ use crate::world::{self, World};
 /// The most watches of all epolls of a program.
 pub const WATCHES_MAX: usize = 1024;
 const _: () = assert!(WATCHES_MAX <= u16::MAX as usize, "a link is half a word");
+
+/// The most epolls of which each watches the next.
+pub(super) const NESTED_MAX: usize = 5;
+/// The most epolls that watch the same one: so a change is handed on by at most 256 ways from each.
+const WATCHED_MAX: usize = 4;
 
 const ADD: u32 = 1;
 const DELETE: u32 = 2;
@@ -72,16 +79,57 @@ impl Files {
         }
     }
 
-    /// The watches of an object may have something to tell.
+    /// The watches of an object may have something to tell, and so their epolls. A watch that is in its queue may have had nothing to tell until now.
     pub(super) fn queue_watches(&mut self, object: Id) {
         let mut at = self.objects.get(object).and_then(|held| held.watch);
         while let Some(watch) = self.watch(at) {
-            let (here, next, is_queued) = (at, watch.next, watch.is_queued);
+            let (here, epoll, next, is_queued) = (at, watch.epoll, watch.next, watch.is_queued);
             if !is_queued {
                 self.enqueue(here);
             }
+            if let Some(outer) = self.objects.get_mut(epoll).filter(|outer| outer.watch.is_some()) {
+                outer.edges.bump(true, false);
+                self.queue_watches(epoll);
+            }
             at = next;
         }
+    }
+
+    fn is_epoll(&self, id: Id) -> bool {
+        matches!(self.objects.get(id).map(|held| &held.object), Some(Object::Epoll(_)))
+    }
+
+    /// How many epolls are in a row from this one inwards; `None` if `outer` is one of them, or there are more than `most`.
+    fn depth(&self, epoll: Id, outer: Id, most: usize) -> Option<usize> {
+        if epoll == outer || most == 0 {
+            return None;
+        }
+        let own = self.watches.all().filter(|(_, watch)| watch.epoll == epoll && self.is_epoll(watch.object));
+        own.map(|(_, watch)| watch.object).try_fold(1, |depth: usize, inner| {
+            let below = self.depth(inner, outer, most - 1)?;
+            Some(depth.max(below + 1))
+        })
+    }
+
+    /// The epolls that watch an object.
+    fn watchers(&self, object: Id) -> impl Iterator<Item = Id> {
+        let first = self.objects.get(object).and_then(|held| held.watch);
+        let watch = |at: Link| self.watches.get(at?.into());
+        core::iter::successors(watch(first), move |before| watch(before.next)).map(|watch| watch.epoll)
+    }
+
+    /// How many are in a row from this one outwards.
+    fn height(&self, epoll: Id) -> usize {
+        1 + self.watchers(epoll).map(|outer| self.height(outer)).max().unwrap_or(0)
+    }
+
+    /// Whether an epoll may watch another: `ELOOP` in a circle and beyond the bound, `EINVAL` for itself and for one that too many watch.
+    fn may_nest(&self, outer: Id, inner: Id) -> Result<(), Errno> {
+        if outer == inner || self.watchers(inner).count() >= WATCHED_MAX {
+            return Err(Errno::EINVAL);
+        }
+        let most = NESTED_MAX.saturating_sub(self.height(outer));
+        self.depth(inner, outer, most).map(|_| ()).ok_or(Errno::ELOOP)
     }
 
     /// Puts a watch at the end of its epoll's queue, in which it is not.
@@ -202,14 +250,15 @@ impl<S: Pages> Process<S> {
         let object = self.files.id(descriptor)?;
         let (epoll, _) = self.epoll(epoll)?;
         let edges = match self.files.objects.get(object) {
-            // An epoll in an epoll could be a circle.
-            Some(held) if matches!(held.object, Object::Epoll(_)) => return Err(Errno::ELOOP),
             // Files are always ready, and nothing to wait for.
             Some(Held { object: Object::Text(..) | Object::File(_) | Object::Directory(_), .. }) => {
                 return Err(Errno::EPERM);
             }
             held => held.map_or(Edges::default(), |held| held.edges),
         };
+        if low(operation) == ADD && self.files.is_epoll(object) {
+            self.files.may_nest(epoll, object)?;
+        }
         let descriptor = low(descriptor);
         let wanted = || {
             let [events, data] = world::read_words(world, event)?;
@@ -232,8 +281,9 @@ impl<S: Pages> Process<S> {
             }
             _ => return Err(Errno::EINVAL),
         }
-        // Somebody may wait for just this.
+        // Somebody may wait for just this, and another epoll watch this one.
         self.files.is_changed = true;
+        self.files.touch(Some(epoll), true, false);
         Ok(0)
     }
 

@@ -5,6 +5,7 @@ use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
 use super::signals::{self, AGAIN};
+use super::tcp::{Stage, Tcp};
 use super::threads::each;
 use super::{Outcome, Pages, Process};
 use crate::futex::Thread;
@@ -14,6 +15,7 @@ use crate::world::{self, World};
 
 pub(super) const MSG_PEEK: u32 = 2;
 const MSG_DONTWAIT: u32 = 0x40;
+const MSG_WAITALL: u32 = 0x100;
 pub(super) const MSG_NOSIGNAL: u32 = 0x4000;
 const SIGPIPE: u8 = 13;
 
@@ -51,6 +53,11 @@ pub(super) const fn is_reading(number: u64) -> bool {
 
 pub(super) const fn is_writing(number: u64) -> bool {
     matches!(number, number::WRITE | number::WRITEV | number::SENDTO | number::SENDMSG)
+}
+
+/// Whether a call has moved bytes, which count whatever ends its wait.
+pub(super) const fn has_moved(call: &Call) -> bool {
+    call.done > 0 && (is_reading(call.number) || is_writing(call.number))
 }
 
 /// Whether a call that a signal interrupts is made again. Waits for readiness and for signals never are, on Linux either.
@@ -237,7 +244,7 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    fn try_read(&mut self, world: &mut impl World, call: &Call) -> Result<Option<u64>, Errno> {
+    fn try_read(&mut self, world: &mut impl World, call: &mut Call) -> Result<Option<u64>, Errno> {
         let id = self.files.id(call.args[0])?;
         let pieces = pieces(world, call)?;
         let flags = if is_socket_call(call.number) { flags(call) } else { 0 };
@@ -245,11 +252,56 @@ impl<S: Pages> Process<S> {
         if let Some(Object::Datagram(_)) = self.files.objects.get(id).map(|held| &held.object) {
             return self.receive_message(world, id, call, pieces, (is_peek, wants_length));
         }
+        if flags & MSG_WAITALL != 0 && !is_peek && self.is_stream(id) {
+            return self.read_all(world, id, call, pieces);
+        }
         let read = self.read_object(world, id, pieces, is_peek)?;
         if read.is_some() {
             messages::tell_nobody(world, call)?;
         }
         Ok(read)
+    }
+
+    fn is_stream(&self, id: Id) -> bool {
+        matches!(self.files.objects.get(id).map(|held| &held.object), Some(Object::Tcp(_)))
+    }
+
+    /// `MSG_WAITALL`: what has come is taken, and the rest waited for, but for the end and for an error.
+    fn read_all(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        call: &mut Call,
+        pieces: Pieces,
+    ) -> Result<Option<u64>, Errno> {
+        messages::tell_nobody(world, call)?;
+        let total = pieces.total(world)?;
+        loop {
+            // An error behind what was read is for the next call.
+            if call.done > 0 && self.tcp_of(id).is_some_and(|tcp| tcp.error.is_some()) && !self.has_data(id) {
+                return Ok(Some(call.done));
+            }
+            match self.receive(world, id, pieces.behind(call.done), false) {
+                Ok(Some(read)) => {
+                    call.done += read;
+                    if read == 0 || call.done >= total {
+                        return Ok(Some(call.done));
+                    }
+                }
+                Ok(None) if call.done > 0 && self.is_nonblocking(call) => return Ok(Some(call.done)),
+                Ok(None) => return Ok(None),
+                Err(_) if call.done > 0 => return Ok(Some(call.done)),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn has_data(&self, id: Id) -> bool {
+        match self.files.objects.get(id).map(|held| &held.object) {
+            Some(Object::Tcp(Tcp { stage: Stage::Within(ends), .. })) => self.readable_within(*ends) > 0,
+            Some(Object::Tcp(tcp)) => tcp.readable() > 0,
+            _ => false,
+        }
     }
 
     fn read_object(

@@ -16,6 +16,8 @@ pub(super) enum Pieces {
     One(u64, u64),
     /// Address of a list of such pairs, and its length.
     List(u64, u64),
+    /// A list, its length, and how many of its bytes are left out at the start.
+    Rest(u64, u64, u64),
 }
 
 impl Pieces {
@@ -24,16 +26,27 @@ impl Pieces {
     /// # Errors
     /// `EINVAL` if there are too many, `EFAULT`.
     pub(super) fn total(self, world: &impl World) -> Result<u64, Errno> {
-        let (list, count) = match self {
+        let (list, count, skip) = match self {
             Self::One(_, bytes) => return Ok(bytes.min(i32::MAX.unsigned_abs().into())),
-            Self::List(_, count) if count > PARTS_MAX => return Err(Errno::EINVAL),
-            Self::List(list, count) => (list, count),
+            Self::List(_, count) | Self::Rest(_, count, _) if count > PARTS_MAX => return Err(Errno::EINVAL),
+            Self::List(list, count) => (list, count, 0),
+            Self::Rest(list, count, skip) => (list, count, skip),
         };
-        (0..count).try_fold(0_u64, |total, part| {
+        let total = (0..count).try_fold(0_u64, |total, part| {
             let [_, bytes] = world::read_words(world, list.wrapping_add(part * 16))?;
             let total = total.checked_add(bytes).ok_or(Errno::EINVAL)?;
             if total > i64::MAX.cast_unsigned() { Err(Errno::EINVAL) } else { Ok(total) }
-        })
+        });
+        total.map(|total| total.saturating_sub(skip))
+    }
+
+    /// What is behind the first bytes of it.
+    pub(super) const fn behind(self, done: u64) -> Self {
+        match self {
+            Self::One(address, bytes) => Self::One(address.wrapping_add(done), bytes.saturating_sub(done)),
+            Self::List(list, count) => Self::Rest(list, count, done),
+            Self::Rest(list, count, skip) => Self::Rest(list, count, skip.saturating_add(done)),
+        }
     }
 
     /// The piece that the byte at `offset` is in, from there on: address and bytes; `None` beyond the end.
@@ -41,11 +54,12 @@ impl Pieces {
         let rest = |address: u64, bytes: u64, offset: u64| {
             (offset < bytes).then(|| (address.wrapping_add(offset), bytes - offset))
         };
-        let (list, count) = match self {
+        let (list, count, skip) = match self {
             Self::One(address, bytes) => return Ok(rest(address, bytes, offset)),
-            Self::List(list, count) => (list, count),
+            Self::List(list, count) => (list, count, 0),
+            Self::Rest(list, count, skip) => (list, count, skip),
         };
-        let mut offset = offset;
+        let mut offset = offset.saturating_add(skip);
         for part in 0..count {
             let [address, bytes] = world::read_words(world, list.wrapping_add(part * 16))?;
             match rest(address, bytes, offset) {

@@ -131,7 +131,7 @@ impl<S: Pages> Process<S> {
         let (call, left) = (slot.call.take(), core::mem::take(&mut slot.left));
         slot.asked = 0;
         let result = match call {
-            Some(call) if io::is_writing(call.number) && call.done > 0 => call.done.cast_signed(),
+            Some(call) if io::has_moved(&call) => call.done.cast_signed(),
             Some(call) if io::goes_on(call.number, restarts) => AGAIN,
             _ => Errno::EINTR.negated(),
         };
@@ -162,9 +162,11 @@ impl<S: Pages> Process<S> {
             let Some(slot) = self.slots.get_mut(usize::from(thread)) else { return };
             match slot.state {
                 State::Parked { deadline: Some(deadline), late } if deadline <= now_ns => {
-                    slot.state = State::Ready(late);
+                    let call = slot.call.take();
+                    let moved = call.filter(io::has_moved).map(|call| call.done.cast_signed());
+                    slot.state = State::Ready(moved.unwrap_or(late));
                     (self.parked, self.woken) = (self.parked & !(1 << thread), self.woken | 1 << thread);
-                    if let Some(call) = slot.call.take() {
+                    if let Some(call) = call {
                         self.give_up(world, &call);
                     }
                     let _was_in_a_queue = self.table.leave(thread);

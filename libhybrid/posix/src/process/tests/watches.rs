@@ -13,7 +13,7 @@ const ONCE: u32 = 1 << 30;
 const ADD: u64 = 1;
 const DELETE: u64 = 2;
 const MODIFY: u64 = 3;
-const EPOLLS: usize = 2;
+const EPOLLS: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -141,7 +141,10 @@ impl Mix {
             Step::Write(to, length) => _ = program.call(number::WRITE, &[at(to), FROM, length]),
             Step::Read(from, length) => _ = program.call(number::READ, &[at(from), FROM, length]),
             Step::Control(epoll, operation, of, events) => {
-                _ = program.control(self.epolls[epoll], operation, at(of), events, at(of));
+                // One of the epolls among the rest.
+                let of = of % (self.descriptors.len() + EPOLLS);
+                let of = self.descriptors.iter().chain(&self.epolls).nth(of).copied().unwrap();
+                _ = program.control(self.epolls[epoll], operation, of, events, of);
             }
             Step::Wait(epoll, most) => self.wait(epoll, most),
             Step::Dup(of) => {
@@ -283,4 +286,54 @@ fn watch_by_edge_is_told_of_the_room_of_another_target() {
     program.world.udp.as_mut().unwrap().makes_room = true;
     assert_eq!(program.call(number::WRITE, &[outside, FROM, 9]), 9);
     assert_eq!(program.told(epoll, 9), [(6, bits::OUT)]);
+}
+
+#[test]
+fn epolls_in_epolls_tell_what_the_innermost_has_and_wake_who_waits() {
+    let mut program = Program::with_threads(2);
+    let second = program.thread();
+    let epolls: Vec<u64> = (0..5).map(|_| program.call(number::EPOLL_CREATE1, &[0]).cast_unsigned()).collect();
+    for pair in epolls.windows(2) {
+        assert_eq!(program.control(pair[0], ADD, pair[1], bits::IN, pair[1]), 0);
+    }
+    let counter = program.counter(0, NONBLOCK);
+    assert_eq!(program.control(epolls[4], ADD, counter, bits::IN, counter), 0);
+    assert_eq!(program.told(epolls[0], 9), []);
+    // What waits at the outermost hears of the innermost, each time anew, also if nobody looked in between.
+    for _ in 0..3 {
+        assert_eq!(program.on(second, number::EPOLL_PWAIT, &[epolls[0], AT, 9, u64::MAX]), Outcome::Park);
+        program.put(AT + 64, &[1]);
+        assert_eq!(program.call(number::WRITE, &[counter, AT + 64, 8]), 8);
+        assert_eq!(program.process.take_result(second), Some(1));
+        assert_eq!(program.world.words::<2>(AT), [bits::IN.into(), epolls[1]]);
+        assert_eq!(program.told(epolls[4], 9), [(counter, bits::IN)]);
+        assert_eq!(program.call(number::READ, &[counter, AT + 64, 8]), 8);
+        assert_eq!(program.told(epolls[0], 9), []);
+    }
+    // poll sees it, too; what leaves the innermost leaves all.
+    program.put(AT + 64, &[1]);
+    assert_eq!(program.call(number::WRITE, &[counter, AT + 64, 8]), 8);
+    program.put(AT, &[epolls[0] | 1 << 32, 0, 0]);
+    assert_eq!(program.call(number::PPOLL, &[AT, 1, AT + 8]), 1);
+    assert_eq!(program.call(number::CLOSE, &[counter]), 0);
+    assert_eq!(program.told(epolls[0], 9), []);
+}
+
+#[test]
+fn epolls_in_a_circle_too_deep_or_watched_by_too_many_are_refused() {
+    let mut program = Program::new();
+    let epolls: Vec<u64> = (0..8).map(|_| program.call(number::EPOLL_CREATE1, &[0]).cast_unsigned()).collect();
+    let mut add = |outer: usize, inner: usize| program.control(epolls[outer], ADD, epolls[inner], bits::IN, 0);
+    let (circle, invalid) = (Errno::ELOOP.negated(), Errno::EINVAL.negated());
+    assert_eq!(add(0, 0), invalid);
+    // Five in a row, joined in the middle.
+    for (outer, inner) in [(0, 1), (3, 4), (1, 2), (2, 3)] {
+        assert_eq!(add(outer, inner), 0);
+    }
+    for (outer, inner) in [(4, 0), (1, 0), (4, 3), (4, 5), (5, 0)] {
+        assert_eq!(add(outer, inner), circle, "{outer} {inner}");
+    }
+    assert_eq!((add(3, 5), add(5, 1), add(0, 3)), (0, circle, 0));
+    assert_eq!((add(1, 4), add(2, 4), add(6, 4)), (0, 0, 0));
+    assert_eq!(add(7, 4), invalid);
 }

@@ -357,3 +357,62 @@ proptest! {
         prop_assert!(program.all_is_free());
     }
 }
+
+#[test]
+fn reader_that_waits_for_all_gets_it_or_what_came_before_the_wait_ended() {
+    const ALL: u64 = 0x100;
+    const INTO: u64 = AT + 0x200;
+    let mut program = Program::new();
+    let second = program.thread();
+    assert_eq!(program.call(number::SOCKETPAIR, &[1, 1, 0, AT]), 0);
+    let [both] = program.world.words::<1>(AT);
+    let (near, far) = (both & 0xffff_ffff, both >> 32);
+    let send = |program: &mut Program, bytes: &[u8]| {
+        program.world.write(AT, bytes).unwrap();
+        assert_eq!(program.call(number::WRITE, &[far, AT, bytes.len() as u64]), bytes.len() as i64);
+    };
+    let read = |program: &Program, length: usize| {
+        let mut bytes = vec![0; length];
+        program.world.read(INTO, &mut bytes).unwrap();
+        bytes
+    };
+    let receive = [near, INTO, 10, ALL, 0, 0];
+    send(&mut program, b"abc");
+    assert_eq!(program.on(second, number::RECVFROM, &receive), Outcome::Park);
+    send(&mut program, b"defg");
+    assert_eq!(program.process.take_result(second), None);
+    send(&mut program, b"hijkl");
+    assert_eq!(program.process.take_result(second), Some(10));
+    assert_eq!(read(&program, 10), b"abcdefghij");
+    // Into pieces; two bytes are there.
+    program.put(AT + 0x100, &[INTO, 3, INTO + 3, 5]);
+    program.put(AT + 0x140, &[0, 0, AT + 0x100, 2, 0, 0, u64::MAX]);
+    assert_eq!(program.on(second, number::RECVMSG, &[near, AT + 0x140, ALL]), Outcome::Park);
+    send(&mut program, b"mnopqrs");
+    assert_eq!(program.process.take_result(second), Some(8));
+    assert_eq!(read(&program, 8), b"klmnopqr");
+    // A signal, the end of its time, a call that does not wait: what came counts.
+    program.put(AT + 32, &[0xcafe, 0, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[10, AT + 32, 0, 8]), 0);
+    assert_eq!(program.on(second, number::RECVFROM, &receive), Outcome::Park);
+    program.process.signal_program(&mut program.world, 10);
+    assert_eq!(program.process.take_result(second), Some(1));
+    let delivery = program.process.resumed(&mut program.world, second, 1);
+    assert!(matches!(delivery, Outcome::Deliver(Delivery { result: 1, .. })), "{delivery:?}");
+    program.put(AT + 64, &[1, 0]);
+    assert_eq!(program.call(number::SETSOCKOPT, &[near, 1, 20, AT + 64, 16]), 0);
+    send(&mut program, b"tu");
+    assert_eq!(program.on(second, number::RECVFROM, &receive), Outcome::Park);
+    program.at(1_000_000_000);
+    assert_eq!(program.process.take_result(second), Some(2));
+    assert_eq!(program.call(number::RECVFROM, &[near, INTO, 10, ALL | 0x40]), Errno::EAGAIN.negated());
+    send(&mut program, b"vwx");
+    assert_eq!(program.call(number::RECVFROM, &[near, INTO, 10, ALL | 2]), 3);
+    assert_eq!(program.call(number::RECVFROM, &[near, INTO, 10, ALL | 0x40]), 3);
+    // The end.
+    send(&mut program, b"yz");
+    assert_eq!(program.on(second, number::RECVFROM, &receive), Outcome::Park);
+    assert_eq!(program.call(number::CLOSE, &[far]), 0);
+    assert_eq!(program.process.take_result(second), Some(2));
+    assert_eq!(program.call(number::RECVFROM, &receive), 0);
+}
