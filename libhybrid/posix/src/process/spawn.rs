@@ -65,6 +65,9 @@ enum Source {
     Closed,
 }
 
+/// Descriptors of files that file actions opened, until the child has them.
+type Opened = heapless::Vec<u64, ACTIONS_MAX>;
+
 /// A call of posix_spawn, as libhybrid/posix/musl/src/process/posix_spawn.c lays it out.
 struct Request {
     path: u64,
@@ -82,6 +85,14 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn spawn(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let mut opened = Opened::new();
+        let spawned = self.spawn_with(world, args, &mut opened);
+        // What became a stream stays open for the child.
+        opened.into_iter().for_each(|number| _ = self.close(world, number));
+        spawned
+    }
+
+    fn spawn_with(&mut self, world: &mut impl World, args: [u64; 6], opened: &mut Opened) -> Answer {
         let [path, arguments, environment, search, actions, count] = world::read_words(world, args[0])?;
         let request = Request { path, arguments, environment, search, actions, count };
         if !world.relations().is_some_and(|relations| relations.may_spawn()) {
@@ -92,7 +103,7 @@ impl<S: Pages> Process<S> {
         self.gather_news(world);
         let paths = self.paths(world, &request)?;
         let (mut given, arguments) = given(world, &request)?;
-        let (sources, (directory, is_asked)) = self.actions(world, &request)?;
+        let (sources, (directory, is_asked)) = self.actions(world, &request, opened)?;
         append_directory(&mut given, &directory, is_asked)?;
         let streams = self.streams(world, sources)?;
         self.children.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
@@ -134,7 +145,12 @@ impl<S: Pages> Process<S> {
     }
 
     /// What descriptors 0, 1 and 2 of the child will be, and where it starts and whether that was asked for, by the file actions in their order.
-    fn actions(&mut self, world: &mut impl World, request: &Request) -> Result<([Source; 3], (String, bool)), Errno> {
+    fn actions(
+        &mut self,
+        world: &mut impl World,
+        request: &Request,
+        opened: &mut Opened,
+    ) -> Result<([Source; 3], (String, bool)), Errno> {
         if request.count > ACTIONS_MAX as u64 {
             return Err(Errno::E2BIG);
         }
@@ -143,7 +159,7 @@ impl<S: Pages> Process<S> {
         let mut made: heapless::Vec<(i32, Source), ACTIONS_MAX> = heapless::Vec::new();
         for index in 0..request.count {
             let at = request.actions.wrapping_add(index * 40);
-            let [command, to, from, _, path] = world::read_words(world, at)?;
+            let [command, to, from, flags, path] = world::read_words(world, at)?;
             let found = |number: i32, made: &[(i32, Source)]| made.iter().rev().find(|(at, _)| *at == number).copied();
             let source = match command {
                 action::CLOSE => Source::Closed,
@@ -153,7 +169,14 @@ impl<S: Pages> Process<S> {
                     None => Source::Object(self.files.id(from)?),
                 },
                 action::OPEN if fs::text(world, path)? == "/dev/null" => Source::Nothing,
-                action::OPEN => return Err(self.no_action(world, "whoever spawns opens files itself, and gives them")),
+                action::OPEN => {
+                    // There may be more of them than a call's usual few.
+                    self.feed_tables(world);
+                    let number = self.open_from(world, &directory, path, flags)?;
+                    // There is a place for each action.
+                    let _is_kept = opened.push(number);
+                    Source::Object(self.files.id(number)?)
+                }
                 action::CHDIR => {
                     directory = self.directory_at(world, &directory, &fs::text(world, path)?)?;
                     is_asked = true;

@@ -47,6 +47,20 @@ impl Flags {
 }
 
 impl<S: Pages> Process<S> {
+    /// Opens a file for a child: a path from the directory in which that is to start.
+    pub(in crate::process) fn open_from(
+        &mut self,
+        world: &mut impl World,
+        directory: &str,
+        path: u64,
+        flags: u64,
+    ) -> Answer {
+        let before = core::mem::replace(&mut self.fs.current, super::copied(directory)?);
+        let opened = self.open_path(world, [super::CURRENT.cast_unsigned().into(), path, flags, 0, 0, 0]);
+        self.fs.current = before;
+        opened
+    }
+
     pub(super) fn open_path(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let flags = Flags(low(args[2]));
         if flags.has(bit::TEMPORARY) {

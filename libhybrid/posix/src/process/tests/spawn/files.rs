@@ -54,6 +54,37 @@ fn input_that_is_a_pipe_is_lent_to_a_child_and_stays_this_programs() {
 }
 
 #[test]
+fn file_actions_open_files_from_where_the_child_starts_and_leave_no_descriptor() {
+    const OPEN: u64 = 3;
+    let mut program = parent_with_files(&["/"]);
+    assert_eq!(program.on_path(number::MKDIRAT, "/d", &[0o700]), 0);
+    let spawn = |program: &mut Program, path: &str, flags: u64, to: u64, all: &[Act]| {
+        program.lay_spawn("/bin/w", [&["w"], &[]], None, all);
+        program.world.write(WHERE, format!("{path}\0").as_bytes()).unwrap();
+        program.world.write(WHERE + 0x100, b"/d\0").unwrap();
+        let at = all.iter().position(|(command, ..)| *command == OPEN).unwrap() as u64;
+        program.put(ACTIONS + at * 40 + 8, &[to, 0, flags, WHERE]);
+        program.call(number::SPAWN, &[REQUEST])
+    };
+    let open: Act = (OPEN, 0, 0, 0);
+    // Both output and errors, by a number of their own, in the directory of the child.
+    let all = [(CHDIR, 0, 0, WHERE + 0x100), open, (DUP2, 1, 9, 0), (DUP2, 2, 9, 0)];
+    assert_eq!(spawn(&mut program, "out", CREATE | 1, 9, &all), 20);
+    assert_eq!(program.kin().streams, [[Stream::Own, Stream::Parent, Stream::Parent]]);
+    program.says_output(20, b"kept");
+    program.bell();
+    assert_eq!(program.content("/d/out"), b"kept");
+    assert_eq!(spawn(&mut program, "/d/out", 0, 0, &[open]), 21);
+    assert_eq!(program.kin().streams.last(), Some(&[Stream::Parent, Stream::Own, Stream::Own]));
+    program.kin().running.clear();
+    // The error of opening is that of the call.
+    assert_eq!(spawn(&mut program, "/none", 0, 0, &[open]), Errno::ENOENT.negated());
+    assert_eq!(spawn(&mut program, "/d", 1, 1, &[open]), Errno::EISDIR.negated());
+    assert_eq!(spawn(&mut program, "/d/out", 0, 1, &[open]), Errno::EOPNOTSUPP.negated(), "it cannot be written");
+    assert_eq!(program.counter(0, 0), 3, "no descriptor is left");
+}
+
+#[test]
 fn folder_of_programs_is_a_directory_before_any_call_about_files() {
     let mut program = parent_with_files(&["/"]);
     assert_eq!(program.chdir_spawn("/bin"), 20);
