@@ -126,7 +126,7 @@ static void rest(void)
 	struct statvfs space;
 	check("statvfs", statvfs(".", &space) == 0);
 	printf("%s; a quota of %llu KiB\n", text, (unsigned long long)(space.f_blocks * space.f_frsize / 1024));
-	printf("beside what was granted: %s\n", refusal(open("/etc/passwd", O_RDWR | O_CREAT, 0600)));
+	printf("beside what was granted: %s\n", refusal(open("/etc/shadow", O_RDWR | O_CREAT, 0600)));
 	printf("another owner: %s\n", refusal(chown("folder/moved", 1, 1)));
 	check("chmod", chmod("folder/moved", 0600) == 0);
 	check("remove", remove("folder/moved") == 0 && remove("folder") == 0);
