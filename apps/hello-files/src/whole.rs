@@ -5,6 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Lines of each thread.
 const LINES: u32 = 25;
@@ -172,6 +174,17 @@ fn locks() -> Outcome {
     drop(one);
     two.try_lock()?;
     println!("locks: refused while another has it: {refused}, had when it was closed");
+    let one = File::open("both")?;
+    let begun = Instant::now();
+    let held = Duration::from_millis(20);
+    let unlocked = thread::scope(|scope| {
+        thread::Builder::new().stack_size(128 * 1024).spawn_scoped(scope, || {
+            thread::sleep(held);
+            two.unlock()
+        })?;
+        one.lock()
+    });
+    println!("waited for a lock: {}, until it was free: {}", unlocked.is_ok(), begun.elapsed() >= held);
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// What is said in each life of the machine.
-const LINES: [&str; 46] = [
+const LINES: [&str; 47] = [
     "I hello-files: in /desk",
     "I hello-files: lines: one, two, three",
     "I hello-files: pieces: three, One",
@@ -51,6 +51,7 @@ const LINES: [&str; 46] = [
     "I hello-files: together: 50 lines, in order: true, true",
     "I hello-files: apart: true",
     "I hello-files: locks: refused while another has it: true, had when it was closed",
+    "I hello-files: waited for a lock: true, until it was free: true",
     "I hello-files: temporary: without a name, left in /tmp: 0",
     "I hello-files: all of it, and it is well",
     "I hello-files: ended with status 0",
