@@ -8,6 +8,7 @@ use crate::product::{self, Component, Product};
 use crate::progress::Step;
 use crate::setup;
 use crate::std_tier;
+use crate::storage;
 use crate::traps;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
@@ -333,6 +334,7 @@ fn convert(program: &str, options: &[&str], from: &Path, to: &Path, order: Order
 /// Writes the bundle (resolved graph and the programs of its components) for securityd.
 fn bundle(product: &Product, board: &str, programs: &[(String, PathBuf)], folder: &Path) -> Result<PathBuf> {
     let (graph, book) = caps::resolve(&product.name, board)?;
+    storage::check(&graph)?;
     let stripped = folders::created(folder.join("components"))?;
     let mut files = Vec::new();
     for (name, program) in programs {

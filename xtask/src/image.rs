@@ -57,16 +57,19 @@ fn copy_golden(product: &str, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The disk of `cargo xtask run`: made if it is not there or to be fresh, with the image of `built` on its boot partitions.
+/// The disk of `cargo xtask run`: made if it is not there or to be fresh. The image of `built` is on its boot partitions; what the device keeps on its
+/// data partition stays.
 ///
 /// # Errors
-/// It cannot be written.
+/// It cannot be written, or an earlier version made it with other partitions.
 pub(crate) fn kept_disk(product: &str, built: &Path, is_fresh: bool) -> Result<PathBuf> {
     let path = folders::created(folders::target().join("disks"))?.join(format!("{product}.img"));
-    if is_fresh || !path.exists() {
-        disk::create(&path, Some(built))?;
-    }
+    keep_disk(&path, built, is_fresh)?;
     Ok(path)
+}
+
+fn keep_disk(path: &Path, built: &Path, is_fresh: bool) -> Result<()> {
+    if is_fresh || !path.exists() { disk::create(path, Some(built)) } else { disk::renew(path, built) }
 }
 
 fn guide(name: &str, sizes: &str, has_disk: bool) -> String {
@@ -88,4 +91,136 @@ fn guide(name: &str, sizes: &str, has_disk: bool) -> String {
          booti ${{kernel_addr_r}} ${{ramdisk_addr_r}}:${{filesize}} ${{fdt_addr_r}}\n\n\
          capgraph.golden lists every capability that the components of this image hold.\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{disk, keep_disk};
+    use std::fs::{self, OpenOptions};
+    use std::os::unix::fs::FileExt;
+    use std::path::{Path, PathBuf};
+
+    /// A folder with a built image; gone when dropped.
+    struct Built(PathBuf);
+
+    impl Built {
+        fn new(test: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("hybrid-kept-{}-{test}", std::process::id()));
+            fs::create_dir_all(&folder).expect("a folder for the test");
+            let this = Self(folder);
+            this.build("first");
+            this
+        }
+
+        /// The image is built anew, and is another one.
+        fn build(&self, word: &str) {
+            for name in ["Image", "root.elf"] {
+                fs::write(self.0.join(name), format!("{word} {name} ").repeat(20_000)).expect("room");
+            }
+        }
+
+        fn disk(&self) -> PathBuf {
+            self.0.join("disk.img")
+        }
+
+        fn run(&self, is_fresh: bool) -> anyhow::Result<()> {
+            keep_disk(&self.disk(), &self.0, is_fresh)
+        }
+
+        fn assert_boots(&self) {
+            let present = ["Image", "root.elf"].map(|name| fs::read(self.0.join(name)).expect("built"));
+            for index in 0..2 {
+                let files = disk::boot_files(&self.disk(), index, ["Image", "root.elf"]).expect("a volume");
+                assert!(files == present, "partition {index} holds another image");
+            }
+        }
+    }
+
+    impl Drop for Built {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).expect("it was made here");
+        }
+    }
+
+    fn start_of(disk: &Path, partition: &str) -> (u64, u64) {
+        let spans = disk::spans(disk).expect("a table");
+        spans.iter().find(|(name, ..)| name == partition).map(|(_, start, bytes)| (*start, *bytes)).expect("there")
+    }
+
+    fn write(disk: &Path, at: u64, bytes: &[u8]) {
+        let file = OpenOptions::new().write(true).open(disk).expect("a disk");
+        file.write_all_at(bytes, at).expect("room");
+    }
+
+    fn read(disk: &Path, at: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        fs::File::open(disk).expect("a disk").read_exact_at(&mut bytes, at).expect("inside");
+        bytes
+    }
+
+    #[test]
+    fn what_the_device_keeps_stays_until_the_disk_is_to_be_fresh() {
+        let built = Built::new("stays");
+        built.run(false).expect("room");
+        built.assert_boots();
+        let (start, bytes) = start_of(&built.disk(), "data");
+        for at in [start, start + bytes - 9] {
+            write(&built.disk(), at, b"mine mine");
+        }
+        built.run(false).expect("it is there");
+        built.build("second");
+        built.run(false).expect("it is there");
+        assert_eq!(read(&built.disk(), start, 9), b"mine mine");
+        assert_eq!(read(&built.disk(), start + bytes - 9, 9), b"mine mine");
+        built.run(true).expect("room");
+        assert_eq!(read(&built.disk(), start, 9), [0; 9]);
+        built.assert_boots();
+    }
+
+    #[test]
+    fn boot_partitions_hold_the_image_of_the_run() {
+        let built = Built::new("boots");
+        built.run(false).expect("room");
+        // What a device left: a volume that is none any more, and a journal that waits.
+        let (start, bytes) = start_of(&built.disk(), "boot-a");
+        write(&built.disk(), start, &[0xee; 4096]);
+        write(&built.disk(), start + bytes - 4096, &[0xee; 4096]);
+        let system = start_of(&built.disk(), "system-b").0;
+        let image = read(&built.disk(), system, 4096);
+        write(&built.disk(), system, &[0xee; 4096]);
+        built.build("a longer second");
+        built.run(false).expect("it is there");
+        built.assert_boots();
+        assert_eq!(read(&built.disk(), start + bytes - 4096, 4096), [0; 4096], "it would be written over the volume");
+        assert_eq!(read(&built.disk(), system, 4096), image);
+    }
+
+    #[test]
+    fn boot_partition_with_the_image_of_the_run_is_left_alone() {
+        let built = Built::new("alone");
+        built.run(false).expect("room");
+        let (start, bytes) = start_of(&built.disk(), "boot-b");
+        write(&built.disk(), start + bytes - 4096, &[0xee; 4096]);
+        built.run(false).expect("it is there");
+        assert_eq!(read(&built.disk(), start + bytes - 4096, 4096), [0xee; 4096]);
+    }
+
+    #[test]
+    fn disk_of_another_layout_is_refused_and_stays_as_it_is() {
+        let built = Built::new("layout");
+        built.run(false).expect("room");
+        let (start, _) = start_of(&built.disk(), "data");
+        write(&built.disk(), start, b"mine");
+        // As if a version had made it whose disks were larger.
+        let file = OpenOptions::new().write(true).open(built.disk()).expect("a disk");
+        file.set_len(disk::BYTES + 4096).expect("room");
+        let refused = built.run(false).expect_err("it is another").to_string();
+        assert!(refused.contains("--fresh") && refused.contains("data 64 MiB"), "{refused}");
+        assert_eq!(read(&built.disk(), start, 4), b"mine");
+        fs::write(built.disk(), vec![7; 1 << 20]).expect("room");
+        let refused = built.run(false).expect_err("it is none");
+        assert!(format!("{refused:#}").contains("no partitions"), "{refused:#}");
+        built.run(true).expect("room");
+        built.assert_boots();
+    }
 }

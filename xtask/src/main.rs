@@ -26,6 +26,7 @@ mod run;
 mod setup;
 mod source;
 mod std_tier;
+mod storage;
 mod test;
 mod traps;
 

@@ -195,6 +195,27 @@ fn what_is_not_the_sessions_is_refused_and_never_reaches_the_device() {
     assert_eq!(bench.done(0, &write(1, 6, &block)), Answer::Done(1));
 }
 
+/// As many sectors as the device takes at once, at the edges of the session's part: they are asked for once, and nothing beside them changes.
+#[test]
+fn discard_is_done_to_its_own_sectors_and_to_no_others() {
+    let mut bench = bench(FEATURES, 512);
+    bench.content.fill(0xaa);
+    let mut wanted = bench.content.clone();
+    for (tag, client, sector, count) in [(1, 1, 0, 100), (2, 0, 199, 1), (3, 0, 60, 40)] {
+        assert_eq!(bench.done(client, &Request::Discard(Extent { tag, sector, count })), Answer::Done(tag));
+        let first = usize::try_from(PARTS[client].first + sector).expect("small") * SECTOR_BYTES;
+        wanted[first..first + count as usize * SECTOR_BYTES].fill(0);
+        assert!(bench.content == wanted, "{count} sectors from {sector}");
+    }
+    let too_many = Request::Discard(Extent { tag: 4, sector: 0, count: 101 });
+    assert_eq!(failure(&bench.done(1, &too_many)), Some(Error::OutOfRange));
+    assert!(bench.content == wanted);
+    // What was discarded can be written again.
+    assert_eq!(bench.done(1, &write(5, 3, &[7; SECTOR_BYTES])), Answer::Done(5));
+    let Answer::Read(body) = bench.done(1, &read(6, 3, 1)) else { panic!("no data") };
+    assert!(body.data.iter().all(|byte| *byte == 7));
+}
+
 #[test]
 fn disk_that_is_read_only_or_knows_less_says_so() {
     let mut bench = bench(VERSION_1 | FEATURE_RO, 0);

@@ -5,6 +5,14 @@ pub(crate) const UNIT: u64 = 4096;
 /// What a client has that the integrator says nothing of.
 const DEFAULT: u64 = 1 << 20;
 
+/// Bytes of a disk that no quota gives out: the ring of headers, and copies of what is being changed.
+const RESERVE: u64 = 2 << 20;
+
+/// Bytes that all quotas together may give out of a disk of so many. redoxfs takes room by powers of two, so a file of 17 units has 32 of them.
+pub(crate) fn promised(bytes: u64) -> u64 {
+    bytes.saturating_sub(RESERVE) / 2
+}
+
 /// What a node counts: its size in whole units, and one for itself.
 pub(crate) fn counted(size: u64) -> u64 {
     size.div_ceil(UNIT).saturating_add(1).saturating_mul(UNIT)

@@ -5,6 +5,7 @@ mod crash;
 mod disk;
 mod escape;
 mod fat;
+mod full;
 mod model;
 mod power;
 mod row;

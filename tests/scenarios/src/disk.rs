@@ -27,6 +27,11 @@ pub fn layout() -> String {
     PARTITIONS.map(|(name, mib, _)| format!("{name} {mib} MiB")).join(", ")
 }
 
+/// Bytes of a partition; 0 if there is no such.
+pub fn partition_bytes(name: &str) -> u64 {
+    PARTITIONS.iter().filter(|(one, ..)| *one == name).map(|(_, mib, _)| mib * MIB).sum()
+}
+
 /// Makes the disk at `path`, whatever was there; the boot partitions hold the image in the folder `built`, if there is one.
 ///
 /// # Errors
@@ -38,23 +43,72 @@ pub fn create(path: &Path, built: Option<&Path>) -> Result<()> {
 fn fill(path: &Path, built: Option<&Path>) -> Result<()> {
     // Sparse: only what is written takes room on the host.
     File::create(path)?.set_len(BYTES)?;
-    let spans = partition(path)?;
-    let image = system()?;
-    for (start, bytes) in spans.iter().skip(2).take(2) {
-        let mut file = OpenOptions::new().write(true).open(path)?;
-        ensure!(image.len() as u64 <= *bytes, "the system image does not fit into its partition");
-        file.seek(SeekFrom::Start(*start))?;
-        file.write_all(&image)?;
-    }
-    for (start, bytes) in spans.iter().take(2) {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        format_boot(Part { file, start: *start, bytes: *bytes, at: 0 }, built)?;
+    partition(path)?;
+    (2..4).try_for_each(|index| write_system(path, index))?;
+    (0..2).try_for_each(|index| format_boot(part(path, index)?, built))
+}
+
+/// The partitions of the disk at `path` that the host writes hold what they hold on a new one, with the image of `built`; all else stays. What holds it
+/// already is not touched.
+///
+/// # Errors
+/// The disk has other partitions, or cannot be written.
+pub fn renew(path: &Path, built: &Path) -> Result<()> {
+    let found =
+        spans(path).context("`--fresh` makes a disk anew")?.into_iter().map(|(name, _, bytes)| (name, bytes / MIB));
+    let found: Vec<String> = found.map(|(name, mib)| format!("{name} {mib} MiB")).collect();
+    ensure!(
+        found.join(", ") == layout() && std::fs::metadata(path)?.len() == BYTES,
+        "the disk {} has other partitions ({}) than this version makes ({}); `--fresh` makes it anew, and what is on it is lost",
+        path.display(),
+        found.join(", "),
+        layout()
+    );
+    (2..4).try_for_each(|index| write_system(path, index))?;
+    let present = ["Image", "root.elf"].map(|name| std::fs::read(built.join(name)));
+    let present = present.into_iter().collect::<std::io::Result<Vec<_>>>().context("the image is not built")?;
+    for index in 0..2 {
+        // A volume that cannot be read holds another one, too.
+        if boot_files(path, index, ["Image", "root.elf"]).is_ok_and(|files| files.as_slice() == present) {
+            continue;
+        }
+        let mut part = part(path, index)?;
+        // What waits in the journal would be written over the new volume.
+        part.seek(SeekFrom::End(-BEHIND_VOLUME.cast_signed()))?;
+        part.write_all(&vec![0; usize::try_from(BEHIND_VOLUME)?])?;
+        part.rewind()?;
+        format_boot(part, Some(built))?;
     }
     Ok(())
 }
 
-/// Writes the tables; gives where each partition begins and how long it is, bytes.
-fn partition(path: &Path) -> Result<Vec<(u64, u64)>> {
+fn write_system(path: &Path, index: usize) -> Result<()> {
+    let (mut part, image) = (part(path, index)?, system()?);
+    ensure!(image.len() as u64 <= part.bytes, "the system image does not fit into its partition");
+    Ok(part.write_all(&image)?)
+}
+
+/// Names of the disk's partitions in their order, where each begins, and how long it is, bytes.
+///
+/// # Errors
+/// There is no disk with a table.
+pub fn spans(path: &Path) -> Result<Vec<(String, u64, u64)>> {
+    let table = GptConfig::new().open(path).with_context(|| format!("no partitions in {}", path.display()))?;
+    let span = |one: &gpt::partition::Partition| {
+        (one.name.clone(), one.first_lba * 512, (one.last_lba - one.first_lba + 1) * 512)
+    };
+    Ok(table.partitions().values().map(span).collect())
+}
+
+/// The `index`th partition of the disk.
+fn part(path: &Path, index: usize) -> Result<Part> {
+    let (_, start, bytes) = spans(path)?.into_iter().nth(index).context("no such partition")?;
+    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    Ok(Part { file, start, bytes, at: 0 })
+}
+
+/// Writes the tables.
+fn partition(path: &Path) -> Result<()> {
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let config = GptConfig::new().writable(true).logical_block_size(LogicalBlockSize::Lb512);
     let mut table = config.create_from_device(file, None)?;
@@ -62,14 +116,12 @@ fn partition(path: &Path) -> Result<Vec<(u64, u64)>> {
         // Aligned to 1 MiB, as everybody does.
         table.add_partition(name, mib * MIB, kind, 0, Some(MIB / 512))?;
     }
-    let spans = table.partitions().values().map(|one| (one.first_lba * 512, (one.last_lba - one.first_lba + 1) * 512));
-    let spans = spans.collect();
     table.write()?;
     // A table for who knows nothing of GPTs.
     let mut file = OpenOptions::new().write(true).open(path)?;
     let sectors = u32::try_from(BYTES / 512 - 1).unwrap_or(u32::MAX);
     gpt::mbr::ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut file)?;
-    Ok(spans)
+    Ok(())
 }
 
 /// The image of both system partitions: what the disk itself is. What else belongs there is an updater's matter.
@@ -96,9 +148,7 @@ fn format_boot(mut part: Part, built: Option<&Path>) -> Result<()> {
 /// # Errors
 /// There is no such partition, volume or file.
 pub fn boot_files<const N: usize>(path: &Path, index: usize, names: [&str; N]) -> Result<[Vec<u8>; N]> {
-    let table = GptConfig::new().open(path)?;
-    let one = table.partitions().values().nth(index).context("no such partition")?;
-    let (start, bytes) = (one.first_lba * 512, (one.last_lba - one.first_lba + 1) * 512);
+    let (_, start, bytes) = spans(path)?.into_iter().nth(index).context("no such partition")?;
     let part = Part { file: File::open(path)?, start, bytes, at: 0 };
     let volume = fatfs::FileSystem::new(ReadOnly(part), fatfs::FsOptions::new())?;
     let mut files = [const { Vec::new() }; N];

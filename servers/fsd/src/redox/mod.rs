@@ -5,6 +5,7 @@ mod format;
 mod journal;
 
 use crate::blocks::{BLOCK, Blocks, DeviceError};
+use crate::quota::promised;
 use crate::store::{Found, Node, SIZE_MAX, Store};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
@@ -330,7 +331,6 @@ impl<B: Blocks> Store for Redox<B> {
     }
 
     fn capacity(&self) -> u64 {
-        // Copies of what is being changed, lists and trees need room too.
-        self.fs.disk.count().saturating_mul(BLOCK as u64) / 10 * 7
+        promised(self.fs.disk.count().saturating_mul(BLOCK as u64))
     }
 }
