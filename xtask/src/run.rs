@@ -82,6 +82,7 @@ impl MachineOptions {
             further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
+            disk_log: None,
             has_entropy: true,
             devices: Vec::new(),
             command_line: String::new(),

@@ -1,6 +1,8 @@
 //! Says what a program with `std` can do with the directory that it was granted, checks it, counts its lives.
 #![forbid(unsafe_code)]
 
+mod keep;
+mod plan;
 mod whole;
 
 use std::error::Error;
@@ -17,6 +19,8 @@ fn main() {
         Some("read") => read_only(),
         Some("fill") => fill(),
         Some("watch") => watch(),
+        Some("rounds") => keep::rounds(),
+        Some("still") => keep::still(),
         _ => whole::run(),
     };
     if let Err(error) = outcome {

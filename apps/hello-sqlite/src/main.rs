@@ -9,13 +9,16 @@ use std::time::Duration;
 
 /// Accounts of each database.
 const ACCOUNTS: i64 = 20;
-/// Every so many bookings it says how far it is.
+/// Every so many bookings it says how far it is, unless its argument says another number.
 const TELL: i64 = 5;
+/// Pages of the write-ahead log that are enough to bring them into the database: SQLite's own number is more than a quota of a mebibyte.
+const LOG_PAGES: i64 = 60;
 
 fn main() {
     println!("SQLite {}", rusqlite::version());
+    let tell = std::env::args().nth(1).and_then(|text| text.parse().ok()).filter(|tell| *tell > 0).unwrap_or(TELL);
     loop {
-        if let Err(error) = books() {
+        if let Err(error) = books(tell) {
             println!("the databases are away: {error}");
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -23,7 +26,7 @@ fn main() {
 }
 
 /// Books until something fails, the file server's death for instance.
-fn books() -> Result<()> {
+fn books(tell: i64) -> Result<()> {
     let mut journal = opened("/journal.db", "DELETE")?;
     let mut log = opened("/log.db", "WAL")?;
     check("journal", &journal)?;
@@ -31,7 +34,7 @@ fn books() -> Result<()> {
     loop {
         for (name, database) in [("journal", &mut journal), ("log", &mut log)] {
             let number = book(database)?;
-            if number % TELL == 0 {
+            if number % tell == 0 {
                 println!("{name} kept {number}");
             }
         }
@@ -46,6 +49,7 @@ fn opened(path: &str, mode: &str) -> Result<Connection> {
         println!("WENT WRONG: the journal's mode is {got}, not {mode}");
     }
     database.pragma_update(None, "synchronous", "FULL")?;
+    database.query_row(&format!("PRAGMA wal_autocheckpoint = {LOG_PAGES}"), [], |_| Ok(()))?;
     // The tables come with their content or not at all.
     database.execute_batch(&format!(
         "BEGIN IMMEDIATE;

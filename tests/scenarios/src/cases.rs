@@ -3,6 +3,7 @@ mod audit;
 mod boot;
 mod cable;
 mod console;
+mod cuts;
 mod datagrams;
 mod devices;
 mod faults;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Scenario> {
         live::all(),
         store::all(),
         files::all(),
+        cuts::all(),
         sh::all(),
         others::all(),
         lives::all(),
@@ -67,7 +69,13 @@ pub fn all() -> Vec<Scenario> {
 
 /// Scenarios of hours or minutes, for the night: `cargo xtask test --long` plays them too.
 pub fn long() -> Vec<Scenario> {
-    storm::long().into_iter().chain(stress::long()).chain(load::long()).chain(others::long()).collect()
+    storm::long()
+        .into_iter()
+        .chain(stress::long())
+        .chain(load::long())
+        .chain(others::long())
+        .chain(cuts::long())
+        .collect()
 }
 
 /// A scenario with the gateway product on the default machine.

@@ -42,6 +42,8 @@ pub struct Hardware {
     pub has_open_cable: bool,
     /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
     pub disk: Option<PathBuf>,
+    /// A file into which QEMU logs every write and flush of the disk, in their order and in the format of Linux' dm-log-writes.
+    pub disk_log: Option<PathBuf>,
     /// Beside a network card there is a device of entropy.
     pub has_entropy: bool,
     /// Further devices, as QEMU's `-device` takes them.
@@ -70,6 +72,7 @@ impl Default for Hardware {
             further_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
+            disk_log: None,
             has_entropy: true,
             devices: Vec::new(),
             command_line: String::new(),
@@ -142,12 +145,22 @@ impl Hardware {
             add(&["-device", device]);
         }
         if let Some(disk) = &self.disk {
-            let mut drive: OsString = "if=none,id=disk0,format=raw,file=".into();
             // A comma in a value is written twice.
-            drive.push(disk.to_string_lossy().replace(',', ",,"));
+            let disk = disk.to_string_lossy().replace(',', ",,");
+            match &self.disk_log {
+                None => arguments.extend(["-drive".into(), format!("if=none,id=disk0,format=raw,file={disk}").into()]),
+                Some(log) => {
+                    let log = log.to_string_lossy().replace(',', ",,");
+                    let node = format!(
+                        "driver=blklogwrites,node-name=disk0,log-super-update-interval=1,\
+                         file.driver=raw,file.file.driver=file,file.file.filename={disk},\
+                         log.driver=file,log.filename={log}"
+                    );
+                    arguments.extend(["-blockdev".into(), node.into()]);
+                }
+            }
             // The first of the third page.
-            arguments.extend(["-drive".into(), drive, "-device".into()]);
-            arguments.push("virtio-blk-device,bus=virtio-mmio-bus.16,drive=disk0".into());
+            arguments.extend(["-device".into(), "virtio-blk-device,bus=virtio-mmio-bus.16,drive=disk0".into()]);
         }
         if !self.command_line.is_empty() {
             arguments.extend(["-append".into(), self.command_line.clone().into()]);

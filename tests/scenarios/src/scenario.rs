@@ -7,6 +7,7 @@ use crate::machine::{self, Machine};
 use crate::spin_table;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -104,6 +105,11 @@ impl Scenario {
         if hardware.disk.is_some() {
             let path = places.logs.join(format!("scenario-{}.img", self.name));
             disk::create(&path, Some(&places.image))?;
+            if hardware.disk_log.is_some() {
+                let log = path.with_extension("writes");
+                File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+                hardware.disk_log = Some(log);
+            }
             hardware.disk = Some(path);
         }
         let golden = match self.image {
@@ -136,6 +142,14 @@ impl Stage {
     /// It has none.
     pub fn disk(&self) -> Result<PathBuf> {
         self.again.0.disk.clone().context("the machine has no disk")
+    }
+
+    /// Where the log of that disk's writes is.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn disk_log(&self) -> Result<PathBuf> {
+        self.again.0.disk_log.clone().context("the disk's writes are not logged")
     }
 
     /// Ends QEMU by SIGKILL, whatever it is doing, and boots the machine again with what is on its disk.
