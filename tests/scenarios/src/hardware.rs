@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn arguments_with_a_log_filter_the_disks_requests_into_it() {
+        let disk = Hardware { disk: Some("a,b.img".into()), ..Hardware::default() };
+        let text = line(&disk);
+        assert!(text.contains("file=a,,b.img") && !text.contains("blklogwrites"), "{text}");
+        let text = line(&Hardware { disk_log: Some("a,b.writes".into()), ..disk });
+        assert!(text.contains("driver=blklogwrites,node-name=disk0") && text.contains("drive=disk0"), "{text}");
+        assert!(text.contains("file.file.filename=a,,b.img") && text.contains("log.filename=a,,b.writes"), "{text}");
+    }
+
+    #[test]
     fn arguments_at_el2_switch_virtualization_on() {
         let text = line(&Hardware { starts_at_el2: true, gic: 3, ..Hardware::default() });
         assert!(text.contains("virt,gic-version=3,virtualization=on"), "{text}");
