@@ -3,6 +3,7 @@
 //! A call that must wait parks its thread: [`Process::call`] says so, the caller waits without any lock, and asks for the result afterwards.
 mod address;
 mod alarm;
+mod crossing;
 mod datagram;
 mod demand;
 mod descriptors;
@@ -139,6 +140,7 @@ pub struct Process<S> {
     /// Signals that who spawned the program, or an operator, sent last: an end by one of these waits for nobody.
     asked: u64,
     children: spawn::Children,
+    crossings: crossing::Crossings,
     /// The thread that ended the program, and how, while that waits until its output was taken: no other makes a call any more.
     exiting: Option<(Thread, Ending)>,
     pumps: pump::Pumps,
@@ -172,6 +174,7 @@ impl<S: Pages> Process<S> {
             actions: [signals::Action::DEFAULT; signals::SIGNALS],
             asked: 0,
             children: spawn::Children::default(),
+            crossings: crossing::Crossings::default(),
             exiting: None,
             pumps: pump::Pumps::default(),
             terminal: None,
@@ -275,6 +278,7 @@ impl<S: Pages> Process<S> {
     fn end(&mut self, world: &mut impl World, ending: Ending) -> Outcome {
         self.flush(world);
         self.pump(world);
+        self.leave_neighbours(world);
         if let Some(relations) = world.relations() {
             relations.ending(ending);
         }

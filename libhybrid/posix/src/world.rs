@@ -4,6 +4,7 @@ use crate::areas::Kept;
 use crate::console::Wire;
 use crate::family::Relations;
 use crate::files::Tree;
+use crate::neighbour::Neighbours;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::Stream;
@@ -110,6 +111,9 @@ pub trait World {
 
     /// Who spawned the program and what it may spawn, if anything of that was granted.
     fn relations(&mut self) -> Option<&mut dyn Relations>;
+
+    /// Components that a Unix socket leads to or comes from, if any were granted.
+    fn neighbours(&mut self) -> Option<&mut dyn Neighbours>;
 
     /// The serial line, if it was granted.
     fn wire(&mut self) -> Option<&mut dyn Wire>;

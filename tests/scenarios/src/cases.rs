@@ -13,6 +13,7 @@ mod guests;
 mod live;
 mod lives;
 mod load;
+mod local;
 mod mqtt;
 mod others;
 mod policy;
@@ -45,6 +46,7 @@ pub fn all() -> Vec<Scenario> {
         requests::all(),
         cable::all(),
         std::all(),
+        local::all(),
         programs::all(),
         servers::all(),
         mqtt::all(),

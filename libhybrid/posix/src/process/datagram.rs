@@ -265,7 +265,7 @@ impl<S: Pages> Process<S> {
                 self.bind_for(world, id, peer)?;
                 Target::Host(peer)
             }
-            Some(Name::Path(path)) => Target::Socket(self.named(&path)?),
+            Some(Name::Path(path)) => Target::Socket(self.named(world, &path)?),
         };
         self.datagram_mut(id)?.target = target;
         // Another target may have the room that the last one had not: an edge, too.
@@ -286,19 +286,26 @@ impl<S: Pages> Process<S> {
     }
 
     /// The socket of a name within the component.
-    fn named(&self, path: &[u8]) -> Result<Id, Errno> {
-        let mut all = self.datagrams();
-        let found = all.find(|(_, datagram)| matches!(&datagram.own, Own::Path(own) if own == path));
-        if found.is_none() && self.is_path_taken(path) {
+    fn named(&mut self, world: &mut impl World, path: &[u8]) -> Result<Id, Errno> {
+        let is_it = |datagram: &Datagram| matches!(&datagram.own, Own::Path(own) if own == path);
+        let found = self.datagrams().find(|(_, datagram)| is_it(datagram)).map(|(id, _)| id);
+        if let Some(found) = found {
+            return Ok(found);
+        }
+        if self.is_path_taken(path) {
+            return Err(Errno::EPROTOTYPE);
+        }
+        if super::crossing::leads_to(world, path) {
+            self.tell(world, crate::number::CONNECT, "only streams lead to another component");
             return Err(Errno::EPROTOTYPE);
         }
         let is_abstract = path.first().is_none_or(|first| *first == 0);
-        found.map(|(id, _)| id).ok_or(if is_abstract { Errno::ECONNREFUSED } else { Errno::ENOENT })
+        Err(if is_abstract { Errno::ECONNREFUSED } else { Errno::ENOENT })
     }
 
     fn route(&mut self, world: &mut impl World, id: Id, to: Option<Name>) -> Result<Route, Errno> {
         let peer = match (to, self.datagram_mut(id)?.target) {
-            (Some(Name::Path(path)), _) => return Ok(Route::Socket(self.named(&path)?, None)),
+            (Some(Name::Path(path)), _) => return Ok(Route::Socket(self.named(world, &path)?, None)),
             (Some(Name::Host(peer)), _) => self.allowed(id, peer)?,
             (None, Target::Socket(target)) => return Ok(Route::Socket(target, None)),
             (None, Target::Host(peer)) => peer,

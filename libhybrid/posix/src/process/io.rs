@@ -150,6 +150,7 @@ impl<S: Pages> Process<S> {
         }
         while core::mem::take(&mut self.files.is_changed) {
             self.pump(world);
+            self.tell_neighbours(world);
             for thread in each(self.parked) {
                 let Some(mut call) = self.parked_call(thread) else { continue };
                 let answer = self.attempt(world, thread, &mut call);

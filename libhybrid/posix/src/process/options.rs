@@ -16,6 +16,8 @@ const IPV6_V6ONLY: u32 = 26;
 const TCP_NODELAY: u32 = 1;
 /// What the host stack sends everything with.
 const HOPS: u32 = 64;
+/// The user that stands for those whose number is not known.
+const NOBODY: u32 = 65534;
 
 /// Options of `SOL_SOCKET` (include/uapi/asm-generic/socket.h).
 mod option {
@@ -160,6 +162,7 @@ impl<S: Pages> Process<S> {
         let (level, name, nature) = (low(level), low(name), self.nature(socket)?);
         let id = self.files.id(socket)?;
         let own = u32::from(self.identity.instance);
+        let by = world.neighbours().is_some().then(|| self.tcp_of(id)?.by).flatten();
         let options = self.options(id).ok_or(Errno::ENOTSOCK)?;
         if let Some(time) = options.time(level, name) {
             let bytes = timeval(*time);
@@ -172,9 +175,15 @@ impl<S: Pages> Process<S> {
                 return write_option(world, value, length, &word);
             }
             (SOL_SOCKET, option::PEERCRED) if nature.family == Family::Unix => {
-                // Whoever is at the other end is the component itself. struct ucred: process, user, group.
-                let [a, b, c, d] = own.to_le_bytes();
-                return write_option(world, value, length, &[a, b, c, d, a, b, c, d, a, b, c, d]);
+                // struct ucred: process, user, group. Without a route that leads elsewhere it is the component itself; whose number nobody tells is
+                // process 0, user and group 65534, as on Linux one of another name space.
+                let (process, user) = match by {
+                    None => (own, own),
+                    Some(Some(instance)) => (instance.into(), instance.into()),
+                    Some(None) => (0, NOBODY),
+                };
+                let words = [process, user, user].map(u32::to_le_bytes);
+                return write_option(world, value, length, words.as_flattened());
             }
             (SOL_SOCKET, option::ERROR) => self.take_error(id).map_or(0, Errno::number),
             (SOL_SOCKET, option::TYPE) => {

@@ -147,7 +147,7 @@ impl<S: Pages> Process<S> {
                 self.owe_connect(id, !is_open);
                 Ok(is_open.then_some(0))
             }
-            Stage::Connecting(_) | Stage::Knocking(..) => {
+            Stage::Connecting(_) | Stage::Knocking(..) | Stage::Calling(_) => {
                 let waits = is_begun || self.files.objects.get(id).is_some_and(|held| !held.is_nonblocking);
                 if waits { Ok(None) } else { Err(Errno::EALREADY) }
             }

@@ -35,7 +35,10 @@ pub(super) struct Tcp {
     pub(super) peer: Option<Peer>,
     /// Its name within the component; of who was accepted, its listener's.
     pub(super) path: Option<Vec<u8>>,
-    pub(super) is_accepted: bool,
+    /// Nobody finds it by its name: that is its listener's, or was unlinked.
+    pub(super) is_hidden: bool,
+    /// That another component is at the other end, and which instance if that is known.
+    pub(super) by: Option<Option<u16>>,
     buffer: Option<Buffer>,
     /// Bytes that were read and not given back yet.
     owed: u64,
@@ -65,8 +68,10 @@ pub(super) enum Stage {
     },
     /// Waits until a listener of the component has room, since then.
     Knocking(Id, u64),
-    /// Connected within the component.
+    /// Connected within the component, or by name with another one.
     Within(Ends),
+    /// The same as soon as another component accepts it, with this far end.
+    Calling(Id),
     Connecting(u32),
     Open(u32),
     /// It was open, or would have been.
@@ -102,7 +107,8 @@ impl Tcp {
             port: 0,
             peer: None,
             path: None,
-            is_accepted: false,
+            is_hidden: false,
+            by: None,
             buffer: None,
             owed: 0,
             taken: 0,
@@ -150,7 +156,7 @@ impl Tcp {
             Stage::Fresh => poll::OUT | poll::HUP,
             Stage::Listening { .. } => when(has_waiting, poll::IN) | when(self.error.is_some(), poll::ERR | poll::IN),
             // Those within the component are told by `within`.
-            Stage::Connecting(_) | Stage::Knocking(..) | Stage::Within(_) => 0,
+            Stage::Connecting(_) | Stage::Knocking(..) | Stage::Within(_) | Stage::Calling(_) => 0,
             Stage::Open(_) | Stage::Closed => {
                 let (is_gone, is_at_end) = (self.stage == Stage::Closed, self.is_at_end());
                 when(self.readable() > 0 || is_at_end, poll::IN)
@@ -242,7 +248,7 @@ impl<S: Pages> Process<S> {
         match tcp.stage {
             _ if tcp.is_at_end() => Ok(Some(0)),
             Stage::Open(_) if pieces.total(world)? == 0 => Ok(Some(0)),
-            Stage::Open(_) | Stage::Connecting(_) | Stage::Knocking(..) => Ok(None),
+            Stage::Open(_) | Stage::Connecting(_) | Stage::Knocking(..) | Stage::Calling(_) => Ok(None),
             _ => Err(Errno::ENOTCONN),
         }
     }
@@ -289,7 +295,7 @@ impl<S: Pages> Process<S> {
             Stage::Within(ends) => return self.transmit_within(world, ends, pieces, done),
             Stage::Open(connection) => connection,
             Stage::Closed => return Err(Errno::EPIPE),
-            Stage::Connecting(_) | Stage::Knocking(..) => return Ok(None),
+            Stage::Connecting(_) | Stage::Knocking(..) | Stage::Calling(_) => return Ok(None),
             _ => return Err(Errno::ENOTCONN),
         };
         let mut credit = tcp.credit;
@@ -355,6 +361,7 @@ impl<S: Pages> Process<S> {
                     self.release(world, waiting);
                 }
             }
+            Stage::Calling(far) => self.close_called(far),
             Stage::Connecting(connection) => self.owe(world, Owed::Abort(connection)),
             Stage::Open(connection) if has_unread || tcp.options.is_abortive() || tcp.waits_at.is_some() => {
                 self.owe(world, Owed::Abort(connection));
@@ -401,6 +408,7 @@ impl<S: Pages> Process<S> {
         if world.has_udp() {
             self.take_arrivals(world);
         }
+        self.hear_neighbours(world);
     }
 
     fn on_event(&mut self, world: &mut impl World, event: Event<'_>) {

@@ -1,6 +1,7 @@
 //! The system calls against a fake world: a few pages of memory, a clock that a test moves, and what was told.
 #![expect(clippy::cast_possible_truncation, reason = "offsets in a test's few pages")]
 mod alarm;
+mod crossing;
 mod datagrams;
 mod descriptors;
 mod files;
@@ -39,6 +40,7 @@ struct Fake {
     trees: Vec<files::FakeTree>,
     kin: Option<spawn::FakeKin>,
     wire: Option<terminal::FakeWire>,
+    neighbours: Option<crossing::FakeNeighbours>,
     /// Pieces that the personality's allocator was given.
     given: usize,
 }
@@ -169,6 +171,10 @@ impl World for Fake {
 
     fn name_servers(&mut self) -> heapless::Vec<crate::net::Address, 3> {
         self.udp.iter().flat_map(|ports| ports.servers.iter().copied()).collect()
+    }
+
+    fn neighbours(&mut self) -> Option<&mut dyn crate::neighbour::Neighbours> {
+        self.neighbours.as_mut().map(|all| all as &mut dyn crate::neighbour::Neighbours)
     }
 
     fn wire(&mut self) -> Option<&mut dyn crate::console::Wire> {

@@ -32,6 +32,11 @@ impl Tcp {
             && is_for(self.family, self.options.is_v6_only, to.address)
     }
 
+    /// Whether it is the one that was given this name, and still has it; who was accepted shares its listener's.
+    fn has_name(&self, path: &[u8]) -> bool {
+        !self.is_hidden && self.path.as_deref() == Some(path)
+    }
+
     /// Whether both could be meant by one address.
     fn overlaps(&self, own: Peer) -> bool {
         let is_any = self.address.is_any() || own.address.is_any();
@@ -118,17 +123,33 @@ impl<S: Pages> Process<S> {
         Ok(0)
     }
 
-    /// Whether a stream has this name itself; who was accepted shares its listener's.
+    /// Whether a stream has this name itself.
     pub(super) fn is_path_taken(&self, path: &[u8]) -> bool {
-        self.sockets().any(|(_, tcp)| !tcp.is_accepted && tcp.path.as_deref() == Some(path))
+        self.sockets().any(|(_, tcp)| tcp.has_name(path))
+    }
+
+    /// `unlink` of the name of a stream, as the program wrote it when it bound it: nobody finds it there any more. False: no stream has it.
+    pub(super) fn unlink_name(&mut self, world: &impl World, address: u64) -> Result<bool, Errno> {
+        if !self.files.has_sockets {
+            return Ok(false);
+        }
+        let path = super::fs::text(world, address)?;
+        let found = self.sockets().find(|(_, tcp)| tcp.has_name(path.as_bytes())).map(|(id, _)| id);
+        let tcp = found.and_then(|id| self.tcp_of(id));
+        Ok(tcp.map(|tcp| tcp.is_hidden = true).is_some())
     }
 
     /// Begins a connection: it is open, begun, or refused.
     pub(super) fn connect_stream(&mut self, world: &mut impl World, id: Id, name: Name) -> Result<(), Errno> {
         match name {
             Name::Path(path) => {
-                let listener = self.path_listener(&path)?;
                 let is_nonblocking = self.files.objects.get(id).is_some_and(|held| held.is_nonblocking);
+                let listener = match self.path_listener(&path) {
+                    Err(nobody) if !self.is_name_taken(&path) => {
+                        return self.cross(world, id, &path, !is_nonblocking, nobody);
+                    }
+                    found => found?,
+                };
                 if is_nonblocking && !self.has_room_at(listener) {
                     return Err(Errno::EAGAIN);
                 }
@@ -177,8 +198,8 @@ impl<S: Pages> Process<S> {
     }
 
     /// Who listens by a name.
-    fn path_listener(&self, path: &[u8]) -> Result<Id, Errno> {
-        let mut named = self.sockets().filter(|(_, tcp)| !tcp.is_accepted && tcp.path.as_deref() == Some(path));
+    pub(super) fn path_listener(&self, path: &[u8]) -> Result<Id, Errno> {
+        let mut named = self.sockets().filter(|(_, tcp)| tcp.has_name(path));
         match named.next() {
             Some((id, tcp)) if tcp.is_listening() => Ok(id),
             Some(_) => Err(Errno::ECONNREFUSED),
@@ -197,7 +218,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// Joins the listener's queue, or waits for room in it.
-    fn knock(&mut self, world: &mut impl World, id: Id, listener: Id) -> Result<(), Errno> {
+    pub(super) fn knock(&mut self, world: &mut impl World, id: Id, listener: Id) -> Result<(), Errno> {
         if self.has_room_at(listener) {
             return self.join(world, id, listener);
         }
@@ -214,10 +235,10 @@ impl<S: Pages> Process<S> {
         // Many may be let in at once.
         self.feed_tables(world);
         let client = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
-        let (to, from) = (client.peer, client.own());
+        let (to, from, by) = (client.peer, client.own(), client.by);
         let at = self.tcp_of(listener).ok_or(Errno::ECONNREFUSED)?;
         let mut accepted = Tcp::new(at.family);
-        (accepted.is_accepted, accepted.port, accepted.address) = (true, at.port, at.address);
+        (accepted.is_hidden, accepted.port, accepted.address, accepted.by) = (true, at.port, at.address, by);
         if let Some(path) = &at.path {
             accepted.path = Some(address::copy(path)?);
         }
@@ -290,7 +311,7 @@ impl<S: Pages> Process<S> {
     }
 
     /// Who has the other end.
-    fn other_end(&self, ends: Ends) -> Option<Id> {
+    pub(super) fn other_end(&self, ends: Ends) -> Option<Id> {
         let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
         of(ends.writes).and_then(|pipe| pipe.reader).or_else(|| of(ends.reads).and_then(|pipe| pipe.writer))
     }

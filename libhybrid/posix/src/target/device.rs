@@ -1,6 +1,7 @@
 //! The world of a program on the device: its memory, the counter, its log, alarm and connections, as they were granted.
 mod kin;
 mod link;
+mod neighbours;
 mod ports;
 mod serial;
 mod stack;
@@ -12,6 +13,7 @@ use crate::areas::Kept;
 use crate::console::Wire;
 use crate::family::{Given, Relations};
 use crate::files::Tree;
+use crate::neighbour::Neighbours;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::{LINE_MAX, Stream};
@@ -47,6 +49,7 @@ pub(super) struct Device {
     trees: Part<Vec<Granted>>,
     kin: Part<Kin>,
     serial: Part<Serial>,
+    neighbours: Part<neighbours::Granted>,
 }
 
 /// Whether the personality is one for programs that have to do with others: by the network, by files, by spawning or being spawned. That of a
@@ -105,6 +108,7 @@ impl Device {
             trees: Part(None),
             kin: Part::find(|| Kin::find(&env)),
             serial: Part::find(|| Serial::find(&env)),
+            neighbours: Part::find(|| neighbours::Granted::find(&env)),
         }
     }
 
@@ -164,6 +168,9 @@ impl Device {
             if let Some(serial) = self.serial.as_mut() {
                 serial.on_peer(&change);
             }
+            if let Some(neighbours) = self.neighbours.as_mut() {
+                neighbours.on_peer(&change);
+            }
             for tree in self.trees.as_mut().into_iter().flatten() {
                 tree.on_peer(&self.env, &change);
             }
@@ -205,6 +212,9 @@ impl Device {
         }
         if let Some(serial) = self.serial.as_mut() {
             serial.publish();
+        }
+        if let Some(neighbours) = self.neighbours.as_mut() {
+            neighbours.publish();
         }
     }
 
@@ -367,6 +377,10 @@ impl World for Device {
 
     fn relations(&mut self) -> Option<&mut dyn Relations> {
         self.kin.as_mut().map(|kin| kin as &mut dyn Relations)
+    }
+
+    fn neighbours(&mut self) -> Option<&mut dyn Neighbours> {
+        self.neighbours.as_mut().map(|neighbours| neighbours as &mut dyn Neighbours)
     }
 
     fn wire(&mut self) -> Option<&mut dyn Wire> {

@@ -132,7 +132,7 @@ const LINES: [&str; 101] = [
 ];
 
 /// What has ended by then, or was spawned.
-const ENDED: [&str; 5] = ["hello-", "worker-", "sh-", "plain-", "deaf-"];
+const ENDED: [&str; 6] = ["hello-", "worker-", "sh-", "plain-", "deaf-", "guest-c"];
 
 /// Waits until the console has shown all of these, in any order: several programs write at once. Its text.
 pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {

@@ -33,6 +33,9 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EINVAL);
         }
         let is_of_directory = flags != 0;
+        if !is_of_directory && self.unlink_name(world, args[1])? {
+            return Ok(0);
+        }
         let (path, spot) = self.at(world, args[0], args[1])?;
         match spot {
             Spot::Synthetic(_) => Err(if is_of_directory { Errno::ENOTDIR } else { Errno::EACCES }),

@@ -13,18 +13,18 @@ const UNIX: u64 = 1;
 const SILENT: u64 = 0x4000;
 
 impl Program {
-    fn stream(&mut self, family: u64, flags: u64) -> u64 {
+    pub(super) fn stream(&mut self, family: u64, flags: u64) -> u64 {
         self.call(number::SOCKET, &[family, 1 | flags, 0]).cast_unsigned()
     }
 
-    fn listening(&mut self, family: u64, address: &[u8], backlog: u64) -> u64 {
+    pub(super) fn listening(&mut self, family: u64, address: &[u8], backlog: u64) -> u64 {
         let socket = self.stream(family, NONBLOCK);
         assert_eq!(self.with_address(number::BIND, socket, address), 0);
         assert_eq!(self.call(number::LISTEN, &[socket, backlog]), 0);
         socket
     }
 
-    fn accept(&mut self, listener: u64) -> u64 {
+    pub(super) fn accept(&mut self, listener: u64) -> u64 {
         let socket = self.call(number::ACCEPT4, &[listener, 0, 0, NONBLOCK]);
         u64::try_from(socket).unwrap_or_else(|_| panic!("{socket}"))
     }
@@ -39,12 +39,12 @@ impl Program {
         (client, server)
     }
 
-    fn send(&mut self, socket: u64, bytes: &[u8]) -> i64 {
+    pub(super) fn send(&mut self, socket: u64, bytes: &[u8]) -> i64 {
         self.world.write(FROM, bytes).unwrap();
         self.call(number::SENDTO, &[socket, FROM, bytes.len() as u64, SILENT, 0, 0])
     }
 
-    fn read(&mut self, socket: u64, most: u64) -> Result<Vec<u8>, i64> {
+    pub(super) fn read(&mut self, socket: u64, most: u64) -> Result<Vec<u8>, i64> {
         let result = self.call(number::READ, &[socket, TO, most]);
         usize::try_from(result).map(|length| self.bytes(TO, length)).map_err(|_| result)
     }

@@ -1,0 +1,506 @@
+//! Streams by name that lead to another component, or come from one, over hybrid.local.
+//!
+//! A connection is one within the component whose far end is a socket of the personality's own: what arrives there goes into the rings, and what the
+//! neighbour says comes out of it. So queues, halves and readiness are those of `within`, and no byte costs a call.
+//!
+//! INV-CROSSING-1: what a neighbour may still send fits into the pipe that it goes to, so words are taken at once and no connection holds up others.
+//! INV-CROSSING-2: a neighbour that says what its connection does not allow is as one that died; it can be no more than `CONNECTIONS_MAX` connections.
+use super::address;
+use super::object::{Ends, Held, Id, Object};
+use super::tcp::{Stage, Tcp};
+use super::{Pages, Process};
+use crate::neighbour::{CHUNK, CONNECTIONS_MAX, Heard, Neighbours, Reason, WINDOW, Word};
+use crate::number::Errno;
+use crate::world::World;
+use alloc::vec::Vec;
+
+const _: () = assert!(WINDOW == super::object::PIPE_BYTES, "INV-CROSSING-1: a whole window fits");
+
+/// One connection with a neighbour.
+#[derive(Debug, Clone, Copy)]
+struct Crossing {
+    neighbour: usize,
+    number: u32,
+    /// The socket that stands for the neighbour, as long as anything goes to or fro.
+    far: Option<Id>,
+    is_caller: bool,
+    /// It was accepted: data goes over it.
+    is_open: bool,
+    /// Bytes that may be sent, and that may come.
+    credit: u64,
+    granted: u64,
+    /// The neighbour sends, or reads, no more.
+    has_finished: bool,
+    is_deaf: bool,
+    /// What is to be said last, if that was not said yet.
+    last: Option<Reason>,
+    is_last_heard: bool,
+}
+
+impl Crossing {
+    const fn new(neighbour: usize, number: u32, far: Option<Id>, is_caller: bool) -> Self {
+        Self {
+            neighbour,
+            number,
+            far,
+            is_caller,
+            is_open: false,
+            credit: 0,
+            granted: 0,
+            has_finished: false,
+            is_deaf: false,
+            last: None,
+            is_last_heard: false,
+        }
+    }
+
+    const fn open(&mut self) {
+        (self.is_open, self.credit, self.granted) = (true, WINDOW, WINDOW);
+    }
+
+    /// Both sides have said their last word: the number is free.
+    const fn is_over(&self) -> bool {
+        self.far.is_none() && self.last.is_none() && self.is_last_heard
+    }
+}
+
+/// All of a program.
+#[derive(Debug, Default)]
+pub(super) struct Crossings {
+    all: Vec<Crossing>,
+    next_number: u32,
+    /// Who has the first turn when all that is to be said is said.
+    turn: usize,
+}
+
+impl Crossings {
+    fn of(&self, neighbour: usize) -> impl Iterator<Item = &Crossing> {
+        self.all.iter().filter(move |crossing| crossing.neighbour == neighbour)
+    }
+
+    fn place(&self, neighbour: usize, number: u32) -> Option<usize> {
+        self.all.iter().position(|crossing| (crossing.neighbour, crossing.number) == (neighbour, number))
+    }
+
+    /// A number that no connection with this neighbour has.
+    fn free_number(&mut self, neighbour: usize) -> u32 {
+        while self.place(neighbour, self.next_number).is_some() {
+            self.next_number = self.next_number.wrapping_add(1);
+        }
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        number
+    }
+
+    /// Keeps one more, if there are not too many.
+    fn add(&mut self, crossing: Crossing) -> Result<(), Errno> {
+        if self.of(crossing.neighbour).count() >= CONNECTIONS_MAX {
+            return Err(Errno::EAGAIN);
+        }
+        self.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.all.push(crossing);
+        Ok(())
+    }
+}
+
+/// Says something, if there is room.
+fn say(world: &mut impl World, neighbour: usize, word: Word<'_>) -> bool {
+    world.neighbours().is_some_and(|neighbours| neighbours.say(neighbour, word))
+}
+
+/// Whom a path leads to.
+fn find(neighbours: &dyn Neighbours, path: &[u8]) -> Option<usize> {
+    (0..neighbours.count()).find(|at| neighbours.client(*at).is_none() && neighbours.path(*at) == path)
+}
+
+/// Whether a route leads to a stream at a path.
+pub(super) fn leads_to(world: &mut impl World, path: &[u8]) -> bool {
+    world.neighbours().is_some_and(|neighbours| find(neighbours, path).is_some())
+}
+
+impl<S: Pages> Process<S> {
+    /// Begins a connection to who listens at a path in another component.
+    pub(super) fn cross(
+        &mut self,
+        world: &mut impl World,
+        id: Id,
+        path: &[u8],
+        waits: bool,
+        nobody: Errno,
+    ) -> Result<(), Errno> {
+        let neighbour = find(world.neighbours().ok_or(nobody)?, path).ok_or(nobody)?;
+        // One that died and came back meanwhile is told of first, so that nothing is said to a life that is over.
+        world.notice_peers();
+        self.hear_neighbours(world);
+        if !world.neighbours().is_some_and(|neighbours| neighbours.is_up(neighbour)) {
+            return Err(Errno::ECONNREFUSED);
+        }
+        let mut far = Tcp::new(address::Family::Unix);
+        (far.path, far.is_hidden) = (Some(address::copy(path)?), true);
+        let far = self.files.objects.insert(0, Held::new(Object::Tcp(far)), Errno::ENOBUFS)?;
+        let number = self.crossings.free_number(neighbour);
+        let begun = self.link(world, id, far).and_then(|()| {
+            self.crossings.add(Crossing::new(neighbour, number, Some(far), true))?;
+            if say(world, neighbour, Word::Connect(number, waits)) { Ok(()) } else { Err(Errno::EAGAIN) }
+        });
+        if begun.is_err() {
+            self.crossings.all.retain(|crossing| crossing.far != Some(far));
+            self.close_called(far);
+            self.release(world, far);
+        }
+        if let Some(tcp) = self.tcp_of(id) {
+            tcp.stage = if begun.is_ok() { Stage::Calling(far) } else { Stage::Fresh };
+            tcp.by = begun.is_ok().then_some(None);
+        }
+        begun
+    }
+
+    /// The program's own ends of a connection, from the far end's.
+    fn own_ends(&self, far: Id) -> Option<Ends> {
+        self.far_ends(far).map(|ends| Ends { reads: ends.writes, writes: ends.reads })
+    }
+
+    /// A socket that nobody accepted has its connection no more.
+    pub(super) fn close_called(&mut self, far: Id) {
+        if let Some(ends) = self.own_ends(far) {
+            self.close_ends(ends);
+        }
+    }
+
+    /// Takes all that neighbours say, and says what there is to say.
+    pub(super) fn hear_neighbours(&mut self, world: &mut impl World) {
+        let count = world.neighbours().map_or(0, |neighbours| neighbours.count());
+        for at in 0..count {
+            self.hear_neighbour(world, at);
+        }
+        self.tell_neighbours(world);
+    }
+
+    fn hear_neighbour(&mut self, world: &mut impl World, at: usize) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        while let Some(heard) = world.neighbours().and_then(|neighbours| neighbours.hear(at, &mut scratch)) {
+            let is_word = match heard {
+                Heard::Word(word) => self.on_word(world, at, word).is_some(),
+                Heard::Lost => {
+                    self.lose(world, at);
+                    true
+                }
+            };
+            if !is_word {
+                world.neighbours().into_iter().for_each(|neighbours| neighbours.break_off(at));
+                self.lose(world, at);
+                break;
+            }
+        }
+        self.scratch = scratch;
+    }
+
+    /// The neighbour is gone, and all connections with it.
+    fn lose(&mut self, world: &mut impl World, neighbour: usize) {
+        while let Some(at) = self.crossings.all.iter().position(|crossing| crossing.neighbour == neighbour) {
+            let crossing = self.crossings.all.swap_remove(at);
+            if let Some(far) = crossing.far {
+                let errno = if crossing.is_open { Errno::ECONNRESET } else { Errno::ECONNREFUSED };
+                self.cut(world, far, Some(errno));
+            }
+        }
+    }
+
+    /// Where the pipes of a far end are, while it has any.
+    fn far_ends(&self, far: Id) -> Option<Ends> {
+        match self.files.objects.get(far).map(|held| &held.object) {
+            Some(Object::Tcp(Tcp { stage: Stage::Within(ends), .. })) => Some(*ends),
+            _ => None,
+        }
+    }
+
+    /// A far end goes; the program's own socket is told why, unless everything is well.
+    fn cut(&mut self, world: &mut impl World, far: Id, error: Option<Errno>) {
+        let own = self.far_ends(far).and_then(|ends| self.other_end(ends));
+        let is_called = own.and_then(|id| self.tcp_of(id)).is_some_and(|tcp| tcp.stage == Stage::Calling(far));
+        if is_called {
+            self.close_called(far);
+        }
+        self.release(world, far);
+        let Some((id, tcp)) = own.and_then(|id| Some((id, self.tcp_of(id)?))) else { return };
+        if is_called {
+            tcp.stage = Stage::Closed;
+        }
+        tcp.error = error.or(tcp.error).or(is_called.then_some(Errno::ECONNREFUSED));
+        self.files.touch(Some(id), true, true);
+    }
+
+    /// `None`: this is not allowed there and then.
+    fn on_word(&mut self, world: &mut impl World, neighbour: usize, word: Word<'_>) -> Option<()> {
+        let number = match word {
+            Word::Connect(number, waits) => return self.on_connect(world, neighbour, number, waits),
+            Word::Accepted(number)
+            | Word::Data(number, _)
+            | Word::Credit(number, _)
+            | Word::Finished(number)
+            | Word::Deaf(number)
+            | Word::Closed(number, _) => number,
+        };
+        let place = self.crossings.place(neighbour, number)?;
+        let crossing = self.crossings.all.get_mut(place).filter(|crossing| !crossing.is_last_heard)?;
+        let far = crossing.far;
+        match word {
+            Word::Closed(_, reason) => {
+                crossing.is_last_heard = true;
+                self.on_closed_far(world, place, reason);
+            }
+            Word::Accepted(_) if crossing.is_caller && !crossing.is_open => {
+                crossing.open();
+                self.on_accepted_far(far);
+            }
+            // Nothing else is said of one that is not open.
+            _ if !crossing.is_open => return None,
+            Word::Data(_, bytes) if !crossing.has_finished => {
+                crossing.granted = crossing.granted.checked_sub(bytes.len() as u64)?;
+                self.on_far_data(world, far, bytes)?;
+            }
+            Word::Credit(_, bytes @ 1..) => {
+                crossing.credit = crossing.credit.checked_add(bytes.into()).filter(|credit| *credit <= WINDOW)?;
+            }
+            Word::Finished(_) if !crossing.has_finished => {
+                crossing.has_finished = true;
+                self.shut_far(far, false, true);
+            }
+            Word::Deaf(_) if !crossing.is_deaf => {
+                crossing.is_deaf = true;
+                self.shut_far(far, true, false);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn on_closed_far(&mut self, world: &mut impl World, place: usize, reason: Reason) {
+        let Some(crossing) = self.crossings.all.get_mut(place) else { return };
+        if let Some(far) = crossing.far.take() {
+            crossing.last = Some(Reason::Finished);
+            let error = match reason {
+                Reason::Finished => None,
+                Reason::Reset => Some(Errno::ECONNRESET),
+                Reason::NobodyListens => Some(Errno::ECONNREFUSED),
+                Reason::Full => Some(Errno::EAGAIN),
+            };
+            self.cut(world, far, error);
+        }
+        self.forget_crossings();
+    }
+
+    /// Somebody of another component knocks.
+    fn on_connect(&mut self, world: &mut impl World, neighbour: usize, number: u32, waits: bool) -> Option<()> {
+        let neighbours = world.neighbours()?;
+        let client = neighbours.client(neighbour)?;
+        let path = neighbours.path(neighbour);
+        let listener = self.path_listener(path).ok();
+        if self.crossings.place(neighbour, number).is_some() {
+            return None;
+        }
+        self.crossings.add(Crossing::new(neighbour, number, None, false)).ok()?;
+        // Many may come at once.
+        self.feed_tables(world);
+        let joined = listener.ok_or(Reason::NobodyListens).and_then(|listener| {
+            if !waits && !self.has_room_at(listener) {
+                return Err(Reason::Full);
+            }
+            let mut far = Tcp::new(address::Family::Unix);
+            far.by = Some(Some(client));
+            let far = self.files.objects.insert(0, Held::new(Object::Tcp(far)), Errno::ENOBUFS);
+            let far = far.map_err(|_| Reason::Full)?;
+            match self.knock(world, far, listener) {
+                Ok(()) => Ok(far),
+                Err(_) => {
+                    self.files.objects.take(far);
+                    Err(Reason::Full)
+                }
+            }
+        });
+        let crossing = self.crossings.all.last_mut()?;
+        match joined {
+            Ok(far) => crossing.far = Some(far),
+            Err(reason) => crossing.last = Some(reason),
+        }
+        Some(())
+    }
+
+    fn on_accepted_far(&mut self, far: Option<Id>) {
+        let own = far.and_then(|far| self.far_ends(far)).and_then(|ends| self.other_end(ends));
+        let ends = far.and_then(|far| self.own_ends(far));
+        let Some((id, tcp)) = own.and_then(|id| Some((id, self.tcp_of(id)?))) else { return };
+        if let Some(ends) = ends {
+            tcp.stage = Stage::Within(ends);
+        }
+        self.files.touch(Some(id), true, true);
+    }
+
+    /// What nobody reads any more is dropped. `None`: not all had room, which cannot be.
+    fn on_far_data(&mut self, world: &mut impl World, far: Option<Id>, bytes: &[u8]) -> Option<()> {
+        let writes = far.and_then(|far| self.far_ends(far)).and_then(|ends| ends.writes);
+        let Some(pipe) = writes.and_then(|at| self.files.pipes.get_mut(at)) else { return Some(()) };
+        if pipe.reader.is_none() {
+            return Some(());
+        }
+        let is_whole = pipe.buffer.push(world, bytes) == Ok(bytes.len());
+        let reader = pipe.reader;
+        self.files.touch(reader, true, false);
+        is_whole.then_some(())
+    }
+
+    /// Closes ends of a far end's pipes.
+    fn shut_far(&mut self, far: Option<Id>, reading: bool, writing: bool) {
+        let Some((far, ends)) = far.and_then(|far| Some((far, self.far_ends(far)?))) else { return };
+        let only = |is: bool, at: Option<usize>| if is { at } else { None };
+        if let Some(tcp) = self.tcp_of(far) {
+            tcp.stage = Stage::Within(Ends { reads: only(!reading, ends.reads), writes: only(!writing, ends.writes) });
+        }
+        self.close_ends(Ends { reads: only(reading, ends.reads), writes: only(writing, ends.writes) });
+    }
+
+    fn forget_crossings(&mut self) {
+        self.crossings.all.retain(|crossing| !crossing.is_over());
+    }
+
+    /// Says all that there is to say and room for; who was first is last the next time.
+    pub(super) fn tell_neighbours(&mut self, world: &mut impl World) {
+        if world.neighbours().is_none() {
+            return;
+        }
+        let count = self.crossings.all.len();
+        for step in 0..count {
+            self.tell_crossing(world, (self.crossings.turn + step) % count);
+        }
+        self.crossings.turn = (self.crossings.turn + 1).checked_rem(count).unwrap_or(0);
+        self.forget_crossings();
+    }
+
+    fn tell_crossing(&mut self, world: &mut impl World, at: usize) {
+        let Some(crossing) = self.crossings.all.get(at).copied() else { return };
+        if let Some(far) = crossing.far
+            && let Some(reason) = self.tell_far(world, at, far)
+        {
+            self.end_crossing(world, at, far, reason);
+        }
+        let Some(crossing) = self.crossings.all.get_mut(at) else { return };
+        if let Some(reason) = crossing.last
+            && crossing.far.is_none()
+            && say(world, crossing.neighbour, Word::Closed(crossing.number, reason))
+        {
+            crossing.last = None;
+        }
+    }
+
+    /// This side of a connection is over.
+    fn end_crossing(&mut self, world: &mut impl World, at: usize, far: Id, reason: Reason) {
+        if let Some(crossing) = self.crossings.all.get_mut(at) {
+            (crossing.far, crossing.last) = (None, Some(reason));
+        }
+        self.release(world, far);
+    }
+
+    /// Says what is new of a far end. Some: why it ends.
+    fn tell_far(&mut self, world: &mut impl World, at: usize, far: Id) -> Option<Reason> {
+        let (stage, error) = self.tcp_of(far).map(|tcp| (tcp.stage, tcp.error))?;
+        let ends = match stage {
+            Stage::Within(_) if error.is_some() => return Some(Reason::Reset),
+            Stage::Within(ends) => ends,
+            Stage::Knocking(..) => return None,
+            _ if error == Some(Errno::ECONNREFUSED) => return Some(Reason::NobodyListens),
+            _ => return Some(Reason::Full),
+        };
+        let is_left = self.other_end(ends).is_none();
+        let crossing = self.crossings.all.get_mut(at)?;
+        let (neighbour, number) = (crossing.neighbour, crossing.number);
+        if !crossing.is_open {
+            if crossing.is_caller {
+                return is_left.then_some(Reason::Finished);
+            }
+            if !say(world, neighbour, Word::Accepted(number)) {
+                return None;
+            }
+            crossing.open();
+        }
+        self.send_far(world, at, ends);
+        let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
+        let has_sent = of(ends.reads).is_none_or(|pipe| pipe.writer.is_none() && pipe.buffer.len() == 0);
+        let is_unread = of(ends.writes).is_none_or(|pipe| pipe.reader.is_none());
+        if has_sent && is_unread {
+            return Some(Reason::Finished);
+        }
+        if has_sent && ends.reads.is_some() && say(world, neighbour, Word::Finished(number)) {
+            self.shut_far(Some(far), true, false);
+        }
+        if is_unread && ends.writes.is_some() && say(world, neighbour, Word::Deaf(number)) {
+            self.shut_far(Some(far), false, true);
+        }
+        self.give_credit(world, at, ends);
+        None
+    }
+
+    /// Sends what was written, as far as there is credit and room.
+    fn send_far(&mut self, world: &mut impl World, at: usize, ends: Ends) {
+        let Some(crossing) = self.crossings.all.get_mut(at) else { return };
+        let Some(pipe) = ends.reads.and_then(|at| self.files.pipes.get_mut(at)) else { return };
+        let mut chunk = core::mem::take(&mut self.scratch);
+        let mut is_moved = false;
+        // Without memory it waits for the next turn.
+        let has_chunk = chunk.len() >= CHUNK || chunk.try_reserve(CHUNK - chunk.len()).is_ok();
+        if has_chunk {
+            chunk.resize(chunk.len().max(CHUNK), 0);
+        }
+        while has_chunk && crossing.credit > 0 && pipe.buffer.len() > 0 {
+            let most = usize::try_from(crossing.credit).unwrap_or(CHUNK).min(CHUNK);
+            let Ok(length) = pipe.buffer.peek(world, 0, chunk.get_mut(..most).unwrap_or_default()) else { break };
+            let bytes = chunk.get(..length).unwrap_or_default();
+            if !say(world, crossing.neighbour, Word::Data(crossing.number, bytes)) {
+                break;
+            }
+            crossing.credit -= length as u64;
+            pipe.buffer.drop_front(length as u64);
+            is_moved = true;
+        }
+        self.scratch = chunk;
+        let writer = pipe.writer.filter(|_| is_moved);
+        self.files.touch(writer, false, true);
+    }
+
+    /// What was read makes room for as much.
+    fn give_credit(&mut self, world: &mut impl World, at: usize, ends: Ends) {
+        let Some(crossing) = self.crossings.all.get_mut(at) else { return };
+        let pipe = ends.writes.and_then(|at| self.files.pipes.get(at)).filter(|pipe| pipe.reader.is_some());
+        let due = pipe.map_or(0, |pipe| pipe.buffer.room().saturating_sub(crossing.granted));
+        if due >= WINDOW / 2
+            && let Ok(bytes) = u32::try_from(due)
+            && say(world, crossing.neighbour, Word::Credit(crossing.number, bytes))
+        {
+            crossing.granted += due;
+        }
+    }
+
+    /// The program is about to end: each neighbour is told whether it got everything.
+    pub(super) fn leave_neighbours(&mut self, world: &mut impl World) {
+        if world.neighbours().is_none() {
+            return;
+        }
+        self.tell_neighbours(world);
+        for at in 0..self.crossings.all.len() {
+            let Some(far) = self.crossings.all.get(at).and_then(|crossing| crossing.far) else { continue };
+            let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
+            let ends = self.far_ends(far);
+            let is_lost = |at: Option<usize>| of(at).is_some_and(|pipe| pipe.buffer.len() > 0);
+            let is_lost = ends.is_none_or(|ends| is_lost(ends.reads) || is_lost(ends.writes));
+            let reason = if is_lost { Reason::Reset } else { Reason::Finished };
+            self.end_crossing(world, at, far, reason);
+            self.tell_crossing(world, at);
+        }
+    }
+}
+
+#[cfg(test)]
+impl<S: Pages> Process<S> {
+    pub(super) fn crossing_count(&self) -> usize {
+        self.crossings.all.len()
+    }
+}
