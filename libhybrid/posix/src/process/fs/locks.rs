@@ -1,4 +1,4 @@
-//! `flock` and the locks of `fcntl`: exact within the program, whole files towards others; who waits for one asks again.
+//! `flock` and the locks of `fcntl`: exact within the program, whole files towards others; waiting is asking again.
 //!
 //! The server tells nobody when a lock becomes free ([decision 0160]): a thread that waits asks after 1 ms, then after twice as long each time,
 //! and at least eight times a second. Who waits in a circle does so until a signal comes; nobody looks for that (`EDEADLK`).
