@@ -33,7 +33,7 @@ const PARTS: [(&str, &str, &str); 6] = [
         "posix",
         "Calls of ordinary programs",
         "Written by `cargo xtask bench posix`. One C program (`tests/components/posix-bench`) as a component of the gateway, and, with a static musl, as the first process of Debian's arm64 Linux in the same emulated cortex-a53, under \
-         `-icount shift=0`. Counted are all instructions that the processor retires (PMU event 8), user's and kernel's, the driver's and the host stack's. A figure is a batch of calls, divided; the middle one of nine batches, but for TCP. For the \
+         `-icount shift=0`. Counted are all instructions that the processor retires (PMU event 8), user's and kernel's, the driver's and the host stack's. A figure is a batch of calls, divided; the middle one of nine batches, but for TCP. A file in memory is one of `fsd`'s `/tmp` (by `tests/components/posix-bench-memory`) and of Linux's first file system; one on the disk is counted here only. For the \
          rows of TCP a program on the host sends a message only when the last answer has come, or reads and writes 4 MiB, of which the first is not counted. An echo is that of the least of eight batches of 50, \
          since timers that go by while the host is slow count too; a byte is that of the middle one of parts of 256 KiB. Figures of these rows before those of files were there are means of the whole run, and not to be compared. These three rows \
          depend on the host, too: how often each side sleeps is a matter of when its packets come. Two runs of one build have been a tenth apart.",

@@ -44,7 +44,7 @@ const fn row(id: &'static str, meaning: &'static str, goal: Option<f64>) -> Row 
     Row { id, meaning, goal }
 }
 
-const ROWS: [Row; 32] = [
+const ROWS: [Row; 37] = [
     row("nothing", "a round of the loop, to be taken off the others", None),
     row("getpid", "`getpid`", None),
     row("clock", "`clock_gettime`", Some(40.0)),
@@ -59,7 +59,12 @@ const ROWS: [Row; 32] = [
     row("epoll-1", "`epoll_wait`, one descriptor, which is ready", None),
     row("epoll-100", "… 100 descriptors, one ready", None),
     row("epoll-1000", "… 1,000 descriptors, one ready", None),
-    row("file-open", "a file on the disk: `open` and `close` (Linux: in memory, as in the next rows)", None),
+    row("memory-open", "a file in memory: `open` and `close`", None),
+    row("memory-read-1", "… `pread` of 1 byte", None),
+    row("memory-write-1", "… `pwrite` of 1 byte", None),
+    row("memory-read-64k", "… `pread` of 64 KiB", None),
+    row("memory-write-64k", "… `pwrite` of 64 KiB", None),
+    row("file-open", "a file on the disk: `open` and `close`", None),
     row("file-read-1", "… `pread` of 1 byte", None),
     row("file-write-1", "… `pwrite` of 1 byte", None),
     row("file-read-64k", "… `pread` of 64 KiB", None),

@@ -15,12 +15,15 @@ void row(const char *name, int times, void (*work)(int times));
 /* Prints the row `name`: the middle, the least and the most of `count` costs, each divided. They are sorted. */
 void print_row(const char *name, uint32_t *costs, int count, double divisor);
 
-/* Rows of calls, of files, of threads, of programs, and of sockets that somebody on the host talks to. */
+/* Rows of calls, of threads, of programs, and of sockets that somebody on the host talks to. */
 void rows_of_calls(void);
-void rows_of_files(void);
 void rows_of_threads(void);
 void rows_of_programs(void);
 void rows_of_sockets(int port);
+/* Rows of the file at this path, which begin with `where`. */
+void rows_of_files(const char *where, const char *name);
+/* The same of a file in memory: by another program where this one's files are on the disk. */
+void rows_of_memory(void);
 
 /* Ends the program, since a figure would be wrong. */
 _Noreturn void fail(const char *what);

@@ -1,10 +1,11 @@
-/* Rows of files. Here they are the file server's, which writes to the disk what has come together; on Linux they are in memory. */
+/* Rows of files, on a disk or in memory, as the path leads. */
 #include "count.h"
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum { MUCH = 65536 };
-static const char path[] = "/data/counted";
+static const char *path;
 static char bytes[MUCH];
 static int file;
 
@@ -52,17 +53,25 @@ static void open_file(int times)
 	}
 }
 
-void rows_of_files(void)
+static void row_of(const char *where, const char *what, int times, void (*work)(int times))
 {
+	char name[32];
+	snprintf(name, sizeof name, "%s-%s", where, what);
+	row(name, times, work);
+}
+
+void rows_of_files(const char *where, const char *name)
+{
+	path = name;
 	file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (file < 0)
 		fail("a file");
-	/* The file server joins up to 64 writes: so many, or twice so many, that each batch has what they cost together. */
-	row("file-write-64k", 64, write_much);
-	row("file-read-64k", 20, read_much);
-	row("file-write-1", 128, write_byte);
-	row("file-read-1", 100, read_byte);
-	row("file-open", 100, open_file);
+	/* The file server joins up to 64 writes to the disk: so many, or twice so many, that each batch has what they cost together. */
+	row_of(where, "write-64k", 64, write_much);
+	row_of(where, "read-64k", 20, read_much);
+	row_of(where, "write-1", 128, write_byte);
+	row_of(where, "read-1", 100, read_byte);
+	row_of(where, "open", 100, open_file);
 	if (fsync(file) != 0)
 		fail("fsync");
 	close(file);

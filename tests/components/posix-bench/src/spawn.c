@@ -1,4 +1,4 @@
-/* The row of another program: spawned, and waited for. */
+/* The row of another program, spawned and waited for; and the one that counts files in memory. */
 #include "count.h"
 #include <spawn.h>
 #include <stddef.h>
@@ -17,6 +17,22 @@ static void spawn_and_wait(int times)
 			fail("a program");
 	}
 }
+
+#ifdef ON_LINUX
+void rows_of_memory(void)
+{
+	rows_of_files("memory", "/data/counted");
+}
+#else
+void rows_of_memory(void)
+{
+	char other[] = "/memory", *arguments[] = { other, NULL }, *environment[] = { NULL };
+	pid_t child;
+	int ended = -1;
+	if (posix_spawn(&child, other, NULL, NULL, arguments, environment) != 0 || waitpid(child, &ended, 0) != child || ended != 0)
+		fail("the program whose files are in memory");
+}
+#endif
 
 void rows_of_programs(void)
 {

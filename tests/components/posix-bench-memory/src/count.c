@@ -1,0 +1,2 @@
+/* The counting is posix-bench's. */
+#include "../../posix-bench/src/count.c"

@@ -1,0 +1,2 @@
+/* The rows of files are posix-bench's. */
+#include "../../posix-bench/src/files.c"
