@@ -274,11 +274,16 @@ impl Programs {
         Ok(Self(cargo::metadata(Dependencies::Without)?))
     }
 
-    /// The crates that the packages make, as rustc writes them.
+    /// The libraries that the packages make, as rustc writes their names.
     fn crates(&self) -> Result<BTreeSet<String>> {
         let packages = self.0["packages"].as_array().context("cargo metadata lists no packages")?;
         let targets = packages.iter().filter_map(|entry| entry["targets"].as_array()).flatten();
-        Ok(targets.filter_map(|target| Some(target["name"].as_str()?.replace('-', "_"))).collect())
+        // A program's own library has no kind of its own: it is "lib" as well.
+        let libraries = targets.filter(|target| {
+            let kinds = target["kind"].as_array();
+            kinds.into_iter().flatten().any(|kind| kind.as_str().is_some_and(|kind| kind.ends_with("lib")))
+        });
+        Ok(libraries.filter_map(|target| Some(target["name"].as_str()?.replace('-', "_"))).collect())
     }
 
     /// Where cargo leaves the one program of `package`.

@@ -2,9 +2,10 @@
 use crate::build::{self, Build};
 use crate::folders;
 use crate::setup;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use hybrid_scenarios::disk;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -66,6 +67,19 @@ pub(crate) fn kept_disk(product: &str, built: &Path, is_fresh: bool) -> Result<P
     let path = folders::created(folders::target().join("disks"))?.join(format!("{product}.img"));
     keep_disk(&path, built, is_fresh)?;
     Ok(path)
+}
+
+/// Keeps other runs away from the product's disk as long as it lives: what one writes to a disk another machine would not know of.
+///
+/// # Errors
+/// Another run has the disk.
+pub(crate) fn claim_disk(product: &str) -> Result<File> {
+    let path = folders::created(folders::target().join("disks"))?.join(format!("{product}.lock"));
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if file.try_lock().is_err() {
+        bail!("another `cargo xtask run` has the disk of {product}: end it first, or run another product");
+    }
+    Ok(file)
 }
 
 fn keep_disk(path: &Path, built: &Path, is_fresh: bool) -> Result<()> {

@@ -110,6 +110,7 @@ impl Run {
         let recipe = self.build.recipe()?;
         let has_disk = recipe.has_disk();
         let folder = build::image(&recipe.for_cores(self.machine.smp))?;
+        let _other_runs_wait = has_disk.then(|| image::claim_disk(&self.build.product)).transpose()?;
         let disk = has_disk.then(|| image::kept_disk(&self.build.product, &folder, self.fresh)).transpose()?;
         let hardware =
             Hardware { http_port: Some(port), gdb_port: self.gdb, disk, ..self.machine.hardware(PRODUCT_MIB) };

@@ -168,6 +168,8 @@ impl<W: Wires> Shell<W> {
                 if job.is_away() {
                     // What was typed ahead is no command: whoever typed it may have meant the other one.
                     self.ahead.clear();
+                    // It may have ended before anybody looked.
+                    self.is_woken = true;
                 }
                 self.job = Some(job);
             }

@@ -188,8 +188,20 @@ impl<P: Power> Supervisor<P> {
         }
     }
 
+    /// Large ones count against everybody's.
+    fn drop_drafts_of_the_dead(&mut self) {
+        for at in (0..self.family.drafts.len()).rev() {
+            let Some((of, _)) = self.family.drafts.get(at).filter(|(_, draft)| draft.len() > SMALL) else { continue };
+            let parent = self.family.members.iter().find(|member| member.kin.parent_id == *of).map(|it| it.parent);
+            if !parent.and_then(|place| self.life_of(place)).is_some_and(|(state, _)| is_up(state)) {
+                self.family.drafts.swap_remove(at);
+            }
+        }
+    }
+
     /// Finds children that ended, tells their parents, and ends those whose parents did.
     pub(crate) fn see_to_family(&mut self) {
+        self.drop_drafts_of_the_dead();
         for at in 0..self.family.members.len() {
             let member = &self.family.members[at];
             let (index, parent, parent_id) = (member.index, member.parent, member.kin.parent_id);
@@ -243,7 +255,12 @@ impl<P: Power> Supervisor<P> {
 impl<P: Power> Spawner for Supervisor<P> {
     fn put(&mut self, parent: ClientId, at: u16, bytes: &[u8]) -> Result<(), SpawnError> {
         let length = usize::from(at) + bytes.len();
-        if length > GIVEN_MAX || length > SMALL && self.family.large(parent.instance) + length > LARGE {
+        if length > GIVEN_MAX {
+            return Err(SpawnError::TooLarge);
+        }
+        if length > SMALL && self.family.large(parent.instance) + length > LARGE {
+            // What was put so far would be in others' way for nothing.
+            self.family.drafts.retain(|(of, _)| *of != parent.instance);
             return Err(SpawnError::TooLarge);
         }
         let drafts = &mut self.family.drafts;

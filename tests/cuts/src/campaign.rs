@@ -126,6 +126,7 @@ impl<'a> Judge<'a> {
                 }
             }
         }
+        ensure!(next == cuts, "of {cuts} cuts only {next} were made: the log has {} entries", self.entries.len());
         Ok(verdict)
     }
 

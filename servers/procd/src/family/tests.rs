@@ -167,6 +167,23 @@ fn who_is_given_much_leaves_everybody_what_is_little() {
 }
 
 #[test]
+fn draft_that_nobody_will_use_is_in_nobodys_way() {
+    let mut supervisor = family();
+    let large = vec![b'x'; 32 * 1024];
+    assert_eq!(put_all(&mut supervisor, PARENT, &large), Ok(()));
+    assert_eq!(put_all(&mut supervisor, OTHER, &large[..31 * 1024]), Ok(()));
+    assert_eq!(put_all(&mut supervisor, OTHER, &large), Ok(()), "all of what there is");
+    let third = ClientId { instance: 104 };
+    assert_eq!(put_all(&mut supervisor, third, &large), Err(SpawnError::TooLarge));
+    assert!(supervisor.family.drafts.iter().all(|(of, _)| *of != 104), "it gave up");
+    supervisor.turn();
+    assert_eq!(supervisor.family.large(0), 32 * 1024, "it may spawn yet");
+    Services::stop(&mut supervisor, OTHER, "httpd").unwrap();
+    supervisor.turn();
+    assert_eq!(supervisor.family.large(0), 0, "it is not there any more");
+}
+
+#[test]
 fn what_is_put_together_wrongly_starts_nobody() {
     let mut supervisor = family();
     let spawn = |supervisor: &mut Supervisor<Fake>, arguments| supervisor.spawn(PARENT, PATH, arguments, STREAMS);

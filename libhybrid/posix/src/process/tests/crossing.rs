@@ -510,7 +510,10 @@ fn control_data_is_refused_and_told() {
     for _ in 0..2 {
         assert_eq!(pair.client.call(number::SENDMSG, &[client, AT, 0]), Errno::EINVAL.negated());
     }
-    assert_eq!(pair.client.world.told, ["sendmsg refused: no control data is passed, so no descriptors"]);
+    assert_eq!(
+        pair.client.world.told,
+        ["sendmsg refused: control data goes nowhere: no descriptors and no options with a message"]
+    );
 }
 
 /// What a client may not say, after a connection 1 that was accepted and one 2 that waits; each is the end of the session.
