@@ -29,7 +29,7 @@ const LINES: [&str; 17] = [
     "I guest-c: begun: Operation in progress",
     "I guest-c: answered: 6 from C",
     "I guest-c: its peer: process 0, user 65534",
-    "W guest-c: sendmsg refused: no control data is passed, so no descriptors",
+    "W guest-c: sendmsg refused: control data goes nowhere: no descriptors and no options with a message",
     "I guest-c: a descriptor: Invalid argument",
     "I guest-c: a datagram: Protocol wrong type for socket",
     "I guest-c: without a route: No such file or directory",
