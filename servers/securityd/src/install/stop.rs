@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::fmt::Write as _;
 
 use hybrid_capgraph::{Grant, Instance, Policy, What, layout};
+use hybrid_interfaces::process::Reason;
 use hybrid_interfaces::security::RecordKind;
 
 use super::{State, World};
@@ -53,6 +54,11 @@ impl<K: Kernel> World<K> {
         }
         if let Some(account) = self.live[place].account.take() {
             account.close(&mut self.kernel, &mut self.space, &mut self.memory);
+        }
+        // What it was isolated for may be these pages.
+        let is_isolated = self.live[place].reason == Some(Reason::Isolation);
+        if let Some(kept) = self.live[place].kept.take_if(|_| is_isolated) {
+            kept.account.close(&mut self.kernel, &mut self.space, &mut self.memory);
         }
         for chunk in self.live[place].dma_chunks.clone() {
             // Revoking an untyped of securityd's cannot fail; if it did, the next start would, and say so.

@@ -5,6 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use hybrid_capgraph::{Graph, layout, text_of};
+use hybrid_interfaces::process::Reason;
 use hybrid_start::peers::{self, Condition, Peer};
 
 use super::super::tests::{check_sessions, check_slots, graph, installed, installed_of, object, peers_page, product};
@@ -309,6 +310,17 @@ fn spawned_program_keeps_its_read_only_pages_and_gets_all_others_anew() {
         check_declared(&world);
         assert_eq!((resources(&world), world.live[place].bytes()), (running, bytes));
     }
+    // Who was isolated keeps nothing.
+    let stopped_by = |world: &mut World<FakeKernel>, reason| {
+        world.live[place].reason = Some(reason);
+        assert!(world.stop(id, State::Killed, String::new()));
+        let kept = world.live[place].kept.is_some();
+        assert_eq!(world.start_again(place), Ok(()));
+        check_declared(world);
+        (kept, resources(world))
+    };
+    assert_eq!(stopped_by(&mut world, Reason::Stop), (true, running));
+    assert_eq!(stopped_by(&mut world, Reason::Isolation), (false, running));
     // Of pages that could not all be kept none is, wherever it failed, and the next start keeps them.
     assert!(world.stop(id, State::Killed, String::new()));
     let stopped = resources(&world);
