@@ -64,7 +64,8 @@ pub trait Neighbours {
     /// Whether it is there, and was not caught breaking its word.
     fn is_up(&self, at: usize) -> bool;
 
-    /// Says something. False if there is no room: then a bell comes when there is; or while it is away.
+    /// Says something. False if there is no room: then a bell comes when there is; or while it is away; or if it broke its ring: then it is not up,
+    /// and that it is lost is heard next.
     fn say(&mut self, at: usize, word: Word<'_>) -> bool;
 
     /// What it said next; data is in `scratch`, which grows. After `None` a bell comes when there is more.

@@ -4,7 +4,9 @@
 //! neighbour says comes out of it. So queues, halves and readiness are those of `within`, and no byte costs a call.
 //!
 //! INV-CROSSING-1: what a neighbour may still send fits into the pipe that it goes to, so words are taken at once and no connection holds up others.
-//! INV-CROSSING-2: a neighbour that says what its connection does not allow is as one that died; it can be no more than `CONNECTIONS_MAX` connections.
+//! INV-CROSSING-2: a neighbour that says what its connection does not allow is as one that died; it can be no more than `CONNECTIONS_MAX` connections,
+//! and is refused another one while so many sockets that came of its own wait to be accepted, closed by it or not.
+//! INV-CROSSING-3: each word that a neighbour may say uses up something that it was given, so who hears it comes to an end.
 use super::address;
 use super::object::{Ends, Held, Id, Object};
 use super::tcp::{Stage, Tcp};
@@ -92,6 +94,12 @@ impl Crossings {
         number
     }
 
+    /// Makes room for all that this many neighbours may open: what they say is heard only then, so no lack of memory looks like a breach of theirs.
+    fn has_room_for(&mut self, neighbours: usize) -> bool {
+        let wanted = neighbours.saturating_mul(CONNECTIONS_MAX);
+        self.all.try_reserve(wanted.saturating_sub(self.all.len())).is_ok()
+    }
+
     /// Keeps one more, if there are not too many.
     fn add(&mut self, crossing: Crossing) -> Result<(), Errno> {
         if self.of(crossing.neighbour).count() >= CONNECTIONS_MAX {
@@ -170,8 +178,11 @@ impl<S: Pages> Process<S> {
     /// Takes all that neighbours say, and says what there is to say.
     pub(super) fn hear_neighbours(&mut self, world: &mut impl World) {
         let count = world.neighbours().map_or(0, |neighbours| neighbours.count());
-        for at in 0..count {
-            self.hear_neighbour(world, at);
+        // Without memory all words stay where they are until the next time.
+        if self.crossings.has_room_for(count) {
+            for at in 0..count {
+                self.hear_neighbour(world, at);
+            }
         }
         self.tell_neighbours(world);
     }
@@ -255,7 +266,8 @@ impl<S: Pages> Process<S> {
             }
             // Nothing else is said of one that is not open.
             _ if !crossing.is_open => return None,
-            Word::Data(_, bytes) if !crossing.has_finished => {
+            // Of none there would be no end (INV-CROSSING-3).
+            Word::Data(_, bytes) if !bytes.is_empty() && !crossing.has_finished => {
                 crossing.granted = crossing.granted.checked_sub(bytes.len() as u64)?;
                 self.on_far_data(world, far, bytes)?;
             }
@@ -303,7 +315,7 @@ impl<S: Pages> Process<S> {
         // Many may come at once.
         self.feed_tables(world);
         let joined = listener.ok_or(Reason::NobodyListens).and_then(|listener| {
-            if !waits && !self.has_room_at(listener) {
+            if !waits && !self.has_room_at(listener) || self.waiting_of(client) >= CONNECTIONS_MAX {
                 return Err(Reason::Full);
             }
             let mut far = Tcp::new(address::Family::Unix);
@@ -324,6 +336,11 @@ impl<S: Pages> Process<S> {
             Err(reason) => crossing.last = Some(reason),
         }
         Some(())
+    }
+
+    /// Sockets that came of a client's connections and were not accepted yet. Those that it closed meanwhile keep their place and their pipes.
+    fn waiting_of(&self, client: u16) -> usize {
+        self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some() && tcp.by == Some(Some(client))).count()
     }
 
     fn on_accepted_far(&mut self, far: Option<Id>) {
@@ -365,15 +382,19 @@ impl<S: Pages> Process<S> {
 
     /// Says all that there is to say and room for; who was first is last the next time.
     pub(super) fn tell_neighbours(&mut self, world: &mut impl World) {
-        if world.neighbours().is_none() {
-            return;
-        }
+        let Some(neighbours) = world.neighbours().map(|neighbours| neighbours.count()) else { return };
         let count = self.crossings.all.len();
         for step in 0..count {
             self.tell_crossing(world, (self.crossings.turn + step) % count);
         }
         self.crossings.turn = (self.crossings.turn + 1).checked_rem(count).unwrap_or(0);
         self.forget_crossings();
+        // Whose ring was found broken by what was said to it is lost, and no bell tells that.
+        for at in 0..neighbours {
+            if world.neighbours().is_some_and(|neighbours| !neighbours.is_up(at)) {
+                self.hear_neighbour(world, at);
+            }
+        }
     }
 
     fn tell_crossing(&mut self, world: &mut impl World, at: usize) {
@@ -502,5 +523,9 @@ impl<S: Pages> Process<S> {
 impl<S: Pages> Process<S> {
     pub(super) fn crossing_count(&self) -> usize {
         self.crossings.all.len()
+    }
+
+    pub(super) fn crossing_room(&self) -> usize {
+        self.crossings.all.capacity()
     }
 }

@@ -18,6 +18,8 @@ const MSG_DONTWAIT: u32 = 0x40;
 const MSG_WAITALL: u32 = 0x100;
 pub(super) const MSG_NOSIGNAL: u32 = 0x4000;
 const SIGPIPE: u8 = 13;
+/// How often all is moved and tried before others have the lock: far more than what honest programs bring about together.
+const ROUNDS: usize = 16;
 
 /// A call that waits.
 #[derive(Debug, Clone, Copy)]
@@ -143,12 +145,12 @@ impl<S: Pages> Process<S> {
         self.deliver(world, thread, result)
     }
 
-    /// Tries all calls that wait, as long as that changes anything.
+    /// Tries all calls that wait, as long as that changes anything; but not for ever, if another program says more all the time.
     pub fn retry(&mut self, world: &mut impl World) {
-        if !self.files.is_changed {
-            return;
-        }
-        while core::mem::take(&mut self.files.is_changed) {
+        for _ in 0..ROUNDS {
+            if !core::mem::take(&mut self.files.is_changed) {
+                return;
+            }
             self.pump(world);
             self.tell_neighbours(world);
             for thread in each(self.parked) {
@@ -168,6 +170,13 @@ impl<S: Pages> Process<S> {
                 self.tell_ends(world);
             }
         }
+        self.tell_ends(world);
+    }
+
+    /// Whether [`Self::retry`] left something for another turn. No bell tells of it: somebody who waits goes on without one.
+    #[must_use]
+    pub const fn has_more(&self) -> bool {
+        self.files.is_changed
     }
 
     /// One try; `None` if the call has to wait. Only a call that was begun before may change what it did.

@@ -137,7 +137,12 @@ impl<S: Pages> Process<S> {
             return self.connect_datagram(world, id, name).map(Some);
         }
         let (id, tcp) = self.tcp(call.args[0])?;
-        let (stage, family, is_begun) = (tcp.stage, tcp.family, call.done > 0);
+        let is_begun = call.done > 0;
+        // A refusal that was told is over: by name the same socket may try again. Not who waited for that one beside who was told.
+        if tcp.stage == Stage::Closed && tcp.family == Family::Unix && tcp.error.is_none() && !is_begun {
+            (tcp.stage, tcp.by) = (Stage::Fresh, None);
+        }
+        let (stage, family) = (tcp.stage, tcp.family);
         match stage {
             Stage::Fresh => {
                 let name = address::read(world, call.args[1], call.args[2], family)?;

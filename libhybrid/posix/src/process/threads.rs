@@ -119,9 +119,10 @@ impl<S: Pages> Process<S> {
         Some(result)
     }
 
-    /// Threads whose result came since the last question: they are to be woken.
+    /// Threads whose result came since the last question: they are to be woken; and one that waits, if there is more to do than was done.
     pub fn take_woken(&mut self) -> Threads {
-        core::mem::take(&mut self.woken)
+        let goes_on = if self.has_more() { self.parked & self.parked.wrapping_neg() } else { 0 };
+        core::mem::take(&mut self.woken) | goes_on
     }
 
     /// A signal ends the wait of a thread, if it waits: what it moved counts, else its call is made again after the handler, or is `EINTR`.

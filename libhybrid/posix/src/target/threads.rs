@@ -64,26 +64,35 @@ pub(super) fn current() -> Thread {
 }
 
 /// Waits for the result of the thread's call, and whether that is all that there is to it. A program that is alone takes the bells itself meanwhile, since nobody else waits.
+/// What one turn left is done here, too.
 pub(super) fn park(thread: Thread) -> (i64, bool) {
     loop {
-        let (result, notification, env) = with(|shell| {
+        let (result, notification, env, has_more) = with(|shell| {
             let result = shell.process.take_result(thread);
             let result = result.map(|result| (result, shell.process.is_plain(thread, result)));
-            (result, shell.threads.notification(thread), shell.device.env)
+            (result, shell.threads.notification(thread), shell.device.env, shell.process.has_more())
         });
         if let Some(result) = result {
             return result;
         }
         match notification {
+            Some(_) if has_more => go_on(0),
             Some(notification) => {
                 let _woken_or_not = notification.wait();
             }
+            None if has_more => go_on(env.poll()),
             None => {
                 let bits = env.wait();
                 step(|shell| shell.on_bells(bits));
             }
         }
     }
+}
+
+/// Another turn, after who wants the lock had it.
+fn go_on(bits: u64) {
+    hybrid_sys::yield_now();
+    step(|shell| shell.on_bells(bits));
 }
 
 /// What the first thread does for a program of several: it takes the bells.
@@ -95,8 +104,12 @@ pub(super) fn attend() -> ! {
 extern "C" fn attend_on_stack(_: u64, _: u64) -> ! {
     let env = with(|shell| shell.device.env);
     loop {
-        let bits = env.wait();
-        step(|shell| shell.on_bells(bits));
+        if with(|shell| shell.process.has_more()) {
+            go_on(env.poll());
+        } else {
+            let bits = env.wait();
+            step(|shell| shell.on_bells(bits));
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Streams between two components: one listens and one is granted it, over rings that a test fills and cuts.
+mod bounds;
 mod model;
 
 use super::datagrams::path;
@@ -52,12 +53,14 @@ struct FakeNeighbour {
     room: usize,
     is_up: bool,
     is_lost: bool,
+    /// It broke the ring that it reads, which only who writes finds.
+    is_broken: bool,
 }
 
 impl FakeNeighbour {
     fn new(client: Option<u16>, says: &Ring, hears: &Ring) -> Self {
         let (says, hears) = (says.clone(), hears.clone());
-        Self { path: PLACE.into(), client, says, hears, room: 64, is_up: true, is_lost: false }
+        Self { path: PLACE.into(), client, says, hears, room: 64, is_up: true, is_lost: false, is_broken: false }
     }
 }
 
@@ -85,6 +88,9 @@ impl Neighbours for FakeNeighbours {
         let it = &mut self.0[at];
         if let Word::Data(_, bytes) = word {
             assert!((1..=CHUNK).contains(&bytes.len()));
+        }
+        if core::mem::take(&mut it.is_broken) {
+            (it.is_up, it.is_lost) = (false, true);
         }
         let has_room = it.is_up && !it.is_lost && it.says.borrow().len() < it.room;
         if has_room {
@@ -121,7 +127,12 @@ impl Neighbours for FakeNeighbours {
 
 /// A program with one session.
 fn neighbour(client: Option<u16>, says: &Ring, hears: &Ring) -> Program {
-    let mut program = Program::with_memory(4, 96);
+    neighbour_with(96, client, says, hears)
+}
+
+/// One with so many pages.
+fn neighbour_with(pages: usize, client: Option<u16>, says: &Ring, hears: &Ring) -> Program {
+    let mut program = Program::with_memory(4, pages);
     program.world.neighbours = Some(FakeNeighbours(vec![FakeNeighbour::new(client, says, hears)]));
     program
 }
@@ -524,6 +535,7 @@ fn neighbour_that_breaks_its_word_is_as_one_that_died() {
         vec![Said::Connect(1, true)],
         vec![Said::Accepted(1)],
         vec![Said::Data(2, vec![1])],
+        vec![Said::Data(1, Vec::new())],
         vec![Said::Data(7, vec![1])],
         vec![Said::Credit(1, 1)],
         vec![Said::Credit(1, 0)],

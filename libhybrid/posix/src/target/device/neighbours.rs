@@ -6,7 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use hybrid_interfaces::local as idl;
 use hybrid_interfaces::local::{StreamClientRings, StreamRings, StreamServerRings, stream};
-use hybrid_ipc::{RecordConsumer, RecordProducer, Region};
+use hybrid_ipc::{RecordConsumer, RecordProducer, Region, RingError};
 use hybrid_rt::{Env, PeerChange, PeerNews, SessionHandle};
 
 const _: () =
@@ -139,12 +139,11 @@ impl Neighbours for Granted {
     fn say(&mut self, at: usize, word: Word<'_>) -> bool {
         let Some(session) = self.0.get_mut(at).filter(|session| !session.is_lost) else { return false };
         let Some(ends) = &mut session.ends else { return false };
-        let word = encoded(word);
-        if ends.says.push(&word).is_ok() {
-            return true;
-        }
-        let has_room = ends.says.ring().request_space(CHUNK + HEAD).is_ok_and(|must_wait| !must_wait);
-        has_room && ends.says.push(&word).is_ok()
+        pushed(&mut ends.says, &encoded(word)).unwrap_or_else(|_| {
+            log::error!(target: "posix", "{} broke its session: all connections with it are lost", session.handle.name);
+            (session.ends, session.last, session.is_lost) = (None, None, true);
+            false
+        })
     }
 
     fn hear<'a>(&mut self, at: usize, scratch: &'a mut Vec<u8>) -> Option<Heard<'a>> {
@@ -168,6 +167,15 @@ impl Neighbours for Granted {
             session.ends = None;
             session.last = None;
         }
+    }
+}
+
+/// Whether the ring took it. If not, its reader rings when there is room.
+fn pushed(ring: &mut RecordProducer<idl::Word<'static>>, word: &idl::Word<'_>) -> Result<bool, RingError> {
+    match ring.push(word) {
+        Err(RingError::Full) if ring.ring().request_space(CHUNK + HEAD)? => Ok(false),
+        Err(RingError::Full) => ring.push(word).map(|()| true),
+        said => said.map(|()| true),
     }
 }
 
