@@ -98,16 +98,18 @@ impl<S: Pages> Process<S> {
         if let Some(answer) = self.attempt(world, thread, &mut call) {
             return Some(self.answered(world, thread, &call, answer));
         }
+        // What it moved counts, whatever keeps it from waiting for the rest.
+        let ended = |otherwise: i64| Outcome::Done(if has_moved(&call) { call.done.cast_signed() } else { otherwise });
         let (deadline, late) = match self.limit(world, &call) {
             Ok(limit) => limit,
-            Err(errno) => return Some(errno.into()),
+            Err(errno) => return Some(ended(errno.negated())),
         };
         if deadline.is_some_and(|deadline| deadline <= world.now_ns()) {
             self.give_up(world, &call);
-            return Some(Outcome::Done(late));
+            return Some(ended(late));
         }
         if deadline.is_some() && !self.may_wait_until(world, number) {
-            return Some(Errno::EACCES.into());
+            return Some(ended(Errno::EACCES.negated()));
         }
         if let Some(slot) = self.slot(thread) {
             slot.call = Some(call);
@@ -196,10 +198,9 @@ impl<S: Pages> Process<S> {
         match tried {
             Ok(Some(result)) => Some(Ok(result)),
             Ok(None) if !self.is_nonblocking(call) => None,
-            Ok(None) if call.done > 0 && is_writing(call.number) => Some(Ok(call.done)),
+            Ok(None) | Err(_) if has_moved(call) => Some(Ok(call.done)),
             Ok(None) if call.number == number::CONNECT => Some(Err(Errno::EINPROGRESS)),
             Ok(None) => Some(Err(Errno::EAGAIN)),
-            Err(_) if call.done > 0 && is_writing(call.number) => Some(Ok(call.done)),
             Err(errno) => Some(Err(errno)),
         }
     }
@@ -298,9 +299,7 @@ impl<S: Pages> Process<S> {
                         return Ok(Some(call.done));
                     }
                 }
-                Ok(None) if call.done > 0 && self.is_nonblocking(call) => return Ok(Some(call.done)),
                 Ok(None) => return Ok(None),
-                Err(_) if call.done > 0 => return Ok(Some(call.done)),
                 Err(errno) => return Err(errno),
             }
         }

@@ -409,10 +409,28 @@ fn reader_that_waits_for_all_gets_it_or_what_came_before_the_wait_ended() {
     send(&mut program, b"vwx");
     assert_eq!(program.call(number::RECVFROM, &[near, INTO, 10, ALL | 2]), 3);
     assert_eq!(program.call(number::RECVFROM, &[near, INTO, 10, ALL | 0x40]), 3);
+    // Nobody would end the wait in time.
+    send(&mut program, b"12");
+    program.world.has_no_alarm = true;
+    assert_eq!(program.call(number::RECVFROM, &receive), 2);
+    program.world.has_no_alarm = false;
     // The end.
     send(&mut program, b"yz");
     assert_eq!(program.on(second, number::RECVFROM, &receive), Outcome::Park);
     assert_eq!(program.call(number::CLOSE, &[far]), 0);
     assert_eq!(program.process.take_result(second), Some(2));
     assert_eq!(program.call(number::RECVFROM, &receive), 0);
+}
+
+#[test]
+fn reader_whose_descriptor_is_closed_meanwhile_gets_what_it_took() {
+    let mut program = Program::new();
+    let second = program.thread();
+    assert_eq!(program.call(number::SOCKETPAIR, &[1, 1, 0, AT]), 0);
+    let [both] = program.world.words::<1>(AT);
+    let (near, far) = (both & 0xffff_ffff, both >> 32);
+    assert_eq!(program.call(number::WRITE, &[far, AT, 3]), 3);
+    assert_eq!(program.on(second, number::RECVFROM, &[near, AT + 0x200, 10, 0x100, 0, 0]), Outcome::Park);
+    assert_eq!(program.call(number::CLOSE, &[near]), 0);
+    assert_eq!(program.process.take_result(second), Some(3));
 }
