@@ -125,6 +125,8 @@ pub struct Process<S> {
     scratch: Vec<u8>,
     /// What the host stack is told when it has room.
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
+    /// Some listener has places that are free again and were not told.
+    has_free_places: bool,
     /// The number of the next connection that the program opens.
     next_connection: u32,
     /// Connections that came into a listener's queue or wait to, so far: who came first goes first.
@@ -165,6 +167,7 @@ impl<S: Pages> Process<S> {
             fs: fs::Space::new(),
             scratch: Vec::new(),
             owed: heapless::Deque::new(),
+            has_free_places: false,
             next_connection: crate::net::FIRST_OWN,
             queued: 0,
             table: futex::Table::new(),

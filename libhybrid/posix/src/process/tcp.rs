@@ -65,6 +65,8 @@ pub(super) enum Stage {
         /// Of the host stack, if it is reached from outside.
         listener: Option<u16>,
         backlog: u16,
+        /// Places that are free again, of which the host stack was not told yet: counted, as no queue holds any number of them.
+        free: u16,
     },
     /// Waits until a listener of the component has room, since then.
     Knocking(Id, u64),
@@ -84,17 +86,6 @@ pub(super) enum Owed {
     Finish(u32),
     Abort(u32),
     Credit(u32, u32),
-    Taken(u16, u16),
-}
-
-impl Owed {
-    /// Where places of a listener are counted, if this says that.
-    fn places(&mut self, of: u16) -> Option<&mut u16> {
-        match self {
-            Self::Taken(listener, places) if *listener == of => Some(places),
-            _ => None,
-        }
-    }
 }
 
 impl Tcp {
@@ -383,11 +374,7 @@ impl<S: Pages> Process<S> {
     /// Says it now, or when the ring has room.
     fn owe(&mut self, world: &mut impl World, owed: Owed) {
         let is_said = self.owed.is_empty() && say(world, owed);
-        if let (Owed::Taken(of, more), false) = (owed, is_said)
-            && let Some(places) = self.owed.iter_mut().find_map(|owed| owed.places(of))
-        {
-            *places = places.saturating_add(more);
-        } else if !is_said && self.owed.push_back(owed).is_err() {
+        if !is_said && self.owed.push_back(owed).is_err() {
             world.note(format_args!("the host stack takes nothing: a connection stays open"));
         }
     }
@@ -400,6 +387,7 @@ impl<S: Pages> Process<S> {
             }
             let _it = self.owed.pop_front();
         }
+        self.free_places(world);
         let mut scratch = core::mem::take(&mut self.scratch);
         while let Some(event) = world.event(&mut scratch) {
             self.on_event(world, event);
@@ -480,6 +468,9 @@ impl<S: Pages> Process<S> {
             let Some(tcp) = self.tcp_of(id) else { continue };
             // The next life counts anew.
             tcp.has_place = false;
+            if let Stage::Listening { free, .. } = &mut tcp.stage {
+                *free = 0;
+            }
             if tcp.connection().is_none() {
                 continue;
             }
@@ -491,8 +482,9 @@ impl<S: Pages> Process<S> {
     /// Listeners listen again, where the new stack lets them.
     fn on_back(&mut self, world: &mut impl World) {
         for id in self.files.objects.numbers() {
-            let Some(Tcp { stage: Stage::Listening { listener, backlog }, address, path: None, port, error, .. }) =
-                self.tcp_of(id)
+            let Some(Tcp {
+                stage: Stage::Listening { listener, backlog, .. }, address, path: None, port, error, ..
+            }) = self.tcp_of(id)
             else {
                 continue;
             };
@@ -540,7 +532,6 @@ fn say(world: &mut impl World, owed: Owed) -> bool {
         Owed::Finish(connection) => Command::Finish(connection),
         Owed::Abort(connection) => Command::Abort(connection),
         Owed::Credit(connection, bytes) => Command::Credit(connection, bytes),
-        Owed::Taken(listener, connections) => Command::Taken(listener, connections),
     })
 }
 

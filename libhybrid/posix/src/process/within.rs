@@ -118,7 +118,7 @@ impl<S: Pages> Process<S> {
         self.take_events(world);
         let listener = if is_path || own.address.is_own() { None } else { Some(world.listen(own, backlog)?) };
         if let Some(tcp) = self.tcp_of(id) {
-            tcp.stage = Stage::Listening { listener, backlog };
+            tcp.stage = Stage::Listening { listener, backlog, free: 0 };
         }
         Ok(0)
     }

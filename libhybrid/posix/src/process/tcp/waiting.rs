@@ -4,7 +4,7 @@ use super::super::pieces::Buffer;
 use super::super::socket::is_for;
 use super::super::{Pages, Process};
 use super::{Owed, Stage, Tcp, WAITING_MAX};
-use crate::net::{Peer, WINDOW};
+use crate::net::{Command, Peer, WINDOW};
 use crate::number::Errno;
 use crate::world::World;
 
@@ -36,11 +36,38 @@ impl<S: Pages> Process<S> {
     pub(in super::super) fn is_taken(&mut self, world: &mut impl World, id: Id) {
         let Some(tcp) = self.tcp_of(id) else { return };
         let has_place = core::mem::take(&mut tcp.has_place);
-        let at = tcp.waits_at.take().filter(|_| has_place).and_then(|(at, _)| self.tcp_of(at));
-        if let Some(Tcp { stage: Stage::Listening { listener: Some(listener), .. }, .. }) = at {
-            let listener = *listener;
-            self.owe(world, Owed::Taken(listener, 1));
+        if let Some((at, _)) = tcp.waits_at.take().filter(|_| has_place) {
+            self.free_place(world, at);
         }
+    }
+
+    /// A place at a listener is free again: the host stack is told now, or when its ring has room.
+    fn free_place(&mut self, world: &mut impl World, at: Id) {
+        if let Some(Tcp { stage: Stage::Listening { listener: Some(_), free, .. }, .. }) = self.tcp_of(at) {
+            *free = free.saturating_add(1);
+            self.has_free_places = true;
+            self.free_places(world);
+        }
+    }
+
+    /// Tells the host stack of the places that are free again, behind what it is owed before.
+    pub(super) fn free_places(&mut self, world: &mut impl World) {
+        if !self.has_free_places || !self.owed.is_empty() {
+            return;
+        }
+        for id in self.files.objects.numbers() {
+            let Some(Tcp { stage: Stage::Listening { listener: Some(listener), free, .. }, .. }) = self.tcp_of(id)
+            else {
+                continue;
+            };
+            if *free > 0 {
+                if !world.command(Command::Taken(*listener, *free)) {
+                    return;
+                }
+                *free = 0;
+            }
+        }
+        self.has_free_places = false;
     }
 
     pub(super) fn on_accepted(
@@ -61,7 +88,7 @@ impl<S: Pages> Process<S> {
         // The host stack's listeners are of both families.
         let is_welcome = is_for(family, is_v6_only, peer.address) && self.places_at(at) < WAITING_MAX;
         let buffer = if is_welcome { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
-        let Some(buffer) = buffer else { return self.turn_down(world, connection, listener) };
+        let Some(buffer) = buffer else { return self.turn_down(world, connection, at) };
         self.queued += 1;
         let tcp = Tcp {
             stage: Stage::Open(connection),
@@ -75,7 +102,7 @@ impl<S: Pages> Process<S> {
         };
         let Ok(id) = self.files.objects.insert(0, Held::new(Object::Tcp(tcp)), Errno::ENFILE) else {
             buffer.free(&mut self.areas);
-            return self.turn_down(world, connection, listener);
+            return self.turn_down(world, connection, at);
         };
         if let Some(tcp) = self.tcp_of(id) {
             tcp.buffer = Some(buffer);
@@ -90,8 +117,8 @@ impl<S: Pages> Process<S> {
     }
 
     /// Somebody came for whom there is nothing: no memory, or no listener of that family.
-    fn turn_down(&mut self, world: &mut impl World, connection: u32, listener: u16) {
+    fn turn_down(&mut self, world: &mut impl World, connection: u32, at: Id) {
         self.owe(world, Owed::Abort(connection));
-        self.owe(world, Owed::Taken(listener, 1));
+        self.free_place(world, at);
     }
 }

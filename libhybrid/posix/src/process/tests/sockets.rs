@@ -1,5 +1,5 @@
 //! TCP sockets against a host stack that says what a test tells it to.
-use super::super::tcp::WIDE_MAX;
+use super::super::tcp::{OWED_MAX, WIDE_MAX};
 use super::readiness as bits;
 use super::*;
 use crate::net::{Address, CHUNK, Command, Event, Peer, Reason, WIDE_WINDOW, WINDOW};
@@ -149,6 +149,27 @@ fn places_of_who_was_accepted_are_given_back() {
     program.hear([Event::Lost, Event::Back]);
     accept(&mut program);
     assert_eq!(program.said(), [""; 0]);
+}
+
+/// More is owed than is kept, and the places are not lost with it.
+#[test]
+fn places_are_given_back_whatever_else_the_stack_is_owed() {
+    let mut program = Program::with_memory(4, 40 * PAGES);
+    program.world.net = Some(FakeStack::default());
+    let listener = program.listener(0);
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, local: LOCAL, credit: 100 };
+    program.hear((0..2).map(accepted));
+    program.world.net.as_mut().unwrap().is_full = true;
+    // Data of connections that nobody has is answered with resets.
+    program.hear((100..100 + OWED_MAX as u32).map(|connection| Event::Data(connection, b"x")));
+    (0..2).for_each(|_| assert!(program.call(number::ACCEPT4, &[listener, 0, 0, 0]) > 0));
+    assert_eq!(program.world.told, [""; 0], "no connection stays open");
+    program.world.net.as_mut().unwrap().is_full = false;
+    program.hear([]);
+    let said = program.said();
+    assert_eq!((said.len(), said.last().map(String::as_str)), (OWED_MAX + 1, Some("Taken(0, 2)")));
+    program.hear([]);
+    assert_eq!(program.said(), [""; 0], "once");
 }
 
 /// More than the host stack may tell.
