@@ -4,7 +4,8 @@
 //! and at least eight times a second. Who waits in a circle does so until a signal comes; nobody looks for that (`EDEADLK`).
 //!
 //! The server knows one lock of each open file. A program's ranges of a file come to the strongest of them, held by one of its open files: so
-//! two programs never have what excludes each other, but may be kept apart where their ranges do not meet ([decision 0147]).
+//! two programs never have what excludes each other, but may be kept apart where their ranges do not meet ([decision 0147]). So may two open
+//! files of one program by locks of both kinds, which it would wait for itself to give up: that is `ENOLCK`.
 //!
 //! [decision 0160]: ../../../../../docs/decisions/0160-a-lock-is-waited-for-by-asking-again.md
 //! [decision 0147]: ../../../../../docs/decisions/0147-what-files-cannot-keep-is-refused-unless-nothing-is-lost.md
@@ -39,6 +40,9 @@ const FIRST_WAIT_NS: u64 = 1_000_000;
 /// It is so often doubled: to 128 ms.
 const DOUBLED_MAX: u8 = 7;
 
+/// Why a program does not wait for itself.
+const OWN_LOCK: &str = "another open file of the program has a lock of the other kind, and the server knows one kind";
+
 /// What a program asks for: type, whence, start, length, process.
 struct Asked {
     lock: Lock,
@@ -60,17 +64,45 @@ impl<S: Pages> Process<S> {
         number: u64,
         args: [u64; 6],
     ) -> Outcome {
-        let (answer, waits) = match number {
+        let (mut answer, waits) = match number {
             number::FLOCK => (self.flock(world, args), low(args[1]) & LOCK_NB == 0),
             _ => (self.record_lock(world, args), matches!(low(args[1]), F_SETLKW | F_OFD_SETLKW)),
         };
         if answer == Err(Errno::EAGAIN) && waits {
-            return self.wait_for_lock(world, thread, Call { number, args, done: 0 });
+            let call = Call { number, args, done: 0 };
+            if !self.waits_for_itself(world, &call) {
+                return self.wait_for_lock(world, thread, call);
+            }
+            self.tell(world, number, OWN_LOCK);
+            answer = Err(Errno::ENOLCK);
         }
         if let Some(slot) = self.slot(thread) {
             slot.asked = 0;
         }
         answer.into()
+    }
+
+    /// Whether what the server refused excludes a lock of the program's own that Linux would have kept apart, as it is of the other kind: who
+    /// waited for it might wait for ever.
+    fn waits_for_itself(&mut self, world: &mut impl World, call: &Call) -> bool {
+        let Ok((id, file)) = self.file(call.args[0], Errno::EINVAL, Errno::EINVAL) else { return false };
+        let (is_flock, node) = (call.number == number::FLOCK, file.node());
+        let (own, wanted) = if is_flock {
+            (id, if low(call.args[1]) & LOCK_EX == 0 { Lock::Shared } else { Lock::Exclusive })
+        } else {
+            let owner = owner(id, call.args[1]);
+            let Ok(asked) = asked(world, file, call.args[2]) else { return false };
+            if self.fs.claims.conflict(node, owner, asked.range, asked.lock).is_some() {
+                return false;
+            }
+            (self.holder(id, owner), asked.lock)
+        };
+        self.files.objects.all().any(|(other, held)| {
+            let Object::File(file) = &held.object else { return false };
+            let is_excluded = |lock: Lock| excludes(lock, wanted);
+            let by_other_kind = is_excluded(file.whole) != is_flock && is_excluded(file.held);
+            other != own && file.node() == node && by_other_kind
+        })
     }
 
     /// Somebody has it: the call is made again after a while.
@@ -117,10 +149,8 @@ impl<S: Pages> Process<S> {
     /// `fcntl` with one of the locks' commands.
     fn record_lock(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let (id, file) = self.file(args[0], Errno::EINVAL, Errno::EINVAL)?;
-        let (command, owner) = match low(args[1]) {
-            command @ F_GETLK..=F_SETLKW => (command, Owner::Program),
-            command => (command - OFD, Owner::Description(id)),
-        };
+        let owner = owner(id, args[1]);
+        let command = if owner == Owner::Program { low(args[1]) } else { low(args[1]) - OFD };
         let asked = asked(world, file, args[2])?;
         if owner != Owner::Program && asked.process != 0 {
             return Err(Errno::EINVAL);
@@ -249,6 +279,16 @@ impl<S: Pages> Process<S> {
             }
         }
     }
+}
+
+/// Whose lock a command of `fcntl` is about.
+const fn owner(id: Id, command: u64) -> Owner {
+    if matches!(low(command), F_GETLK..=F_SETLKW) { Owner::Program } else { Owner::Description(id) }
+}
+
+/// Whether nobody has one of these while somebody else has the other.
+fn excludes(one: Lock, other: Lock) -> bool {
+    one.max(other) == Lock::Exclusive && one.min(other) != Lock::None
 }
 
 /// `struct flock`: type and whence (halves of words), start, length, process.

@@ -108,3 +108,38 @@ fn signal_interrupts_a_wait_for_a_lock_also_while_it_is_about_to_ask() {
     }
     assert_eq!(program.world.told.len(), 1, "{:?}", program.world.told);
 }
+
+/// The server has one kind of locks: what Linux would grant is refused, and nobody waits for himself.
+#[test]
+fn lock_of_the_other_kind_on_another_open_file_of_the_program_is_not_waited_for() {
+    let mut program = Program::with_files(&["/"]);
+    let (one, two) = (program.opened("x", CREATE | READ_WRITE), program.opened("x", READ_WRITE));
+    let none = Errno::ENOLCK.negated();
+    let (write, unlock) = (AT, AT + 64);
+    range(&mut program, 2, 0, 0);
+    let words = program.world.words::<4>(AT);
+    program.put(unlock, &words);
+    range(&mut program, 1, 0, 0);
+    assert_eq!(program.call(number::FLOCK, &[one, EXCLUSIVE_LOCK]), 0);
+    for command in [SETLKW, OFD_SETLKW] {
+        assert_eq!(program.call(number::FCNTL, &[two, command, write]), none);
+        // The same open file has both.
+        assert_eq!(program.call(number::FCNTL, &[one, OFD_SETLKW, write]), 0);
+        assert_eq!(program.call(number::FCNTL, &[one, OFD_SETLKW, unlock]), 0);
+    }
+    assert_eq!(program.call(number::FLOCK, &[one, 8]), 0);
+    // Who asked first has the program's ranges: one that did not.
+    assert_eq!(program.call(number::CLOSE, &[two]), 0);
+    assert_eq!(program.opened("x", READ_WRITE), two);
+    for command in [SETLKW, OFD_SETLKW] {
+        assert_eq!(program.call(number::FCNTL, &[one, command, write]), 0);
+        assert_eq!(program.call(number::FLOCK, &[two, 1]), none);
+        assert_eq!(program.call(number::FLOCK, &[two, EXCLUSIVE_LOCK]), none);
+        assert_eq!(program.call(number::FLOCK, &[two, EXCLUSIVE_LOCK | 4]), Errno::EAGAIN.negated());
+        assert_eq!(program.call(number::FCNTL, &[one, command, unlock]), 0);
+    }
+    assert_eq!(program.world.told.len(), 2, "{:?}", program.world.told);
+    // Its own kind is waited for: another thread may give it up.
+    assert_eq!(program.call(number::FLOCK, &[one, 1]), 0);
+    assert_eq!(program.on(0, number::FLOCK, &[two, EXCLUSIVE_LOCK]), Outcome::Park);
+}
