@@ -30,7 +30,7 @@ pub(super) struct Demand {
     /// The next read is at the end.
     is_at_end: bool,
     /// Somebody looked whether there is input, and there was none.
-    was_missed: Cell<bool>,
+    pub(super) was_missed: Cell<bool>,
 }
 
 impl Demand {
@@ -97,6 +97,17 @@ impl<S: Pages> Process<S> {
         let is_there = demand.is_ready || demand.is_at_end;
         demand.was_missed.set(demand.was_missed.get() || !is_there);
         if is_there { poll::IN } else { 0 }
+    }
+
+    /// A read took the last bytes of a pipe. If that is the program's input and is watched, that is as if somebody had looked and found nothing: a
+    /// watch by edge was told of those bytes and is not looked at before more come, and who read fewer than it wanted does not read again.
+    pub(super) fn miss_watched(&mut self, pipe: usize, reader: Option<Id>) {
+        let is_watched = reader.and_then(|id| self.files.objects.get(id)).is_some_and(|held| held.watch.is_some());
+        if is_watched && self.pumps.demand.as_ref().is_some_and(|demand| demand.pipe == pipe) {
+            let _is_noted = self.demanded_state(pipe);
+            // A thread may wait for it by now.
+            self.files.is_changed = true;
+        }
     }
 
     /// A wait for readiness begins: if it is for the program's input, too, the parent is to tell.

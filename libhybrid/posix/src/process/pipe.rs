@@ -106,8 +106,11 @@ impl<S: Pages> Process<S> {
             return Ok(is_at_end.then_some(0));
         }
         let taken = pipe.buffer.pop_to(world, pieces, is_peek)?;
-        let writer = pipe.writer;
+        let (writer, reader, is_empty) = (pipe.writer, pipe.reader, pipe.buffer.len() == 0);
         self.files.touch(writer, false, true);
+        if is_empty {
+            self.miss_watched(at, reader);
+        }
         Ok(Some(taken))
     }
 

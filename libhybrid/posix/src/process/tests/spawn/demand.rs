@@ -76,6 +76,41 @@ fn who_waits_for_input_among_others_asks_whether_there_is_any() {
     assert_eq!((program.process.take_result(0), program.process.take_result(other)), (Some(7), Some(1)));
 }
 
+/// Who reads fewer bytes than it has room for takes that for the end of what there is, and waits for the next edge (tokio).
+#[test]
+fn parent_is_asked_again_behind_a_short_read_of_who_watches_by_edge() {
+    let mut program = child([Stream::Parent, Stream::Own, Stream::Own]);
+    assert_eq!(program.call(number::FCNTL, &[0, 4, NONBLOCK]), 0);
+    let epoll = program.call(number::EPOLL_CREATE1, &[0]).cast_unsigned();
+    program.put(AT, &[u64::from(poll::IN) | 1 << 31, 5]);
+    assert_eq!(program.call(number::EPOLL_CTL, &[epoll, 1, 0, AT]), 0);
+    let wait = [epoll, AT, 8, u64::MAX, 0, 8];
+    let other = program.process.begin_thread(&mut program.world, THREAD, AT + 0x80, AT + 0x88).unwrap();
+    assert_eq!(program.read_at(0, 100), Err(Errno::EAGAIN.negated()));
+    assert_eq!(program.asked(), [Said::Demand(100)]);
+    for waits_first in [false, true, false] {
+        assert_eq!(program.on(0, number::EPOLL_PWAIT, &wait), Outcome::Park);
+        program.gets(Said::Bytes(b"abc".to_vec()));
+        assert_eq!((program.process.take_result(0), program.asked()), (Some(1), vec![]));
+        if waits_first {
+            assert_eq!(program.on(other, number::EPOLL_PWAIT, &wait), Outcome::Park);
+            assert_eq!(program.asked(), [], "what it was told of is there yet");
+        }
+        assert_eq!(program.read_at(0, 2), Ok(b"ab".to_vec()));
+        program.bell();
+        assert_eq!(program.asked(), []);
+        assert_eq!(program.read_at(0, 100), Ok(b"c".to_vec()));
+        if !waits_first {
+            assert_eq!(program.on(other, number::EPOLL_PWAIT, &wait), Outcome::Park);
+        }
+        assert_eq!(program.asked(), [Said::Demand(0)]);
+        program.gets(Said::Ready);
+        assert_eq!(program.process.take_result(other), Some(1));
+        assert_eq!(program.read_at(0, 100), Err(Errno::EAGAIN.negated()));
+        assert_eq!(program.asked(), [Said::Demand(100)]);
+    }
+}
+
 #[test]
 fn pipe_that_is_a_childs_alone_is_sent_unasked() {
     let mut program = Program::parent();
