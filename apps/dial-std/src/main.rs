@@ -108,7 +108,7 @@ fn listen(own: &str) -> io::Result<String> {
     Ok(local.to_string())
 }
 
-/// A queue of so many, from which nobody is accepted yet.
+/// A queue of so many and one more, from which nobody is accepted yet.
 fn listen_with(own: &str, length: &str) -> io::Result<TcpListener> {
     let own = address(own)?;
     let socket = Socket::new(Domain::for_address(own), Type::STREAM, None)?;

@@ -62,7 +62,7 @@ pub trait World {
     ///
     /// # Errors
     /// `EADDRINUSE`, `ENOBUFS`, `ENETDOWN`.
-    fn listen(&mut self, own: Peer, backlog: u16) -> Result<u16, Errno>;
+    fn listen(&mut self, own: Peer, places: u16) -> Result<u16, Errno>;
 
     /// Whether the device has this address.
     ///

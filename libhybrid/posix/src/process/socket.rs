@@ -123,8 +123,9 @@ impl<S: Pages> Process<S> {
         if self.is_datagram(id) {
             return Err(Errno::EOPNOTSUPP);
         }
-        let backlog = u16::try_from(low(args[1]).clamp(1, BACKLOG_MAX)).unwrap_or(1);
-        self.listen_stream(world, id, backlog)
+        // As on Linux one more may wait than it asks for.
+        let places = u16::try_from(low(args[1]).saturating_add(1).min(BACKLOG_MAX)).unwrap_or(1);
+        self.listen_stream(world, id, places)
     }
 
     /// `None`: it waits for the peer's answer.

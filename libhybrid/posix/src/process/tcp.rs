@@ -64,7 +64,8 @@ pub(super) enum Stage {
     Listening {
         /// Of the host stack, if it is reached from outside.
         listener: Option<u16>,
-        backlog: u16,
+        /// So many may wait to be accepted.
+        places: u16,
         /// Places that are free again, of which the host stack was not told yet: counted, as no queue holds any number of them.
         free: u16,
     },
@@ -483,7 +484,7 @@ impl<S: Pages> Process<S> {
     fn on_back(&mut self, world: &mut impl World) {
         for id in self.files.objects.numbers() {
             let Some(Tcp {
-                stage: Stage::Listening { listener, backlog, .. }, address, path: None, port, error, ..
+                stage: Stage::Listening { listener, places, .. }, address, path: None, port, error, ..
             }) = self.tcp_of(id)
             else {
                 continue;
@@ -491,7 +492,7 @@ impl<S: Pages> Process<S> {
             if address.is_own() {
                 continue;
             }
-            match world.listen(Peer { address: *address, port: *port }, *backlog) {
+            match world.listen(Peer { address: *address, port: *port }, *places) {
                 Ok(anew) => *listener = Some(anew),
                 // It died once more, and comes back once more.
                 Err(Errno::ENETDOWN) => {}

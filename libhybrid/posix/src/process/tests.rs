@@ -125,8 +125,8 @@ impl World for Fake {
         self.net.is_some()
     }
 
-    fn listen(&mut self, own: crate::net::Peer, _backlog: u16) -> Result<u16, Errno> {
-        self.net.as_mut().ok_or(Errno::EACCES)?.listen(own)
+    fn listen(&mut self, own: crate::net::Peer, places: u16) -> Result<u16, Errno> {
+        self.net.as_mut().ok_or(Errno::EACCES)?.listen(own, places)
     }
 
     fn has_address(&mut self, address: crate::net::Address) -> Result<bool, Errno> {

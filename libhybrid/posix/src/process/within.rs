@@ -98,12 +98,12 @@ impl<S: Pages> Process<S> {
     }
 
     /// `listen`: at the host stack, too, unless it is reached within the component only.
-    pub(super) fn listen_stream(&mut self, world: &mut impl World, id: Id, backlog: u16) -> Answer {
+    pub(super) fn listen_stream(&mut self, world: &mut impl World, id: Id, places: u16) -> Answer {
         let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
         let (own, is_path) = (tcp.own(), tcp.path.is_some());
         match &mut tcp.stage {
-            Stage::Listening { backlog: kept, .. } => {
-                *kept = backlog;
+            Stage::Listening { places: kept, .. } => {
+                *kept = places;
                 self.let_in(world, id);
                 return Ok(0);
             }
@@ -116,9 +116,9 @@ impl<S: Pages> Process<S> {
         // A stack that died and came back meanwhile would be asked twice for what it grants now: news of it come first.
         world.notice_peers();
         self.take_events(world);
-        let listener = if is_path || own.address.is_own() { None } else { Some(world.listen(own, backlog)?) };
+        let listener = if is_path || own.address.is_own() { None } else { Some(world.listen(own, places)?) };
         if let Some(tcp) = self.tcp_of(id) {
-            tcp.stage = Stage::Listening { listener, backlog, free: 0 };
+            tcp.stage = Stage::Listening { listener, places, free: 0 };
         }
         Ok(0)
     }
@@ -212,9 +212,9 @@ impl<S: Pages> Process<S> {
     /// Whether the queue of a listener has room.
     pub(super) fn has_room_at(&self, listener: Id) -> bool {
         let Some(Held { object: Object::Tcp(tcp), .. }) = self.files.objects.get(listener) else { return false };
-        let Stage::Listening { backlog, .. } = tcp.stage else { return false };
+        let Stage::Listening { places, .. } = tcp.stage else { return false };
         let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(at, _)| at == listener)).count();
-        waiting < usize::from(backlog).clamp(1, WAITING_MAX)
+        waiting < usize::from(places).clamp(1, WAITING_MAX)
     }
 
     /// Joins the listener's queue, or waits for room in it.

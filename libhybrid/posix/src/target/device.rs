@@ -316,8 +316,8 @@ impl World for Device {
         self.on_peers();
     }
 
-    fn listen(&mut self, own: Peer, backlog: u16) -> Result<u16, Errno> {
-        self.stack.as_mut().ok_or(Errno::EACCES)?.listen(own, backlog)
+    fn listen(&mut self, own: Peer, places: u16) -> Result<u16, Errno> {
+        self.stack.as_mut().ok_or(Errno::EACCES)?.listen(own, places)
     }
 
     fn has_address(&mut self, address: Address) -> Result<bool, Errno> {

@@ -334,7 +334,7 @@ fn who_has_no_route_finds_nothing_and_who_has_one_is_refused_while_nobody_listen
 #[test]
 fn full_backlog_refuses_who_does_not_wait_and_keeps_who_does() {
     let mut pair = Pair::new();
-    let listener = pair.listener(1);
+    let listener = pair.listener(0);
     let first = pair.calling();
     pair.settle();
     let turned_away = pair.calling();
@@ -356,7 +356,7 @@ fn full_backlog_refuses_who_does_not_wait_and_keeps_who_does() {
 #[test]
 fn no_more_connections_than_the_session_has_and_a_closed_one_makes_room() {
     let mut pair = Pair::new();
-    let listener = pair.listener(1);
+    let listener = pair.listener(0);
     let sockets: Vec<u64> = (0..6).map(|_| pair.calling()).collect();
     pair.settle();
     assert_eq!(pair.client.process.crossing_count(), 1, "five were refused");
@@ -401,7 +401,7 @@ fn death_of_the_server_resets_and_its_next_life_is_reached() {
 #[test]
 fn death_of_a_client_resets_what_it_had_and_frees_the_queue() {
     let mut pair = Pair::new();
-    let listener = pair.listener(2);
+    let listener = pair.listener(1);
     let (_client, server) = pair.open(listener);
     let _in_the_queue = [pair.calling(), pair.calling()];
     let waits = pair.client.stream(UNIX, 0);
@@ -553,7 +553,7 @@ fn neighbour_that_breaks_its_word_is_as_one_that_died() {
     ];
     for case in cases {
         let mut pair = Pair::new();
-        let listener = pair.listener(1);
+        let listener = pair.listener(0);
         pair.calls.borrow_mut().push_back(Said::Connect(1, true));
         pair.server.ring();
         let accepted = pair.server.accept(listener);

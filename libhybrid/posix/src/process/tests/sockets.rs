@@ -15,16 +15,19 @@ pub(super) struct FakeStack {
     pub(super) said: Vec<String>,
     events: VecDeque<Event<'static>>,
     ports: Vec<u16>,
+    /// How many may wait at who began to listen last.
+    places: u16,
     is_full: bool,
 }
 
 impl FakeStack {
-    pub(super) fn listen(&mut self, Peer { address, port }: Peer) -> Result<u16, Errno> {
+    pub(super) fn listen(&mut self, Peer { address, port }: Peer, places: u16) -> Result<u16, Errno> {
         assert!(address.is_any() || address == LOCAL.address, "not heard from outside");
         if self.ports.contains(&port) {
             return Err(Errno::EADDRINUSE);
         }
         self.ports.push(port);
+        self.places = places;
         Ok(self.ports.len() as u16 - 1)
     }
 
@@ -125,6 +128,22 @@ fn listener_that_closes_resets_who_waits_and_who_comes_later() {
     program.hear([accepted(20)]);
     assert_eq!(program.said(), ["Abort(20)"]);
     assert_eq!(program.process.areas.free_bytes(), PAGES as u64 * PAGE);
+}
+
+/// As on Linux one more may wait than the program asks for; the host stack has 128 places at most.
+#[test]
+fn listener_has_one_place_more_than_it_asks_for() {
+    for (backlog, places) in [(0, 1), (2, 3), (127, 128), (128, 128), (u64::MAX, 128)] {
+        let mut program = Program::with_stack();
+        let socket = program.call(number::SOCKET, &[2, 1, 0]).cast_unsigned();
+        program.put_address();
+        assert_eq!(program.call(number::BIND, &[socket, FROM, 16]), 0);
+        assert_eq!(program.call(number::LISTEN, &[socket, backlog]), 0);
+        assert_eq!(program.world.net.as_ref().unwrap().places, places);
+        program.world.net.as_mut().unwrap().ports.clear();
+        program.hear([Event::Lost, Event::Back]);
+        assert_eq!(program.world.net.as_ref().unwrap().places, places, "at the next life, too");
+    }
 }
 
 /// The host stack counts who waits, so each that leaves the queue is told once: also when the ring has no room, and not to a next life.

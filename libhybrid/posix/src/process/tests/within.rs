@@ -98,7 +98,7 @@ fn who_is_not_there_refuses_and_what_was_not_granted_is_told() {
 #[test]
 fn full_backlog_makes_them_wait_until_somebody_is_accepted_or_the_listener_goes() {
     let mut program = Program::new();
-    let listener = program.listening(V4, &v4(OWN, 80), 1);
+    let listener = program.listening(V4, &v4(OWN, 80), 0);
     let sockets = [program.stream(V4, 0), program.stream(V4, NONBLOCK), program.stream(V4, 0)];
     program.world.write(AT, &v4(OWN, 80)).unwrap();
     let connect = |program: &mut Program, at: usize| program.on(at as u8, number::CONNECT, &[sockets[at], AT, 16]);
@@ -121,7 +121,7 @@ fn full_backlog_makes_them_wait_until_somebody_is_accepted_or_the_listener_goes(
 fn who_knocks_first_is_let_in_first() {
     let mut program = Program::new();
     let spare = program.stream(V4, NONBLOCK);
-    let listener = program.listening(V4, &v4(OWN, 80), 1);
+    let listener = program.listening(V4, &v4(OWN, 80), 0);
     let early = [program.stream(V4, NONBLOCK), program.stream(V4, NONBLOCK)];
     for (socket, connected) in early.into_iter().zip([0, Errno::EINPROGRESS.negated()]) {
         assert_eq!(program.with_address(number::CONNECT, socket, &v4(OWN, 80)), connected);
@@ -139,7 +139,7 @@ fn who_knocks_first_is_let_in_first() {
 fn names_connect_streams_until_their_listener_closes() {
     let mut program = Program::new();
     let name = path(b"/run/service\0");
-    let listener = program.listening(UNIX, &name, 1);
+    let listener = program.listening(UNIX, &name, 0);
     let client = program.stream(UNIX, NONBLOCK);
     assert_eq!(program.with_address(number::BIND, client, &path(b"\0client")), 0);
     assert_eq!(program.with_address(number::CONNECT, client, &name), 0);

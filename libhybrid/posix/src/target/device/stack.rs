@@ -35,8 +35,8 @@ impl Stack {
         self.link.on_peer(change);
     }
 
-    pub(super) fn listen(&mut self, own: Peer, backlog: u16) -> Result<u16, Errno> {
-        self.client.listen(&local(own), backlog, true).map_err(refused)
+    pub(super) fn listen(&mut self, own: Peer, places: u16) -> Result<u16, Errno> {
+        self.client.listen(&local(own), places, true).map_err(refused)
     }
 
     pub(super) fn has_address(&mut self, address: Address) -> Result<bool, Errno> {
