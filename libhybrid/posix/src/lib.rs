@@ -20,6 +20,7 @@ pub mod net;
 pub mod number;
 pub mod output;
 pub mod process;
+pub mod seeded;
 pub mod start;
 pub mod world;
 

@@ -195,8 +195,9 @@ fn lay_out(
         let _there_is_room = start.pair(key, value);
     }
     let mut bytes = [0; 16];
-    let has_answered = device.source().is_some_and(|source| source.fill(&mut bytes).is_ok());
-    device.source_answered(has_answered);
+    let source = device.source();
+    let has_answered = source.is_some_and(|source| source.fill(&mut bytes).is_ok());
+    device.source_answered(source, has_answered);
     if has_answered {
         start.random(bytes);
     }
@@ -302,7 +303,7 @@ fn fetch(thread: Thread, numbers: Numbers) -> Outcome {
     let bytes = bytes.get_mut(..numbers.length()).unwrap_or_default();
     let filled = source.ok_or(Errno::EIO).and_then(|source| source.fill(bytes));
     let outcome = step(|shell| {
-        shell.device.source_answered(filled.is_ok());
+        shell.device.source_answered(source, filled.is_ok());
         shell.process.fetched(&mut shell.device, thread, numbers, filled.map(|()| &*bytes))
     });
     bytes.fill(0);

@@ -133,10 +133,10 @@ impl Device {
         self.source
     }
 
-    /// Whether the source answered: whoever asks it until it dies does not wait.
-    pub(super) const fn source_answered(&mut self, has_answered: bool) {
-        if let Some(source) = &mut self.source {
-            source.is_seeded = has_answered;
+    /// Whether the source, as it was when it was asked, answered: whoever asks it until it dies does not wait.
+    pub(super) const fn source_answered(&mut self, asked: Option<Source>, has_answered: bool) {
+        if let (Some(source), Some(asked)) = (&mut self.source, asked) {
+            source.seeded.answered(asked.seeded, has_answered);
         }
     }
 
@@ -305,7 +305,7 @@ impl World for Device {
     }
 
     fn is_seeded(&self) -> bool {
-        self.source.is_some_and(|source| source.is_seeded)
+        self.source.is_some_and(|source| source.seeded.is_seeded())
     }
 
     fn has_tcp(&self) -> bool {

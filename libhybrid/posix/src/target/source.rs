@@ -1,5 +1,6 @@
 //! The entropy server, as each thread asks it without the lock: nothing is shared here, and nothing is allocated.
 use crate::number::Errno;
+use crate::seeded::Seeded;
 use hybrid_interfaces::entropy::{FILL_MAX, random};
 use hybrid_ipc::{Incoming, reply};
 use hybrid_rt::{Env, PeerChange, PeerNews};
@@ -12,22 +13,20 @@ const _: () = assert!(crate::process::FETCH_MAX <= FILL_MAX);
 pub(super) struct Source {
     name: &'static str,
     endpoint: Endpoint,
-    /// It answered, and is not away.
-    pub(super) is_seeded: bool,
+    pub(super) seeded: Seeded,
 }
 
 impl Source {
     pub(super) fn find(env: &Env) -> Option<Self> {
         let used = env.start().uses.iter().find(|used| used.interface == random::INTERFACE)?;
-        Some(Self { name: &used.name, endpoint: Endpoint::at(used.slot?.into()), is_seeded: false })
+        Some(Self { name: &used.name, endpoint: Endpoint::at(used.slot?.into()), seeded: Seeded::default() })
     }
 
-    /// While it is away it is not seeded. Its next life is taken for seeded, since whoever asks for nothing but what is there at once would never
-    /// learn that it is: who asks it before waits for its noise, as at the first.
+    /// While it is away it is not seeded.
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
         match change.of_use(self.name) {
-            Some(PeerNews::Gone(_)) => self.is_seeded = false,
-            Some(PeerNews::Back) => self.is_seeded = true,
+            Some(PeerNews::Gone(_)) => self.seeded.gone(),
+            Some(PeerNews::Back) => self.seeded.back(),
             None => {}
         }
     }
