@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use crate::row::Row;
 use crate::store::{Found, Node, Store};
 use libhybrid::interfaces::fs::{Error, Kind};
+use libhybrid::log;
 
 /// Bytes of a file that are kept together: redoxfs' record, which it reads and checks as a whole whatever is asked of it.
 pub(crate) const CHUNK: usize = 128 << 10;
@@ -28,6 +29,8 @@ pub struct Cached<S> {
     chunks: Recent<(Node, u64), Vec<u8>, CHUNKS>,
     /// The writes that wait.
     row: Option<Row>,
+    /// Files of which writes were lost that nobody was told of yet.
+    lost: Recent<Node, (), NODES>,
 }
 
 /// At most `MOST` things, the one that was used last at the end.
@@ -67,7 +70,8 @@ impl<K, V, const MOST: usize> Recent<K, V, MOST> {
 impl<S: Store> Cached<S> {
     /// A store of which nothing is kept yet.
     pub fn new(store: S) -> Self {
-        Self { store, nodes: Recent::new(), names: Recent::new(), chunks: Recent::new(), row: None }
+        let (nodes, names, chunks) = (Recent::new(), Recent::new(), Recent::new());
+        Self { store, nodes, names, chunks, row: None, lost: Recent::new() }
     }
 
     fn forget(&mut self, node: Node) {
@@ -97,20 +101,36 @@ impl<S: Store> Cached<S> {
         Ok(self.row.as_mut().is_some_and(|row| row.take(offset, data, found)))
     }
 
-    /// Gives the store the writes that wait. Where the disk fails they go on waiting, and so does everything that comes after them.
+    /// Gives the store the writes that wait. Where the disk fails they go on waiting, and so does everything that comes after them; what fails twice
+    /// on a disk that works otherwise is lost, and only its file's users are told (INV-ROW-3).
     fn catch_up(&mut self) -> Result<(), Error> {
         let Some(mut row) = self.row.take() else { return Ok(()) };
         if let Some((file, at, data, now_ns)) = row.waiting() {
             self.forget(file);
             if let Err(error) = self.store.write(file, at, data, now_ns) {
                 // Any other failure is excluded (INV-ROW-2) but for a file that ended while the disk failed, and would not go away.
-                self.row = Some(row).filter(|_| error == Error::Broken);
+                if error != Error::Broken || (row.refused() && self.store.is_sound()) {
+                    self.lose(row.file(), error);
+                    return Ok(());
+                }
+                self.row = Some(row);
                 return Err(Error::Broken);
             }
             row.written();
         }
         self.row = Some(row);
         Ok(())
+    }
+
+    fn lose(&mut self, file: Node, error: Error) {
+        log::error!("writes to the file {file} are lost: {error:?}");
+        self.lost.forget(|kept| *kept == file);
+        self.lost.keep(file, ());
+    }
+
+    /// Fails if writes to the file were lost, once.
+    fn tell_lost(&mut self, file: Node) -> Result<(), Error> {
+        if self.has_lost(file) { Err(Error::Broken) } else { Ok(()) }
     }
 
     /// The row ends: something else is about to change.
@@ -174,6 +194,8 @@ impl<S: Store> Store for Cached<S> {
         self.end_row()?;
         self.forget(directory);
         let found = self.store.create(directory, name, kind, now_ns)?;
+        // Of an earlier node of that number.
+        self.lost.forget(|kept| *kept == found.node);
         self.names.keep((directory, name.to_string()), found.node);
         Ok(self.know(found))
     }
@@ -224,6 +246,7 @@ impl<S: Store> Store for Cached<S> {
             return Ok(());
         }
         self.catch_up()?;
+        self.tell_lost(file)?;
         // What was too much for one row begins the next.
         if self.put_off(file, offset, data, now_ns)? {
             return Ok(());
@@ -237,6 +260,7 @@ impl<S: Store> Store for Cached<S> {
 
     fn set_size(&mut self, file: Node, size: u64, now_ns: u64) -> Result<(), Error> {
         self.end_row()?;
+        self.tell_lost(file)?;
         self.forget(file);
         self.store.set_size(file, size, now_ns)
     }
@@ -253,12 +277,22 @@ impl<S: Store> Store for Cached<S> {
     fn close(&mut self, node: Node) -> Result<(), Error> {
         let is_of_row = self.row.as_ref().is_some_and(|row| row.is_of(node));
         let written = if is_of_row { self.end_row() } else { Ok(()) };
-        self.store.close(node).and(written)
+        self.store.close(node).and(written).and(self.tell_lost(node))
     }
 
     fn sync(&mut self) -> Result<(), Error> {
         self.catch_up()?;
         self.store.sync()
+    }
+
+    fn has_lost(&mut self, file: Node) -> bool {
+        let is_lost = self.lost.get(|kept| *kept == file).is_some();
+        self.lost.forget(|kept| *kept == file);
+        is_lost
+    }
+
+    fn is_sound(&mut self) -> bool {
+        self.store.is_sound()
     }
 
     fn may_wait(&self) -> bool {

@@ -7,6 +7,8 @@
 //! before anything is read that it is part of. So the store's states are, as before, those after some operation, in order.
 //! INV-ROW-2: nothing waits but in the record that the store itself wrote last, and only while it vouches for its room. So what was answered with
 //! success fails later only where the disk does.
+//! INV-ROW-3: a row holds others up for one failure of its own at most. A disk that fails altogether fails everybody; where only the file's part of it
+//! does, the row is given up at the second attempt, and whoever writes, closes or syncs the file is told.
 use crate::cache::CHUNK;
 use crate::store::{Found, Node};
 use alloc::vec::Vec;
@@ -25,12 +27,26 @@ pub(crate) struct Row {
     writes: usize,
     /// What the file is with it.
     found: Option<Found>,
+    /// The store failed to take it, once.
+    is_refused: bool,
 }
 
 impl Row {
     /// The store has just written `file` up to `end`, which is not its beginning.
     pub(crate) fn after(file: Node, end: u64) -> Self {
-        Self { file, record: record(end.saturating_sub(1)), at: 0, data: Vec::new(), writes: 0, found: None }
+        Self {
+            file,
+            record: record(end.saturating_sub(1)),
+            at: 0,
+            data: Vec::new(),
+            writes: 0,
+            found: None,
+            is_refused: false,
+        }
+    }
+
+    pub(crate) fn file(&self) -> Node {
+        self.file
     }
 
     pub(crate) fn is_of(&self, file: Node) -> bool {
@@ -97,7 +113,12 @@ impl Row {
     /// The store has it.
     pub(crate) fn written(&mut self) {
         self.data.clear();
-        (self.writes, self.found) = (0, None);
+        (self.writes, self.found, self.is_refused) = (0, None, false);
+    }
+
+    /// The store failed to take it. Whether that is not the first time.
+    pub(crate) fn refused(&mut self) -> bool {
+        core::mem::replace(&mut self.is_refused, true)
     }
 }
 

@@ -412,7 +412,12 @@ impl Files for Server {
         let index = self.index(client)?;
         let session = &self.sessions[index];
         let mount = session.mount().ok_or(session.refused)?;
-        self.store(mount)?.sync()
+        let files: Vec<Node> = session.files.iter().flatten().map(|open| open.node).collect();
+        let store = self.store(mount)?;
+        store.sync()?;
+        // Each is asked: what is said is forgotten.
+        let lost = files.into_iter().filter(|file| store.has_lost(*file)).count();
+        if lost > 0 { Err(Error::Broken) } else { Ok(()) }
     }
 
     fn lock(&mut self, client: ClientId, file: u32, lock: Lock) -> Result<(), Error> {

@@ -86,6 +86,14 @@ pub trait Store {
     /// # Errors
     /// As the trait says.
     fn sync(&mut self) -> Result<(), Error>;
+    /// Whether writes to a file were answered with success, and are lost since; said once.
+    fn has_lost(&mut self, _file: Node) -> bool {
+        false
+    }
+    /// Whether the medium works: what fails now is one file's own.
+    fn is_sound(&mut self) -> bool {
+        self.sync().is_ok()
+    }
     /// Whether a write may wait that goes to the part of a file that was written last, up to [`CHUNK`](crate::cache::CHUNK) bytes of it: if nothing
     /// else is changed before, it finds room then as it would now.
     fn may_wait(&self) -> bool {

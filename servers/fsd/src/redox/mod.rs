@@ -319,6 +319,11 @@ impl<B: Blocks> Store for Redox<B> {
         self.fs.disk.checkpoint().map_err(|DeviceError| Error::Broken)
     }
 
+    /// A checkpoint of nothing does not ask the disk.
+    fn is_sound(&mut self) -> bool {
+        self.sync().is_ok() && self.fs.disk.device().flush().is_ok()
+    }
+
     /// A write of one record takes up to 32 blocks side by side, and fewer than 64 single ones: those of the tree and of the list of free ones.
     fn may_wait(&self) -> bool {
         let sizes = (0_u32..).zip(self.fs.allocator().levels()).skip(ROOMY);

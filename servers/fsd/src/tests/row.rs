@@ -1,19 +1,20 @@
 //! Writes that wait to be joined: what a reader sees, when the store is told, what a loss of power leaves.
 use super::model::{Tree, tree};
 use super::power::{Dice, RamDisk};
-use super::{BLOCKS, CLIENT, begin, redox};
+use super::{BLOCKS, CLIENT, OTHER, begin, redox};
 use crate::cache::{CHUNK, Cached};
 use crate::row::ROW_MAX;
-use crate::{Found, Memory, Node, Store};
+use crate::{Found, Memory, Node, Server, Store};
 use libhybrid::interfaces::fs::{Creation, Error, Files, Kind};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// A store that lets writes wait, writes down what it is told, and fails when it shall.
+/// A store that lets writes wait, writes down what it is told, and fails when it shall, altogether or for one file.
 struct Told {
     store: Memory,
     told: Rc<RefCell<Vec<String>>>,
     fails: Rc<Cell<bool>>,
+    rotten: Rc<Cell<Option<Node>>>,
     has_room: Rc<Cell<bool>>,
 }
 
@@ -36,7 +37,9 @@ impl Store for Told {
     }
     fn create(&mut self, directory: Node, name: &str, kind: Kind, now_ns: u64) -> Result<Found, Error> {
         self.tell("create")?;
-        self.store.create(directory, name, kind, now_ns)
+        let made = self.store.create(directory, name, kind, now_ns)?;
+        // The number of the file that was rotten is given again.
+        Ok(Found { node: self.rotten.get().unwrap_or(made.node), ..made })
     }
     fn remove(&mut self, directory: Node, name: &str) -> Result<(), Error> {
         self.tell("remove")?;
@@ -51,6 +54,9 @@ impl Store for Told {
     }
     fn write(&mut self, file: Node, offset: u64, data: &[u8], now_ns: u64) -> Result<(), Error> {
         self.tell(&format!("write {offset}+{}", data.len()))?;
+        if self.rotten.get() == Some(file) {
+            return Err(Error::Broken);
+        }
         self.store.write(file, offset, data, now_ns)
     }
     fn set_size(&mut self, file: Node, size: u64, now_ns: u64) -> Result<(), Error> {
@@ -84,17 +90,20 @@ struct Case {
     files: [Node; 2],
     told: Rc<RefCell<Vec<String>>>,
     fails: Rc<Cell<bool>>,
+    rotten: Rc<Cell<Option<Node>>>,
     has_room: Rc<Cell<bool>>,
     now: u64,
 }
 
 impl Case {
     fn new() -> Self {
-        let (told, fails, has_room) = (Rc::default(), Rc::new(Cell::new(false)), Rc::new(Cell::new(true)));
+        let (told, fails, rotten) = (Rc::default(), Rc::new(Cell::new(false)), Rc::default());
+        let has_room = Rc::new(Cell::new(true));
         let store = Told {
             store: Memory::new(4 << 20),
             told: Rc::clone(&told),
             fails: Rc::clone(&fails),
+            rotten: Rc::clone(&rotten),
             has_room: Rc::clone(&has_room),
         };
         let mut kept = Cached::new(store);
@@ -102,7 +111,7 @@ impl Case {
         let files = ["a", "b"].map(|name| kept.create(root, name, Kind::File, 1).expect("room").node);
         files.iter().for_each(|file| kept.open(*file));
         told.borrow_mut().clear();
-        Self { kept, files, told, fails, has_room, now: 1 }
+        Self { kept, files, told, fails, rotten, has_room, now: 1 }
     }
 
     fn write(&mut self, file: usize, offset: u64, data: &[u8]) -> Result<(), Error> {
@@ -199,6 +208,78 @@ fn whatever_else_changes_comes_after_what_waits() {
     }
 }
 
+/// A write to `a` waits, and the store will not take it, while the disk works for all else.
+fn rotten_case() -> Case {
+    let mut case = Case::new();
+    case.write(0, 0, b"first").expect("room");
+    case.write(0, 5, b"A").expect("room");
+    case.rotten.set(Some(case.files[0]));
+    case
+}
+
+#[test]
+fn row_of_one_rotten_file_stops_others_once_and_its_users_are_told_once() {
+    type Act = fn(&mut Case) -> Result<(), Error>;
+    let tellers: [Act; 4] = [
+        |case| case.write(0, 0, b"z"),
+        |case| case.kept.set_size(case.files[0], 3, 9),
+        |case| case.kept.close(case.files[0]),
+        // What the server asks for a session that syncs, and has it open.
+        |case| if case.kept.has_lost(case.files[0]) { Err(Error::Broken) } else { Ok(()) },
+    ];
+    for tell in tellers {
+        let mut case = rotten_case();
+        assert_eq!(case.write(1, 0, b"mine"), Err(Error::Broken), "it may be the disk");
+        assert_eq!(case.write(1, 0, b"mine"), Ok(()));
+        assert_eq!((case.kept.sync(), case.write(1, 4, b"!")), (Ok(()), Ok(())));
+        case.rotten.set(None);
+        assert_eq!(case.read(0, 9), b"first", "what the store has");
+        assert_eq!((tell(&mut case), tell(&mut case)), (Err(Error::Broken), Ok(())));
+    }
+    // By the file's own client: each attempt is answered, and then it goes on.
+    let mut case = rotten_case();
+    assert_eq!(
+        [case.kept.set_size(case.files[0], 3, 9), case.kept.set_size(case.files[0], 3, 9)],
+        [Err(Error::Broken); 2]
+    );
+    case.rotten.set(None);
+    assert_eq!((case.write(0, 3, b"xyz"), case.read(0, 9)), (Ok(()), b"firxyz".into()));
+}
+
+#[test]
+fn row_waits_as_long_as_the_whole_disk_fails() {
+    let mut case = rotten_case();
+    case.rotten.set(None);
+    case.fails.set(true);
+    (0..9).for_each(|_| assert_eq!(case.write(1, 0, b"mine"), Err(Error::Broken)));
+    case.fails.set(false);
+    assert_eq!((case.kept.sync(), case.kept.has_lost(case.files[0])), (Ok(()), false));
+    assert_eq!(case.read(0, 9), b"firstA");
+}
+
+#[test]
+fn new_file_of_the_number_of_a_lost_one_is_whole() {
+    let mut case = rotten_case();
+    let (root, file) = (case.kept.root(), case.files[0]);
+    assert_eq!([case.kept.close(file), case.kept.sync()], [Err(Error::Broken), Ok(())]);
+    case.kept.remove(root, "a").expect("there");
+    let again = case.kept.create(root, "c", Kind::File, 9).expect("room").node;
+    assert_eq!((again, case.kept.has_lost(again)), (file, false));
+}
+
+#[test]
+fn sync_tells_the_session_that_has_the_file_open() {
+    let Case { kept, rotten, .. } = Case::new();
+    let mut server = Server::new(vec![("data", Box::new(kept))], 3, super::clock);
+    let _rings = [begin(&mut server, CLIENT, "/data/x", 1 << 20), begin(&mut server, OTHER, "/data/y", 1 << 20)];
+    let open = server.open_to_write(CLIENT, "log", Creation::Always, false).expect("room");
+    server.write_for_test(CLIENT, open.file, Some(0), b"first").expect("room");
+    server.write_for_test(CLIENT, open.file, Some(5), b"A").expect("room");
+    rotten.set(Some(open.status.id));
+    assert_eq!([server.sync(OTHER), server.sync(OTHER), server.sync(OTHER)], [Err(Error::Broken), Ok(()), Ok(())]);
+    assert_eq!([server.sync(CLIENT), server.sync(CLIENT)], [Err(Error::Broken), Ok(())]);
+}
+
 #[test]
 fn row_has_an_end_and_does_not_begin_without_room() {
     let mut case = Case::new();
@@ -290,4 +371,13 @@ fn row_of_small_writes_is_few_operations_of_the_disks_store() {
     store.sync().expect("a disk that works");
     let (flushes, rows) = (disk.flushes() - before, 2000 / ROW_MAX as u64 + 2);
     assert!(flushes <= 2 * (rows + 1), "{flushes} flushes for {rows} rows");
+}
+
+#[test]
+fn disk_that_fails_is_not_sound_also_when_nothing_waits_for_it() {
+    let disk = RamDisk::new(BLOCKS);
+    let mut store = redox(&disk);
+    assert!(store.is_sound());
+    disk.cut_after(0);
+    assert_eq!((store.sync(), store.is_sound()), (Ok(()), false));
 }
