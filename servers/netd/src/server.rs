@@ -136,7 +136,7 @@ impl<C: Caller> Netd<C> {
         can_sleep &= self.take_datagrams();
         let poll = self.stack.poll(now, &mut self.link, &mut self.sessions);
         self.publish();
-        can_sleep &= !poll.has_more && self.link.can_sleep(poll.holds_frame);
+        can_sleep &= !poll.has_more && self.link.can_sleep(poll.awaits_room);
         can_sleep &= self.offer_again();
         can_sleep.then_some((now, poll.deadline))
     }

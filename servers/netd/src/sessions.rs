@@ -56,9 +56,9 @@ impl LinkPort {
         self.rings.received.ring().withdraw_bell();
     }
 
-    /// Before sleeping: sees to it that the driver rings for frames, and for room if there is none. False: do not sleep. With `holds_frame` a frame waits
-    /// for room, which can have come since it was asked for.
-    pub(crate) fn can_sleep(&mut self, holds_frame: bool) -> bool {
+    /// Before sleeping: sees to it that the driver rings for frames, and for room if there is none. False: do not sleep. With `awaits_room` a frame in or
+    /// out waits for room, which can have come since the stack found none.
+    pub(crate) fn can_sleep(&mut self, awaits_room: bool) -> bool {
         if self.is_dead || self.is_away {
             return true;
         }
@@ -72,7 +72,7 @@ impl LinkPort {
                 }
             };
         }
-        if holds_frame {
+        if awaits_room {
             return false;
         }
         match self.rings.received.request_bell() {

@@ -42,8 +42,8 @@ pub struct Poll {
     pub deadline: Option<Instant>,
     /// More frames wait: poll again soon.
     pub has_more: bool,
-    /// A frame was taken from the driver and waits here for room for its answer: once there is room, poll again.
-    pub holds_frame: bool,
+    /// Something waits here for room in the driver's ring: a frame that was taken and will be answered, or one to send. Once there is room, poll again.
+    pub awaits_room: bool,
 }
 
 /// What a settings or status page may know.
@@ -123,7 +123,8 @@ impl Stack {
         let deadlines =
             [self.base_deadline, self.tcp.next_deadline(), self.addressing.deadline(), self.slaac.deadline()];
         let deadline = deadlines.into_iter().flatten().min().map(|deadline| deadline.max(now + PAUSE));
-        Poll { deadline, has_more, holds_frame: self.train.holds() }
+        let awaits_room = self.train.holds() || self.is_base_ready || self.tcp.is_ready();
+        Poll { deadline, has_more, awaits_room }
     }
 
     /// Takes in a batch of frames, and the rest of the last train. True: there may be more.

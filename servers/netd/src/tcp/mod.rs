@@ -395,6 +395,11 @@ impl Tcp {
         }
     }
 
+    /// Whether a connection has work left, since the driver had no room.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.table.is_any_ready()
+    }
+
     /// When to run again although nothing happens.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.table.next_deadline()

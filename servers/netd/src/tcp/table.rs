@@ -151,6 +151,11 @@ impl Table {
         Some(index)
     }
 
+    /// Whether one has work to do.
+    pub(crate) fn is_any_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// It could not do its work now: it is the first next time.
     pub(crate) fn put_back(&mut self, index: u16) {
         let connection = self.at(index);

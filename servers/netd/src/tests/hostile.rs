@@ -96,6 +96,32 @@ fn violations_end_the_connection() {
     }
 }
 
+/// The driver may make room after the stack found none, and before netd asks to be rung for it: netd has to know that something waits.
+#[test]
+fn driver_without_room_is_waited_for_by_whoever_has_something_to_send() {
+    type Act = fn(&mut World, u32);
+    let senders: [Act; 3] = [
+        |world, connection| world.command(0, Command::Send { connection, data: b"x" }),
+        |world, connection| world.command(0, Command::Abort { connection }),
+        |world, _| {
+            let (socket, _) = world.stack.bind(0, 0).expect("room");
+            world.stack.send_datagram(0, socket, IpEndpoint::new(PEER_ADDRESS.into(), 9), b"x");
+        },
+    ];
+    for send in senders {
+        let (mut world, connection, _) = opened();
+        let awaits_room = |world: &mut World, room| {
+            world.driver.room = room;
+            let poll = world.stack.poll(world.now, &mut world.driver, &mut world.clients);
+            (poll.awaits_room, core::mem::take(&mut world.driver.sent).len())
+        };
+        assert_eq!(awaits_room(&mut world, 0), (false, 0));
+        send(&mut world, connection);
+        assert_eq!(awaits_room(&mut world, 0), (true, 0));
+        assert_eq!(awaits_room(&mut world, 9), (false, 1));
+    }
+}
+
 #[test]
 fn commands_for_strange_numbers_are_ignored() {
     let (mut world, connection, _) = opened();

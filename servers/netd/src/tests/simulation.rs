@@ -312,6 +312,10 @@ impl World {
             }
             let poll = self.stack.poll(self.now, &mut self.driver, &mut self.clients);
             self.stack.check();
+            assert!(
+                poll.has_more || !poll.awaits_room || !self.driver.has_room(),
+                "it waits for the room that there is"
+            );
             let was_full = self.driver.sent.len() >= self.driver_room || (self.is_reading && self.clients.room == 0);
             for frame in core::mem::take(&mut self.driver.sent) {
                 self.to_peer.put(&frame, self.now, &mut self.chance);
