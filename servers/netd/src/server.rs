@@ -147,7 +147,10 @@ impl<C: Caller> Netd<C> {
         for number in 0..self.sessions.tcp.len() {
             match self.take_commands_of(number, now) {
                 Ok(is_empty) => can_sleep &= is_empty,
-                Err(error) => self.end_tcp_session(number, error),
+                Err(error) => {
+                    self.end_tcp_session(number, error);
+                    can_sleep = false;
+                }
             }
         }
         can_sleep
@@ -178,6 +181,7 @@ impl<C: Caller> Netd<C> {
                     log::error!("Udp client {}: {error}; its session is ended", self.sessions.udp[number].client);
                     self.sessions.udp[number].rings = None;
                     self.stack.end_udp_session(index(number));
+                    can_sleep = false;
                 }
             }
         }
@@ -207,7 +211,7 @@ impl<C: Caller> Netd<C> {
         self.sessions.udp.iter_mut().for_each(UdpSession::publish);
     }
 
-    /// Lets events that found no room try again where there is some. False: some will.
+    /// Lets events that found no room try again where there is some. False: some will, or a session's end leaves resets to send.
     fn offer_again(&mut self) -> bool {
         let mut can_sleep = true;
         for number in 0..self.sessions.tcp.len() {
@@ -217,7 +221,10 @@ impl<C: Caller> Netd<C> {
                     self.stack.resume(index(number));
                     can_sleep = false;
                 }
-                Err(error) => self.end_tcp_session(number, error),
+                Err(error) => {
+                    self.end_tcp_session(number, error);
+                    can_sleep = false;
+                }
             }
         }
         can_sleep

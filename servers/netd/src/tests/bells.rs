@@ -20,7 +20,7 @@ struct Counted {
 }
 
 /// The host at the other end of the driver's rings.
-struct Peer {
+pub(super) struct Peer {
     link: PeerLink,
     interface: Interface,
     sockets: SocketSet<'static>,
@@ -30,7 +30,7 @@ struct Peer {
 
 impl Peer {
     /// It begins to connect to port 80.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut link = PeerLink::default();
         let mut interface = Interface::new(Config::new(PEER_MAC.into()), &mut link, Instant::from_micros(pass(0)));
         interface.update_ip_addrs(|addresses| {
@@ -46,7 +46,7 @@ impl Peer {
     }
 
     /// Takes and sends frames, data as far as there is room for it. So many segments went out.
-    fn step(&mut self, world: &mut World, now: Instant) -> u32 {
+    pub(super) fn step(&mut self, world: &mut World, now: Instant) -> u32 {
         let mut scratch = Vec::new();
         while let Some(frame) = world.driver.transmit.pop(&mut scratch).expect("sound") {
             self.link.received.push_back(frame.to_vec());
@@ -60,6 +60,10 @@ impl Peer {
         let frames = core::mem::take(&mut self.link.sent);
         frames.iter().for_each(|frame| world.driver.received.push(frame).expect("room"));
         u32::try_from(frames.len()).expect("few")
+    }
+
+    pub(super) fn state(&self) -> tcp::State {
+        self.sockets.get::<tcp::Socket<'_>>(self.socket).state()
     }
 }
 

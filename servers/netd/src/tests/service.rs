@@ -1,4 +1,5 @@
 //! The server behind real rings and the interfaces' own clients; the network is a handful of frames.
+use super::bells::Peer;
 use super::simulation::{MAC, PEER_ADDRESS, PEER_MAC};
 use crate::*;
 use libhybrid::Bell;
@@ -10,6 +11,7 @@ use libhybrid::interfaces::net::stack::{
 use libhybrid::interfaces::time::{Alarm, AlarmClient, AlarmExpired, AlarmLoopback, AlarmServer};
 use libhybrid::ipc::{CallError, ClientId, Dispatch, Incoming, Loopback, LoopbackCaller, Outgoing};
 use libhybrid::ring::{Producer, Region};
+use smoltcp::socket::tcp::State;
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, Ipv4Address,
 };
@@ -21,6 +23,7 @@ use std::vec;
 use std::vec::Vec;
 
 const ADDRESS: Ipv4Address = Ipv4Address::new(10, 0, 0, 1);
+const PEER: idl::Address = idl::Address::V4([10, 0, 0, 9]);
 
 /// A port at every address, or any port.
 pub(super) fn at(port: u16) -> idl::Local {
@@ -318,6 +321,31 @@ fn tcp_session_with_broken_ring_ends_alone() {
     eight.listen(&at(80), 4, false).expect("the broken session's port is free");
     assert_eq!(eight.listen(&at(81), 4, false), Err(CallError::Domain(idl::Error::InUse)), "its own still is there");
     world.turn();
+}
+
+#[test]
+fn peers_of_a_session_that_ends_after_the_poll_get_their_resets_at_once() {
+    let (mut world, mut peer) = (world(0), Peer::new());
+    TcpClient::new(world.netd.connect(7)).listen(&at(80), 4, true).expect("free");
+    for _ in 0..9 {
+        peer.step(&mut world, Instant::from_micros(pass(1000)));
+        world.turn();
+    }
+    assert_eq!(peer.state(), State::Established);
+    // Each is refused with an event, until the ring is full.
+    let local = idl::Local { address: Some(idl::Address::V4([10, 0, 0, 7])), port: 0 };
+    let refused = idl::ConnectBody { connection: 1 << 31, peer: idl::Peer { address: PEER, port: 5 }, local };
+    for _ in 0..tcp::EVENTS_RING_BYTES / 16 / 64 {
+        (0..64).for_each(|_| world.tcp[0].1.commands.push(&TcpCommand::Connect(refused)).expect("room"));
+        world.turn();
+    }
+    // The client's index in that ring, of the first epoch: no record ends there.
+    world.tcp[0].0.scribble(tcp::EVENTS_RING_OFFSET + 64, 1 << 32 | 4).expect("inside");
+    assert_eq!(world.netd.server().0.connection_count(), 1);
+    world.turn();
+    assert_eq!(world.netd.server().0.connection_count(), 0, "the session is ended");
+    peer.step(&mut world, Instant::from_micros(pass(1000)));
+    assert_eq!(peer.state(), State::Closed);
 }
 
 #[test]
