@@ -10,8 +10,11 @@ const HEAD: usize = 8;
 const ADDRESS: usize = 16;
 /// Options count their length in these.
 const UNIT: usize = 8;
+/// The longest that a server is kept without being told again: routers tell every half hour at least (RFC 4861 §6.2.1).
+const LIFETIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The name servers that routers have told. At most [`DNS_MAX`]: further ones are ignored as long as these live.
+/// The name servers that routers have told. At most [`DNS_MAX`]: the one that was told longest ago makes room, so that nobody who told them once, with
+/// a long lifetime, shuts out the router that goes on telling its own.
 #[derive(Default)]
 pub(crate) struct NameServers {
     known: Vec<(Ipv6Address, Instant)>,
@@ -20,27 +23,33 @@ pub(crate) struct NameServers {
 impl NameServers {
     /// Takes over what the options of a valid advertisement say; all else among them is skipped.
     pub(crate) fn observe(&mut self, mut options: &[u8], now: Instant) {
+        // The first of an advertisement are the ones that its router prefers.
+        let mut left = DNS_MAX;
         while let &[kind, units, ..] = options
             && let Some((option, rest)) = options.split_at_checked(usize::from(units) * UNIT)
             && !option.is_empty()
         {
             if kind == RDNSS {
-                self.take(option, now);
+                self.take(option, now, &mut left);
             }
             options = rest;
         }
     }
 
-    /// One option. A length that is not whole addresses makes it none (§5.1, §5.3.1).
-    fn take(&mut self, option: &[u8], now: Instant) {
+    /// One option, of which `left` servers are kept at most. A length that is not whole addresses makes it none (§5.1, §5.3.1).
+    fn take(&mut self, option: &[u8], now: Instant, left: &mut usize) {
         let Some((&[_, _, _, _, a, b, c, d], addresses)) = option.split_first_chunk::<HEAD>() else { return };
         let (addresses, []) = addresses.as_chunks::<ADDRESS>() else { return };
-        let lifetime = Duration::from_secs(u32::from_be_bytes([a, b, c, d]).into());
+        let lifetime = Duration::from_secs(u32::from_be_bytes([a, b, c, d]).into()).min(LIFETIME_MAX);
         for &octets in addresses {
             let address = Ipv6Address::from(octets);
             self.known.retain(|&(known, until)| known != address && until > now);
             let is_host = !address.is_multicast() && !address.is_unspecified() && !address.is_loopback();
-            if is_host && lifetime > Duration::ZERO && self.known.len() < DNS_MAX {
+            if is_host && lifetime > Duration::ZERO && *left > 0 {
+                *left -= 1;
+                if self.known.len() >= DNS_MAX {
+                    self.known.remove(0);
+                }
                 self.known.push((address, now + lifetime));
             }
         }
@@ -58,7 +67,7 @@ impl NameServers {
         self.known.iter().map(|&(_, until)| until).min()
     }
 
-    /// Those that are known, in the order in which they were first told or told again last.
+    /// Those that are known, in the order in which they were told last.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv6Address> {
         self.known.iter().map(|&(address, _)| address)
     }
@@ -92,8 +101,6 @@ mod tests {
         let options = [vec![1, 1, 0, 0, 0, 0, 0, 0], option(10, &[server(1), server(2)]), option(20, &[server(3)])];
         servers.observe(&options.concat(), NOW);
         assert_eq!((known(&servers), servers.deadline()), (vec![1, 2, 3], Some(Instant::from_secs(110))));
-        servers.observe(&option(1000, &[server(4)]), NOW);
-        assert_eq!(known(&servers), [1, 2, 3], "no room");
         // No lifetime: it is one no more. Another is told again, and lives longer.
         servers.observe(&[option(0, &[server(1)]), option(15, &[server(2)])].concat(), NOW);
         assert_eq!(known(&servers), [3, 2]);
@@ -101,7 +108,22 @@ mod tests {
         assert_eq!((known(&servers), servers.deadline()), (vec![3], Some(Instant::from_secs(120))));
         // Who is over makes room, also when nobody looked.
         servers.observe(&option(u32::MAX, &[server(5), server(6), server(7)]), Instant::from_secs(120));
-        assert_eq!(known(&servers), [5, 6, 7]);
+        assert_eq!(
+            (known(&servers), servers.deadline()),
+            (vec![5, 6, 7], Some(Instant::from_secs(120) + LIFETIME_MAX))
+        );
+    }
+
+    #[test]
+    fn router_that_goes_on_telling_is_not_shut_out() {
+        let mut servers = NameServers::default();
+        servers.observe(&option(u32::MAX, &[server(1), server(2), server(3), server(4)]), NOW);
+        assert_eq!(known(&servers), [1, 2, 3], "the first are preferred");
+        for later in 1..4 {
+            let options = [option(60, &[server(8), server(9)]), option(60, &[server(1), server(2)])];
+            servers.observe(&options.concat(), NOW + Duration::from_secs(later));
+            assert_eq!(known(&servers), [8, 9, 1]);
+        }
     }
 
     #[test]
