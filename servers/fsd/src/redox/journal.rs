@@ -45,6 +45,8 @@ pub(super) struct Journal<B> {
     free: Option<Free>,
     durable_free: Option<Free>,
     clean: Clean,
+    /// [`PENDING_MAX`], outside tests.
+    pending_max: usize,
 }
 
 impl<B: Blocks> Journal<B> {
@@ -59,12 +61,19 @@ impl<B: Blocks> Journal<B> {
             free: None,
             durable_free: None,
             clean: Clean::default(),
+            pending_max: PENDING_MAX,
         }
     }
 
     /// The disk itself, for what is no file system's.
     pub(super) fn device(&mut self) -> &mut B {
         &mut self.device
+    }
+
+    /// Each transaction is followed by a checkpoint.
+    #[cfg(test)]
+    pub(super) fn checkpoint_each(&mut self) {
+        self.pending_max = 0;
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -84,7 +93,7 @@ impl<B: Blocks> Journal<B> {
     /// The last transaction is whole; this is free after it. Makes a checkpoint when it is time.
     pub(super) fn committed(&mut self, free: Free) -> Result<(), DeviceError> {
         self.free = Some(free);
-        let is_due = self.pending.len() > PENDING_MAX || self.newest - self.durable > HEADERS_MAX;
+        let is_due = self.pending.len() > self.pending_max || self.newest - self.durable > HEADERS_MAX;
         if is_due { self.checkpoint() } else { Ok(()) }
     }
 

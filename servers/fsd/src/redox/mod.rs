@@ -122,6 +122,12 @@ impl<B: Blocks> Redox<B> {
         self.fs.allocator().free()
     }
 
+    /// Each change is followed by a checkpoint.
+    #[cfg(test)]
+    pub(crate) fn checkpoint_each(&mut self) {
+        self.fs.disk.checkpoint_each();
+    }
+
     /// How often a node is open.
     fn users(&self, node: Node) -> u64 {
         u32::try_from(node).ok().and_then(|id| self.fs.node_usages.get(&id).copied()).unwrap_or(0)
@@ -131,6 +137,21 @@ impl<B: Blocks> Redox<B> {
     fn open_named(&mut self, directory: Node, name: &str) -> Option<Node> {
         let found = self.lookup(directory, name).ok()?;
         (self.users(found.node) > 0).then_some(found.node)
+    }
+
+    /// One transaction, that takes away the name of `open`.
+    fn unname(
+        &mut self,
+        open: Option<Node>,
+        act: impl FnOnce(&mut Transaction<'_, Journal<B>>) -> error::Result<()>,
+    ) -> Result<(), Error> {
+        let before = self.fs.disk.newest();
+        let outcome = self.change(act);
+        // It may be whole although the checkpoint that it made due failed: then the name is gone.
+        if self.fs.disk.newest() != before {
+            self.nameless.extend(open);
+        }
+        outcome
     }
 
     /// What a transaction did that changed nothing needs nothing: what is free is as it was.
@@ -224,30 +245,26 @@ impl<B: Blocks> Store for Redox<B> {
 
     fn remove(&mut self, directory: Node, name: &str) -> Result<(), Error> {
         let open = self.open_named(directory, name);
-        self.change(|tx| {
+        self.unname(open, |tx| {
             let node = tx.find_node(ptr(directory), name)?;
             let mode = node.data().mode();
             if open.is_none() {
                 empty(tx, node.ptr())?;
             }
             tx.remove_node(ptr(directory), name, mode).map(|_removed| ())
-        })?;
-        self.nameless.extend(open);
-        Ok(())
+        })
     }
 
     fn rename(&mut self, from: (Node, &str), to: (Node, &str)) -> Result<(), Error> {
         let open = self.open_named(to.0, to.1);
-        self.change(|tx| {
+        self.unname(open, |tx| {
             if let Ok(replaced) = tx.find_node(ptr(to.0), to.1)
                 && open.is_none()
             {
                 empty(tx, replaced.ptr())?;
             }
             tx.rename_node(ptr(from.0), from.1, ptr(to.0), to.1)
-        })?;
-        self.nameless.extend(open);
-        Ok(())
+        })
     }
 
     fn read(&mut self, file: Node, offset: u64, data: &mut [u8]) -> Result<usize, Error> {

@@ -2,9 +2,9 @@
 use super::model::{Tree, tree_of};
 use super::power::{Dice, RamDisk};
 use super::{CLIENT, OTHER, begin, redox};
-use crate::Server;
 use crate::quota::{counted, promised};
-use libhybrid::interfaces::fs::{Creation, Error, Files};
+use crate::{Redox, Server, Store};
+use libhybrid::interfaces::fs::{Creation, Error, Files, Kind};
 use libhybrid::ipc::ClientId;
 
 /// Blocks of a small disk.
@@ -98,4 +98,34 @@ fn disk_without_a_free_block_harms_nobodys_files_and_can_be_emptied_again() {
     }
     assert_eq!(tree_of(&mut server, CLIENT), Ok(Tree::new()));
     write(&mut server, OTHER, "again", &noise(&mut dice, 200_000)).expect("there is room again");
+}
+
+/// An open file loses its name, and the checkpoint after that fails or not; then the disk works again, and the file is closed. How many blocks are free
+/// then.
+fn lose_name_of_open_file(is_replaced: bool, fails: bool) -> u64 {
+    let disk = RamDisk::new(SMALL);
+    let mut store = Redox::mount(disk.clone()).expect("a disk that works");
+    store.checkpoint_each();
+    let root = store.root();
+    let [file, _other] = ["open", "other"].map(|name| store.create(root, name, Kind::File, 1).expect("room").node);
+    store.open(file);
+    store.write(file, 0, &noise(&mut Dice(7), 100_000), 1).expect("room");
+    if fails {
+        disk.cut_after(0);
+    }
+    let outcome = if is_replaced { store.rename((root, "other"), (root, "open")) } else { store.remove(root, "open") };
+    assert_eq!(outcome, if fails { Err(Error::Broken) } else { Ok(()) });
+    disk.cut_after(1 << 40);
+    assert_ne!(store.lookup(root, "open").map(|found| found.node), Ok(file), "the transaction itself was whole");
+    store.close(file).expect("a disk that works");
+    store.sync().expect("a disk that works");
+    store.free()
+}
+
+#[test]
+fn room_of_an_open_file_is_not_lost_when_the_disk_fails_as_its_name_goes() {
+    for is_replaced in [false, true] {
+        let [usual, free] = [false, true].map(|fails| lose_name_of_open_file(is_replaced, fails));
+        assert!(free + 8 >= usual, "{free} of {usual} blocks are free");
+    }
 }
