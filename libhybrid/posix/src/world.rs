@@ -106,6 +106,11 @@ pub trait World {
     /// The name servers that the host stack knows, if it may be asked.
     fn name_servers(&mut self) -> heapless::Vec<Address, NAME_SERVERS>;
 
+    /// Whether anything of others can be granted at all. Where not, the compiler leaves out what only that would need (decision 0155).
+    fn has_others(&self) -> bool {
+        true
+    }
+
     /// The directory of a place, as [`Process::mount`](crate::Process::mount) counts them; none beyond the last.
     fn tree(&mut self, place: usize) -> Option<&mut dyn Tree>;
 

@@ -17,7 +17,7 @@ use libhybrid::{Component, Env, log, now_ns};
 libhybrid::component!(run);
 
 /// As many capabilities as the heap has room to compare, more than twice those of the gateway: a list without end is none.
-const FACTS_MAX: usize = 24_000;
+const FACTS_MAX: usize = 56_000;
 
 struct Kernel(Audit);
 

@@ -233,6 +233,9 @@ impl<S: Pages> Process<S> {
         if let Some(object) = synthetic::at_path(&path.text).filter(is_there) {
             return if path.is_directory { Err(Errno::ENOTDIR) } else { Ok(Spot::Synthetic(object)) };
         }
+        if !world.has_others() {
+            return Ok(if path.text == "/" { Spot::Way } else { Spot::Nowhere });
+        }
         let programs = self.fs.programs.as_deref().unwrap_or_default();
         if programs.contains(&path.text) {
             return if path.is_directory {

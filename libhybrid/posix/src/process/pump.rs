@@ -216,6 +216,9 @@ impl<S: Pages> Process<S> {
 
     /// Moves what can be moved.
     pub(super) fn pump(&mut self, world: &mut impl World) {
+        if !world.has_others() {
+            return;
+        }
         self.say_demand(world);
         let mut index = 0;
         while let Some(pump) = self.pumps.all.get(index).copied() {

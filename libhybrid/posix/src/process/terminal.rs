@@ -78,7 +78,7 @@ impl<S: Pages> Process<S> {
 
     /// Takes what was typed, and shows it. Called after each wait, and before a call that could.
     pub(super) fn take_typed(&mut self, world: &mut impl World) {
-        let Some(terminal) = &mut self.terminal else { return };
+        let Some(terminal) = self.terminal.as_mut().filter(|_| world.has_others()) else { return };
         let (mut signals, mut is_new) = (0_u64, false);
         while let Some(bytes) = world.wire().and_then(|wire| wire.next(&mut self.scratch)) {
             is_new = true;
@@ -139,7 +139,7 @@ impl<S: Pages> Process<S> {
         is_nonblocking: bool,
     ) -> Result<Option<u64>, Errno> {
         let room = usize::try_from(pieces.total(world)?).unwrap_or(usize::MAX);
-        let Some(terminal) = &mut self.terminal else { return Ok(Some(0)) };
+        let Some(terminal) = self.terminal.as_mut().filter(|_| world.has_others()) else { return Ok(Some(0)) };
         let discipline = &mut terminal.discipline;
         // What came in another way than wanted is there nevertheless, for one that does not wait.
         let is_patient = discipline.is_edited() || discipline.patience() != (0, 0);

@@ -369,6 +369,10 @@ impl World for Device {
         servers.iter().flatten().take(NAME_SERVERS).map(stack::address).collect()
     }
 
+    fn has_others(&self) -> bool {
+        OUTSIDE
+    }
+
     /// A program that never waits hears of a new life of the file server here.
     fn tree(&mut self, place: usize) -> Option<&mut dyn Tree> {
         self.on_peers();

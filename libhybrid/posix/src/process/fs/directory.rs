@@ -173,7 +173,7 @@ impl<S: Pages> Process<S> {
         let id = self.files.id(args[0])?;
         let mut directory = self.take_directory(id)?;
         self.learn_programs(world);
-        let own = self.own_names(&directory.path);
+        let own = if world.has_others() { self.own_names(&directory.path) } else { Vec::new() };
         let mut listing = Listing { address: args[1], room: usize::try_from(args[2]).unwrap_or(usize::MAX), used: 0 };
         let told = match directory.tell_own(world, &mut listing, &own) {
             Ok(Fit::Told) => directory.tell_server(world, &mut listing, &own),

@@ -64,6 +64,10 @@ impl<S: Pages> Process<S> {
         number: u64,
         args: [u64; 6],
     ) -> Outcome {
+        if !world.has_others() {
+            // Only a server's file can be locked.
+            return self.file(args[0], Errno::EINVAL, Errno::EINVAL).map(|_| 0).into();
+        }
         let (mut answer, waits) = match number {
             number::FLOCK => (self.flock(world, args), low(args[1]) & LOCK_NB == 0),
             _ => (self.record_lock(world, args), matches!(low(args[1]), F_SETLKW | F_OFD_SETLKW)),
