@@ -160,12 +160,13 @@ impl<W: Wires> Shell<W> {
     /// One step of the command that runs.
     fn run(&mut self, times: Times) {
         let Some(job) = self.job.take() else { return };
+        let was_away = job.is_away();
         let mut out = String::new();
         let outcome = job.step(&mut self.clients, &mut self.seen, times, &mut out);
         self.screen.print(out.as_bytes());
         match outcome {
             Ok(Step::More(job)) => {
-                if job.is_away() {
+                if job.is_away() && !was_away {
                     // What was typed ahead is no command: whoever typed it may have meant the other one.
                     self.ahead.clear();
                     // It may have ended before anybody looked.

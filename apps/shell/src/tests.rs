@@ -255,6 +255,9 @@ impl Services for FakeServices {
             return Err(process::Error::Runs);
         }
         self.0.push(format!("start {name}"));
+        if self.0.iter().any(|what| what == "httpd falls") {
+            self.0.push("httpd ended".into());
+        }
         Ok(())
     }
 

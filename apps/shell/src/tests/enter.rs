@@ -61,6 +61,13 @@ fn prompt_comes_by_itself_when_the_program_has_ended() {
 }
 
 #[test]
+fn program_that_ends_before_anybody_looks_leaves_the_console() {
+    let mut desk = Desk::new();
+    desk.services.server().server.0.push("httpd falls".into());
+    assert!(desk.type_line("enter httpd").ends_with("httpd has left the console: faulted\r\n> "));
+}
+
+#[test]
 fn supervisor_that_is_back_is_asked_who_runs() {
     let mut desk = Desk::new();
     let _ = desk.type_line("enter httpd");
