@@ -63,6 +63,9 @@ impl<S: Pages> Process<S> {
         if flags & !RENAME_NOREPLACE != 0 {
             return Err(Errno::EINVAL);
         }
+        if !world.has_others() {
+            return Err(self.nowhere(world, number::RENAMEAT, true));
+        }
         let (from_path, from) = self.at(world, args[0], args[1])?;
         let (to_path, to) = self.at(world, args[2], args[3])?;
         let is_fixed = |path: &Absolute, spot: &Spot| match spot {
