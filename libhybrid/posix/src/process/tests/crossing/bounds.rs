@@ -1,4 +1,4 @@
-//! What a neighbour can take of a program, and what becomes of a socket that was refused or whose neighbour broke its ring.
+//! What a neighbour can take of a server: nothing that is left behind counts for less than what is open.
 use super::*;
 
 /// It connects, closes what was accepted for it, and begins anew: what it leaves in the queue is no more than it could have there open.
