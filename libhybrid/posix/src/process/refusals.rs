@@ -130,19 +130,18 @@ const fn refusal(number: u64) -> (Errno, &'static str) {
         | number::ADJTIMEX
         | number::CLOCK_SETTIME
         | number::CLOCK_ADJTIME => (Errno::EPERM, "the machine is not a program's to change"),
-        number::COPY_FILE_RANGE | number::SENDFILE | number::SPLICE | number::TEE | number::VMSPLICE => {
-            (Errno::ENOSYS, "what is copied is read and written")
-        }
-        number::PIDFD_OPEN => (Errno::ENOSYS, "children are waited for by their numbers"),
+        number::TEE | number::VMSPLICE => (Errno::ENOSYS, "what is copied is read and written"),
         _ => (Errno::ENOSYS, "the personality does not have it"),
     }
 }
 
-/// What musl and std try when a program or a thread of it starts, and do without: that nobody needs to know.
+/// What musl and std try when a program or a thread of it starts, and do without; and what is asked for to be quicker, by who does without it then:
+/// that nobody needs to know, each time that somebody runs `cat`.
 const fn is_quiet(number: u64, args: [u64; 6]) -> bool {
     let [first, ..] = args;
     match number {
         number::BRK | number::SIGALTSTACK | number::SET_ROBUST_LIST | number::MEMBARRIER => true,
+        number::COPY_FILE_RANGE | number::SENDFILE | number::SPLICE | number::PIDFD_OPEN => true,
         number::PRCTL => low(first) == SET_NAME,
         _ => false,
     }
