@@ -463,7 +463,11 @@ impl<S: Pages> Process<S> {
                 self.touch_demand(other);
                 true
             }
-            Some(Piece::Demand(bytes)) => self.pumps.demanded(other, bytes),
+            // Also if it asked for as much before: there may be more behind it.
+            Some(Piece::Demand(bytes)) => {
+                self.pumps.demanded(other, bytes);
+                true
+            }
             None => false,
         };
         // Another pump may be whom it concerns.

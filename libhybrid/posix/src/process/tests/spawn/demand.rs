@@ -125,6 +125,19 @@ fn pipe_that_is_a_childs_alone_is_sent_unasked() {
     assert_eq!(program.kin().bytes(Other::Child(20), Channel::Input).len(), 8);
 }
 
+#[test]
+fn demand_that_says_nothing_new_hides_nothing_behind_it() {
+    let mut program = Program::parent();
+    let ((input, _feeds), (reads, writes)) = (program.pipe(0), program.pipe(0));
+    assert_eq!(program.spawn("/bin/w", &[(DUP2, 0, input, 0), (DUP2, 2, writes, 0)]), 20);
+    assert_eq!(program.call(number::CLOSE, &[writes]), 0);
+    let said = [Said::Demand(3), Said::Demand(3), Said::Demand(0), Said::Bytes(b"last".to_vec())];
+    said.into_iter().for_each(|said| program.kin().says(Other::Child(20), Channel::Error, said));
+    program.kin().ends(20, Ending::Exit(0));
+    assert_eq!(program.call(number::WAIT4, &[20, 0, 0, 0]), 20);
+    assert_eq!(program.read_at(reads, 9), Ok(b"last".to_vec()));
+}
+
 /// What each says to the other is heard.
 fn shuttle(parent: &mut Program, child: &mut Program) {
     for _ in 0..3 {
