@@ -49,6 +49,16 @@ fn consumer_that_joins_late_gets_what_was_written_before() {
 }
 
 #[test]
+fn producer_knows_whether_its_epoch_has_a_reader() {
+    let region = Region::on_heap(REGION);
+    let _old = consumer(&region, 1);
+    let new = producer(&region, 2);
+    assert!(!new.has_consumer(), "that of the last epoch is none");
+    let _new = consumer(&region, 2);
+    assert!(new.has_consumer());
+}
+
+#[test]
 fn producer_whose_consumer_is_of_another_epoch_is_full_and_not_corrupt() {
     let region = region();
     let mut writer = producer(&region, 1);

@@ -149,6 +149,12 @@ impl<M: RingMemory> Producer<M> {
         self.has_news = true;
     }
 
+    /// Whether the reading end of this epoch was made. What it is made too late for is never read.
+    #[must_use]
+    pub fn has_consumer(&self) -> bool {
+        peer_index(&self.memory, Field::Head).is_some()
+    }
+
     /// Bytes in use, by a fresh reading of the peer's index, which is checked (INV-RING-1).
     fn used(&mut self) -> Result<u32, RingError> {
         if self.is_corrupt {

@@ -13,7 +13,7 @@ use hybrid_interfaces::process::{
     streams,
 };
 use hybrid_ipc::{CallError, RecordConsumer, RecordProducer, RingError};
-use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle};
+use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle, now_ns};
 
 const _: () = assert!(
     crate::family::GIVEN_MAX == idl::GIVEN_MAX
@@ -24,6 +24,9 @@ const _: () = assert!(
 
 /// Bytes of a piece in its ring beside its payload, at most.
 const HEAD: usize = 16;
+
+/// How long a program that is about to end waits for its parent to look: ten times what others of its priority may have the processor for.
+const MEETS_WITHIN_NS: u64 = 100_000_000;
 
 /// All of it that there is.
 pub(super) struct Kin {
@@ -146,6 +149,16 @@ impl Kin {
             if let Some(rings) = &mut child.rings {
                 child.session.bell.ring_if(rings.input.publish() | rings.output.release() | rings.error.release());
             }
+        }
+    }
+
+    /// A parent that did not look at its peers since this life began would see none of it when it is over: peers are levels (decision 0121). So the
+    /// program that is about to end waits until its parent has made its ends of the rings, which it does as soon as it runs.
+    fn await_parent(&mut self) {
+        let Some(rings) = self.parent.as_mut().and_then(|parent| parent.rings.as_mut()) else { return };
+        let until = now_ns().saturating_add(MEETS_WITHIN_NS);
+        while !rings.output.ring().has_consumer() && now_ns() < until {
+            hybrid_sys::yield_now();
         }
     }
 
@@ -305,6 +318,7 @@ impl Relations for Kin {
     }
 
     fn ending(&mut self, ending: Ending) {
+        self.await_parent();
         let Some(program) = &mut self.program else { return };
         let ending = match ending {
             Ending::Exit(status) => idl::Ending::Exited(status),
