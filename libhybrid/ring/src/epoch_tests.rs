@@ -50,7 +50,7 @@ fn consumer_that_joins_late_gets_what_was_written_before() {
 
 #[test]
 fn producer_knows_whether_its_epoch_has_a_reader() {
-    let region = Region::on_heap(REGION);
+    let region = region();
     let _old = consumer(&region, 1);
     let new = producer(&region, 2);
     assert!(!new.has_consumer(), "that of the last epoch is none");
