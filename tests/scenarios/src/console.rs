@@ -52,7 +52,7 @@ impl Console {
         self.expect_by(needle, within, |text| find(text, needle.as_bytes()).map(|at| at + needle.len()))
     }
 
-    /// As [`Console::expect`], for what the guest shows of a line while that is typed: lines of the log may stand between any two of its keys.
+    /// As [`Console::expect`], for what a terminal shows, of what is typed or printed: lines of the log may stand between any two bytes of it.
     ///
     /// # Errors
     /// As [`Console::expect`].

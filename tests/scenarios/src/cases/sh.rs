@@ -88,7 +88,7 @@ fn at_console(stage: &mut Stage) -> Result<()> {
 fn says(console: &mut Console, keys: &[u8], answer: &str) -> Result<()> {
     console.skip_to_end();
     console.send(keys)?;
-    console.expect(answer, SAY_WITHIN).with_context(|| format!("after {:?}", String::from_utf8_lossy(keys)))?;
+    console.expect_echo(answer, SAY_WITHIN).with_context(|| format!("after {:?}", String::from_utf8_lossy(keys)))?;
     // Its next line is read when its prompt is there.
     console.expect(PROMPT, SAY_WITHIN).context("no further prompt").map(|_| ())
 }
@@ -154,7 +154,7 @@ fn input(console: &mut Console) -> Result<()> {
     console.send(b"cat\r")?;
     console.expect("\n", SAY_WITHIN)?;
     console.send(b"cherry\r")?;
-    console.expect("cherry\r\ncherry", SAY_WITHIN).context("cat does not print what is typed")?;
+    console.expect_echo("cherry\r\ncherry", SAY_WITHIN).context("cat does not print what is typed")?;
     interrupted(console, "cat")?;
     // And who waits within the shell.
     says(console, b"read -r name; echo \"<$name>\"\rkumquat\r", "<kumquat>")?;
