@@ -9,6 +9,8 @@ const DEFAULT: u64 = 1 << 20;
 const RESERVE: u64 = 2 << 20;
 
 /// Bytes that all quotas together may give out of a disk of so many. redoxfs takes room by powers of two, so a file of 17 units has 32 of them.
+/// So there are blocks enough for all of it, but not surely side by side: redoxfs needs aligned runs of a power of two and moves no block, and after
+/// many deletions of small files a large record may find none, within its quota.
 pub(crate) fn promised(bytes: u64) -> u64 {
     bytes.saturating_sub(RESERVE) / 2
 }

@@ -1,4 +1,4 @@
-//! Full disks: who is within its quota has its room, and a disk without a free block harms nobody's files.
+//! Full disks: who fills its quota with new files has all of it, and a disk without a free block harms nobody's files.
 use super::model::{Tree, tree_of};
 use super::power::{Dice, RamDisk};
 use super::{CLIENT, OTHER, begin, redox};
@@ -55,7 +55,7 @@ fn fill_promised(len: usize) {
 }
 
 #[test]
-fn quotas_that_are_no_more_than_the_disk_are_kept_whatever_is_written() {
+fn quotas_that_are_no_more_than_the_disk_can_be_filled_with_files_of_any_size() {
     for len in [0, 300, 4097, 20_000, 66_000, 140_000, 600_000] {
         fill_promised(len);
     }
