@@ -112,12 +112,14 @@ impl<T: Transport> Server<T> {
     /// Moves all that can be moved, until the device and all clients will ring for what is next, or until it moved so much that others have to be heard:
     /// then true. `ring` is called with each client to ring.
     pub fn turn(&mut self, mut ring: impl FnMut(ClientId)) -> bool {
-        let mut has_more = true;
+        let mut has_more = !self.is_broken;
         for _ in 0..ROUNDS_MAX {
-            has_more =
-                !self.is_broken && self.round().unwrap_or_else(|Broken| core::mem::replace(&mut self.is_broken, true));
             if !has_more {
                 break;
+            }
+            match self.round() {
+                Ok(is_moved) => has_more = is_moved,
+                Err(Broken) => (self.is_broken, has_more) = (true, false),
             }
         }
         for session in &mut self.sessions {

@@ -1,7 +1,7 @@
 //! The driver against a device made of plain memory, honest or not; needs no hardware.
 #![expect(clippy::cast_possible_truncation, reason = "the numbers of these tests are small, or meant to be cut")]
 
-use crate::driver::{Counters, Driver, Fill, Frames, Take};
+use crate::driver::{Counters, Driver, Fill, Frames, Take, Turn};
 use crate::nic::{DEVICE_ID, Nic};
 use hybrid_virtio::fake::{self, Device, Lent, Registers};
 use hybrid_virtio::{Broken, StartError, VERSION_1, find, install};
@@ -9,6 +9,8 @@ use libhybrid::drv::{DmaRegion, Mmio};
 use libhybrid::interfaces::net::link::{Link, LinkClientRings, LinkRings, link};
 use libhybrid::ipc::ClientId;
 use libhybrid::ring::Region;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::OnceLock;
 
 const EVENT_IDX: u64 = 1 << 29;
@@ -300,47 +302,16 @@ fn find_wants_exactly_one_modern_network_device() {
     assert!(find(&page, DEVICE_ID).is_none(), "two could be meant");
 }
 
-/// A device that never has room, to see that the driver does not spin.
-struct Stuck;
-
-impl Frames for Stuck {
-    fn mac(&self) -> [u8; 6] {
-        [2; 6]
-    }
-    fn is_up(&mut self) -> bool {
-        true
-    }
-    fn acknowledge(&mut self) -> bool {
-        false
-    }
-    fn receive(&mut self, _: &mut Take<'_>) -> Result<bool, Broken> {
-        Ok(false)
-    }
-    fn has_room(&mut self) -> Result<bool, Broken> {
-        Ok(false)
-    }
-    fn send(&mut self, _: &mut Fill<'_>) -> Result<(), Broken> {
-        panic!("it has no room")
-    }
-    fn wake_when_room(&mut self, _: bool) {}
-    fn flush(&mut self) {}
+/// A device that always says the same, and counts what is sent.
+#[derive(Default)]
+struct Constant {
+    /// Always one more frame has come.
+    brings: bool,
+    has_room: bool,
+    sent: Rc<Cell<usize>>,
 }
 
-#[test]
-fn device_without_room_ends_the_turn() {
-    let region = Region::on_heap(link::REGION_BYTES);
-    let mut client = LinkRings::client(&region).expect("fits");
-    let mut driver = Driver::new(Stuck, Some(LinkRings::server(&region).expect("fits")));
-    client.transmit.push(&[1; 60]).expect("room");
-    assert!(!driver.turn().rings_client);
-    let mut nobody = Driver::new(Stuck, None);
-    assert!(!nobody.turn().rings_client);
-}
-
-/// A device that always has one more frame, and counts what is sent.
-struct Endless(std::rc::Rc<std::cell::Cell<usize>>);
-
-impl Frames for Endless {
+impl Frames for Constant {
     fn mac(&self) -> [u8; 6] {
         [2; 6]
     }
@@ -351,14 +322,17 @@ impl Frames for Endless {
         false
     }
     fn receive(&mut self, take: &mut Take<'_>) -> Result<bool, Broken> {
-        take(60, &mut |frame| frame.fill(7));
-        Ok(true)
+        if self.brings {
+            take(60, &mut |frame| frame.fill(7));
+        }
+        Ok(self.brings)
     }
     fn has_room(&mut self) -> Result<bool, Broken> {
-        Ok(true)
+        Ok(self.has_room)
     }
     fn send(&mut self, fill: &mut Fill<'_>) -> Result<(), Broken> {
-        self.0.set(self.0.get() + fill(&mut |_, _| {}).iter().count());
+        assert!(self.has_room, "it has no room");
+        self.sent.set(self.sent.get() + fill(&mut |_, _| {}).iter().count());
         Ok(())
     }
     fn wake_when_room(&mut self, _: bool) {}
@@ -366,16 +340,25 @@ impl Frames for Endless {
 }
 
 #[test]
-fn flood_that_never_ends_ends_no_turn_and_keeps_nothing_from_being_sent() {
+fn device_without_room_ends_the_turn() {
+    let region = Region::on_heap(link::REGION_BYTES);
+    let mut client = LinkRings::client(&region).expect("fits");
+    let mut driver = Driver::new(Constant::default(), Some(LinkRings::server(&region).expect("fits")));
+    client.transmit.push(&[1; 60]).expect("room");
+    assert_eq!(driver.turn(), Turn::default());
+    assert_eq!(Driver::new(Constant::default(), None).turn(), Turn::default(), "nobody is there");
+}
+
+#[test]
+fn flood_ends_the_turn_and_keeps_nothing_from_being_sent() {
     let region = Region::on_heap(link::REGION_BYTES);
     let mut client = LinkRings::client(&region).expect("fits");
     assert!(client.received.request_bell().expect("sound"));
-    let sent = std::rc::Rc::default();
-    let mut driver = Driver::new(Endless(std::rc::Rc::clone(&sent)), Some(LinkRings::server(&region).expect("fits")));
+    let sent = Rc::new(Cell::new(0));
+    let device = Constant { brings: true, has_room: true, sent: Rc::clone(&sent) };
+    let mut driver = Driver::new(device, Some(LinkRings::server(&region).expect("fits")));
     client.transmit.push(&[1; 60]).expect("room");
-    let turn = driver.turn();
-    assert!(turn.has_more && turn.rings_client);
+    assert_eq!(driver.turn(), Turn { rings_client: true, has_more: true });
     assert!(driver.counters().dropped > 0, "the client's ring has a bound");
     assert_eq!(sent.get(), 1, "its frame was sent nevertheless");
-    assert!(!Driver::new(Stuck, None).turn().has_more);
 }

@@ -16,7 +16,8 @@ use libhybrid::{Component, Env, log, now_ns};
 
 libhybrid::component!(run);
 
-/// As many capabilities as the heap has room to compare, more than twice those of the gateway: a list without end is none.
+/// As many capabilities as the heap has room to compare: eight times those of the gateway, and a third more than the largest product (`gateway-utils`)
+/// has. A list without end is none.
 const FACTS_MAX: usize = 56_000;
 
 struct Kernel(Audit);

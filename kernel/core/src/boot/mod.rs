@@ -59,7 +59,7 @@ pub enum BootError {
 }
 
 const PAGE: u64 = 4096;
-/// Slots of the root CNode that boot leaves free at least; a root task that starts forty components took 870 to divide memory.
+/// Slots of the root CNode that boot leaves free at least; a root task divides memory with them.
 const SPARE_SLOTS: u64 = 1024;
 /// ASID of the initial address space.
 const BOOT_ASID: u16 = 1;

@@ -1,5 +1,5 @@
 //! Unit tests of Rust's std, as their authors wrote them, outside of it; for the scenario `others-library`.
-#![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::run))]
+#![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::runner::run))]
 // As modules of another crate, the files cannot ask for these themselves.
 #![cfg_attr(
     all(test, target_env = "musl"),
@@ -216,10 +216,5 @@ include!(concat!(env!("OUT_DIR"), "/test_helpers.rs"));
 
 #[cfg(all(test, target_env = "musl"))]
 include!(concat!(env!("OUT_DIR"), "/tests.rs"));
-
-#[cfg(all(test, target_env = "musl"))]
-fn run(tests: &[&runner::TestDescAndFn]) {
-    runner::run(tests, WITHOUT);
-}
 
 fn main() {}

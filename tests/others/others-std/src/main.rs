@@ -1,5 +1,5 @@
 //! The integration tests of Rust's `std`, as its authors wrote them; for the scenario `others`.
-#![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::run))]
+#![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::runner::run))]
 // As modules of one crate, the files cannot ask for these themselves.
 #![cfg_attr(
     all(test, target_env = "musl"),
@@ -38,10 +38,5 @@ mod runner;
 
 #[cfg(all(test, target_env = "musl"))]
 include!(concat!(env!("OUT_DIR"), "/tests.rs"));
-
-#[cfg(all(test, target_env = "musl"))]
-fn run(tests: &[&runner::TestDescAndFn]) {
-    runner::run(tests, WITHOUT);
-}
 
 fn main() {}

@@ -1,5 +1,5 @@
 //! tokio's own tests of sockets, files, signals and processes; for the scenario `others-tokio`.
-#![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::run))]
+#![cfg_attr(all(test, target_env = "musl"), feature(test, custom_test_frameworks), test_runner(crate::runner::run))]
 #![cfg_attr(all(test, target_env = "musl"), allow(warnings, reason = "what others wrote is theirs to mend"))]
 
 #[cfg(all(test, target_env = "musl"))]
@@ -11,10 +11,5 @@ mod process;
 
 #[cfg(all(test, target_env = "musl"))]
 include!(concat!(env!("OUT_DIR"), "/tests.rs"));
-
-#[cfg(all(test, target_env = "musl"))]
-fn run(tests: &[&runner::TestDescAndFn]) {
-    runner::run(tests, WITHOUT);
-}
 
 fn main() {}

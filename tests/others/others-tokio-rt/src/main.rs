@@ -13,7 +13,7 @@ include!(concat!(env!("OUT_DIR"), "/tests.rs"));
 fn run(tests: &[&runner::TestDescAndFn]) {
     // The tests read it, as cargo starts them where it is.
     std::fs::write("Cargo.toml", include_str!(concat!(env!("HYBRID_OTHERS"), "/../Cargo.toml"))).unwrap();
-    runner::run(tests, WITHOUT);
+    runner::run(tests);
 }
 
 fn main() {}

@@ -1,5 +1,6 @@
 //! Every write of a disk is logged while programs write and sync; `tests/cuts` cuts that log, and judges.
 use super::store::no_harm;
+use crate::disk;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
@@ -15,6 +16,8 @@ const DEEDS: [(&str, [u64; 2]); 4] = [
     ("rounds: kept ", [12, 60]),
     ("still: kept ", [1, 1]),
 ];
+/// Bytes of a sector.
+const SECTOR: u64 = 512;
 /// Cuts in both lengths, and the profile with which who judges them is built: that of the tests, unless it pays.
 const CUTS: [(&str, &str); 2] = [("30", "dev"), ("1000", "release")];
 
@@ -71,7 +74,10 @@ fn judge(disk: &Path, log: &Path, kept: &Path, (cuts, profile): (&str, &str)) ->
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(checkout).args(["run", "--quiet", "--profile", profile, "--package", "hybrid-cuts", "--"]);
-    let output = command.arg(disk).arg(log).arg(kept).arg(cuts).output().context("cannot start the judge")?;
+    let spans = disk::spans(disk)?;
+    let (_, start, bytes) = spans.iter().find(|(name, ..)| name == "data").context("the disk has no data partition")?;
+    command.args([start / SECTOR, bytes / SECTOR].map(|sectors| sectors.to_string()));
+    let output = command.arg(log).arg(kept).arg(cuts).output().context("cannot start the judge")?;
     let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     std::fs::write(log.with_extension("verdict"), format!("{said}{wrong}")).context("cannot keep the verdict")?;
     ensure!(output.status.success(), "{said}{wrong}");

@@ -1,9 +1,8 @@
 //! Unix sockets between components: who is granted one is served, nobody else finds it, and both sides outlive each other.
-use super::std::all_said;
+use super::std::{all_said, said_times};
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage, last_lines};
-use anyhow::{Result, ensure};
-use std::time::{Duration, Instant};
+use crate::scenario::{Image, Scenario, Stage};
+use anyhow::Result;
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
@@ -41,21 +40,6 @@ const LINES: [&str; 17] = [
 const GONE: &str = "guest-std: then: Err(ConnectionReset)";
 const BROKEN: &str = "guest-std: written: Err(BrokenPipe)";
 const FOUND: &str = "guest-std: it answers: still there?";
-
-/// Waits until the console has shown a line so many times.
-fn said_times(stage: &mut Stage, line: &str, times: usize) -> Result<()> {
-    let deadline = Instant::now() + SAY_WITHIN;
-    loop {
-        let text = stage.console().text();
-        let count = text.matches(line).count();
-        if count == times {
-            return Ok(());
-        }
-        let is_over = count > times || Instant::now() >= deadline;
-        ensure!(!is_over, "{count} times and not {times}: {line}. The last lines:\n{}", last_lines(&text, 40));
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
 
 fn local(stage: &mut Stage) -> Result<()> {
     stage.boot()?;

@@ -149,6 +149,21 @@ pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
     }
 }
 
+/// Waits until the console has shown a line so many times.
+pub(super) fn said_times(stage: &mut Stage, line: &str, times: usize) -> Result<()> {
+    let deadline = Instant::now() + SAY_WITHIN;
+    loop {
+        let text = stage.console().text();
+        let count = text.matches(line).count();
+        if count == times {
+            return Ok(());
+        }
+        let is_over = count > times || Instant::now() >= deadline;
+        ensure!(!is_over, "{count} times and not {times}: {line}. The last lines:\n{}", last_lines(&text, 40));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 fn programs(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     let log = all_said(stage, &LINES)?;
@@ -216,11 +231,7 @@ fn asked_to_end(stage: &mut Stage) -> Result<()> {
 /// The child that its parent left behind was ended: once one was killed, and once its parent ended. Nobody else starts it again.
 fn left_behind(stage: &mut Stage) -> Result<()> {
     const WHY: &str = "worker-0 was stopped: stopped by procd: its parent ended it, or ended itself";
-    let deadline = Instant::now() + SAY_WITHIN;
-    while stage.console().text().matches(WHY).count() < 2 {
-        ensure!(Instant::now() < deadline, "a child lives longer than its parent");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    said_times(stage, WHY, 2).context("a child lives longer than its parent")?;
     let status = stage.command("svc status worker-0", "\n> ")?;
     let is_idle = status.lines().any(|line| line.starts_with("worker-0") && line.contains(" idle "));
     ensure!(is_idle, "worker-0 is not idle:\n{status}");
