@@ -121,7 +121,7 @@ pub struct Process<S> {
     files: descriptors::Files,
     /// What paths mean.
     fs: fs::Space,
-    /// What is between a ring of the host stack and the program; empty until it is needed.
+    /// What is between a ring of the host stack, or of a neighbour, and the program; empty until it is needed.
     scratch: Vec<u8>,
     /// What the host stack is told when it has room.
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,

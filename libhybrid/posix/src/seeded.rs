@@ -1,7 +1,6 @@
 //! Whether the source of randomness answers without a wait, as far as is known from those who asked it.
 //!
-//! Threads ask it without the lock, so an answer may come late: after the server that gave it died, or failed because that one died when the next
-//! is there already.
+//! Threads ask it without the lock, so an answer may come late: after the server that gave it died, and when the next one is there already.
 
 /// What is known. Who asks takes a copy along, and brings it back with the answer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,9 +17,9 @@ impl Seeded {
         self.is_seeded
     }
 
-    /// It answered one that asked when `asked` was known, or failed. Only a death takes away what is known, and that is told anyway.
-    pub const fn answered(&mut self, asked: Self, has_answered: bool) {
-        if has_answered && self.deaths == asked.deaths {
+    /// It answered one that asked when `asked` was known. Of a failure nothing is known: only a death takes away what is, and that is told anyway.
+    pub const fn answered(&mut self, asked: Self) {
+        if self.deaths == asked.deaths {
             self.is_seeded = true;
         }
     }
@@ -42,25 +41,21 @@ mod tests {
     use super::Seeded;
 
     #[test]
-    fn answers_and_failures_that_come_late_change_nothing() {
+    fn answers_that_come_late_change_nothing() {
         let mut known = Seeded::default();
-        let first = known;
-        known.answered(first, false);
         assert!(!known.is_seeded());
-        known.answered(first, true);
+        known.answered(known);
         assert!(known.is_seeded());
-        // One that failed as the server died is told after the next one came.
-        let second = known;
+        // One that the dead server answered, before the next one is there, and after.
+        let old = known;
         known.gone();
+        known.answered(old);
+        assert!(!known.is_seeded());
         known.back();
-        known.answered(second, false);
+        known.answered(old);
         assert!(known.is_seeded());
-        // One that the dead server answered.
-        let third = known;
         known.gone();
-        known.answered(third, true);
-        assert!(!known.is_seeded());
-        known.answered(known, true);
+        known.answered(known);
         assert!(known.is_seeded());
     }
 }

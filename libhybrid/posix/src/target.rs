@@ -195,10 +195,8 @@ fn lay_out(
         let _there_is_room = start.pair(key, value);
     }
     let mut bytes = [0; 16];
-    let source = device.source();
-    let has_answered = source.is_some_and(|source| source.fill(&mut bytes).is_ok());
-    device.source_answered(source, has_answered);
-    if has_answered {
+    if let Some(source) = device.source().filter(|source| source.fill(&mut bytes).is_ok()) {
+        device.source_answered(source);
         start.random(bytes);
     }
     start.lay_out(identity.stack.1, heap, |address, bytes| {
@@ -303,7 +301,9 @@ fn fetch(thread: Thread, numbers: Numbers) -> Outcome {
     let bytes = bytes.get_mut(..numbers.length()).unwrap_or_default();
     let filled = source.ok_or(Errno::EIO).and_then(|source| source.fill(bytes));
     let outcome = step(|shell| {
-        shell.device.source_answered(source, filled.is_ok());
+        if let Some(source) = source.filter(|_| filled.is_ok()) {
+            shell.device.source_answered(source);
+        }
         shell.process.fetched(&mut shell.device, thread, numbers, filled.map(|()| &*bytes))
     });
     bytes.fill(0);

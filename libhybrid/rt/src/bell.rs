@@ -24,6 +24,7 @@ impl Bell {
     }
 
     /// Rings if `is_wanted`: takes what `publish` and `release` of rings return.
+    #[inline]
     pub fn ring_if(&self, is_wanted: bool) {
         if is_wanted {
             self.ring();

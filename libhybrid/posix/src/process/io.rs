@@ -149,6 +149,14 @@ impl<S: Pages> Process<S> {
 
     /// Tries all calls that wait, as long as that changes anything; but not for ever, if another program says more all the time.
     pub fn retry(&mut self, world: &mut impl World) {
+        if self.files.is_changed {
+            self.retry_changed(world);
+        }
+    }
+
+    /// Apart, since most calls change nothing that anybody waits for.
+    #[inline(never)]
+    fn retry_changed(&mut self, world: &mut impl World) {
         for _ in 0..ROUNDS {
             if !core::mem::take(&mut self.files.is_changed) {
                 return;

@@ -121,14 +121,11 @@ impl Pumps {
         self.all.iter_mut().find(is_input)
     }
 
-    /// A child asks for input; whether that is new. Who asks for bytes still waits for them when somebody else only looks.
-    fn demanded(&mut self, other: Other, bytes: u32) -> bool {
-        let Some(pump) = self.lent_mut(other) else { return false };
-        let is_new = pump.demanded.is_none_or(|demanded| demanded < bytes);
-        if is_new {
-            pump.demanded = Some(bytes);
+    /// A child asks for input. Who asks for bytes still waits for them when somebody else only looks.
+    fn demanded(&mut self, other: Other, bytes: u32) {
+        if let Some(pump) = self.lent_mut(other) {
+            pump.demanded = pump.demanded.max(Some(bytes));
         }
-        is_new
     }
 
     /// Whether a piece can be kept until its pipe takes it. Without memory it stays in its ring.

@@ -59,12 +59,12 @@ impl<S: Pages> Process<S> {
 
     /// Reading of `/dev/urandom`; `None` if it is something else that is read.
     pub(super) fn read_random(&mut self, world: &mut impl World, number: u64, args: [u64; 6]) -> Option<Outcome> {
-        let held = self.files.held(args[0]).ok().filter(|held| matches!(held.object, Object::Random))?;
         let pieces = match number {
             number::READ => Pieces::One(args[1], args[2]),
             number::READV => Pieces::List(args[1], args[2]),
             _ => return None,
         };
+        let held = self.files.held(args[0]).ok().filter(|held| matches!(held.object, Object::Random))?;
         if held.is_nonblocking && !world.is_seeded() {
             return Some(Errno::EAGAIN.into());
         }

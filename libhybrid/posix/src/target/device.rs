@@ -133,10 +133,10 @@ impl Device {
         self.source
     }
 
-    /// Whether the source, as it was when it was asked, answered: whoever asks it until it dies does not wait.
-    pub(super) const fn source_answered(&mut self, asked: Option<Source>, has_answered: bool) {
-        if let (Some(source), Some(asked)) = (&mut self.source, asked) {
-            source.seeded.answered(asked.seeded, has_answered);
+    /// The source, as it was when it was asked, answered: whoever asks it until it dies does not wait.
+    pub(super) const fn source_answered(&mut self, asked: Source) {
+        if let Some(source) = &mut self.source {
+            source.seeded.answered(asked.seeded);
         }
     }
 
@@ -199,7 +199,7 @@ impl Device {
         }
     }
 
-    /// Rings the bells of the host stack, the family and the terminal, as far as they wait for what was said or taken.
+    /// Rings the bells of the host stack, the family, neighbours and the terminal, as far as they wait for what was said or taken.
     pub(super) fn publish(&mut self) {
         if let Some(stack) = self.stack.as_mut() {
             stack.publish();

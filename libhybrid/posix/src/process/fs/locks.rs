@@ -1,7 +1,7 @@
 //! `flock` and the locks of `fcntl`: exact within the program, whole files towards others; waiting is asking again.
 //!
 //! The server tells nobody when a lock becomes free ([decision 0160]): a thread that waits asks after 1 ms, then after twice as long each time,
-//! and at least eight times a second. Who waits in a circle does so until a signal comes; nobody looks for that (`EDEADLK`).
+//! and at least every 128 ms. Who waits in a circle does so until a signal comes; nobody looks for that (`EDEADLK`).
 //!
 //! The server knows one lock of each open file. A program's ranges of a file come to the strongest of them, held by one of its open files: so
 //! two programs never have what excludes each other, but may be kept apart where their ranges do not meet ([decision 0147]). So may two open
