@@ -240,6 +240,9 @@ impl<S: Pages> Process<S> {
                 Errno::ENOSYS.into()
             }
             number::SPAWN => self.spawn(world, args).into(),
+            number::GETPID | number::GETUID | number::GETEUID | number::GETGID | number::GETEGID => {
+                Outcome::Done(self.identity.instance.into())
+            }
             _ => self.waiting_call(world, thread, number, args).unwrap_or_else(|| {
                 self.descriptor_call(world, number, args)
                     .or_else(|| self.own_call(world, number, args))

@@ -22,9 +22,7 @@ impl<S: Pages> Process<S> {
         number: u64,
         args: [u64; 6],
     ) -> Option<Answer> {
-        let own = u64::from(self.identity.instance);
         Some(match number {
-            number::GETPID | number::GETUID | number::GETEUID | number::GETGID | number::GETEGID => Ok(own),
             // Of one that was not spawned nobody that it could see is the parent.
             number::GETPPID => Ok(self.children.parent.unwrap_or(0).into()),
             number::GETTID => Ok(self.number_of(thread).into()),
