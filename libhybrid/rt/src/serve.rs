@@ -80,8 +80,7 @@ impl Server {
         self.fail_before_wait(port, component);
         self.answer_ping();
         let has_more = component.has_more();
-        let answer = self.owes_answer.then_some(&*self.outgoing);
-        let event = port.next(answer, !has_more, &mut self.incoming);
+        let event = port.next(self.owes_answer.then_some(&*self.outgoing), !has_more, &mut self.incoming);
         self.owes_answer = event == Event::Call;
         let rung = if let Event::Bells(bits) = event { bits } else { 0 };
         #[cfg(feature = "faults")]
