@@ -1,5 +1,5 @@
 //! The serial line of a machine as text that one can wait for; keeps all of it.
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -117,6 +117,18 @@ impl Console {
     /// Everything the guest wrote, from power-on.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.transcript.lock().0).into_owned()
+    }
+
+    /// The component (all, if it is not named) never said that something was not as it should be: "WENT WRONG", in the words of the test components.
+    ///
+    /// # Errors
+    /// With what it said.
+    pub fn nothing_went_wrong(&self, component: &str) -> Result<()> {
+        let text = self.text();
+        let is_wrong = |line: &&str| line.contains(component) && line.contains("WENT WRONG");
+        let wrong: Vec<_> = text.lines().filter(is_wrong).collect();
+        ensure!(wrong.is_empty(), "not everything was as it should be:\n{}", wrong.join("\n"));
+        Ok(())
     }
 
     /// How much the guest wrote so far: a place for [`Console::text_from`].

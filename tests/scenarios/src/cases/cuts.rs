@@ -1,5 +1,4 @@
 //! Every write of a disk is logged while programs write and sync; `tests/cuts` cuts that log, and judges.
-use super::store::no_harm;
 use crate::disk;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
@@ -41,7 +40,7 @@ fn scenario(name: &str, about: &str, run: fn(&mut Stage) -> Result<()>) -> Scena
 
 fn play(stage: &mut Stage, length: usize) -> Result<()> {
     let kept = work(stage, length)?;
-    no_harm(stage, "")?;
+    stage.console().nothing_went_wrong("")?;
     stage.machine.kill();
     let (disk, log) = (stage.disk()?, stage.disk_log()?);
     let said = log.with_extension("kept");

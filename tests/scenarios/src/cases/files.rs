@@ -1,6 +1,6 @@
 //! Programs on `std` and C that keep files: what they can do, what is refused, what outlives a loss of power.
 use super::std::all_said;
-use super::store::{no_harm, number};
+use super::store::number;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
@@ -86,12 +86,12 @@ fn files(stage: &mut Stage) -> Result<()> {
     all_said(stage, &LINES)?;
     quota_is_its_owners(stage)?;
     watcher_survives(stage)?;
-    no_harm(stage, "")?;
+    stage.console().nothing_went_wrong("")?;
     stage.lose_power()?;
     stage.boot()?;
     all_said(stage, &["I hello-files: found life 1, whole: true", "I hello-files: life 2 is kept"])?;
     all_said(stage, &LINES)?;
-    no_harm(stage, "")?;
+    stage.console().nothing_went_wrong("")?;
     stage.compare_grants_without(&ENDING)?;
     stage.power_off()
 }
@@ -108,7 +108,7 @@ fn sqlite(stage: &mut Stage) -> Result<()> {
     for _ in 0..2 {
         let more = booked(stage)?;
         kept = [kept[0].max(more[0]), kept[1].max(more[1])];
-        no_harm(stage, "hello-sqlite: ")?;
+        stage.console().nothing_went_wrong("hello-sqlite: ")?;
         stage.lose_power()?;
         stage.boot()?;
         kept = [found(stage, "journal", kept[0])?, found(stage, "log", kept[1])?];
@@ -116,7 +116,7 @@ fn sqlite(stage: &mut Stage) -> Result<()> {
         shell_said(stage, life)?;
     }
     booked(stage)?;
-    no_harm(stage, "hello-sqlite: ")?;
+    stage.console().nothing_went_wrong("hello-sqlite: ")?;
     stage.compare_live()?;
     stage.power_off()
 }

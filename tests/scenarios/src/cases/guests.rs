@@ -56,8 +56,7 @@ fn installs(stage: &mut Stage) -> Result<()> {
     ensure!(serves(stage, "hello from a guest"), "what was installed again does not serve");
     let again = take_out(stage, 4)?;
     ensure!(empty == again, "a hundred guests took memory with them: {empty} and then {again}");
-    let text = stage.console().text();
-    ensure!(!text.contains("WENT WRONG"), "not everything was as it should be:\n{text}");
+    stage.console().nothing_went_wrong("")?;
     stage.finish()
 }
 
@@ -123,8 +122,7 @@ fn guests(stage: &mut Stage) -> Result<()> {
     stage.command("permit visitor reader", "visitor may open its session reader")?;
     stage.command("svc restart visitor", "visitor is restarted")?;
     stage.console().expect(&format!("life {}: 300 sessions came and went", DEATHS + 1), BOOT_WITHIN)?;
-    let text = stage.console().text();
-    ensure!(!text.contains("WENT WRONG"), "not everything was as it should be:\n{text}");
+    stage.console().nothing_went_wrong("")?;
     let trail = stage.command("audit", "# end of the trail")?;
     for line in [
         "visitor.reader opened logd.reader",
