@@ -25,13 +25,16 @@ pub(crate) struct Run {
     #[command(flatten)]
     machine: MachineOptions,
     /// Boot this seL4 MCS root task (an ELF file for AArch64) in place of ours
-    #[arg(long, value_name = "ELF", conflicts_with_all = ["product", "board", "http_port"])]
+    #[arg(long, value_name = "ELF", conflicts_with_all = ["product", "board", "http_port", "forward"])]
     root_task: Option<PathBuf>,
     #[command(flatten)]
     foreign: ForeignOptions,
     /// Port of 127.0.0.1 that leads to the device's HTTP server; 0 takes any free one
     #[arg(long, default_value_t = 8080)]
     http_port: u16,
+    /// Further ports of 127.0.0.1 that lead to TCP ports of the device: 7000:7, or 7 for any free port; may be repeated
+    #[arg(long, value_name = "[PORT:]DEVICE_PORT", value_parser = forwarding)]
+    forward: Vec<(u16, u16)>,
     /// Begin with an empty disk; else the product's disk is as the last run left it
     #[arg(long)]
     fresh: bool,
@@ -105,21 +108,34 @@ impl Run {
                 "--export and --root-cnode-bits are for root tasks that were built elsewhere; give one with --root-task"
             );
         }
-        let port = usable_port(self.http_port)?;
+        let port = usable_port(self.http_port, "--http-port")?;
+        let forwarded = |(ours, its): &(u16, u16)| Ok((usable_port(*ours, "--forward")?, *its));
+        let further_ports = self.forward.iter().map(forwarded).collect::<Result<Vec<_>>>()?;
         setup::ensure()?;
         let recipe = self.build.recipe()?;
         let has_disk = recipe.has_disk();
         let folder = build::image(&recipe.for_cores(self.machine.smp))?;
         let _other_runs_wait = has_disk.then(|| image::claim_disk(&self.build.product)).transpose()?;
         let disk = has_disk.then(|| image::kept_disk(&self.build.product, &folder, self.fresh)).transpose()?;
-        let hardware =
-            Hardware { http_port: Some(port), gdb_port: self.gdb, disk, ..self.machine.hardware(PRODUCT_MIB) };
         // Again: the build may have taken minutes.
-        usable_port(port)?;
+        usable_port(port, "--http-port")?;
+        for (ours, _) in &further_ports {
+            usable_port(*ours, "--forward")?;
+        }
         if let Some(gdb) = self.gdb {
             println!("waiting for a debugger: gdb-multiarch -ex 'target remote 127.0.0.1:{gdb}'");
         }
         println!("http://127.0.0.1:{port}/");
+        for (ours, its) in &further_ports {
+            println!("127.0.0.1:{ours} leads to TCP port {its} of the device");
+        }
+        let hardware = Hardware {
+            http_port: Some(port),
+            further_ports,
+            gdb_port: self.gdb,
+            disk,
+            ..self.machine.hardware(PRODUCT_MIB)
+        };
         println!("The console follows. Ctrl-C ends the machine; so does `off` in its shell.\n");
         let status = attended(&hardware, &ImageFiles::in_folder(&folder))?;
         println!();
@@ -193,8 +209,8 @@ fn stop(child: &mut Child) -> Result<ExitStatus> {
     child.wait().context("lost track of QEMU")
 }
 
-/// `port` if it can be listened on now; any free one for 0.
-fn usable_port(port: u16) -> Result<u16> {
+/// `port` if it can be listened on now; any free one for 0. `option` is where another can be chosen.
+fn usable_port(port: u16, option: &str) -> Result<u16> {
     if port == 0 {
         return machine::free_port();
     }
@@ -202,12 +218,21 @@ fn usable_port(port: u16) -> Result<u16> {
         Ok(_) => Ok(port),
         Err(error) if error.kind() == ErrorKind::AddrInUse => bail!(
             "port {port} of 127.0.0.1 is taken by another program (perhaps another `cargo xtask run`). \
-             Choose another with --http-port, or 0 for any free one"
+             Choose another with {option}, or 0 for any free one"
         ),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            bail!("port {port} of 127.0.0.1 is reserved for root; choose one above 1023 with --http-port")
+            bail!("port {port} of 127.0.0.1 is reserved for root; choose one above 1023 with {option}")
         }
         Err(error) => Err(anyhow!(error).context(format!("port {port} of 127.0.0.1 cannot be used"))),
+    }
+}
+
+/// `7000:7`, the host's port and the device's; `7` is the device's, and any free one of the host.
+fn forwarding(text: &str) -> Result<(u16, u16)> {
+    let (ours, its) = text.split_once(':').unwrap_or(("0", text));
+    match (ours.parse(), its.parse()) {
+        (Ok(ours), Ok(its)) if its != 0 => Ok((ours, its)),
+        _ => bail!("{text:?} is no pair of ports such as 7000:7, nor a port of the device such as 7"),
     }
 }
 
@@ -226,7 +251,7 @@ pub(crate) fn memory_mib(text: &str) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{memory_mib, usable_port};
+    use super::{forwarding, memory_mib, usable_port};
     use std::net::TcpListener;
 
     #[test]
@@ -247,7 +272,16 @@ mod tests {
     fn usable_port_that_is_taken_is_refused_with_a_way_out() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        let error = usable_port(port).expect_err("it is taken");
-        assert!(error.to_string().contains("--http-port"), "{error}");
+        let error = usable_port(port, "--forward").expect_err("it is taken");
+        assert!(error.to_string().contains("--forward"), "{error}");
+    }
+
+    #[test]
+    fn forwarding_names_the_devices_port_and_perhaps_the_hosts() {
+        assert_eq!(forwarding("7000:7").ok(), Some((7000, 7)));
+        assert_eq!(forwarding("7").ok(), Some((0, 7)));
+        for text in ["", ":", "7:", ":7", "7:0", "0", "65536", "7:8:9", "echo"] {
+            assert!(forwarding(text).is_err(), "{text}");
+        }
     }
 }

@@ -107,7 +107,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     }
 
     /// Bytes that are not mapped.
-    #[cfg(test)]
+    #[must_use]
     pub fn free_bytes(&self) -> u64 {
         self.pages.as_ref().iter().filter(|page| is_free(**page)).count() as u64 * PAGE
     }

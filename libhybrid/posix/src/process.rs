@@ -224,6 +224,9 @@ impl<S: Pages> Process<S> {
             number::MPROTECT => self.mprotect(world, args).into(),
             number::MREMAP => self.mremap(world, args).into(),
             number::MADVISE => self.madvise(world, args).into(),
+            number::MSYNC => self.msync(args).into(),
+            // All memory is there for good.
+            number::MLOCK | number::MUNLOCK | number::MLOCKALL | number::MUNLOCKALL => Outcome::Done(0),
             number::EXIT => self.exit_thread(world, thread, args[0]),
             number::EXIT_GROUP => self.leave(world, thread, Ending::Exit(exit_status(args[0]))),
             number::RT_SIGACTION => self.sigaction(world, args).into(),
@@ -260,7 +263,7 @@ impl<S: Pages> Process<S> {
         // What children printed comes first, too, also if nobody spawned this one.
         if self.has_pumps() && !self.is_drained(world) {
             self.exiting = Some((thread, ending));
-            let call = io::Call { number: number::EXIT_GROUP, args: [0; 6], done: 0 };
+            let call = io::Call { number: number::EXIT_GROUP, args: [0; 6], object: None, done: 0 };
             return self.park_for_good(thread, Some(call));
         }
         self.end(world, ending)

@@ -29,6 +29,15 @@ impl<S: Pages> Process<S> {
             number::UNAME => self.uname(world, args[0]),
             number::PRLIMIT64 => self.limits(world, args),
             number::SCHED_GETAFFINITY => self.affinity(world, args),
+            number::SYSINFO => self.sysinfo(world, args[0]),
+            number::GETRESUID | number::GETRESGID => self.same_three(world, args),
+            // It is in no further group; and the nice value 0, as Linux' call tells it.
+            number::GETGROUPS => Ok(0),
+            number::GETPRIORITY => Ok(20),
+            number::GETCPU => self.core(world, args),
+            // A thread that ends lets go of its robust locks itself, in musl, and no other process has them.
+            number::SET_ROBUST_LIST => Ok(0),
+            number::GET_ROBUST_LIST => self.robust_list(world, args),
             _ => return None,
         })
     }
@@ -51,10 +60,6 @@ impl<S: Pages> Process<S> {
         if low(target) != 0 && u64::from(low(target)) != u64::from(self.identity.instance) {
             return Err(Errno::ESRCH);
         }
-        if new != 0 {
-            self.tell(world, number::PRLIMIT64, "limits are those of component.toml");
-            return Err(Errno::EPERM);
-        }
         let (bottom, top) = self.identity.stack;
         let (first, end) = self.areas.span();
         let limit = match low(resource) {
@@ -64,9 +69,46 @@ impl<S: Pages> Process<S> {
             resource if resource < RLIMITS => u64::MAX,
             _ => return Err(Errno::EINVAL),
         };
+        if new != 0 && world::read_words(world, new)? != [limit; 2] {
+            self.tell(world, number::PRLIMIT64, "limits are those of component.toml");
+            return Err(Errno::EPERM);
+        }
         if old != 0 {
             world::write_words(world, old, &[limit, limit])?;
         }
+        Ok(0)
+    }
+
+    /// `struct sysinfo`: the memory is the heap, of which nothing is shared with anybody, and the only process is this one.
+    fn sysinfo(&mut self, world: &mut impl World, address: u64) -> Answer {
+        let (first, end) = self.areas.span();
+        let (uptime, total, free) = (world.now_ns() / 1_000_000_000, end - first, self.areas.free_bytes());
+        // After these three loads, and what is shared, buffered, and swap; then processes, memory above, and the unit of all that.
+        world::write_words(world, address, &[uptime, 0, 0, 0, total, free, 0, 0, 0, 0, 1, 0, 0, 1])?;
+        Ok(0)
+    }
+
+    /// The real, the effective and the saved one are the instance.
+    fn same_three(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let own = self.identity.instance.to_le_bytes();
+        args.iter().take(3).try_for_each(|address| world.write(*address, &own))?;
+        Ok(0)
+    }
+
+    /// A component's threads run on one core, 0 of one.
+    fn core(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        args.iter().take(2).filter(|address| **address != 0).try_for_each(|address| world.write(*address, &[0; 4]))?;
+        Ok(0)
+    }
+
+    /// The list of a thread is in its own memory; nothing is told of where.
+    fn robust_list(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [target, head, length, ..] = args;
+        if low(target) != 0 && self.thread_of(low(target)).is_none() {
+            return Err(Errno::ESRCH);
+        }
+        world::write_words(world, head, &[0])?;
+        world::write_words(world, length, &[24])?;
         Ok(0)
     }
 

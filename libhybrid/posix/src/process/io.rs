@@ -26,6 +26,8 @@ const ROUNDS: usize = 16;
 pub(super) struct Call {
     pub(super) number: u64,
     pub(super) args: [u64; 6],
+    /// What its descriptor led to when it began to wait, if it waits for one.
+    pub(super) object: Option<Id>,
     /// Bytes that it has moved so far; for others, whether it was begun.
     pub(super) done: u64,
 }
@@ -55,6 +57,13 @@ pub(super) const fn is_reading(number: u64) -> bool {
 
 pub(super) const fn is_writing(number: u64) -> bool {
     matches!(number, number::WRITE | number::WRITEV | number::SENDTO | number::SENDMSG)
+}
+
+/// Whether a call is about the descriptor that is its first argument, and that one alone.
+const fn has_descriptor(number: u64) -> bool {
+    is_reading(number)
+        || is_writing(number)
+        || matches!(number, number::EPOLL_PWAIT | number::ACCEPT | number::ACCEPT4 | number::CONNECT)
 }
 
 /// Whether a call has moved bytes, which count whatever ends its wait.
@@ -94,7 +103,7 @@ impl<S: Pages> Process<S> {
         }
         self.pump(world);
         self.take_typed(world);
-        let mut call = Call { number, args, done: 0 };
+        let mut call = Call { number, args, object: None, done: 0 };
         if let Some(answer) = self.attempt(world, thread, &mut call) {
             return Some(self.answered(world, thread, &call, answer));
         }
@@ -111,6 +120,7 @@ impl<S: Pages> Process<S> {
         if deadline.is_some() && !self.may_wait_until(world, number) {
             return Some(ended(Errno::EACCES.negated()));
         }
+        call.object = if has_descriptor(number) { self.files.id(args[0]).ok() } else { None };
         if let Some(slot) = self.slot(thread) {
             slot.call = Some(call);
         }
@@ -191,6 +201,10 @@ impl<S: Pages> Process<S> {
 
     /// One try; `None` if the call has to wait. Only a call that was begun before may change what it did.
     fn attempt(&mut self, world: &mut impl World, thread: Thread, call: &mut Call) -> Option<Answer> {
+        // Its number may lead to something else by now, by dup2: that is not what it waits for.
+        if call.object.is_some_and(|object| self.files.id(call.args[0]) != Ok(object)) {
+            return Some(if has_moved(call) { Ok(call.done) } else { Err(Errno::EBADF) });
+        }
         let tried = match call.number {
             number if is_reading(number) => self.try_read(world, call),
             number if is_writing(number) => self.try_write(world, call),
@@ -321,7 +335,7 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    fn read_object(
+    pub(super) fn read_object(
         &mut self,
         world: &mut impl World,
         id: Id,

@@ -89,6 +89,18 @@ impl<S: Pages> Process<S> {
         Ok(moved)
     }
 
+    /// No mapping is shared with anybody, nor written back.
+    pub(super) fn msync(&mut self, args: [u64; 6]) -> Answer {
+        let [address, bytes, ..] = args;
+        if !address.is_multiple_of(PAGE) {
+            return Err(Errno::EINVAL);
+        }
+        if bytes != 0 {
+            self.areas.access_of(address, bytes).map_err(|_| Errno::ENOMEM)?;
+        }
+        Ok(0)
+    }
+
     /// All advice is only that, but for `MADV_DONTNEED`, after which private memory is zero.
     pub(super) fn madvise(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let [address, bytes, advice, ..] = args;

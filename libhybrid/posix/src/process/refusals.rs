@@ -140,7 +140,7 @@ const fn refusal(number: u64) -> (Errno, &'static str) {
 const fn is_quiet(number: u64, args: [u64; 6]) -> bool {
     let [first, ..] = args;
     match number {
-        number::BRK | number::SIGALTSTACK | number::SET_ROBUST_LIST | number::MEMBARRIER => true,
+        number::BRK | number::SIGALTSTACK | number::MEMBARRIER => true,
         number::COPY_FILE_RANGE | number::SENDFILE | number::SPLICE | number::PIDFD_OPEN => true,
         number::PRCTL => low(first) == SET_NAME,
         _ => false,

@@ -57,6 +57,10 @@ pub(super) const ASK: i64 = -513;
 const IGNORE: u64 = 1;
 /// The call that a handler interrupted goes on after it.
 const SA_RESTART: u64 = 0x1000_0000;
+/// The handler is called once; then the default is in force.
+const SA_RESETHAND: u64 = 0x8000_0000;
+/// The signal may come again while its handler runs.
+const SA_NODEFER: u64 = 0x4000_0000;
 /// Ended children need not be waited for.
 const SA_NOCLDWAIT: u64 = 2;
 /// Default actions that are not the program's end: CHLD, CONT, URG, WINCH. Those that would stop it do nothing either: nobody could go on.
@@ -331,11 +335,16 @@ impl<S: Pages> Process<S> {
             now & bit(*signal) != 0 && action.is_some_and(|action| action.handler > IGNORE)
         };
         let Some(signal) = (1..=64).find(has_handler) else { return Outcome::Done(result) };
-        let action = self.actions.get(usize::from(signal)).copied().unwrap_or(Action::DEFAULT);
+        let Some(place) = self.actions.get_mut(usize::from(signal)) else { return Outcome::Done(result) };
+        let action = *place;
+        if action.flags & SA_RESETHAND != 0 {
+            place.handler = 0;
+        }
+        let own = if action.flags & SA_NODEFER == 0 { bit(signal) } else { 0 };
         if let Some(slot) = self.slot(thread) {
             slot.pending |= now & !bit(signal);
             slot.shared |= shared & !bit(signal);
-            slot.blocked = (during | action.blocked | bit(signal)) & !NEVER_BLOCKED;
+            slot.blocked = (during | action.blocked | own) & !NEVER_BLOCKED;
         }
         Outcome::Deliver(Delivery { handler: action.handler, signal, blocked_after: blocked, result })
     }

@@ -518,7 +518,73 @@ fn identity_is_the_instances() {
     assert_eq!(program.call(number::GETCWD, &[AT, 1]), Errno::ERANGE.negated());
     assert_eq!(program.call(number::PRLIMIT64, &[0, 3, 0, AT]), 0);
     assert_eq!(program.world.words(AT), [STACK.1 - STACK.0; 2]);
+    // The limit as it is may be set, and no other.
+    assert_eq!(program.call(number::PRLIMIT64, &[0, 3, AT, 0]), 0);
+    program.put(AT, &[STACK.1 - STACK.0, 4096]);
     assert_eq!(program.call(number::PRLIMIT64, &[0, 3, AT, 0]), Errno::EPERM.negated());
     assert_eq!(program.call(number::SCHED_GETAFFINITY, &[0, 128, AT]), 8);
     assert_eq!(program.world.words(AT), [1]);
+    for number in [number::GETRESUID, number::GETRESGID] {
+        program.put(AT, &[0, 0]);
+        assert_eq!(program.call(number, &[AT, AT + 4, AT + 8]), 0);
+        assert_eq!(program.world.words(AT), [7 | 7 << 32, 7]);
+    }
+    assert_eq!(program.call(number::GETRESUID, &[AT, AT, 8]), Errno::EFAULT.negated());
+    assert_eq!(program.call(number::GETGROUPS, &[0, 0]), 0);
+    program.put(AT, &[u64::MAX]);
+    assert_eq!(program.call(number::GETCPU, &[AT, 0, 0]), 0);
+    assert_eq!(program.world.words(AT), [0xffff_ffff << 32]);
+    assert_eq!(program.call(number::SET_ROBUST_LIST, &[AT, 24]), 0);
+    assert_eq!(program.call(number::GET_ROBUST_LIST, &[0, AT, AT + 8]), 0);
+    assert_eq!(program.world.words(AT), [0, 24]);
+    assert_eq!(program.call(number::GET_ROBUST_LIST, &[99, AT, AT + 8]), Errno::ESRCH.negated());
+}
+
+#[test]
+fn sysinfo_tells_the_heap_and_what_is_free_of_it() {
+    let mut program = Program::new();
+    program.at(3_999_999_999);
+    let told = |program: &mut Program| {
+        program.put(AT, &[u64::MAX; 14]);
+        assert_eq!(program.call(number::SYSINFO, &[AT]), 0);
+        program.world.words::<14>(AT)
+    };
+    let before = told(&mut program);
+    let (first, end) = program.process.areas.span();
+    assert_eq!((before[0], before[4], before[10], before[13]), (3, end - first, 1, 1));
+    assert!(program.call(number::MMAP, &[0, 8192, 3, 0x22, u64::MAX, 0]) > 0);
+    assert_eq!(told(&mut program)[5], before[5] - 8192);
+    assert_eq!(program.call(number::SYSINFO, &[8]), Errno::EFAULT.negated());
+}
+
+#[test]
+fn memory_is_always_there_and_nothing_of_it_is_written_back() {
+    let mut program = Program::new();
+    let at = program.call(number::MMAP, &[0, 8192, 3, 0x22, u64::MAX, 0]).cast_unsigned();
+    for number in [number::MLOCK, number::MUNLOCK, number::MLOCKALL, number::MUNLOCKALL] {
+        assert_eq!(program.call(number, &[at, 8192]), 0);
+    }
+    assert_eq!(program.call(number::MSYNC, &[at, 8192, 4]), 0);
+    assert_eq!(program.call(number::MSYNC, &[at + 1, 8192, 4]), Errno::EINVAL.negated());
+    assert_eq!(program.call(number::MUNMAP, &[at, 8192]), 0);
+    assert_eq!(program.call(number::MSYNC, &[at, 8192, 4]), Errno::ENOMEM.negated());
+}
+
+#[test]
+fn handler_that_is_good_for_once_leaves_the_default_behind_and_one_may_come_again_while_it_runs() {
+    let mut program = Program::new();
+    program.put(AT, &[0xcafe, 0x8000_0000, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[15, AT, 0, 8]), 0);
+    let delivery = Delivery { handler: 0xcafe, signal: 15, blocked_after: 0, result: 0 };
+    assert_eq!(program.on(0, number::TKILL, &[7, 15]), Outcome::Deliver(delivery));
+    // As handlers do that tidy up and end by the same signal.
+    assert_eq!(program.call(number::TKILL, &[7, 15]), 0);
+    let end = program.process.handled(&mut program.world, 0, delivery);
+    assert_eq!(end, Outcome::Ended(Ending::Signal(15)));
+
+    let mut program = Program::new();
+    program.put(AT, &[0xcafe, 0x4000_0000, 0, 0]);
+    assert_eq!(program.call(number::RT_SIGACTION, &[15, AT, 0, 8]), 0);
+    assert_eq!(program.on(0, number::TKILL, &[7, 15]), Outcome::Deliver(delivery));
+    assert_eq!(program.on(0, number::TKILL, &[7, 15]), Outcome::Deliver(delivery));
 }

@@ -168,14 +168,23 @@ impl<S: Pages> Process<S> {
     }
 
     pub(super) fn read_at(&mut self, world: &mut impl World, args: [u64; 6], pieces: Pieces) -> Answer {
-        if let Object::Text(text, _) = self.files.held(args[0])?.object {
-            return self.read_text(world, text, args[3], pieces);
+        match self.files.held(args[0])?.object {
+            Object::Text(text, _) => return self.read_text(world, text, args[3], pieces),
+            // Devices have no places.
+            Object::Null | Object::Zero => {
+                let id = self.files.id(args[0])?;
+                return Ok(self.read_object(world, id, pieces, false)?.unwrap_or(0));
+            }
+            _ => {}
         }
         let (_, file) = self.file(args[0], Errno::EISDIR, Errno::ESPIPE)?;
         self.read_from(world, file, args[3], pieces)
     }
 
     pub(super) fn write_at(&mut self, world: &mut impl World, args: [u64; 6], pieces: Pieces) -> Answer {
+        if let Object::Null | Object::Zero = self.files.held(args[0])?.object {
+            return pieces.total(world);
+        }
         let (_, file) = self.file(args[0], Errno::EISDIR, Errno::ESPIPE)?;
         Ok(self.write_to(world, file, args[3], pieces)?.0)
     }

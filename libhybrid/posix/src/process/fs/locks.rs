@@ -73,7 +73,7 @@ impl<S: Pages> Process<S> {
             _ => (self.record_lock(world, args), matches!(low(args[1]), F_SETLKW | F_OFD_SETLKW)),
         };
         if answer == Err(Errno::EAGAIN) && waits {
-            let call = Call { number, args, done: 0 };
+            let call = Call { number, args, object: None, done: 0 };
             if !self.waits_for_itself(world, &call) {
                 return self.wait_for_lock(world, thread, call);
             }

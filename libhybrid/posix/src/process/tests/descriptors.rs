@@ -359,6 +359,11 @@ fn synthetic_files_say_what_the_component_knows_and_nothing_else_is_there() {
     assert_eq!(program.world.words(AT), [0x0707_0707_0707_0707]);
     let null = open(&mut program, "/dev/null", 2).cast_unsigned();
     assert_eq!(program.call(number::WRITE, &[null, AT, 100]), 100);
+    assert_eq!(program.call(number::PWRITE64, &[null, AT, 100, 7]), 100);
+    assert_eq!(program.call(number::PREAD64, &[null, AT, 100, 7]), 0);
+    let zero = open(&mut program, "/dev/zero", 0).cast_unsigned();
+    assert_eq!(program.call(number::PREAD64, &[zero, AT, 8, 1 << 40]), 8);
+    assert_eq!(program.world.words(AT), [0]);
     assert_eq!(open(&mut program, "/etc/hosts", 1), Errno::EACCES.negated());
     assert_eq!(open(&mut program, "/dev/../etc/hosts/", 0), Errno::ENOTDIR.negated());
     assert_eq!(open(&mut program, "/etc/shadow", 0), Errno::ENOENT.negated());

@@ -40,14 +40,13 @@ fn copies_of_a_program_and_what_programs_do_without_are_not_there() {
 #[test]
 fn what_musl_and_std_try_at_each_start_is_refused_without_a_word() {
     let mut program = Program::new();
-    let names: [(u64, &[u64]); 9] = [
+    let names: [(u64, &[u64]); 8] = [
         (number::COPY_FILE_RANGE, &[0, 0, 0]),
         (number::SENDFILE, &[0, 0, 0]),
         (number::SPLICE, &[0, 0, 0]),
         (number::PIDFD_OPEN, &[7]),
         (number::BRK, &[0]),
         (number::SIGALTSTACK, &[AT]),
-        (number::SET_ROBUST_LIST, &[AT, 24]),
         (number::MEMBARRIER, &[0]),
         (number::PRCTL, &[15, AT]),
     ];

@@ -423,6 +423,26 @@ fn reader_that_waits_for_all_gets_it_or_what_came_before_the_wait_ended() {
 }
 
 #[test]
+fn who_waits_at_a_number_takes_nothing_from_what_that_leads_to_later() {
+    let mut program = Program::new();
+    let second = program.thread();
+    let pair = |program: &mut Program| {
+        assert_eq!(program.call(number::SOCKETPAIR, &[1, 1, 0, AT]), 0);
+        let [both] = program.world.words::<1>(AT);
+        (both & 0xffff_ffff, both >> 32)
+    };
+    let (near, far) = pair(&mut program);
+    let (other, its_far) = pair(&mut program);
+    assert_eq!(program.on(second, number::READ, &[near, AT + 0x200, 10]), Outcome::Park);
+    assert_eq!(program.call(number::DUP3, &[other, near, 0]).cast_unsigned(), near);
+    assert_eq!(program.call(number::WRITE, &[its_far, AT, 3]), 3);
+    assert_eq!(program.process.take_result(second), Some(Errno::EBADF.negated()));
+    // Whom it was for has it.
+    assert_eq!(program.call(number::READ, &[near, AT + 0x200, 10]), 3);
+    assert_eq!(program.call(number::READ, &[far, AT + 0x200, 10]), 0);
+}
+
+#[test]
 fn reader_whose_descriptor_is_closed_meanwhile_gets_what_it_took() {
     let mut program = Program::new();
     let second = program.thread();
