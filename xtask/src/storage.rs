@@ -1,12 +1,8 @@
 //! Refuses a product whose file server promises more of the disk than the disk has; counts nothing on a disk.
 use anyhow::{Result, ensure};
 use hybrid_capgraph::Graph;
+use hybrid_quota::{Quotas, promised};
 use hybrid_scenarios::disk;
-#[expect(unreachable_pub, reason = "the file server's crate shows it")]
-#[cfg_attr(not(test), expect(dead_code, reason = "the file server counts, too"))]
-#[path = "../../servers/fsd/src/quota.rs"]
-mod quota;
-use quota::{Quotas, promised};
 
 /// The file server with the data partition, by its folder, and the first name of the prefixes that lead to it.
 const SERVER: &str = "servers/fsd";

@@ -1,9 +1,9 @@
 //! Files in memory, gone with fsd; bounded by the bytes that it may take.
-use crate::quota::counted;
 use crate::store::{Found, Node, Store};
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use hybrid_quota::counted;
 use libhybrid::interfaces::fs::{Error, Kind};
 
 const ROOT: Node = 1;

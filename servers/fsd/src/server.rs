@@ -6,12 +6,12 @@ mod open;
 mod session;
 
 use crate::path::Path;
-use crate::quota::counted;
 use crate::store::{Found, Node, SIZE_MAX, Store};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use hybrid_quota::counted;
 use libhybrid::interfaces::fs::{
     CHUNK_MAX, Creation, ENTRIES_MAX, Entry, Error, Files, FilesOpen, FilesOpenToWrite, FilesServerRings, FilesSpace,
     INLINE_MAX, Kind, Lock, Status, TRANSFER_MAX,

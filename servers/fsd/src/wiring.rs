@@ -1,10 +1,11 @@
 //! Wires the rings of one disk and the clients' sessions to the server of files; knows no file system.
-use crate::{Disk, Quotas, Server, Store, Wait};
+use crate::{Disk, Server, Store, Wait};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
+use hybrid_quota::Quotas;
 use libhybrid::interfaces::block::{DiskClient, DiskClientRings, DiskRings};
 use libhybrid::interfaces::fs::{FilesRings, dispatch_files};
 use libhybrid::ipc::{Incoming, Outgoing};

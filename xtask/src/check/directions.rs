@@ -10,7 +10,7 @@ struct Layer {
 }
 
 /// The first folder that a path starts with is its layer; so inner folders stand before outer ones.
-const LAYERS: [Layer; 13] = [
+const LAYERS: [Layer; 14] = [
     Layer { folder: "kernel/abi", below: &[] },
     Layer { folder: "kernel-config", below: &[] },
     // Readers of what the firmware left, which are not the kernel's alone: a device tree has one reader.
@@ -20,12 +20,15 @@ const LAYERS: [Layer; 13] = [
     Layer { folder: "libhybrid/interfaces", below: &["ipc-idl", "libhybrid"] },
     Layer { folder: "libhybrid", below: &["kernel/abi", "libhybrid/interfaces", "ipc-idl"] },
     Layer { folder: "servers/securityd/capgraph", below: &["ipc-idl", "kernel-config", "libhybrid"] },
+    // What a file server promises, and the build counts beforehand.
+    Layer { folder: "servers/fsd/quota", below: &[] },
     Layer {
         folder: "servers",
         below: &[
             "libhybrid",
             "libhybrid/interfaces",
             "servers/securityd/capgraph",
+            "servers/fsd/quota",
             "kernel/abi",
             "kernel/machine",
             "kernel-config",
@@ -50,7 +53,7 @@ const LAYERS: [Layer; 13] = [
     },
     Layer {
         folder: "xtask",
-        below: &["ipc-idl", "kernel-config", "kernel/abi", "servers/securityd/capgraph", "tests"],
+        below: &["ipc-idl", "kernel-config", "kernel/abi", "servers/securityd/capgraph", "servers/fsd/quota", "tests"],
     },
 ];
 

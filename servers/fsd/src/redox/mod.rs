@@ -5,7 +5,6 @@ mod format;
 mod journal;
 
 use crate::blocks::{BLOCK, Blocks, DeviceError};
-use crate::quota::promised;
 use crate::store::{Found, Node, SIZE_MAX, Store};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
@@ -13,6 +12,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use attempts::Attempts;
 use core::time::Duration;
+use hybrid_quota::promised;
 use journal::Journal;
 use libhybrid::interfaces::fs::{Error, Kind};
 use redoxfs::{BlockAddr, BlockData, FileSystem, Node as Inode, Transaction, TreeData, TreePtr};

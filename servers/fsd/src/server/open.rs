@@ -1,7 +1,7 @@
 //! Open files: their numbers, who has which open, locks.
 use super::Server;
-use crate::quota::counted;
 use crate::store::Node;
+use hybrid_quota::counted;
 use libhybrid::interfaces::fs::{Error, Kind, Lock};
 
 /// A file or directory that a session has open.

@@ -2,8 +2,8 @@
 use super::model::{Tree, tree_of};
 use super::power::{Dice, RamDisk};
 use super::{CLIENT, OTHER, begin, redox};
-use crate::quota::{counted, promised};
 use crate::{Redox, Server, Store};
+use hybrid_quota::{counted, promised};
 use libhybrid::interfaces::fs::{Creation, Error, Files, Kind};
 use libhybrid::ipc::ClientId;
 

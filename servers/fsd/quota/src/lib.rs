@@ -1,7 +1,9 @@
-//! How many bytes each client may have, as the integrator says; counts nothing itself.
+//! How many bytes each client may have, as the integrator says; keeps no count itself.
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
 
 /// Bytes in which sizes are counted: a file of one byte has one of them, and so has every name.
-pub(crate) const UNIT: u64 = 4096;
+const UNIT: u64 = 4096;
 /// What a client has that the integrator says nothing of.
 const DEFAULT: u64 = 1 << 20;
 
@@ -11,12 +13,14 @@ const RESERVE: u64 = 2 << 20;
 /// Bytes that all quotas together may give out of a disk of so many. redoxfs takes room by powers of two, so a file of 17 units has 32 of them.
 /// So there are blocks enough for all of it, but not surely side by side: redoxfs needs aligned runs of a power of two and moves no block, and after
 /// many deletions of small files a large record may find none, within its quota.
-pub(crate) fn promised(bytes: u64) -> u64 {
+#[must_use]
+pub fn promised(bytes: u64) -> u64 {
     bytes.saturating_sub(RESERVE) / 2
 }
 
 /// What a node counts: its size in whole units, and one for itself.
-pub(crate) fn counted(size: u64) -> u64 {
+#[must_use]
+pub fn counted(size: u64) -> u64 {
     size.div_ceil(UNIT).saturating_add(1).saturating_mul(UNIT)
 }
 
