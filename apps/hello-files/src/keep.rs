@@ -1,6 +1,6 @@
 //! Takes the steps of `plan.rs`, and says of each round that it is kept, as soon as it is.
 use crate::Outcome;
-use crate::plan::{self, Step};
+use hello_files::plan::{self, Step};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod keep;
-mod plan;
 mod whole;
 
 use std::error::Error;

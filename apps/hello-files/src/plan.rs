@@ -1,14 +1,19 @@
-//! What the campaign of losses of power has files go through, step by step; its judge on the host reads it, too.
+//! What the campaign of losses of power has files go through, step by step; takes no step itself.
 
 /// One operation of the file server, or something to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
+    /// A directory that is not there.
     MakeDirectory(String),
     /// A file that is not there.
     Create(String),
+    /// At a file's end.
     Append(String, Vec<u8>),
+    /// In place, from this offset on.
     WriteAt(String, u64, Vec<u8>),
+    /// From a name to another, whose file it replaces.
     Rename(String, String),
+    /// A file.
     Remove(String),
     /// All of it is to survive from here on.
     Sync,
@@ -22,7 +27,8 @@ fn pattern(seed: u64, len: u64) -> Vec<u8> {
 }
 
 /// Round `number`: a log that grows, a file that is written in place, files that are replaced, one that goes.
-pub(crate) fn round(number: u64) -> Vec<Step> {
+#[must_use]
+pub fn round(number: u64) -> Vec<Step> {
     let mut steps = Vec::new();
     if number == 1 {
         steps.extend([Step::Create("log".into()), Step::Create("page".into()), Step::Sync]);
@@ -43,7 +49,8 @@ pub(crate) fn round(number: u64) -> Vec<Step> {
 }
 
 /// Files that are written once, and of which nothing may change ever after.
-pub(crate) fn still() -> Vec<Step> {
+#[must_use]
+pub fn still() -> Vec<Step> {
     let mut steps = vec![Step::MakeDirectory("deep".into())];
     for (number, len) in (1..).zip([0, 1, 100, 4000, 4096, 9000, 33_000]) {
         let path = format!("{}still-{number}", if number % 2 == 0 { "deep/" } else { "" });

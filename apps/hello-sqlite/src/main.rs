@@ -4,11 +4,10 @@
 //! kept is missing.
 #![forbid(unsafe_code)]
 
+use hello_sqlite::{ACCOUNTS, parties};
 use rusqlite::{Connection, Result};
 use std::time::Duration;
 
-/// Accounts of each database.
-const ACCOUNTS: i64 = 20;
 /// Every so many bookings it says how far it is, unless its argument says another number.
 const TELL: i64 = 5;
 /// Pages of the write-ahead log that are enough to bring them into the database: SQLite's own number is more than a quota of a mebibyte.
@@ -83,7 +82,7 @@ fn book(database: &mut Connection) -> Result<i64> {
     let transaction = database.transaction()?;
     let number: i64 =
         transaction.query_row("SELECT coalesce(max(number), 0) + 1 FROM booking", [], |row| row.get(0))?;
-    let (debit, credit) = (1 + number % ACCOUNTS, 1 + (number * 7 + 3) % ACCOUNTS);
+    let (debit, credit) = parties(number);
     transaction.execute("INSERT INTO booking VALUES (?1, ?2, ?3)", [number, debit, credit])?;
     for (account, amount) in [(debit, -number), (credit, number)] {
         let change = "UPDATE account SET amount = amount + ?2, note = hex(randomblob(100)) WHERE id = ?1";

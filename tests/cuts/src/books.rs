@@ -1,12 +1,11 @@
 //! What must hold of the databases of `apps/hello-sqlite`, as SQLite finds them with their journals; books nothing.
 use crate::tree::Tree;
 use anyhow::{Context, Result, ensure};
+use hello_sqlite::{ACCOUNTS, parties};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// As in `apps/hello-sqlite`.
-const ACCOUNTS: i64 = 20;
 /// A database, and what belongs to it. What says that there is a write-ahead log is itself written with a rollback journal.
 pub(crate) const JOURNAL: [&str; 2] = ["journal.db", "journal.db-journal"];
 pub(crate) const LOG: [&str; 3] = ["log.db", "log.db-wal", "log.db-journal"];
@@ -71,7 +70,7 @@ fn check(path: &Path) -> Result<u64> {
     let mut wanted: BTreeMap<i64, i64> = (1..=ACCOUNTS).map(|id| (id, 0)).collect();
     let (mut wanted_debits, mut wanted_credits) = (BTreeMap::new(), BTreeMap::new());
     for number in 1..=last {
-        let (debit, credit) = (1 + number % ACCOUNTS, 1 + (number * 7 + 3) % ACCOUNTS);
+        let (debit, credit) = parties(number);
         wanted_debits.insert(number, debit);
         wanted_credits.insert(number, credit);
         *wanted.entry(debit).or_insert(0) -= number;

@@ -2,10 +2,10 @@
 use crate::books::{self, Desk};
 use crate::disk::{CutDisk, Dice, Replay};
 use crate::log::Entry;
-use crate::plan;
 use crate::tree::{self, Course, Tree};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use fsd::Redox;
+use hello_files::plan;
 use std::fmt;
 
 /// Whose work is judged: the words of what they say, in the order of [`State`].

@@ -8,8 +8,6 @@ mod books;
 mod campaign;
 mod disk;
 mod log;
-#[path = "../../../apps/hello-files/src/plan.rs"]
-mod plan;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -1,7 +1,7 @@
 //! The files of a store, and all the trees that the steps of `apps/hello-files` lead through.
-use crate::plan::{self, Step};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use fsd::{Node, Store};
+use hello_files::plan::{self, Step};
 use libhybrid::interfaces::fs::Kind;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
