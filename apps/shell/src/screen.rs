@@ -35,13 +35,10 @@ impl Screen {
         let mut moved = 0;
         while let Some(rest @ [_, ..]) = self.waiting.get(moved..) {
             let record = rest.get(..RECORD_MAX).unwrap_or(rest);
-            match self.ring.push(record) {
-                Ok(()) => moved += record.len(),
-                // False: room appeared between the two looks.
-                Err(RingError::Full) if !self.ring.ring().request_space(record.len())? => {}
-                Err(RingError::Full) => break,
-                Err(error) => return Err(error),
+            if !self.ring.push_or_ask(record)? {
+                break;
             }
+            moved += record.len();
         }
         self.waiting.drain(..moved);
         Ok(self.ring.publish())

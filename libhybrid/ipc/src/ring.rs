@@ -27,9 +27,23 @@ impl<T: Record> RecordProducer<T> {
     /// # Errors
     /// [`RingError::Full`]; [`RingError::TooLong`] when a part is beyond its bound; [`RingError::Corrupt`].
     pub fn push(&mut self, value: &T::View<'_>) -> Result<(), RingError> {
-        self.scratch.resize(T::MAX_ENCODED, 0);
-        let length = T::write(value, &mut self.scratch).map_err(|_| RingError::TooLong)?;
+        let length = self.encode(value)?;
         self.ring.try_push(self.scratch.get(..length).unwrap_or_default())
+    }
+
+    /// Appends a record, or asks for a bell when there may be room for it: see [`Producer::push_or_ask`].
+    ///
+    /// # Errors
+    /// [`RingError::TooLong`]; [`RingError::Corrupt`].
+    pub fn push_or_ask(&mut self, value: &T::View<'_>) -> Result<bool, RingError> {
+        let length = self.encode(value)?;
+        self.ring.push_or_ask(self.scratch.get(..length).unwrap_or_default())
+    }
+
+    /// Its length; it is at the start of the scratch memory.
+    fn encode(&mut self, value: &T::View<'_>) -> Result<usize, RingError> {
+        self.scratch.resize(T::MAX_ENCODED, 0);
+        T::write(value, &mut self.scratch).map_err(|_| RingError::TooLong)
     }
 
     /// Call after one or more pushes. True: ring the consumer's bell now.
@@ -121,6 +135,14 @@ impl<const MAX: usize> BytesProducer<MAX> {
     /// [`RingError::Full`]; [`RingError::TooLong`]; [`RingError::Corrupt`].
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), RingError> {
         if bytes.len() > MAX { Err(RingError::TooLong) } else { self.ring.try_push(bytes) }
+    }
+
+    /// Appends a record, or asks for a bell when there may be room for it: see [`Producer::push_or_ask`].
+    ///
+    /// # Errors
+    /// [`RingError::TooLong`]; [`RingError::Corrupt`].
+    pub fn push_or_ask(&mut self, bytes: &[u8]) -> Result<bool, RingError> {
+        if bytes.len() > MAX { Err(RingError::TooLong) } else { self.ring.push_or_ask(bytes) }
     }
 
     /// Appends the record that `write` makes in a buffer of `length_max` ≤ `MAX` bytes; `write` returns its length.
@@ -248,7 +270,10 @@ mod tests {
         producer.push(b"abc").expect("room");
         assert_eq!(consumer.pop(&mut scratch), Ok(Some(&b"abc"[..])));
         assert_eq!(producer.push(&[0; 17]), Err(RingError::TooLong));
+        assert_eq!(producer.push_or_ask(&[0; 17]), Err(RingError::TooLong));
         assert_eq!(producer.push_with(17, |_| 0), Err(RingError::TooLong));
+        assert_eq!(producer.push_or_ask(b"abc"), Ok(true));
+        assert_eq!(consumer.pop(&mut scratch), Ok(Some(&b"abc"[..])));
     }
 
     #[test]

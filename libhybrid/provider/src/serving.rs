@@ -243,7 +243,7 @@ impl<P: Provider> Serving<P> {
     fn send(&mut self) -> Result<bool, RingError> {
         while let Some(credit) = self.credits.first() {
             let credit = Response::Credit(CreditBody { request: credit.request, bytes: credit.bytes });
-            if !push(&mut self.rings, &credit)? {
+            if !self.rings.responses.push_or_ask(&credit)? {
                 return Ok(false);
             }
             self.credits.remove(0);
@@ -280,7 +280,7 @@ impl Answer {
                 metadata: self.content.metadata.clone(),
                 has_body: len > 0 && !self.is_describe,
             };
-            if !push(rings, &Response::Head(head))? {
+            if !rings.responses.push_or_ask(&Response::Head(head))? {
                 return Ok(Progress::NoRoom);
             }
             self.is_head_sent = true;
@@ -292,28 +292,12 @@ impl Answer {
             }
             let data = Cow::Borrowed(&self.content.body.bytes()[self.sent..self.sent + step]);
             let chunk = Chunk { request: self.request, data, is_last: self.sent + step == len };
-            if !push(rings, &Response::Body(chunk))? {
+            if !rings.responses.push_or_ask(&Response::Body(chunk))? {
                 return Ok(Progress::NoRoom);
             }
             self.sent += step;
             self.credit -= step;
         }
         Ok(Progress::Done)
-    }
-}
-
-/// Pushes if there is room; else asks for a bell when there is.
-fn push(rings: &mut HostClientRings, response: &Response<'_>) -> Result<bool, RingError> {
-    loop {
-        match rings.responses.push(response) {
-            Ok(()) => return Ok(true),
-            // What waits is a chunk at most.
-            Err(RingError::Full) => {
-                if rings.responses.ring().request_space(CHUNK_MAX + 64)? {
-                    return Ok(false);
-                }
-            }
-            Err(error) => return Err(error),
-        }
     }
 }

@@ -131,6 +131,19 @@ impl<M: RingMemory> Producer<M> {
         Ok(!has_room)
     }
 
+    /// Appends one record if there is room for it, else asks for a bell when there may be. True: it was appended. False: wait for the bell, then offer
+    /// it again. Room that the consumer made before it could see that some is wanted rings no bell, so it is looked for once more.
+    ///
+    /// # Errors
+    /// [`RingError::TooLong`] if it never will fit; [`RingError::Corrupt`].
+    pub fn push_or_ask(&mut self, record: &[u8]) -> Result<bool, RingError> {
+        match self.try_push(record) {
+            Err(RingError::Full) if self.request_space(record.len())? => Ok(false),
+            Err(RingError::Full) => self.try_push(record).map(|()| true),
+            pushed => pushed.map(|()| true),
+        }
+    }
+
     /// Checks that a record of `len` bytes fits now; returns the bytes it occupies.
     fn reserve(&mut self, len: usize) -> Result<u32, RingError> {
         if !self.fits(len)? {

@@ -90,6 +90,18 @@ fn ring_space_bell_is_asked_once_and_only_when_wanted() {
 }
 
 #[test]
+fn ring_push_without_room_asks_for_it_and_comes_with_the_bell() {
+    let (_, mut producer, mut consumer) = pair(CAPACITY);
+    assert_eq!(producer.push_or_ask(&[0; 240]), Ok(true));
+    assert_eq!((producer.push_or_ask(&[1; 100]), producer.refused()), (Ok(false), 1));
+    consumer.pop(&mut [0; 256]).unwrap();
+    assert!(consumer.release(), "it waits for room");
+    assert_eq!(producer.push_or_ask(&[1; 100]), Ok(true));
+    assert!(!consumer.release());
+    assert_eq!(producer.push_or_ask(&[1; 1000]), Err(RingError::TooLong));
+}
+
+#[test]
 fn ring_peers_that_publish_without_news_let_each_other_sleep() {
     let (_region, mut producer, mut consumer) = pair(256);
     assert!(consumer.request_bell().unwrap());

@@ -81,8 +81,25 @@ fn withdrawn_bell(count: u8, preemptions: Option<usize>) {
     });
 }
 
-fn space_bell<const F: bool>() {
-    loom::model(|| {
+/// Pushes a record. False: it waits for the bell.
+fn pushed<const F: bool>(producer: &mut Producer<Shared<F, true>>) -> bool {
+    producer.push_or_ask(&[1; 8]).expect("an honest peer does not corrupt")
+}
+
+/// The same, from the parts of which `Producer::push_or_ask` is made.
+fn pushed_by_parts<const F: bool>(producer: &mut Producer<Shared<F, true>>) -> bool {
+    loop {
+        if producer.try_push(&[1; 8]).is_ok() {
+            return true;
+        }
+        if producer.request_space(8).expect("an honest peer does not corrupt") {
+            return false;
+        }
+    }
+}
+
+fn space_bell<const F: bool>(push: fn(&mut Producer<Shared<F, true>>) -> bool) {
+    loom::model(move || {
         let shared = Shared::<F, true>::new().at_epoch(1);
         let room = Arc::new(Notify::new());
         let mut producer = Producer::over(shared.clone());
@@ -96,10 +113,8 @@ fn space_bell<const F: bool>() {
                 ring.notify();
             }
         });
-        while producer.try_push(&[1; 8]).is_err() {
-            if producer.request_space(8).expect("an honest peer does not corrupt") {
-                room.wait();
-            }
+        while !push(&mut producer) {
+            room.wait();
         }
         peer.join().expect("the consumer ends");
     });
@@ -119,7 +134,8 @@ fn bell_that_was_withdrawn_and_asked_for_again_is_never_lost() {
 
 #[test]
 fn bell_for_space_is_never_lost() {
-    space_bell::<true>();
+    space_bell::<true>(pushed_by_parts);
+    space_bell::<true>(pushed);
 }
 
 #[test]
@@ -131,7 +147,22 @@ fn bell_for_data_without_fence_is_lost() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn bell_for_space_without_fence_is_lost() {
-    space_bell::<false>();
+    space_bell::<false>(pushed_by_parts);
+}
+
+/// Who only asks, and does not look again whether room came before that.
+fn asked_without_a_second_look(producer: &mut Producer<Shared<true, true>>) -> bool {
+    let is_pushed = producer.try_push(&[1; 8]).is_ok();
+    if !is_pushed {
+        let _has_room_by_now = producer.request_space(8).expect("an honest peer does not corrupt");
+    }
+    is_pushed
+}
+
+#[test]
+#[should_panic(expected = "deadlock")]
+fn bell_for_space_without_a_second_look_is_lost() {
+    space_bell::<true>(asked_without_a_second_look);
 }
 
 #[test]

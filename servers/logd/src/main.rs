@@ -8,9 +8,8 @@ use alloc::vec::Vec;
 use libhybrid::interfaces::console::{OutputClientRings, OutputRings};
 use libhybrid::interfaces::log::{Level, ReaderServer, SinkRings};
 use libhybrid::ipc::{Dispatch, Incoming, Outgoing};
-use libhybrid::ring::RingError;
 use libhybrid::{Component, Env, PeerChange, PeerNews, SessionHandle, now_ns};
-use logd::{Logd, PIECE_MAX, STORE_LIMIT};
+use logd::{Logd, STORE_LIMIT};
 
 libhybrid::component!(run);
 
@@ -65,24 +64,11 @@ impl Wiring {
         }
         let (output, is_lost) = (&mut self.output.output, &mut self.is_console_lost);
         self.server.server.print(|piece| {
-            loop {
-                match output.push(piece) {
-                    Ok(()) => return true,
-                    // True: still no room, and a bell comes when there is.
-                    Err(RingError::Full) => match output.ring().request_space(PIECE_MAX) {
-                        Ok(true) => return false,
-                        Ok(false) => {}
-                        Err(_) => {
-                            *is_lost = true;
-                            return false;
-                        }
-                    },
-                    Err(_) => {
-                        *is_lost = true;
-                        return false;
-                    }
-                }
-            }
+            // False: there is no room, and a bell comes when there is.
+            output.push_or_ask(piece).unwrap_or_else(|_| {
+                *is_lost = true;
+                false
+            })
         });
         self.console.bell.ring_if(output.publish());
         if self.is_console_lost {

@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use hybrid_interfaces::log::{Record, SinkClientRings, SinkRings};
-use hybrid_ring::{Region, RingError};
+use hybrid_ring::Region;
 
 pub use hybrid_interfaces::log::Level;
 
@@ -60,13 +60,10 @@ impl Journal {
                 target: Cow::Borrowed("securityd"),
                 text: Cow::Borrowed(&line.text),
             };
-            match rings.records.push(&record) {
-                Ok(()) => drop(self.lines.pop_front()),
-                // logd rings back when it has taken records; if it has by now, try again.
-                Err(RingError::Full) => match rings.records.ring().request_space(Record::MAX_ENCODED) {
-                    Ok(false) => {}
-                    Ok(true) | Err(_) => break,
-                },
+            match rings.records.push_or_ask(&record) {
+                Ok(true) => drop(self.lines.pop_front()),
+                // logd rings back when it has taken records.
+                Ok(false) => break,
                 Err(_) => {
                     // The ring is dead: nobody reads it any more.
                     self.rings = None;

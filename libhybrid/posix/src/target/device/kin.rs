@@ -12,7 +12,7 @@ use hybrid_interfaces::process::{
     ProgramClient, SpawnError, SpawnerClient, StreamsClientRings, StreamsRings, StreamsServerRings, program, spawner,
     streams,
 };
-use hybrid_ipc::{CallError, RecordConsumer, RecordProducer, RingError};
+use hybrid_ipc::{CallError, RecordConsumer, RecordProducer};
 use hybrid_rt::{EndpointCaller, Env, PeerChange, PeerNews, SessionHandle, now_ns};
 
 const _: () = assert!(
@@ -21,9 +21,6 @@ const _: () = assert!(
         && crate::family::PATH_MAX == idl::PATH_MAX
         && PIECE_MAX == idl::PIECE_MAX
 );
-
-/// Bytes of a piece in its ring beside its payload, at most.
-const HEAD: usize = 16;
 
 /// How long a program that is about to end waits for its parent to look: ten times what others of its priority may have the processor for.
 const MEETS_WITHIN_NS: u64 = 100_000_000;
@@ -223,15 +220,7 @@ fn decoded(piece: idl::Piece<'_>) -> Piece<'_> {
 
 /// Whether the ring took it. If not, its reader rings when there is room. A reader that breaks its ring reads no more: nobody waits for it.
 fn pushed(ring: &mut RecordProducer<idl::Piece<'static>>, piece: Piece<'_>) -> bool {
-    let piece = encoded(piece);
-    match ring.push(&piece) {
-        Err(RingError::Full) => match ring.ring().request_space(PIECE_MAX + HEAD) {
-            Ok(true) => false,
-            Ok(false) => ring.push(&piece) != Err(RingError::Full),
-            Err(_) => true,
-        },
-        _ => true,
-    }
+    ring.push_or_ask(&encoded(piece)).unwrap_or(true)
 }
 
 /// The next piece. A side that breaks its ring says no more.

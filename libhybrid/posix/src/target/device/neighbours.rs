@@ -6,14 +6,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use hybrid_interfaces::local as idl;
 use hybrid_interfaces::local::{StreamClientRings, StreamRings, StreamServerRings, stream};
-use hybrid_ipc::{RecordConsumer, RecordProducer, Region, RingError};
+use hybrid_ipc::{RecordConsumer, RecordProducer, Region};
 use hybrid_rt::{Env, PeerChange, PeerNews, SessionHandle};
 
 const _: () =
     assert!(CHUNK == idl::CHUNK_MAX && WINDOW == idl::WINDOW as u64 && CONNECTIONS_MAX == idl::CONNECTIONS_MAX);
-
-/// Bytes of a word in its ring beside its payload, at most.
-const HEAD: usize = 32;
 
 /// This side's ends.
 struct Ends {
@@ -139,7 +136,8 @@ impl Neighbours for Granted {
     fn say(&mut self, at: usize, word: Word<'_>) -> bool {
         let Some(session) = self.0.get_mut(at).filter(|session| !session.is_lost) else { return false };
         let Some(ends) = &mut session.ends else { return false };
-        pushed(&mut ends.says, &encoded(word)).unwrap_or_else(|_| {
+        // If there is no room, the neighbour rings when there is.
+        ends.says.push_or_ask(&encoded(word)).unwrap_or_else(|_| {
             log::error!(target: "posix", "{} broke its session: all connections with it are lost", session.handle.name);
             (session.ends, session.last, session.is_lost) = (None, None, true);
             false
@@ -167,15 +165,6 @@ impl Neighbours for Granted {
             session.ends = None;
             session.last = None;
         }
-    }
-}
-
-/// Whether the ring took it. If not, its reader rings when there is room.
-fn pushed(ring: &mut RecordProducer<idl::Word<'static>>, word: &idl::Word<'_>) -> Result<bool, RingError> {
-    match ring.push(word) {
-        Err(RingError::Full) if ring.ring().request_space(CHUNK + HEAD)? => Ok(false),
-        Err(RingError::Full) => ring.push(word).map(|()| true),
-        said => said.map(|()| true),
     }
 }
 

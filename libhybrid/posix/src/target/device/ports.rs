@@ -48,10 +48,8 @@ impl Ports {
     pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
         let rings = self.link.rings.as_mut().ok_or(Errno::ENETDOWN)?;
         let datagram = idl::Datagram { socket, peer: told(peer), data: Cow::Borrowed(bytes) };
-        if rings.transmit.push(&datagram).is_ok() {
-            return Ok(true);
-        }
-        Ok(has_room(rings) && rings.transmit.push(&datagram).is_ok())
+        // If there is no room, the stack rings when there is.
+        Ok(rings.transmit.push_or_ask(&datagram).unwrap_or(false))
     }
 
     /// A stack that is away takes nothing, and who sends is told so.

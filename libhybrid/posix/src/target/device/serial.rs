@@ -46,17 +46,12 @@ impl Wire for Serial {
     fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(rings) = &mut self.link.rings else { return true };
         let bytes = bytes.get(..WRITE_MAX).unwrap_or(bytes);
-        if bytes.is_empty() || rings.output.push(bytes).is_ok() {
-            return true;
-        }
-        match rings.output.ring().request_space(bytes.len()) {
-            Ok(true) => false,
-            Ok(false) => rings.output.push(bytes).is_ok(),
-            Err(_) => {
+        // If there is no room, the terminal rings when there is.
+        bytes.is_empty()
+            || rings.output.push_or_ask(bytes).unwrap_or_else(|_| {
                 self.give_up();
                 true
-            }
-        }
+            })
     }
 
     fn next<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {

@@ -11,9 +11,6 @@ use hybrid_rt::{EndpointCaller, Env, PeerChange};
 const _: () = assert!(CHUNK == idl::CHUNK_MAX && crate::net::WINDOW == idl::RECEIVE_CREDIT as u64);
 const _: () = assert!(crate::net::WIDE_WINDOW == idl::RECEIVE_CREDIT_MAX as u64);
 
-/// Bytes of the longest command beside its data.
-const HEAD: usize = 64;
-
 /// The session.
 pub(super) struct Stack {
     link: Link<TcpClientRings>,
@@ -62,11 +59,8 @@ impl Stack {
             Command::Taken(listener, connections) => TcpCommand::Taken(idl::TakenBody { listener, connections }),
         };
         let Some(rings) = &mut self.link.rings else { return false };
-        if rings.commands.push(&command).is_ok() {
-            return true;
-        }
-        let has_room = rings.commands.ring().request_space(CHUNK + HEAD).is_ok_and(|must_wait| !must_wait);
-        has_room && rings.commands.push(&command).is_ok()
+        // If there is no room, the stack rings when there is.
+        rings.commands.push_or_ask(&command).unwrap_or(false)
     }
 
     pub(super) fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
