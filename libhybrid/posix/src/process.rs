@@ -125,12 +125,12 @@ pub struct Process<S> {
     scratch: Vec<u8>,
     /// What the host stack is told when it has room.
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
-    /// Some listener has places that are free again and were not told.
+    /// Some listener has places that are free again and were not told (INV-PLACES-1).
     has_free_places: bool,
     /// The number of the next connection that the program opens.
     next_connection: u32,
-    /// Connections that came into a listener's queue or wait to, so far: who came first goes first.
-    queued: u64,
+    /// Who knocked at a listener so far: who came first goes first.
+    knocked: u64,
     table: futex::Table,
     /// One for each thread that the program may have; in the heap, as this is moved over the stack when a program begins.
     slots: Vec<Slot>,
@@ -169,7 +169,7 @@ impl<S: Pages> Process<S> {
             owed: heapless::Deque::new(),
             has_free_places: false,
             next_connection: crate::net::FIRST_OWN,
-            queued: 0,
+            knocked: 0,
             table: futex::Table::new(),
             slots,
             parked: 0,

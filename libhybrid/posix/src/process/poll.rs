@@ -28,7 +28,7 @@ impl<S: Pages> Process<S> {
             Object::Timer(_) => 0,
             Object::Epoll(queue) if self.has_report(*queue) => poll::IN,
             Object::Epoll(_) => 0,
-            Object::Tcp(tcp) => self.stream_state(id, tcp),
+            Object::Tcp(tcp) => self.stream_state(tcp),
             Object::Datagram(datagram) => self.datagram_state(datagram),
         };
         let normal = |bit, also| if state & bit != 0 { also } else { 0 };

@@ -188,8 +188,8 @@ impl<S: Pages> Process<S> {
         // Of many threads each may get one at once.
         self.feed_tables(world);
         let number = self.files.descriptor(id, 0, flags & O_CLOEXEC != 0)?;
-        self.is_taken(world, id);
         let listener = self.files.id(call.args[0])?;
+        self.is_taken(world, listener);
         self.let_in(world, listener);
         if let Some(held) = self.files.objects.get_mut(id) {
             held.is_nonblocking = flags & O_NONBLOCK != 0;

@@ -3,7 +3,10 @@
 //! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
 mod waiting;
 
+pub(super) use waiting::Line;
+
 use super::address::Family;
+use super::epoll::Link;
 use super::object::{Ends, Id, Object, poll};
 use super::options::Options;
 use super::pieces::{Buffer, Pieces};
@@ -51,8 +54,9 @@ pub(super) struct Tcp {
     pub(super) is_write_shut: bool,
     /// Told once, by the next call or `SO_ERROR`.
     pub(super) error: Option<Errno>,
-    /// The listener in whose queue it is, and its place there.
-    pub(super) waits_at: Option<(Id, u64)>,
+    /// The listener in whose line it is, and who is behind it there.
+    pub(super) waits_at: Option<Id>,
+    behind: Link,
     /// While it waits, it has a place that the host stack counts.
     has_place: bool,
 }
@@ -68,6 +72,7 @@ pub(super) enum Stage {
         places: u16,
         /// Places that are free again, of which the host stack was not told yet: counted, as no queue holds any number of them.
         free: u16,
+        line: Line,
     },
     /// Waits until a listener of the component has room, since then.
     Knocking(Id, u64),
@@ -110,6 +115,7 @@ impl Tcp {
             is_write_shut: false,
             error: None,
             waits_at: None,
+            behind: None,
             has_place: false,
         }
     }
@@ -142,11 +148,13 @@ impl Tcp {
     }
 
     /// Readiness; a listener is ready if somebody waits.
-    pub(super) fn state(&self, has_waiting: bool) -> u32 {
+    pub(super) fn state(&self) -> u32 {
         let when = |is: bool, bits: u32| if is { bits } else { 0 };
         match self.stage {
             Stage::Fresh => poll::OUT | poll::HUP,
-            Stage::Listening { .. } => when(has_waiting, poll::IN) | when(self.error.is_some(), poll::ERR | poll::IN),
+            Stage::Listening { line, .. } => {
+                when(line.first().is_some(), poll::IN) | when(self.error.is_some(), poll::ERR | poll::IN)
+            }
             // Those within the component are told by `within`.
             Stage::Connecting(_) | Stage::Knocking(..) | Stage::Within(_) | Stage::Calling(_) => 0,
             Stage::Open(_) | Stage::Closed => {
@@ -344,15 +352,14 @@ impl<S: Pages> Process<S> {
                 let is_reset = is_turned_away || self.readable_within(ends) > 0 || tcp.options.is_abortive();
                 self.close_within(ends, is_reset);
             }
-            Stage::Listening { listener, .. } => {
+            Stage::Listening { listener, line, .. } => {
                 if let Some(listener) = listener {
                     world.unlisten(listener);
                 }
-                self.turn_away(id);
-                while let Some(waiting) = self.first_waiting(id) {
-                    self.release(world, waiting);
-                }
+                self.turn_away(id, line);
+                self.release_line(world, line);
             }
+            Stage::Knocking(listener, _) => self.knocks_no_more(listener),
             Stage::Calling(far) => self.close_called(far),
             Stage::Connecting(connection) => self.owe(world, Owed::Abort(connection)),
             Stage::Open(connection) if has_unread || tcp.options.is_abortive() || tcp.waits_at.is_some() => {
@@ -469,8 +476,9 @@ impl<S: Pages> Process<S> {
             let Some(tcp) = self.tcp_of(id) else { continue };
             // The next life counts anew.
             tcp.has_place = false;
-            if let Stage::Listening { free, .. } = &mut tcp.stage {
+            if let Stage::Listening { free, line, .. } = &mut tcp.stage {
                 *free = 0;
+                line.forget_places();
             }
             if tcp.connection().is_none() {
                 continue;

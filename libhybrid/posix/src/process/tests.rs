@@ -230,6 +230,7 @@ impl Program {
         let outcome = self.process.call(&mut self.world, thread, number, all);
         self.process.feed_tables(&mut self.world);
         self.process.check_watches();
+        self.process.check_lines();
         outcome
     }
 
@@ -256,6 +257,7 @@ impl Program {
         self.world.now = now;
         self.process.expire(&mut self.world);
         self.process.check_watches();
+        self.process.check_lines();
     }
 
     fn put(&mut self, address: u64, words: &[u64]) {

@@ -6,7 +6,7 @@ use super::address::{self, Encoded, Family, Name};
 use super::object::{Ends, Held, Id, Object, PIPE_ATOMIC, poll};
 use super::pieces::Pieces;
 use super::socket::{NO_NETWORK, free_ports, is_for};
-use super::tcp::{Stage, Tcp, WAITING_MAX};
+use super::tcp::{Line, Stage, Tcp};
 use super::{Pages, Process};
 use crate::net::{Address, Peer};
 use crate::number::{self, Answer, Errno};
@@ -118,7 +118,7 @@ impl<S: Pages> Process<S> {
         self.take_events(world);
         let listener = if is_path || own.address.is_own() { None } else { Some(world.listen(own, places)?) };
         if let Some(tcp) = self.tcp_of(id) {
-            tcp.stage = Stage::Listening { listener, places, free: 0 };
+            tcp.stage = Stage::Listening { listener, places, free: 0, line: Line::default() };
         }
         Ok(0)
     }
@@ -209,24 +209,12 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    /// Whether the queue of a listener has room.
-    pub(super) fn has_room_at(&self, listener: Id) -> bool {
-        let Some(Held { object: Object::Tcp(tcp), .. }) = self.files.objects.get(listener) else { return false };
-        let Stage::Listening { places, .. } = tcp.stage else { return false };
-        let waiting = self.sockets().filter(|(_, tcp)| tcp.waits_at.is_some_and(|(at, _)| at == listener)).count();
-        waiting < usize::from(places).clamp(1, WAITING_MAX)
-    }
-
-    /// Joins the listener's queue, or waits for room in it.
+    /// Joins the listener's line, or waits for room in it.
     pub(super) fn knock(&mut self, world: &mut impl World, id: Id, listener: Id) -> Result<(), Errno> {
         if self.has_room_at(listener) {
             return self.join(world, id, listener);
         }
-        self.queued += 1;
-        let now = self.queued;
-        if let Some(tcp) = self.tcp_of(id) {
-            tcp.stage = Stage::Knocking(listener, now);
-        }
+        self.knocks(id, listener);
         Ok(())
     }
 
@@ -247,14 +235,12 @@ impl<S: Pages> Process<S> {
             accepted.peer = Some(Peer { address, ..from });
             accepted.address = to.address;
         }
-        self.queued += 1;
-        accepted.waits_at = Some((listener, self.queued));
         let other = self.files.objects.insert(0, Held::new(Object::Tcp(accepted)), Errno::ENOBUFS)?;
         if let Err(errno) = self.link(world, id, other) {
             self.files.objects.take(other);
             return Err(errno);
         }
-        self.files.touch(Some(listener), true, false);
+        self.line_up(other, listener, false);
         Ok(())
     }
 
@@ -279,7 +265,7 @@ impl<S: Pages> Process<S> {
     /// Somebody was accepted, or the queue became longer: who knocks first is let in.
     pub(super) fn let_in(&mut self, world: &mut impl World, listener: Id) {
         while self.has_room_at(listener)
-            && let Some(id) = self.first_knocking(listener)
+            && let Some(id) = self.take_knocking(listener)
         {
             if let Err(errno) = self.join(world, id, listener) {
                 self.refuse(id, errno);
@@ -288,23 +274,16 @@ impl<S: Pages> Process<S> {
         }
     }
 
-    fn first_knocking(&self, listener: Id) -> Option<Id> {
-        let knocking = self.sockets().filter_map(|(id, tcp)| match tcp.stage {
-            Stage::Knocking(at, since) if at == listener => Some((since, id)),
-            _ => None,
-        });
-        knocking.min().map(|(_, id)| id)
-    }
-
     fn refuse(&mut self, id: Id, errno: Errno) {
         if let Some(tcp) = self.tcp_of(id) {
             (tcp.stage, tcp.error) = (Stage::Closed, Some(errno));
         }
     }
 
-    /// The listener is gone.
-    pub(super) fn turn_away(&mut self, listener: Id) {
-        while let Some(id) = self.first_knocking(listener) {
+    /// The listener is gone, and this was its line.
+    pub(super) fn turn_away(&mut self, listener: Id, line: Line) {
+        for _ in 0..line.knocking() {
+            let Some(id) = self.first_knocking(listener) else { return };
             self.refuse(id, Errno::ECONNREFUSED);
             self.files.touch(Some(id), true, true);
         }
@@ -373,11 +352,10 @@ impl<S: Pages> Process<S> {
     }
 
     /// Readiness.
-    pub(super) fn stream_state(&self, id: Id, tcp: &Tcp) -> u32 {
+    pub(super) fn stream_state(&self, tcp: &Tcp) -> u32 {
         let ends = match tcp.stage {
             Stage::Within(ends) => ends,
-            Stage::Listening { .. } => return tcp.state(self.has_waiting(id)),
-            _ => return tcp.state(false),
+            _ => return tcp.state(),
         };
         let when = |is: bool, bits: u32| if is { bits } else { 0 };
         let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));

@@ -148,6 +148,7 @@ impl Program {
         self.process.expire(&mut self.world);
         self.process.feed_tables(&mut self.world);
         self.process.check_watches();
+        self.process.check_lines();
     }
 
     fn error(&mut self, socket: u64) -> u32 {

@@ -1,4 +1,6 @@
 //! TCP sockets against a host stack that says what a test tells it to.
+mod lines;
+
 use super::super::tcp::{OWED_MAX, WIDE_MAX};
 use super::readiness as bits;
 use super::*;
@@ -61,6 +63,7 @@ impl Program {
         self.world.net.as_mut().unwrap().events.extend(events);
         self.process.take_events(&mut self.world);
         self.process.expire(&mut self.world);
+        self.process.check_lines();
     }
 
     fn said(&mut self) -> Vec<String> {
