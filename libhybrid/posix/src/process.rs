@@ -11,6 +11,7 @@ mod epoll;
 mod fs;
 mod identity;
 mod io;
+mod marks;
 mod memory;
 mod messages;
 mod object;

@@ -7,19 +7,27 @@
 //! INV-CROSSING-2: a neighbour that says what its connection does not allow is as one that died; it can be no more than `CONNECTIONS_MAX` connections,
 //! and is refused another one while so many sockets that came of its own wait to be accepted, closed by it or not.
 //! INV-CROSSING-3: each word that a neighbour may say uses up something that it was given, so who hears it comes to an end.
+//! INV-CROSSING-4: a connection of which there is something to say is due: whatever changes its far end, or is heard of it, marks it, and it stays so while
+//! what is said finds no room. Tests hold it against all connections.
+#[cfg(test)]
+mod check;
+
 use super::address;
 use super::object::{Ends, Held, Id, Object};
+use super::slab::Slab;
 use super::tcp::{Stage, Tcp};
 use super::{Pages, Process};
 use crate::neighbour::{CHUNK, CONNECTIONS_MAX, Heard, Neighbours, Reason, WINDOW, Word};
 use crate::number::Errno;
 use crate::world::World;
-use alloc::vec::Vec;
+
+/// The most connections with all neighbours together.
+const PLACES_MAX: usize = 1 << 16;
 
 const _: () = assert!(WINDOW == super::object::PIPE_BYTES, "INV-CROSSING-1: a whole window fits");
 
 /// One connection with a neighbour.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Crossing {
     neighbour: usize,
     number: u32,
@@ -67,21 +75,28 @@ impl Crossing {
 }
 
 /// All of a program.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Crossings {
-    all: Vec<Crossing>,
+    all: Slab<Crossing>,
     next_number: u32,
-    /// Who has the first turn when all that is to be said is said.
+    /// Who has the first turn when all that is to be said is said: the next behind who said something last.
     turn: usize,
+}
+
+impl Default for Crossings {
+    fn default() -> Self {
+        Self { all: Slab::new(PLACES_MAX), next_number: 0, turn: 0 }
+    }
 }
 
 impl Crossings {
     fn of(&self, neighbour: usize) -> impl Iterator<Item = &Crossing> {
-        self.all.iter().filter(move |crossing| crossing.neighbour == neighbour)
+        self.all.all().map(|(_, crossing)| crossing).filter(move |crossing| crossing.neighbour == neighbour)
     }
 
     fn place(&self, neighbour: usize, number: u32) -> Option<usize> {
-        self.all.iter().position(|crossing| (crossing.neighbour, crossing.number) == (neighbour, number))
+        let mut all = self.all.all();
+        all.find(|(_, crossing)| (crossing.neighbour, crossing.number) == (neighbour, number)).map(|(at, _)| at)
     }
 
     /// A number that no connection with this neighbour has.
@@ -94,20 +109,12 @@ impl Crossings {
         number
     }
 
-    /// Makes room for all that this many neighbours may open: what they say is heard only then, so no lack of memory looks like a breach of theirs.
-    fn has_room_for(&mut self, neighbours: usize) -> bool {
-        let wanted = neighbours.saturating_mul(CONNECTIONS_MAX);
-        self.all.try_reserve(wanted.saturating_sub(self.all.len())).is_ok()
-    }
-
-    /// Keeps one more, if there are not too many.
-    fn add(&mut self, crossing: Crossing) -> Result<(), Errno> {
+    /// Keeps one more, if there are not too many; its place.
+    fn add(&mut self, crossing: Crossing) -> Result<usize, Errno> {
         if self.of(crossing.neighbour).count() >= CONNECTIONS_MAX {
             return Err(Errno::EAGAIN);
         }
-        self.all.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        self.all.push(crossing);
-        Ok(())
+        self.all.insert(0, crossing, Errno::EAGAIN)
     }
 }
 
@@ -146,13 +153,8 @@ impl<S: Pages> Process<S> {
         let mut far = Tcp::new(address::Family::Unix);
         (far.path, far.is_hidden) = (Some(address::copy(path)?), true);
         let far = self.files.objects.insert(0, Held::new(Object::Tcp(far)), Errno::ENOBUFS)?;
-        let number = self.crossings.free_number(neighbour);
-        let begun = self.link(world, id, far).and_then(|()| {
-            self.crossings.add(Crossing::new(neighbour, number, Some(far), true))?;
-            if say(world, neighbour, Word::Connect(number, waits)) { Ok(()) } else { Err(Errno::EAGAIN) }
-        });
+        let begun = self.link(world, id, far).and_then(|()| self.begin_crossing(world, neighbour, far, waits));
         if begun.is_err() {
-            self.crossings.all.retain(|crossing| crossing.far != Some(far));
             self.close_called(far);
             self.release(world, far);
         }
@@ -161,6 +163,38 @@ impl<S: Pages> Process<S> {
             tcp.by = begun.is_ok().then_some(None);
         }
         begun
+    }
+
+    fn begin_crossing(&mut self, world: &mut impl World, neighbour: usize, far: Id, waits: bool) -> Result<(), Errno> {
+        if !self.has_room_for(world) {
+            return Err(Errno::ENOMEM);
+        }
+        let number = self.crossings.free_number(neighbour);
+        let place = self.crossings.add(Crossing::new(neighbour, number, None, true))?;
+        if !say(world, neighbour, Word::Connect(number, waits)) {
+            self.crossings.all.take(place);
+            return Err(Errno::EAGAIN);
+        }
+        self.set_far(place, far);
+        Ok(())
+    }
+
+    /// Gives a connection its far end, of which there may be something to say already.
+    fn set_far(&mut self, place: usize, far: Id) {
+        if let Some(crossing) = self.crossings.all.get_mut(place) {
+            crossing.far = Some(far);
+        }
+        if let Some(tcp) = self.tcp_of(far) {
+            tcp.crossing = u16::try_from(place).ok();
+        }
+        self.files.due.insert(place);
+    }
+
+    /// Makes room for all that the neighbours may open: what they say is heard only then, so no lack of memory looks like a breach of theirs.
+    fn has_room_for(&mut self, world: &mut impl World) -> bool {
+        let count = world.neighbours().map_or(0, |neighbours| neighbours.count());
+        let wanted = count.saturating_mul(CONNECTIONS_MAX).min(PLACES_MAX);
+        self.crossings.all.make_room(wanted) && self.files.due.make_room(wanted)
     }
 
     /// The program's own ends of a connection, from the far end's.
@@ -179,7 +213,7 @@ impl<S: Pages> Process<S> {
     pub(super) fn hear_neighbours(&mut self, world: &mut impl World) {
         let count = world.neighbours().map_or(0, |neighbours| neighbours.count());
         // Without memory all words stay where they are until the next time.
-        if self.crossings.has_room_for(count) {
+        if self.has_room_for(world) {
             for at in 0..count {
                 self.hear_neighbour(world, at);
             }
@@ -208,9 +242,11 @@ impl<S: Pages> Process<S> {
 
     /// The neighbour is gone, and all connections with it.
     fn lose(&mut self, world: &mut impl World, neighbour: usize) {
-        while let Some(at) = self.crossings.all.iter().position(|crossing| crossing.neighbour == neighbour) {
-            let crossing = self.crossings.all.swap_remove(at);
-            if let Some(far) = crossing.far {
+        for at in self.crossings.all.numbers() {
+            if self.crossings.all.get(at).is_none_or(|crossing| crossing.neighbour != neighbour) {
+                continue;
+            }
+            if let Some((far, crossing)) = self.crossings.all.take(at).and_then(|it| Some((it.far?, it))) {
                 let errno = if crossing.is_open { Errno::ECONNRESET } else { Errno::ECONNREFUSED };
                 self.cut(world, far, Some(errno));
             }
@@ -253,6 +289,7 @@ impl<S: Pages> Process<S> {
             | Word::Closed(number, _) => number,
         };
         let place = self.crossings.place(neighbour, number)?;
+        self.files.due.insert(place);
         let crossing = self.crossings.all.get_mut(place).filter(|crossing| !crossing.is_last_heard)?;
         let far = crossing.far;
         match word {
@@ -299,7 +336,7 @@ impl<S: Pages> Process<S> {
             };
             self.cut(world, far, error);
         }
-        self.forget_crossings();
+        self.forget_over(place);
     }
 
     /// Somebody of another component knocks.
@@ -311,7 +348,7 @@ impl<S: Pages> Process<S> {
         if self.crossings.place(neighbour, number).is_some() {
             return None;
         }
-        self.crossings.add(Crossing::new(neighbour, number, None, false)).ok()?;
+        let place = self.crossings.add(Crossing::new(neighbour, number, None, false)).ok()?;
         // Many may come at once.
         self.feed_tables(world);
         let joined = listener.ok_or(Reason::NobodyListens).and_then(|listener| {
@@ -330,10 +367,12 @@ impl<S: Pages> Process<S> {
                 }
             }
         });
-        let crossing = self.crossings.all.last_mut()?;
         match joined {
-            Ok(far) => crossing.far = Some(far),
-            Err(reason) => crossing.last = Some(reason),
+            Ok(far) => self.set_far(place, far),
+            Err(reason) => {
+                self.crossings.all.get_mut(place)?.last = Some(reason);
+                self.files.due.insert(place);
+            }
         }
         Some(())
     }
@@ -376,24 +415,33 @@ impl<S: Pages> Process<S> {
         self.close_ends(Ends { reads: only(reading, ends.reads), writes: only(writing, ends.writes) });
     }
 
-    fn forget_crossings(&mut self) {
-        self.crossings.all.retain(|crossing| !crossing.is_over());
+    fn forget_over(&mut self, place: usize) {
+        if self.crossings.all.get(place).is_some_and(Crossing::is_over) {
+            self.crossings.all.take(place);
+        }
     }
 
-    /// Says all that there is to say and room for; who was first is last the next time.
+    /// Says all that there is to say and room for; who said something last has the last turn the next time.
     pub(super) fn tell_neighbours(&mut self, world: &mut impl World) {
         let Some(neighbours) = world.neighbours().map(|neighbours| neighbours.count()) else { return };
-        let count = self.crossings.all.len();
-        for step in 0..count {
-            self.tell_crossing(world, (self.crossings.turn + step) % count);
-        }
-        self.crossings.turn = (self.crossings.turn + 1).checked_rem(count).unwrap_or(0);
-        self.forget_crossings();
+        let turn = self.crossings.turn;
+        self.tell_due(world, turn, usize::MAX);
+        self.tell_due(world, 0, turn);
         // Whose ring was found broken by what was said to it is lost, and no bell tells that.
         for at in 0..neighbours {
             if world.neighbours().is_some_and(|neighbours| !neighbours.is_up(at)) {
                 self.hear_neighbour(world, at);
             }
+        }
+    }
+
+    /// Those that are due from one place on and below another, each once: what finds no room stays due.
+    fn tell_due(&mut self, world: &mut impl World, from: usize, below: usize) {
+        let mut next = self.files.due.next(from);
+        while let Some(at) = next.filter(|at| *at < below) {
+            self.files.due.remove(at);
+            self.tell_crossing(world, at);
+            next = self.files.due.next(at + 1);
         }
     }
 
@@ -404,13 +452,27 @@ impl<S: Pages> Process<S> {
         {
             self.end_crossing(world, at, far, reason);
         }
-        let Some(crossing) = self.crossings.all.get_mut(at) else { return };
-        if let Some(reason) = crossing.last
-            && crossing.far.is_none()
-            && say(world, crossing.neighbour, Word::Closed(crossing.number, reason))
-        {
-            crossing.last = None;
+        let Some(crossing) = self.crossings.all.get_mut(at).filter(|crossing| crossing.far.is_none()) else { return };
+        if let Some(reason) = crossing.last {
+            let (neighbour, number) = (crossing.neighbour, crossing.number);
+            if self.say_of(world, at, neighbour, Word::Closed(number, reason))
+                && let Some(crossing) = self.crossings.all.get_mut(at)
+            {
+                crossing.last = None;
+            }
         }
+        self.forget_over(at);
+    }
+
+    /// Says something of a connection, which is due again if there is no room.
+    fn say_of(&mut self, world: &mut impl World, at: usize, neighbour: usize, word: Word<'_>) -> bool {
+        let is_said = say(world, neighbour, word);
+        if is_said {
+            self.crossings.turn = at + 1;
+        } else {
+            self.files.due.insert(at);
+        }
+        is_said
     }
 
     /// This side of a connection is over.
@@ -438,10 +500,10 @@ impl<S: Pages> Process<S> {
             if crossing.is_caller {
                 return is_left.then_some(Reason::Finished);
             }
-            if !say(world, neighbour, Word::Accepted(number)) {
+            if !self.say_of(world, at, neighbour, Word::Accepted(number)) {
                 return None;
             }
-            crossing.open();
+            self.crossings.all.get_mut(at)?.open();
         }
         self.send_far(world, at, ends);
         let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
@@ -450,10 +512,10 @@ impl<S: Pages> Process<S> {
         if has_sent && is_unread {
             return Some(Reason::Finished);
         }
-        if has_sent && ends.reads.is_some() && say(world, neighbour, Word::Finished(number)) {
+        if has_sent && ends.reads.is_some() && self.say_of(world, at, neighbour, Word::Finished(number)) {
             self.shut_far(Some(far), true, false);
         }
-        if is_unread && ends.writes.is_some() && say(world, neighbour, Word::Deaf(number)) {
+        if is_unread && ends.writes.is_some() && self.say_of(world, at, neighbour, Word::Deaf(number)) {
             self.shut_far(Some(far), false, true);
         }
         self.give_credit(world, at, ends);
@@ -466,7 +528,7 @@ impl<S: Pages> Process<S> {
         let Some(pipe) = ends.reads.and_then(|at| self.files.pipes.get_mut(at)) else { return };
         let mut chunk = core::mem::take(&mut self.scratch);
         let mut is_moved = false;
-        // Without memory it waits for the next turn.
+        // Without memory it waits for the next turn, as it does without room.
         let has_chunk = chunk.len() >= CHUNK || chunk.try_reserve(CHUNK - chunk.len()).is_ok();
         if has_chunk {
             chunk.resize(chunk.len().max(CHUNK), 0);
@@ -483,7 +545,13 @@ impl<S: Pages> Process<S> {
             is_moved = true;
         }
         self.scratch = chunk;
+        if crossing.credit > 0 && pipe.buffer.len() > 0 {
+            self.files.due.insert(at);
+        }
         let writer = pipe.writer.filter(|_| is_moved);
+        if is_moved {
+            self.crossings.turn = at + 1;
+        }
         self.files.touch(writer, false, true);
     }
 
@@ -491,12 +559,14 @@ impl<S: Pages> Process<S> {
     fn give_credit(&mut self, world: &mut impl World, at: usize, ends: Ends) {
         let Some(crossing) = self.crossings.all.get_mut(at) else { return };
         let pipe = ends.writes.and_then(|at| self.files.pipes.get(at)).filter(|pipe| pipe.reader.is_some());
-        let due = pipe.map_or(0, |pipe| pipe.buffer.room().saturating_sub(crossing.granted));
-        if due >= WINDOW / 2
-            && let Ok(bytes) = u32::try_from(due)
-            && say(world, crossing.neighbour, Word::Credit(crossing.number, bytes))
+        let more = pipe.map_or(0, |pipe| pipe.buffer.room().saturating_sub(crossing.granted));
+        let (neighbour, number) = (crossing.neighbour, crossing.number);
+        if more >= WINDOW / 2
+            && let Ok(bytes) = u32::try_from(more)
+            && self.say_of(world, at, neighbour, Word::Credit(number, bytes))
+            && let Some(crossing) = self.crossings.all.get_mut(at)
         {
-            crossing.granted += due;
+            crossing.granted += more;
         }
     }
 
@@ -506,7 +576,7 @@ impl<S: Pages> Process<S> {
             return;
         }
         self.tell_neighbours(world);
-        for at in 0..self.crossings.all.len() {
+        for at in self.crossings.all.numbers() {
             let Some(far) = self.crossings.all.get(at).and_then(|crossing| crossing.far) else { continue };
             let of = |at: Option<usize>| at.and_then(|at| self.files.pipes.get(at));
             let ends = self.far_ends(far);
@@ -516,16 +586,5 @@ impl<S: Pages> Process<S> {
             self.end_crossing(world, at, far, reason);
             self.tell_crossing(world, at);
         }
-    }
-}
-
-#[cfg(test)]
-impl<S: Pages> Process<S> {
-    pub(super) fn crossing_count(&self) -> usize {
-        self.crossings.all.len()
-    }
-
-    pub(super) fn crossing_room(&self) -> usize {
-        self.crossings.all.capacity()
     }
 }

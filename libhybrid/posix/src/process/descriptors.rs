@@ -1,8 +1,10 @@
 //! Descriptors: numbers of objects, shared and closed; and what becomes of an object that has none left.
 use super::epoll::{WATCHES_MAX, Watch};
 use super::fs::O_APPEND;
+use super::marks::Marks;
 use super::object::{Ends, Held, Id, Object, PIPE_BYTES};
 use super::slab::Slab;
+use super::tcp::Tcp;
 use super::{Pages, Process};
 use crate::areas::{Areas, PAGE};
 use crate::number::{self, Answer, Errno, int, low};
@@ -53,6 +55,8 @@ pub(super) struct Files {
     pub(super) is_changed: bool,
     /// Some descriptor stands or stood for signals.
     pub(super) has_signals: bool,
+    /// Connections with neighbours of which there may be something to say (INV-CROSSING-4).
+    pub(super) due: Marks,
 }
 
 impl Files {
@@ -67,6 +71,7 @@ impl Files {
             has_timers: false,
             is_changed: false,
             has_signals: false,
+            due: Marks::default(),
         };
         for object in [Object::Input, Object::Output(Stream::Out), Object::Output(Stream::Error)] {
             // Nothing is there yet, so they get 0, 1 and 2.
@@ -114,6 +119,9 @@ impl Files {
         if let Some((at, held)) = id.and_then(|id| Some((id, self.objects.get_mut(id)?))) {
             held.edges.bump(input, output);
             self.is_changed = true;
+            if let Object::Tcp(Tcp { crossing: Some(crossing), .. }) = held.object {
+                self.due.insert(crossing.into());
+            }
             if held.watch.is_some() {
                 self.queue_watches(at);
             }

@@ -120,7 +120,12 @@ impl<T> Slab<T> {
 
     /// Takes the memory for so many places now, before something else does. Where there is none, each of them takes its own, or there is none for it.
     pub(super) fn enlarge(&mut self, places: usize) {
-        let _or_later = self.places.try_reserve_exact(places.saturating_sub(self.places.len()));
+        let _or_later = self.make_room(places);
+    }
+
+    /// As [`Self::enlarge`]; false if there is no memory for all of them.
+    pub(super) fn make_room(&mut self, places: usize) -> bool {
+        self.places.try_reserve_exact(places.saturating_sub(self.places.len())).is_ok()
     }
 
     /// Places for which there is memory.

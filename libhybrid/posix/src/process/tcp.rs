@@ -54,6 +54,8 @@ pub(super) struct Tcp {
     pub(super) is_write_shut: bool,
     /// Told once, by the next call or `SO_ERROR`.
     pub(super) error: Option<Errno>,
+    /// The connection with a neighbour whose far end it is.
+    pub(super) crossing: Option<u16>,
     /// The listener in whose line it is, and who is behind it there.
     pub(super) waits_at: Option<Id>,
     behind: Link,
@@ -114,6 +116,7 @@ impl Tcp {
             is_read_shut: false,
             is_write_shut: false,
             error: None,
+            crossing: None,
             waits_at: None,
             behind: None,
             has_place: false,

@@ -231,6 +231,7 @@ impl Program {
         self.process.feed_tables(&mut self.world);
         self.process.check_watches();
         self.process.check_lines();
+        self.check_due();
         outcome
     }
 

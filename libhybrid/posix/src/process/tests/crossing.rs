@@ -149,6 +149,14 @@ impl Program {
         self.process.feed_tables(&mut self.world);
         self.process.check_watches();
         self.process.check_lines();
+        self.check_due();
+    }
+
+    /// After a call or a bell, unless there is more to do.
+    pub(super) fn check_due(&mut self) {
+        if self.world.neighbours.is_some() && !self.process.has_more() {
+            self.process.check_due(&mut self.world);
+        }
     }
 
     fn error(&mut self, socket: u64) -> u32 {

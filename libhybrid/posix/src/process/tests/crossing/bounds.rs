@@ -73,3 +73,23 @@ fn ring_that_is_found_broken_by_who_writes_it_is_the_end_of_all_connections() {
     assert_eq!(pair.client.read(client, 1), Err(Errno::ECONNRESET.negated()));
     assert_eq!(pair.client.error(asking), Errno::ECONNREFUSED.number());
 }
+
+/// Each always has more to send than fits.
+#[test]
+fn every_connection_has_its_turn_at_a_ring_with_room_for_one_word() {
+    let mut pair = Pair::new();
+    let listener = pair.listener(5);
+    let open: Vec<(u64, u64)> = (0..3).map(|_| pair.open(listener)).collect();
+    pair.client.session().room = 1;
+    let mut read = [0; 3];
+    for _ in 0..60 {
+        open.iter().for_each(|(client, _)| while pair.client.send(*client, &[1; 4096]) > 0 {});
+        pair.server.ring();
+        for (bytes, (_, server)) in read.iter_mut().zip(&open) {
+            *bytes += pair.server.read(*server, 2 * WINDOW).map_or(0, |read| read.len());
+        }
+        pair.client.ring();
+    }
+    let (least, most) = (read.iter().min().unwrap(), read.iter().max().unwrap());
+    assert!(2 * least > *most, "{read:?}");
+}
