@@ -2,10 +2,12 @@
 //!
 //! A CPtr is 43 zero bits, 8 bits of node, 13 bits of slot. Node 0 is the CNode that the kernel made, so the CPtrs of
 //! boot stay what they are. Node 1 is securityd's own set of slots, numbered like any component's; node 2 holds its
-//! originals and the memory of sessions; from node 3 on there is one node for each instance.
+//! originals and the memory of sessions; from node 3 on there is one node for each instance, and a second one for each
+//! that is spawned (rule CAP-R060 counts them).
 
 use alloc::vec::Vec;
 
+use hybrid_capgraph::layout;
 use hybrid_sys::{CNode, CNodeData, CPtr, Error, ObjectType, Rights, Slot};
 
 use crate::kernel::{Kernel, boot};
@@ -16,8 +18,8 @@ const ROOT_BITS: u8 = 8;
 const GUARD_BITS: u8 = 64 - ROOT_BITS - NODE_BITS;
 const NODES: u64 = 1 << ROOT_BITS;
 
-/// What the resolver promises for each instance fits into a node.
-const _: () = assert!(hybrid_capgraph::layout::MADE_MAX <= 1 << NODE_BITS);
+/// What the resolver promises for each instance fits into a node, and there is a node for each.
+const _: () = assert!(layout::MADE_MAX <= 1 << NODE_BITS && layout::NODES as u64 == NODES);
 
 /// Node of securityd's own slots.
 pub const OWN_NODE: u64 = 1;

@@ -47,6 +47,9 @@ pub const SECURITYD: u16 = 1;
 /// Slots that securityd has for what it makes for one instance: pages, page tables and the rest.
 pub const MADE_MAX: u64 = 4096;
 
+/// Nodes of securityd's capability space: two are its own, each instance has one, and one that is spawned two.
+pub const NODES: usize = 256;
+
 /// Bytes of all programs that securityd keeps for places.
 pub const PROGRAMS_MAX: u64 = 1 << 20;
 

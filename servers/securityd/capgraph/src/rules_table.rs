@@ -14,7 +14,7 @@ const fn is(id: &'static str, name: &'static str) -> Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 59] = [
+pub const RULES: [Rule; 60] = [
     is("CAP-R001", "unknown-key"),
     is("CAP-R002", "bad-value"),
     is("CAP-R003", "missing-file"),
@@ -74,6 +74,7 @@ pub const RULES: [Rule; 59] = [
     is("CAP-R057", "bad-after"),
     is("CAP-R058", "before-verdict"),
     is("CAP-R059", "bad-start"),
+    is("CAP-R060", "too-many-instances"),
 ];
 
 /// The rule of that name.

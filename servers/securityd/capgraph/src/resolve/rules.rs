@@ -1,6 +1,7 @@
 //! Rules that only a build needs, each with its own name; those that devices know too are in `crate::rules`.
 
 mod keys;
+mod nodes;
 mod shape;
 mod spawned;
 mod start;
@@ -21,4 +22,5 @@ pub(crate) fn check_built(found: &mut Found<'_>, graph: &Graph) {
     start::check(found, graph);
     start::check_commanded(found, graph);
     spawned::check(found, graph);
+    nodes::check(found, graph);
 }
