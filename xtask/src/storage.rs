@@ -17,9 +17,11 @@ pub(crate) fn check(graph: &Graph) -> Result<()> {
     for server in graph.instances.iter().filter(|instance| instance.component == SERVER) {
         let parameter = server.parameters.iter().find(|(name, _)| name == "quotas");
         let quotas = Quotas::new(parameter.map(|(_, text)| text.as_str()));
-        let clients: Vec<(&str, u64)> = clients(graph, server.id).map(|name| (name, quotas.of(name))).collect();
-        let together = clients.iter().fold(0_u64, |sum, (_, quota)| sum.saturating_add(*quota));
-        let each: Vec<String> = clients.iter().map(|(name, quota)| format!("{name} {quota}")).collect();
+        let sessions: Vec<(&str, &str, u64)> =
+            sessions(graph, server.id).map(|(name, prefix)| (name, prefix, quotas.of(name, Some(prefix)))).collect();
+        let together = sessions.iter().fold(0_u64, |sum, (.., quota)| sum.saturating_add(*quota));
+        let each: Vec<String> =
+            sessions.iter().map(|(name, prefix, quota)| format!("{name} {quota} at {prefix}")).collect();
         ensure!(
             together <= room,
             "the quotas of {} on the data partition are {together} bytes together, and it has room for {room}: {}. \
@@ -31,14 +33,14 @@ pub(crate) fn check(graph: &Graph) -> Result<()> {
     Ok(())
 }
 
-/// The instances with a session to that server below `/data`. One that has several counts as often, as the server has it.
-fn clients(graph: &Graph, server: u16) -> impl Iterator<Item = &str> {
-    let is_below = |prefix: &str| prefix.trim_start_matches('/').split('/').next() == Some(DATA);
+/// The sessions with that server below `/data`: who has each, and its directory. An instance may have several, each with a quota.
+fn sessions(graph: &Graph, server: u16) -> impl Iterator<Item = (&str, &str)> {
+    let is_below = |prefix: &&str| prefix.trim_start_matches('/').split('/').next() == Some(DATA);
     let sessions = graph.sessions.iter().filter(move |session| session.server == server);
-    let sessions = sessions.filter(move |session| session.limits.prefix.as_deref().is_some_and(is_below));
-    sessions
-        .filter_map(|session| graph.instances.iter().find(|one| one.id == session.client))
-        .map(|one| one.name.as_str())
+    sessions.filter_map(move |session| {
+        let prefix = session.limits.prefix.as_deref().filter(is_below)?;
+        Some((graph.instance(session.client)?.name.as_str(), prefix))
+    })
 }
 
 #[cfg(test)]
@@ -66,7 +68,10 @@ mod tests {
     fn product_that_promises_more_than_the_disk_is_refused_by_names() {
         check(&gateway("historyd=20M shell=4K")).expect("there is room");
         let refused = check(&gateway("historyd=63M shell=4K")).expect_err("there is not").to_string();
-        assert!(refused.contains("historyd 66060288") && refused.contains("shell 4096"), "{refused}");
+        assert!(refused.contains("historyd 66060288 at /data/log") && refused.contains("shell 4096"), "{refused}");
+        // What a directory is given comes before what its clients are.
+        check(&gateway("historyd=63M shell=63M /data/log=1M")).expect("there is room");
+        assert!(check(&gateway("historyd=1M /data/log=63M")).is_err());
         // Who is not a client of it has no part in it.
         check(&gateway("historyd=1M shell=4K netd=9000M")).expect("there is room");
         assert!(check(&gateway("historyd=18446744073709551615 shell=1M")).is_err());

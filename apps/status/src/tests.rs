@@ -374,7 +374,7 @@ fn log_that_is_started_anew_is_read_again_at_once() {
     let (status, _, _, _) = ask(world.status(), Verb::Read, "/");
     // The cursor of the old log is stale; the callers of the interface are renewed, as securityd does it.
     world.log.server().server.texts = vec!["after the restart".into()];
-    world.log.server().objects.close_client(hybrid_ipc::ClientId { instance: 8 });
+    world.log.server().objects.close_client(hybrid_ipc::ClientId::of(8));
     pass(FRESH_NS);
     let (_, _, _, body) = ask(status, Verb::Read, "/");
     assert!(body.contains("after the restart") && !body.contains("the log does not answer"), "{body}");

@@ -10,7 +10,7 @@ use hybrid_virtio::transport::mmio::MmioTransport;
 use hybrid_virtio::{find, install};
 use libhybrid::drv::Irq;
 use libhybrid::interfaces::block::{DiskRings, dispatch_disk};
-use libhybrid::ipc::{Incoming, Outgoing};
+use libhybrid::ipc::{ClientId, Incoming, Outgoing};
 use libhybrid::{Bell, Component, Env, PeerChange, PeerNews, SessionHandle, log};
 
 libhybrid::component!(run);
@@ -18,10 +18,10 @@ libhybrid::component!(run);
 struct BlkVirtio {
     server: Server<MmioTransport<'static>>,
     irq: Irq,
-    /// Each client's instance and bell.
-    bells: Vec<(u16, Bell)>,
-    /// Each client's instance and part.
-    parts: Vec<(u16, Part)>,
+    /// Each client's bell.
+    bells: Vec<(ClientId, Bell)>,
+    /// Each client's part.
+    parts: Vec<(ClientId, Part)>,
     has_more: bool,
 }
 
@@ -29,7 +29,7 @@ impl BlkVirtio {
     fn turn(&mut self) {
         let bells = &self.bells;
         self.has_more = self.server.turn(|client| {
-            let bell = bells.iter().find(|(instance, _)| *instance == client.instance);
+            let bell = bells.iter().find(|(whose, _)| *whose == client);
             bell.iter().for_each(|(_, bell)| bell.ring());
         });
         if self.server.is_broken() {
@@ -41,7 +41,7 @@ impl BlkVirtio {
 
     fn begin(&mut self, session: &SessionHandle) {
         let Some(client) = session.client else { return };
-        let part = self.parts.iter().find(|(instance, _)| *instance == client.instance);
+        let part = self.parts.iter().find(|(whose, _)| *whose == client);
         let part = part.map(|(_, part)| *part).unwrap_or_default();
         self.server.begin(client, part, DiskRings::server(session.region()).ok());
     }
@@ -110,9 +110,8 @@ fn run(env: Env) -> ! {
         }
         part
     };
-    let instance = |session: &SessionHandle| session.client.map_or(0, |client| client.instance);
-    let parts = sessions.iter().map(|session| (instance(session), part(session))).collect();
-    let bells = sessions.iter().map(|session| (instance(session), session.bell)).collect();
+    let parts = sessions.iter().filter_map(|session| Some((session.client?, part(session)))).collect();
+    let bells = sessions.iter().filter_map(|session| Some((session.client?, session.bell))).collect();
     let mut component = BlkVirtio { server: Server::new(device), irq, bells, parts, has_more: false };
     sessions.iter().for_each(|session| component.begin(session));
     component.turn();

@@ -52,7 +52,7 @@ fn bench(features: u64, block: u32) -> Bench {
     let mut server = Server::new(Some(blk));
     let clients = PARTS.iter().zip([20, 21]).map(|(part, instance)| {
         let region = Region::on_heap(disk::REGION_BYTES);
-        let client = ClientId { instance };
+        let client = ClientId::of(instance);
         server.begin(client, *part, DiskRings::server(&region).ok());
         (client, DiskRings::client(&region).expect("fits"))
     });
@@ -349,7 +349,7 @@ fn trick() -> impl Strategy<Value = Trick> {
 #[test]
 fn driver_without_a_disk_answers_everybody() {
     let mut server = Server::<FakeTransport>::new(None);
-    let (region, client) = (Region::on_heap(disk::REGION_BYTES), ClientId { instance: 20 });
+    let (region, client) = (Region::on_heap(disk::REGION_BYTES), ClientId::of(20));
     server.begin(client, Part::named(Some("/data"), &[], 0), DiskRings::server(&region).ok());
     let mut rings = DiskRings::client(&region).expect("fits");
     assert_eq!(server.geometry(client).sectors, 0);

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 const EVENT_IDX: u64 = 1 << 29;
 const MAC: u64 = 1 << 5;
 const STATUS: u64 = 1 << 16;
-const CLIENT: ClientId = ClientId { instance: 9 };
+const CLIENT: ClientId = ClientId::of(9);
 
 /// The one DMA region of the test process.
 fn memory() -> DmaRegion {

@@ -8,7 +8,7 @@ use libhybrid::interfaces::entropy::{Source, SourceReady};
 use libhybrid::ipc::ClientId;
 use std::sync::OnceLock;
 
-const CLIENT: ClientId = ClientId { instance: 12 };
+const CLIENT: ClientId = ClientId::of(12);
 
 /// The one DMA region of the test process.
 fn memory() -> DmaRegion {

@@ -28,7 +28,7 @@ fn scalars_go_through_registers() {
     assert_eq!(client.nothing(), Ok(()));
     let sum = client.add(u32::MAX, i32::MIN, true, Color::Blue).expect("alive");
     assert_eq!((sum.sum, sum.is_odd, sum.color), (i64::from(u32::MAX) + i64::from(i32::MIN), true, Color::Blue));
-    assert_eq!(loopback.server().server.last_client, Some(ClientId { instance: 7 }));
+    assert_eq!(loopback.server().server.last_client, Some(ClientId::of(7)));
 }
 
 #[test]
@@ -79,7 +79,7 @@ proptest! {
         let registers = request.registers();
         let cap = has_cap.then_some(CapSlot(1));
         let mut incoming = Incoming::new();
-        let badge = Badge::new(ClientId { instance: 7 }, 0, 1).with_object(object % 3);
+        let badge = Badge::new(ClientId::of(7), 0, 1).with_object(object % 3);
         incoming.receive(badge.0, label, request.length(), registers, cap, |index| {
             request.buffer_words().find(|(at, _)| *at == index).map_or(0, |(_, word)| word)
         });
@@ -166,11 +166,11 @@ fn objects_are_handed_out_used_and_closed() {
     assert_eq!(root.open_folder("gone").map(|_| ()), Err(CallError::Quota), "three are live");
     drop(parent);
     assert_eq!(root.open_folder("missing").map(|_| ()), Err(CallError::Domain(Problem::NotFound)));
-    assert_eq!(loopback.server().objects.folder.count(ClientId { instance: 7 }), 2, "an error leaves no object");
+    assert_eq!(loopback.server().objects.folder.count(ClientId::of(7)), 2, "an error leaves no object");
     drop((root, sub, file));
     let server = loopback.server();
-    assert_eq!(server.objects.folder.count(ClientId { instance: 7 }), 0);
-    assert_eq!(server.objects.file.count(ClientId { instance: 7 }), 0);
+    assert_eq!(server.objects.folder.count(ClientId::of(7)), 0);
+    assert_eq!(server.objects.file.count(ClientId::of(7)), 0);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn objects_of_a_restarted_server_are_stale() {
 fn objects_closed_by_the_server_are_stale() {
     let (loopback, mut client) = start();
     let mut root = client.root().expect("alive");
-    loopback.server().objects.close_client(ClientId { instance: 7 });
+    loopback.server().objects.close_client(ClientId::of(7));
     assert_eq!(root.name(), Err(CallError::Stale));
 }
 

@@ -92,7 +92,7 @@ fn log_reader_follows_the_log() {
     loopback.server().server.texts.push("three".into());
     assert_eq!(next().as_deref(), Some("three"));
     drop(cursor);
-    assert_eq!(loopback.server().objects.cursor.count(ClientId { instance: 3 }), 0, "dropping closes");
+    assert_eq!(loopback.server().objects.cursor.count(ClientId::of(3)), 0, "dropping closes");
     let cursors: Vec<_> = (0..4).map(|_| client.open(0).expect("there is room")).collect();
     assert_eq!(client.open(0).map(|_| ()), Err(CallError::Quota));
     loopback.kill();

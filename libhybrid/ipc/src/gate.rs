@@ -59,7 +59,7 @@ mod tests {
 
     fn call(object: u16, label: u64) -> Incoming {
         let mut incoming = Incoming::new();
-        let badge = Badge::new(ClientId { instance: 4 }, 0, 1).with_object(object);
+        let badge = Badge::new(ClientId::of(4), 0, 1).with_object(object);
         incoming.receive(badge.0, label, 0, [0; 4], None, |_| 0);
         incoming
     }

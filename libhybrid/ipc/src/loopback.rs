@@ -53,7 +53,7 @@ impl<D: Dispatch> Loopback<D> {
     #[must_use]
     pub fn connect_to(&self, instance: u16, interface: u8) -> LoopbackCaller<D> {
         let generation = self.endpoint.borrow().generation;
-        let badge = Badge::new(ClientId { instance }, interface, generation);
+        let badge = Badge::new(ClientId::of(instance), interface, generation);
         LoopbackCaller { endpoint: Rc::clone(&self.endpoint), badge }
     }
 

@@ -95,8 +95,8 @@ impl<T> Objects<T> {
 mod tests {
     use super::*;
 
-    const A: ClientId = ClientId { instance: 1 };
-    const B: ClientId = ClientId { instance: 2 };
+    const A: ClientId = ClientId::of(1);
+    const B: ClientId = ClientId::of(2);
 
     #[test]
     fn objects_beyond_the_quota_are_refused_per_client() {

@@ -188,7 +188,7 @@ impl Env {
     fn handle_of_client(&self, index: usize, session: &'static Session) -> SessionHandle {
         let region = session.region.and_then(region);
         SessionHandle {
-            client: Some(ClientId { instance: session.client }),
+            client: Some(ClientId { instance: session.client, nth: session.nth }),
             name: &session.client_name,
             region: region.map(|region| region.at_epoch(self.peers.epoch(index))),
             bell: Bell::at(session.bell_out),
@@ -442,7 +442,7 @@ mod tests {
         let used = Use { name: "log".into(), bell_bit: Some(61), ..Default::default() };
         let env = env(StartInfo { uses: vec![used], provides: vec![provided], ..Default::default() });
         let sessions = env.provided("providers");
-        assert_eq!((sessions[0].client, sessions[0].name), (Some(ClientId { instance: 8 }), "status"));
+        assert_eq!((sessions[0].client, sessions[0].name), (Some(ClientId::of(8)), "status"));
         assert!(sessions[0].is_in(0b10_0000) && !sessions[0].is_in(!0b10_0000));
         assert_eq!((env.interface_index("providers"), env.session("log").mask()), (2, 1 << 61));
         assert!(env.has_use("log") && !env.has_use("tcp"));
@@ -466,9 +466,23 @@ mod tests {
         let [tcp, second] = &changes[..] else { panic!("{changes:?}") };
         assert_eq!(tcp.of_use("tcp"), Some(PeerNews::Gone(Condition::Down)));
         assert_eq!((tcp.of_use("first"), tcp.of_client("tcp")), (None, None));
-        let news = (ClientId { instance: 5 }, PeerNews::Gone(Condition::Restarting));
+        let news = (ClientId::of(5), PeerNews::Gone(Condition::Restarting));
         assert_eq!((second.of_client("first"), second.of_client("second")), (None, Some(news)));
         assert_eq!((second.of_use("second"), second.session.name), (None, "c5"));
+    }
+
+    /// A death is told once for each session, so that a server frees what each of them holds.
+    #[test]
+    fn instance_that_is_routed_here_twice_is_told_of_by_each_session() {
+        let up = Peer { condition: Condition::Up, epoch: 1 };
+        let desk = Desk::new(&[(CLIENTS, up), (CLIENTS + 1, up)]);
+        let session = |nth| Session { client: 5, nth, ..Default::default() };
+        let provided = Provided { name: "files".into(), sessions: vec![session(0), session(1)], ..Default::default() };
+        let start = Box::leak(Box::new(StartInfo { provides: vec![provided], ..Default::default() }));
+        let env = Env::with_page(start, Some(desk.page()));
+        (0..2).for_each(|client| desk.set(CLIENTS + client, Condition::Down, 1));
+        let gone: Vec<_> = env.peer_changes().filter_map(|change| change.of_client("files")).collect();
+        assert_eq!(gone, [0, 1].map(|nth| (ClientId { instance: 5, nth }, PeerNews::Gone(Condition::Down))));
     }
 
     #[test]

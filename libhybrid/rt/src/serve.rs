@@ -167,7 +167,7 @@ struct Gated {
 impl Gated {
     fn new((peer, interface, session): (usize, u8, &Session)) -> Self {
         let gate = Gate::new(&session.limits.denied, session.limits.rate);
-        Self { peer, client: ClientId { instance: session.client }, interface, gate }
+        Self { peer, client: ClientId { instance: session.client, nth: session.nth }, interface, gate }
     }
 }
 
@@ -332,7 +332,7 @@ mod tests {
     }
 
     fn badge(generation: u16) -> Badge {
-        Badge::new(ClientId { instance: 4 }, 0, generation)
+        Badge::new(ClientId::of(4), 0, generation)
     }
 
     fn run(steps: Vec<Step>) -> (Script, Echo) {
@@ -398,7 +398,7 @@ mod tests {
         let client = client_word(0).unwrap();
         let lines = diary_of(true, Limits::default(), 0, |desk| {
             let call = || Step::Call { badge: badge(3), label: 1, cap: None };
-            let other = || Step::Call { badge: Badge::new(ClientId { instance: 4 }, 1, 3), label: 9, cap: None };
+            let other = || Step::Call { badge: Badge::new(ClientId::of(4), 1, 3), label: 9, cap: None };
             let (opener, closer) = (desk.clone(), desk);
             let open = Box::new(move || opener.set(client, Condition::Up, 2));
             let close = Box::new(move || closer.set(client, Condition::Closed, 2));
@@ -430,6 +430,29 @@ mod tests {
         });
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines.iter().zip(["call 1", "call 3", "call 4"]).all(|(line, wanted)| line.starts_with(wanted)));
+    }
+
+    /// An instance that is routed here twice has two sessions: each is kept to its own limits.
+    #[test]
+    fn limits_of_one_use_are_not_those_of_the_same_instances_other_use() {
+        let sessions = [(0, vec![5]), (1, vec![6])].map(|(nth, denied)| {
+            let limits = Limits { denied, ..Limits::default() };
+            Session { client: 4, client_name: "c".into(), nth, limits, ..Default::default() }
+        });
+        let provides = vec![Provided { name: "door".into(), sessions: sessions.into(), ..Default::default() }];
+        let start = Box::leak(Box::new(StartInfo { provides, ..Default::default() }));
+        let env = Env::with_page(start, None);
+        let told: Vec<_> = env.provided("door").iter().map(|session| session.client).collect();
+        assert_eq!(told, [0, 1].map(|nth| Some(ClientId { instance: 4, nth })));
+        let call = |nth, label| {
+            let badge = Badge::new(ClientId { instance: 4, nth }, 0, 3);
+            Step::Call { badge, label, cap: None }
+        };
+        let steps = [call(0, 5), call(0, 6), call(1, 5), call(1, 6), call(1, 7)].into();
+        let mut script = Script { steps, ..Script::default() };
+        let (mut server, mut echo) = (Server::new(3, Some(env)), Echo::default());
+        (0..5).for_each(|_| server.turn(&mut script, &mut echo));
+        assert_eq!(echo.calls, [6, 5, 7]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub mod fault;
 pub mod peers;
 
 /// The version of this structure that this crate writes and accepts.
-pub const ABI: u16 = 5;
+pub const ABI: u16 = 6;
 
 /// Where components are linked (the image base of every component).
 pub const IMAGE_BASE: u64 = 0x40_0000;
@@ -151,7 +151,7 @@ pub struct Provided {
     pub interface: String,
     /// Its index in the badges of the component's endpoint.
     pub index: u8,
-    /// One entry for each client instance that is routed here.
+    /// One entry for each use that is routed here.
     pub sessions: Vec<Session>,
 }
 
@@ -160,6 +160,8 @@ pub struct Provided {
 pub struct Session {
     /// Instance id of the client.
     pub client: u16,
+    /// Which of the client's uses of this provided interface it is, from 0; badges tell them apart.
+    pub nth: u8,
     /// Instance name of the client.
     pub client_name: String,
     /// Memory shared with the client, if the interface has rings.

@@ -288,10 +288,10 @@ fn changed_badge_right_object_and_address_are_differences() {
     }
     // Objects that a server handed out are of the session that is declared; rights to receive are not handed out.
     let passed = |at, badge, rights| System::after(|system| system.put(free(200), Cap::Endpoint { at, badge, rights }));
-    let reader = layout::badge(SHELL, 1, 1) | 5;
+    let reader = layout::badge(SHELL, 0, 1, 1) | 5;
     assert_eq!(passed(endpoint(2), reader, Rights::CALL), Vec::<String>::new());
     assert_eq!(passed(endpoint(2), reader, Rights::READ), ["+ shell other endpoint slot=200"]);
-    assert_eq!(passed(endpoint(2), layout::badge(8, 1, 1) | 5, Rights::CALL), ["+ shell other endpoint slot=200"]);
+    assert_eq!(passed(endpoint(2), layout::badge(8, 0, 1, 1) | 5, Rights::CALL), ["+ shell other endpoint slot=200"]);
     assert_eq!(passed(endpoint(7), reader, Rights::CALL), ["+ shell other endpoint slot=200"]);
 }
 

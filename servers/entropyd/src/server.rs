@@ -98,7 +98,7 @@ mod tests {
         for _ in 0..3 {
             for _ in 0..ANSWERS_PER_SEED {
                 assert!(!server.is_noise_due());
-                assert_eq!(server.fill(ClientId { instance: 5 }, 8).len(), 8);
+                assert_eq!(server.fill(ClientId::of(5), 8).len(), 8);
             }
             assert!(server.is_noise_due());
         }

@@ -17,8 +17,9 @@ use libhybrid::ipc::ClientId;
 use libhybrid::ring::Region;
 use power::RamDisk;
 
-const CLIENT: ClientId = ClientId { instance: 30 };
-const OTHER: ClientId = ClientId { instance: 31 };
+const CLIENT: ClientId = ClientId::of(30);
+/// The same instance by another of its uses: no test here may take the one session for the other.
+const OTHER: ClientId = ClientId { nth: 1, ..CLIENT };
 /// Blocks of a test's disk.
 const BLOCKS: u64 = 2048;
 

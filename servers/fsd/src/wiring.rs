@@ -113,7 +113,7 @@ impl FileServer {
     fn begin(&mut self, session: &SessionHandle) {
         let Some(client) = session.client else { return };
         let rings = FilesRings::server(session.region()).ok();
-        let quota = self.quotas.of(session.name);
+        let quota = self.quotas.of(session.name, session.prefix());
         self.server.begin(client, session.prefix(), quota, session.max_objects(), rings);
     }
 

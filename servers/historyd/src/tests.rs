@@ -10,7 +10,7 @@ use libhybrid::interfaces::log::{
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-const READER: ClientId = ClientId { instance: 8 };
+const READER: ClientId = ClientId::of(8);
 
 /// What the log has: its entries, and how many were thrown away at the front.
 #[derive(Default)]
@@ -76,7 +76,7 @@ fn server(mount: &'static str) -> Server {
     let store: Box<dyn Store> = Box::new(Memory::new(4 << 20));
     let mut server = Server::new(vec![(mount, store)], 1, || 0);
     for client in [9, READER.instance] {
-        server.begin(ClientId { instance: client }, Some("/data/log"), 1 << 20, None, None);
+        server.begin(ClientId::of(client), Some("/data/log"), 1 << 20, None, None);
     }
     server
 }
@@ -93,7 +93,7 @@ impl Bench {
 
     /// historyd dies and begins its next life.
     fn die(&mut self) {
-        self.files.server().server.end(ClientId { instance: 9 });
+        self.files.server().server.end(ClientId::of(9));
         self.history = life(&self.reader, &self.files, false, &self.signs);
     }
 
@@ -165,7 +165,7 @@ fn new_boot_begins_anew_in_the_same_file() {
     let mut bench = Bench::new("data");
     bench.log.write("a", "before the power went");
     assert_eq!(bench.turn(), Turn::Done);
-    bench.files.server().server.end(ClientId { instance: 9 });
+    bench.files.server().server.end(ClientId::of(9));
     // The same number and time as what was kept.
     bench.history = life(&bench.reader, &bench.files, true, &bench.signs);
     assert_eq!(bench.turn(), Turn::Done);
@@ -256,7 +256,7 @@ fn without_a_disk_nothing_is_kept_until_it_comes() {
 fn full_quota_is_told() {
     let mut bench = Bench::new("data");
     let mut small = Server::new(vec![("data", Box::new(Memory::new(4 << 20)))], 1, || 0);
-    small.begin(ClientId { instance: 9 }, Some("/data/log"), 8192, None, None);
+    small.begin(ClientId::of(9), Some("/data/log"), 8192, None, None);
     bench.files.restart(FilesServer::new(small));
     bench.history = life(&bench.reader, &bench.files, true, &bench.signs);
     (0..200).for_each(|_| bench.log.write("a", "much that does not fit into one block of a file"));

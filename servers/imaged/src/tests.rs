@@ -7,7 +7,7 @@ use libhybrid::interfaces::fs::{Creation, Error, Files, FilesRings, files};
 use libhybrid::ipc::ClientId;
 use libhybrid::ring::Region;
 
-const CLIENT: ClientId = ClientId { instance: 30 };
+const CLIENT: ClientId = ClientId::of(30);
 
 /// A disk that is read only.
 struct Partition(Vec<u8>);

@@ -8,7 +8,7 @@ use libhybrid::interfaces::entropy::RandomClient;
 use libhybrid::interfaces::net::link::{LinkClient, LinkRings};
 use libhybrid::interfaces::net::stack::{TcpRings, UdpRings};
 use libhybrid::interfaces::time::AlarmClient;
-use libhybrid::ipc::{Incoming, Outgoing};
+use libhybrid::ipc::{ClientId, Incoming, Outgoing};
 use libhybrid::{Component, EndpointCaller, Env, PeerChange, PeerNews, SessionHandle, log, now_ns};
 use netd::{
     EthernetAddress, Interfaces, Kind, LinkPort, Netd, Parameters, ResolverSession, Stack, TcpSession, UdpSession,
@@ -116,9 +116,8 @@ fn run(env: Env) -> ! {
     env.serve(&mut Wired { netd, link })
 }
 
-fn sessions<T>(env: &Env, name: &str, make: impl Fn(u16, &SessionHandle) -> T) -> Vec<T> {
-    let client = |session: &SessionHandle| session.client.map_or(0, |client| client.instance);
-    env.provided(name).iter().map(|session| make(client(session), session)).collect()
+fn sessions<T>(env: &Env, name: &str, make: impl Fn(ClientId, &SessionHandle) -> T) -> Vec<T> {
+    env.provided(name).iter().filter_map(|session| Some(make(session.client?, session))).collect()
 }
 
 /// Comes from entropyd, which answers once it is seeded: there is no network before. smoltcp's own generator makes the rest of it.

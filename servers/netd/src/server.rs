@@ -178,7 +178,10 @@ impl<C: Caller> Netd<C> {
             match self.take_datagrams_of(number) {
                 Ok(is_empty) => can_sleep &= is_empty,
                 Err(error) => {
-                    log::error!("Udp client {}: {error}; its session is ended", self.sessions.udp[number].client);
+                    log::error!(
+                        "Udp client {}: {error}; its session is ended",
+                        self.sessions.udp[number].client.instance
+                    );
                     self.sessions.udp[number].rings = None;
                     self.stack.end_udp_session(index(number));
                     can_sleep = false;
@@ -317,7 +320,7 @@ impl<C: Caller> Netd<C> {
     }
 
     fn end_tcp_session(&mut self, number: usize, error: RingError) {
-        log::error!("Tcp client {}: {error}; its session is ended", self.sessions.tcp[number].client);
+        log::error!("Tcp client {}: {error}; its session is ended", self.sessions.tcp[number].client.instance);
         self.sessions.tcp[number].rings = None;
         self.stack.end_tcp_session(index(number));
     }
@@ -362,8 +365,8 @@ fn instant(now_ns: u64) -> Instant {
 }
 
 /// The session of a client, by its position. A caller without one cannot exist, since each route is a session.
-fn position<T>(sessions: &[T], client: ClientId, whose: fn(&T) -> u16) -> Result<u16, idl::Error> {
-    let position = sessions.iter().position(|session| whose(session) == client.instance);
+fn position<T>(sessions: &[T], client: ClientId, whose: fn(&T) -> ClientId) -> Result<u16, idl::Error> {
+    let position = sessions.iter().position(|session| whose(session) == client);
     position.map(index).ok_or(wire::error(Refusal::NotFound))
 }
 

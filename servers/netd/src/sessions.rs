@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use libhybrid::Bell;
 use libhybrid::interfaces::net::link::LinkClientRings;
 use libhybrid::interfaces::net::stack::{Datagram, TcpEvent, TcpServerRings, UdpServerRings};
+use libhybrid::ipc::ClientId;
 use libhybrid::ring::RingError;
 use smoltcp::wire::IpEndpoint;
 
@@ -128,7 +129,7 @@ impl Frames for LinkPort {
 
 /// One client of Tcp.
 pub struct TcpSession {
-    pub(crate) client: u16,
+    pub(crate) client: ClientId,
     pub(crate) rings: Option<TcpServerRings>,
     bell: Bell,
     has_news: bool,
@@ -142,7 +143,7 @@ pub struct TcpSession {
 impl TcpSession {
     /// A client's rings and bell. Without rings (a region that does not fit) the session is dead from the start.
     #[must_use]
-    pub fn new(client: u16, rings: Option<TcpServerRings>, bell: Bell) -> Self {
+    pub fn new(client: ClientId, rings: Option<TcpServerRings>, bell: Bell) -> Self {
         Self {
             client,
             rings,
@@ -201,7 +202,7 @@ impl TcpSession {
 
 /// One client of Udp.
 pub struct UdpSession {
-    pub(crate) client: u16,
+    pub(crate) client: ClientId,
     pub(crate) rings: Option<UdpServerRings>,
     bell: Bell,
     has_news: bool,
@@ -210,7 +211,7 @@ pub struct UdpSession {
 impl UdpSession {
     /// A client's rings and bell. Without rings (a region that does not fit) the session is dead from the start.
     #[must_use]
-    pub fn new(client: u16, rings: Option<UdpServerRings>, bell: Bell) -> Self {
+    pub fn new(client: ClientId, rings: Option<UdpServerRings>, bell: Bell) -> Self {
         Self { client, rings, bell, has_news: false }
     }
 
@@ -232,14 +233,14 @@ impl UdpSession {
 
 /// One client of Resolver.
 pub struct ResolverSession {
-    pub(crate) client: u16,
+    pub(crate) client: ClientId,
     bell: Bell,
 }
 
 impl ResolverSession {
     /// A client's bell.
     #[must_use]
-    pub fn new(client: u16, bell: Bell) -> Self {
+    pub fn new(client: ClientId, bell: Bell) -> Self {
         Self { client, bell }
     }
 }

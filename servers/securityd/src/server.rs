@@ -52,7 +52,7 @@ pub struct Server<K> {
     pub world: World<K>,
     pub(crate) access: Decisions,
     /// What clients may ask of securityd itself, where that has limits: by client and interface.
-    gates: BTreeMap<(u16, u8), Gate>,
+    gates: BTreeMap<(ClientId, u8), Gate>,
 }
 
 impl<K: Kernel> Server<K> {
@@ -62,7 +62,8 @@ impl<K: Kernel> Server<K> {
         let to_own = world.graph.sessions.iter().filter(|session| session.server == layout::SECURITYD);
         let narrow = to_own.filter(|session| session.limits != Limits::default());
         let gate = |session: &Session| Gate::new(&session.limits.denied, session.limits.rate);
-        let gates = narrow.map(|session| ((session.client, session.provided), gate(session))).collect();
+        let client = |session: &Session| ClientId { instance: session.client, nth: world.graph.nth(session) };
+        let gates = narrow.map(|session| ((client(session), session.provided), gate(session))).collect();
         Self { access: Decisions::of(&world.graph), gates, world }
     }
 
@@ -84,7 +85,7 @@ impl<K: Kernel> Server<K> {
 
     /// Answers a call; the badge says of which interface.
     pub fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
-        let session = (incoming.client().instance, incoming.badge().interface());
+        let session = (incoming.client(), incoming.badge().interface());
         if let Some(gate) = self.gates.get_mut(&session)
             && let Err(refusal) = gate.admit(incoming, self.world.kernel.now_ns())
         {

@@ -2,6 +2,7 @@
 //!
 //! INV-ALARM-1: a client has an alarm that runs, or one that fired and was not pulled, or none; never two.
 use alloc::vec::Vec;
+use libhybrid::ipc::ClientId;
 
 /// The state of one client's alarm. Times are nanoseconds since the counter started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +19,12 @@ pub struct ClientUnknown;
 /// All alarms: as many as there are clients, from the start.
 #[derive(Debug)]
 pub struct Alarms {
-    clients: Vec<(u16, State)>,
+    clients: Vec<(ClientId, State)>,
 }
 
 impl Alarms {
-    /// One alarm for each client, none of them set. `clients` are instance ids.
-    pub fn new(clients: impl IntoIterator<Item = u16>) -> Self {
+    /// One alarm for each client, none of them set.
+    pub fn new(clients: impl IntoIterator<Item = ClientId>) -> Self {
         Self { clients: clients.into_iter().map(|client| (client, State::None)).collect() }
     }
 
@@ -31,7 +32,7 @@ impl Alarms {
     ///
     /// # Errors
     /// [`ClientUnknown`].
-    pub fn set(&mut self, client: u16, deadline_ns: u64) -> Result<(), ClientUnknown> {
+    pub fn set(&mut self, client: ClientId, deadline_ns: u64) -> Result<(), ClientUnknown> {
         *self.state(client)? = State::Running(deadline_ns);
         Ok(())
     }
@@ -40,7 +41,7 @@ impl Alarms {
     ///
     /// # Errors
     /// [`ClientUnknown`].
-    pub fn cancel(&mut self, client: u16) -> Result<(), ClientUnknown> {
+    pub fn cancel(&mut self, client: ClientId) -> Result<(), ClientUnknown> {
         *self.state(client)? = State::None;
         Ok(())
     }
@@ -49,7 +50,7 @@ impl Alarms {
     ///
     /// # Errors
     /// [`ClientUnknown`].
-    pub fn pull(&mut self, client: u16) -> Result<Option<u64>, ClientUnknown> {
+    pub fn pull(&mut self, client: ClientId) -> Result<Option<u64>, ClientUnknown> {
         let state = self.state(client)?;
         if let State::Fired(deadline_ns) = *state {
             *state = State::None;
@@ -73,14 +74,14 @@ impl Alarms {
     /// The next deadline, if any alarm runs.
     #[must_use]
     pub fn next(&self) -> Option<u64> {
-        let running = |&(_, state): &(u16, State)| match state {
+        let running = |&(_, state): &(ClientId, State)| match state {
             State::Running(deadline_ns) => Some(deadline_ns),
             State::None | State::Fired(_) => None,
         };
         self.clients.iter().filter_map(running).min()
     }
 
-    fn state(&mut self, client: u16) -> Result<&mut State, ClientUnknown> {
+    fn state(&mut self, client: ClientId) -> Result<&mut State, ClientUnknown> {
         self.clients.iter_mut().find(|(known, _)| *known == client).map(|(_, state)| state).ok_or(ClientUnknown)
     }
 }

@@ -58,11 +58,8 @@ impl Component for Timed {
 }
 
 fn run(env: Env) -> ! {
-    let (clients, bells) = env
-        .provided("alarm")
-        .iter()
-        .map(|session| (session.client.map_or(0, |client| client.instance), session.bell))
-        .unzip();
+    let (clients, bells) =
+        env.provided("alarm").iter().filter_map(|session| Some((session.client?, session.bell))).unzip();
     let irq = env.irq("timer");
     timer::disarm();
     if irq.ack().is_err() {

@@ -23,7 +23,7 @@ pub struct Server<T> {
 
 impl<T: Timer> Server<T> {
     /// A server for these clients, in the order of their bells.
-    pub fn new(clients: Vec<u16>, timer: T) -> Self {
+    pub fn new(clients: Vec<ClientId>, timer: T) -> Self {
         Self { alarms: Alarms::new(clients), timer, armed: None }
     }
 
@@ -41,7 +41,7 @@ impl<T: Timer> Server<T> {
 
     /// The client died: its alarm goes with it, also one that fired and was not pulled.
     pub fn forget(&mut self, client: ClientId) {
-        self.alarms.cancel(client.instance).unwrap_or_default();
+        self.alarms.cancel(client).unwrap_or_default();
         self.turn();
     }
 }
@@ -50,7 +50,7 @@ impl<T: Timer> Server<T> {
 /// its alarm would simply never fire.
 impl<T: Timer> Alarm for Server<T> {
     fn set(&mut self, client: ClientId, deadline_ns: u64) {
-        self.alarms.set(client.instance, deadline_ns).unwrap_or_default();
+        self.alarms.set(client, deadline_ns).unwrap_or_default();
         self.turn();
     }
 
@@ -59,7 +59,7 @@ impl<T: Timer> Alarm for Server<T> {
     }
 
     fn pull_expired(&mut self, client: ClientId) -> Option<AlarmExpired> {
-        let pulled = self.alarms.pull(client.instance).unwrap_or_default();
+        let pulled = self.alarms.pull(client).unwrap_or_default();
         pulled.map(|deadline_ns| AlarmExpired { deadline_ns })
     }
 }
@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn alarms_through_the_interface_fire_and_are_pulled_once() {
-        let loopback = AlarmLoopback::new(AlarmServer::new(Server::new(vec![5, 9], Fake::default())));
+        let loopback =
+            AlarmLoopback::new(AlarmServer::new(Server::new([5, 9].map(ClientId::of).into(), Fake::default())));
         let (mut five, mut nine) = (AlarmClient::new(loopback.connect(5)), AlarmClient::new(loopback.connect(9)));
         five.set(100).expect("served");
         nine.set(50).expect("served");
@@ -115,24 +116,25 @@ mod tests {
 
     #[test]
     fn client_that_died_leaves_no_alarm_however_often() {
-        let loopback = AlarmLoopback::new(AlarmServer::new(Server::new(vec![5, 9], Fake::default())));
+        let loopback =
+            AlarmLoopback::new(AlarmServer::new(Server::new([5, 9].map(ClientId::of).into(), Fake::default())));
         let mut nine = AlarmClient::new(loopback.connect(9));
         nine.set(90).expect("served");
         for _ in 0..10_000 {
             AlarmClient::new(loopback.connect(5)).set(80).expect("served");
             assert_eq!(loopback.server().server.timer.armed, Some(80));
-            loopback.server().server.forget(ClientId { instance: 5 });
+            loopback.server().server.forget(ClientId::of(5));
             assert_eq!(loopback.server().server.timer.armed, Some(90), "the others keep theirs");
         }
         loopback.server().server.timer.now_ns = 100;
         AlarmClient::new(loopback.connect(5)).set(80).expect("served");
-        loopback.server().server.forget(ClientId { instance: 5 });
+        loopback.server().server.forget(ClientId::of(5));
         assert_eq!(AlarmClient::new(loopback.connect(5)).pull_expired(), Ok(None), "it was the dead one's");
     }
 
     #[test]
     fn caller_without_session_gets_nothing() {
-        let loopback = AlarmLoopback::new(AlarmServer::new(Server::new(vec![5], Fake::default())));
+        let loopback = AlarmLoopback::new(AlarmServer::new(Server::new(vec![ClientId::of(5)], Fake::default())));
         let mut stranger = AlarmClient::new(loopback.connect(6));
         stranger.set(1).expect("served");
         assert_eq!(stranger.pull_expired(), Ok(None));

@@ -1,32 +1,36 @@
 //! Random use of the alarms against a model that keeps every call ever made; says nothing of the timer hardware.
+use libhybrid::ipc::ClientId;
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 use timed::{Alarms, ClientUnknown};
 
-const CLIENTS: [u16; 3] = [3, 7, 9];
+/// The last two are one instance, which is routed here twice.
+const CLIENTS: [ClientId; 3] = [ClientId::of(3), ClientId::of(7), ClientId { instance: 7, nth: 1 }];
+/// Nobody is routed here so.
+const STRANGER: ClientId = ClientId { instance: 3, nth: 1 };
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Set(u16, u64),
-    Cancel(u16),
-    Pull(u16),
+    Set(ClientId, u64),
+    Cancel(ClientId),
+    Pull(ClientId),
     Advance(u64),
 }
 
 /// The obvious way: per client the last call counts; it has fired if a moment since then was late enough.
 #[derive(Default)]
 struct Model {
-    history: Vec<(u16, Step)>,
+    history: Vec<(ClientId, Step)>,
     now_ns: u64,
 }
 
 impl Model {
-    fn last(&self, client: u16) -> Option<(usize, Step)> {
+    fn last(&self, client: ClientId) -> Option<(usize, Step)> {
         let mine = self.history.iter().enumerate().rev().find(|(_, (whose, _))| *whose == client);
         mine.map(|(position, &(_, step))| (position, step))
     }
 
     /// The running or fired alarm of a client: its deadline and whether it fired.
-    fn alarm(&self, client: u16) -> Option<(u64, bool)> {
+    fn alarm(&self, client: ClientId) -> Option<(u64, bool)> {
         match self.last(client)? {
             (_, Step::Set(_, deadline_ns)) => Some((deadline_ns, deadline_ns <= self.now_ns)),
             _ => None,
@@ -40,7 +44,7 @@ impl Model {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let client = || prop::sample::select(vec![3_u16, 7, 9, 4]);
+    let client = || prop::sample::select([&CLIENTS[..], &[STRANGER]].concat());
     let deadline = || prop_oneof![0_u64..1000, any::<u64>()];
     prop_oneof![
         (client(), deadline()).prop_map(|(client, deadline_ns)| Step::Set(client, deadline_ns)),
@@ -56,7 +60,7 @@ proptest! {
         let mut alarms = Alarms::new(CLIENTS);
         let mut model = Model::default();
         for step in steps {
-            let known = |client: u16| CLIENTS.contains(&client);
+            let known = |client: ClientId| CLIENTS.contains(&client);
             match step {
                 Step::Set(client, deadline_ns) => {
                     assert_eq!(alarms.set(client, deadline_ns), if known(client) { Ok(()) } else { Err(ClientUnknown) });
@@ -90,9 +94,10 @@ proptest! {
 #[test]
 fn expire_each_alarm_rings_once() {
     let mut alarms = Alarms::new(CLIENTS);
-    alarms.set(3, 10).expect("a client");
-    alarms.set(9, 10).expect("a client");
-    alarms.set(7, u64::MAX).expect("a client");
+    let [first, second, third] = CLIENTS;
+    alarms.set(first, 10).expect("a client");
+    alarms.set(third, 10).expect("a client");
+    alarms.set(second, u64::MAX).expect("a client");
     let mut rung = Vec::new();
     alarms.expire(9, |position| rung.push(position));
     assert_eq!(rung, []);

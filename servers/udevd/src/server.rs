@@ -44,7 +44,7 @@ pub struct Server<L> {
     changes: VecDeque<Change>,
     next: u64,
     /// Up to which number each client has pulled.
-    pulled: Vec<(u16, u64)>,
+    pulled: Vec<(ClientId, u64)>,
     presences: Vec<Presence>,
 }
 
@@ -168,7 +168,7 @@ impl<L: Look> Server<L> {
 
     /// A client died: its next life pulls from the start.
     pub fn forget(&mut self, client: ClientId) {
-        self.pulled.retain(|(instance, _)| *instance != client.instance);
+        self.pulled.retain(|(whose, _)| *whose != client);
     }
 }
 
@@ -206,11 +206,11 @@ impl<L: Look> Devices for Server<L> {
 
     fn pull_changed(&mut self, client: ClientId) -> Option<DevicesChanged> {
         let next = self.next;
-        let known = match self.pulled.iter_mut().find(|(instance, _)| *instance == client.instance) {
+        let known = match self.pulled.iter_mut().find(|(whose, _)| *whose == client) {
             Some((_, known)) => core::mem::replace(known, next),
             None => {
                 if self.pulled.len() < CLIENTS_MAX {
-                    self.pulled.push((client.instance, next));
+                    self.pulled.push((client, next));
                 }
                 0
             }

@@ -12,7 +12,7 @@ use crate::drivers::{Driver, windows};
 use crate::found::{FOUND_MAX, Found, Identity, Presence, conditions, presence};
 use crate::server::{CHANGES_MAX, LIST_MAX, Server};
 
-const SHELL: ClientId = ClientId { instance: 9 };
+const SHELL: ClientId = ClientId::of(9);
 
 /// A machine like QEMU's: a serial line behind a bus with ranges, a clock, two transports, a PCI bridge, the platform.
 fn machine() -> Vec<u8> {
@@ -179,7 +179,7 @@ fn parameters_that_are_no_drivers_are_none() {
 #[test]
 fn changes_are_pulled_once_by_each_client_and_the_oldest_of_too_many_are_lost() {
     let mut server = server(Words::of_machine());
-    let other = ClientId { instance: 8 };
+    let other = ClientId::of(8);
     assert_eq!(server.pull_changed(SHELL).map(|changed| changed.next), Some(10));
     assert_eq!(server.pull_changed(SHELL), None);
     assert_eq!(server.scan(SHELL), 0, "nothing changed");

@@ -171,7 +171,7 @@ pub(crate) fn stubs(world: &mut World, space: VSpace) -> Result<[Figures; 2], Er
         serve_endpoint(Endpoint::at(endpoint), Reply::at(reply), 1, &mut Server([0; 256]))
     }
     let endpoint = served(world, space, serve, Kind::ActiveHigher, false)?;
-    let badge = Badge::new(ClientId { instance: 1 }, 0, 1);
+    let badge = Badge::new(ClientId::of(1), 0, 1);
     let mut client = EchoClient::new(EndpointCaller::new(world.client(endpoint, badge.0, CLIENT)?));
     if client.add(2, 3) != Ok(5) {
         return Err(Error::IllegalOperation);

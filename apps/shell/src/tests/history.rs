@@ -4,9 +4,9 @@ use fsd::{Memory, Server};
 use hybrid_interfaces::fs::{Creation, Files};
 use hybrid_ipc::ClientId;
 
-const SHELL: ClientId = ClientId { instance: 9 };
+const SHELL: ClientId = ClientId::of(9);
 /// Who keeps the log.
-const KEEPER: ClientId = ClientId { instance: 10 };
+const KEEPER: ClientId = ClientId::of(10);
 
 /// A file server without a disk. The shell may have one file open.
 pub(super) fn no_disk() -> Server {

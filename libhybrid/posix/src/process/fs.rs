@@ -204,7 +204,7 @@ impl<S: Pages> Process<S> {
             number::RENAMEAT => self.rename(world, [args[0], args[1], args[2], args[3], 0, 0]),
             number::RENAMEAT2 => self.rename(world, args),
             number::SYMLINKAT => self.no_links(world, number, args[1], args[2]),
-            number::LINKAT => self.no_links(world, number, args[2], args[3]),
+            number::LINKAT => self.link_file(world, args),
             number::MKNODAT => self.no_links(world, number, args[0], args[1]),
             number::CHDIR => self.change_directory(world, args[0]),
             number::FCHDIR => self.change_to_open(args[0]),

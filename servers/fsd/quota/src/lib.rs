@@ -1,10 +1,10 @@
-//! How many bytes each client may have, as the integrator says; keeps no count itself.
+//! How many bytes each session may have, as the integrator says; keeps no count itself.
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 /// Bytes in which sizes are counted: a file of one byte has one of them, and so has every name.
 const UNIT: u64 = 4096;
-/// What a client has that the integrator says nothing of.
+/// What a session has that the integrator says nothing of.
 const DEFAULT: u64 = 1 << 20;
 
 /// Bytes of a disk that no quota gives out: the ring of headers, and copies of what is being changed.
@@ -24,7 +24,7 @@ pub fn counted(size: u64) -> u64 {
     size.div_ceil(UNIT).saturating_add(1).saturating_mul(UNIT)
 }
 
-/// The parameter `quotas`: `writer=8M reader=64K`, by the clients' names.
+/// The parameter `quotas`: `writer=8M reader=64K /tmp/writer=256K`, by the clients' names, or by directories, which come before those.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quotas<'a>(&'a str);
 
@@ -35,12 +35,15 @@ impl<'a> Quotas<'a> {
         Self(text.unwrap_or_default())
     }
 
-    /// Bytes of a client.
+    /// Bytes of a client's session with the directory `prefix`, if it has one.
     #[must_use]
-    pub fn of(&self, client: &str) -> u64 {
+    pub fn of(&self, client: &str, prefix: Option<&str>) -> u64 {
+        prefix.and_then(|prefix| self.said(prefix)).or_else(|| self.said(client)).unwrap_or(DEFAULT)
+    }
+
+    fn said(&self, whose: &str) -> Option<u64> {
         let pairs = self.0.split_whitespace().filter_map(|pair| pair.split_once('='));
-        let mut said = pairs.filter(|(name, _)| *name == client).filter_map(|(_, amount)| bytes(amount));
-        said.next().unwrap_or(DEFAULT)
+        pairs.filter(|(name, _)| *name == whose).find_map(|(_, amount)| bytes(amount))
     }
 }
 
@@ -59,12 +62,22 @@ mod tests {
     #[test]
     fn quota_is_what_the_integrator_says_or_a_mebibyte() {
         let quotas = Quotas::new(Some("writer=8M reader=64K  tiny=100 bad=x huge=99999999999999999999M"));
-        let of = |client| quotas.of(client);
+        let of = |client| quotas.of(client, None);
         assert_eq!((of("writer"), of("reader"), of("tiny")), (8 << 20, 64 << 10, 100));
         assert_eq!(
-            (of("bad"), of("huge"), of("other"), Quotas::new(None).of("writer")),
+            (of("bad"), of("huge"), of("other"), Quotas::new(None).of("writer", None)),
             (DEFAULT, DEFAULT, DEFAULT, DEFAULT)
         );
+    }
+
+    /// A client with several directories has a quota of each.
+    #[test]
+    fn quota_of_a_directory_comes_before_that_of_a_client() {
+        let quotas = Quotas::new(Some("/tmp/writer=64K writer=8M /data/bad=x"));
+        let of = |client, prefix| quotas.of(client, Some(prefix));
+        assert_eq!((of("writer", "/tmp/writer"), of("writer", "/data/writer")), (64 << 10, 8 << 20));
+        assert_eq!((of("reader", "/tmp/writer"), of("reader", "/tmp/writer/x")), (64 << 10, DEFAULT));
+        assert_eq!((of("writer", "/data/bad"), of("other", "/data/bad")), (8 << 20, DEFAULT));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the server knows of one client: its directory, what it may have and has, its rings.
+//! What the server knows of one session: its directory, what it may have and has, its rings.
 use super::open::Open;
 use crate::store::Node;
 use alloc::string::String;
@@ -18,7 +18,7 @@ pub(super) struct Grant {
     pub(super) is_stale: bool,
 }
 
-/// One client.
+/// One use of a client: it may have several, with a directory each.
 pub(super) struct Session {
     pub(super) client: ClientId,
     pub(super) prefix: String,

@@ -8,14 +8,10 @@ use libhybrid::ipc::ClientId;
 use proptest::prelude::*;
 
 /// Sees the whole store.
-const WHOLE: ClientId = ClientId { instance: 40 };
+const WHOLE: ClientId = ClientId::of(40);
 /// Sessions, and their directories below the store's root: side by side, and one in another.
-const SESSIONS: [(ClientId, &str); 4] = [
-    (ClientId { instance: 41 }, "a"),
-    (ClientId { instance: 42 }, "b"),
-    (ClientId { instance: 43 }, "a/in/deep"),
-    (ClientId { instance: 44 }, "aa"),
-];
+const SESSIONS: [(ClientId, &str); 4] =
+    [(ClientId::of(41), "a"), (ClientId::of(42), "b"), (ClientId::of(43), "a/in/deep"), (ClientId::of(44), "aa")];
 
 #[derive(Debug, Clone)]
 enum Deed {

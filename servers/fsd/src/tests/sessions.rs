@@ -47,9 +47,40 @@ fn nothing_leads_out_of_a_sessions_directory() {
         // A number of another's open file is nobody's but its own.
         let theirs = server.open(OTHER, "secret").expect("its own").file;
         assert_eq!(server.get(CLIENT, theirs, 0, 9).err(), Some(Error::BadFile));
-        let stranger = ClientId { instance: 99 };
+        let stranger = ClientId::of(99);
         assert_eq!(server.open(stranger, "secret").err(), Some(Error::NotFound));
     });
+}
+
+/// One component with two directories: a number means what was opened by it in that session, and nothing else.
+#[test]
+fn number_of_the_one_directorys_file_is_none_of_the_other_ones() {
+    let disk = RamDisk::new(BLOCKS);
+    let mut server = server(&disk);
+    let _kept = begin(&mut server, CLIENT, "/data/one", 64 << 10);
+    let _scratch = begin(&mut server, OTHER, "/tmp/one", 256 << 10);
+    let kept = make(&mut server, CLIENT, "a", b"kept").expect("room");
+    for stolen in [kept, kept + 1, kept | 0xffff] {
+        assert_eq!(server.get(OTHER, stolen, 0, 9).err(), Some(Error::BadFile));
+        assert_eq!(server.put(OTHER, stolen, 0, false, b"x").err(), Some(Error::BadFile));
+        assert_eq!(server.lock(OTHER, stolen, Lock::Exclusive), Err(Error::BadFile));
+        assert_eq!(server.set_size(OTHER, stolen, 0), Err(Error::BadFile));
+        assert_eq!(server.close(OTHER, stolen), Err(Error::BadFile));
+    }
+    // The same number, and another file.
+    assert_eq!(make(&mut server, OTHER, "a", b"scratch"), Ok(kept));
+    assert_eq!(server.get(CLIENT, kept, 0, 9).expect("open")[..], *b"kept");
+    assert_eq!(server.get(OTHER, kept, 0, 9).expect("open")[..], *b"scratch");
+    assert_eq!((server.space(CLIENT).quota, server.space(OTHER).quota), (64 << 10, 256 << 10));
+    assert_eq!((server.space(CLIENT).used, server.space(OTHER).used), (8192, 8192));
+    assert_eq!(server.rename(CLIENT, "a", "b"), Ok(()));
+    assert_eq!(server.names_for_test(OTHER, "").expect("its own"), [("a".into(), Kind::File)]);
+    server.end(CLIENT);
+    assert_eq!(server.get(CLIENT, kept, 0, 9).err(), Some(Error::BadFile));
+    assert_eq!(server.get(OTHER, kept, 0, 9).expect("open")[..], *b"scratch");
+    // The component died: its other session ends as well.
+    server.end(OTHER);
+    assert_eq!(server.get(OTHER, kept, 0, 9).err(), Some(Error::BadFile));
 }
 
 #[test]

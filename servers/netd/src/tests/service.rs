@@ -103,13 +103,13 @@ pub(super) fn world(index: u8) -> World {
     let clients = (
         regions
             .iter()
-            .zip([7, 8])
+            .zip([7, 8].map(ClientId::of))
             .map(|(region, client)| {
                 TcpSession::new(client, Some(TcpRings::server(region).expect("fits")), Bell::default())
             })
             .collect(),
-        vec![UdpSession::new(7, Some(UdpRings::server(&datagrams).expect("fits")), Bell::default())],
-        vec![ResolverSession::new(7, Bell::default())],
+        vec![UdpSession::new(ClientId::of(7), Some(UdpRings::server(&datagrams).expect("fits")), Bell::default())],
+        vec![ResolverSession::new(ClientId::of(7), Bell::default())],
     );
     let mut netd = Netd::new(
         MAC,
@@ -406,7 +406,7 @@ fn alarm_that_comes_back_is_set_again() {
 /// Connects, binds, asks and dies, more often than anything of it could be kept.
 #[test]
 fn client_that_dies_ten_thousand_times_leaves_nothing() {
-    let seven = ClientId { instance: 7 };
+    let seven = ClientId::of(7);
     let mut tcp = world(0);
     TcpClient::new(tcp.netd.connect(8)).listen(&at(81), 4, false).expect("free");
     let region = tcp.tcp[0].0.clone();

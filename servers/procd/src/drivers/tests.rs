@@ -14,8 +14,8 @@ use super::WAIT_NS;
 use crate::tests::{Fake, done};
 use crate::{Finding, OnDifference, Supervisor};
 
-const UDEVD: ClientId = ClientId { instance: 16 };
-const SHELL: ClientId = ClientId { instance: 9 };
+const UDEVD: ClientId = ClientId::of(16);
+const SHELL: ClientId = ClientId::of(9);
 const NETD: usize = 2;
 const RNG: usize = 6;
 

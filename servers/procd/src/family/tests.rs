@@ -14,8 +14,8 @@ use crate::requests::GRACE_NS;
 use crate::tests::{Fake, done};
 use crate::{Kin, Supervisor};
 
-const PARENT: ClientId = ClientId { instance: 103 };
-const OTHER: ClientId = ClientId { instance: 102 };
+const PARENT: ClientId = ClientId::of(103);
+const OTHER: ClientId = ClientId::of(102);
 const PATH: &str = "/bin/w";
 const STREAMS: Streams3 = Streams3 { input: Stream::Parent, output: Stream::Own, error: Stream::Nothing };
 
@@ -88,7 +88,7 @@ fn program_has_several_names_and_its_parent_is_told_each_once() {
 fn request_is_for_one_life_and_whoever_is_stopped_takes_its_children_along() {
     let mut supervisor = family();
     supervisor.set_hearers([("rng", 106), ("httpd", 103)].into_iter());
-    let (child, operator) = (ClientId { instance: 106 }, ClientId { instance: 1 });
+    let (child, operator) = (ClientId::of(106), ClientId::of(1));
     assert_eq!(spawn(&mut supervisor), Ok(106));
     assert_eq!(Services::stop(&mut supervisor, operator, "rng"), Ok(()));
     // Its parent spawns it anew before the supervisor had a turn.
@@ -110,7 +110,7 @@ fn request_is_for_one_life_and_whoever_is_stopped_takes_its_children_along() {
 #[test]
 fn child_gets_what_it_is_given_and_its_end_is_told_once() {
     let mut supervisor = family();
-    let child = ClientId { instance: 106 };
+    let child = ClientId::of(106);
     assert_eq!(Program::start(&mut supervisor, child), Err(SpawnError::NotSpawned));
     assert_eq!(spawn(&mut supervisor), Ok(106));
     assert_eq!(done(&mut supervisor), ["start rng"]);
@@ -155,7 +155,7 @@ fn who_is_given_much_leaves_everybody_what_is_little() {
         assert_eq!(put_all(&mut supervisor, PARENT, &ended), Ok(()));
         assert!(supervisor.spawn(PARENT, PATH, 1, STREAMS).is_ok());
     }
-    assert_eq!(supervisor.given(ClientId { instance: 107 }, 32_000).unwrap().len(), 768);
+    assert_eq!(supervisor.given(ClientId::of(107), 32_000).unwrap().len(), 768);
     assert_eq!(put_all(&mut supervisor, OTHER, &[0; 4096]), Ok(()), "as if nobody were given more");
     assert_eq!(put_all(&mut supervisor, OTHER, &[0; 4097]), Err(SpawnError::TooLarge));
     // Whoever has ended needs none of it.
@@ -173,7 +173,7 @@ fn draft_that_nobody_will_use_is_in_nobodys_way() {
     assert_eq!(put_all(&mut supervisor, PARENT, &large), Ok(()));
     assert_eq!(put_all(&mut supervisor, OTHER, &large[..31 * 1024]), Ok(()));
     assert_eq!(put_all(&mut supervisor, OTHER, &large), Ok(()), "all of what there is");
-    let third = ClientId { instance: 104 };
+    let third = ClientId::of(104);
     assert_eq!(put_all(&mut supervisor, third, &large), Err(SpawnError::TooLarge));
     assert!(supervisor.family.drafts.iter().all(|(of, _)| *of != 104), "it gave up");
     supervisor.turn();
@@ -228,7 +228,7 @@ fn children_end_with_their_parent_and_with_the_supervisor_that_knew_them() {
 #[test]
 fn operator_can_stop_a_child_and_start_none() {
     let mut supervisor = family();
-    let operator = ClientId { instance: 9 };
+    let operator = ClientId::of(9);
     assert_eq!(Services::start(&mut supervisor, operator, "rng"), Err(Error::NotAllowed));
     assert_eq!(supervisor.stop(operator, "rng"), Err(Error::DoesNotRun));
     let service = supervisor.service(operator, 6).unwrap();
@@ -243,7 +243,7 @@ fn operator_can_stop_a_child_and_start_none() {
 #[test]
 fn operator_lets_one_that_was_isolated_be_spawned_again() {
     let mut supervisor = family();
-    let operator = ClientId { instance: 9 };
+    let operator = ClientId::of(9);
     supervisor.entries[6].record.isolated();
     supervisor.entries[7].record.isolated();
     assert_eq!(spawn(&mut supervisor), Err(SpawnError::NotAllowed));
@@ -331,7 +331,7 @@ proptest! {
                 }
                 Step::Says(child, status) => {
                     let runs = matches!(model.get(&child), Some(Known::Runs(_)));
-                    let said = supervisor.ending(ClientId { instance: child }, Ending::Exited(status));
+                    let said = supervisor.ending(ClientId::of(child), Ending::Exited(status));
                     prop_assert_eq!(said.is_ok(), runs);
                     if runs {
                         model.insert(child, Known::Runs(Some(status)));

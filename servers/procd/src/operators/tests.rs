@@ -9,8 +9,8 @@ use libhybrid::ipc::ClientId;
 use crate::Supervisor;
 use crate::tests::{Fake, done};
 
-const SHELL: ClientId = ClientId { instance: 105 };
-const STRANGER: ClientId = ClientId { instance: 106 };
+const SHELL: ClientId = ClientId::of(105);
+const STRANGER: ClientId = ClientId::of(106);
 const HTTPD: u16 = 3;
 
 fn told() -> Supervisor<Fake> {

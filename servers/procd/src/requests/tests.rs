@@ -12,9 +12,9 @@ use super::GRACE_NS;
 use crate::Supervisor;
 use crate::tests::{Fake, done};
 
-const HTTPD: ClientId = ClientId { instance: 103 };
-const OTHER: ClientId = ClientId { instance: 102 };
-const OPERATOR: ClientId = ClientId { instance: 1 };
+const HTTPD: ClientId = ClientId::of(103);
+const OTHER: ClientId = ClientId::of(102);
+const OPERATOR: ClientId = ClientId::of(1);
 const INDEX: u16 = 3;
 
 fn hearing() -> Supervisor<Fake> {

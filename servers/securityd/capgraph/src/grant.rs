@@ -337,7 +337,7 @@ impl Graph {
     /// The line about the client's endpoint of `session`, whose server is in its life number `generation`.
     #[must_use]
     pub fn call_grant(&self, session: &Session, generation: u16) -> Grant {
-        let badge = layout::badge(session.client, session.provided, generation);
+        let badge = self.badge(session, generation);
         let slot = layout::call_slot(usize::from(session.client_use));
         let limits = session.limits.clone();
         self.client_grant(session, What::Call { slot, rights: Rights::CALL, badge, limits })

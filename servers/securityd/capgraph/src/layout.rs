@@ -150,10 +150,10 @@ pub const fn dma_address(index: usize) -> u64 {
     DMA_BASE + small(index) as u64 * DMA_STRIDE
 }
 
-/// Badge of `client`'s capability to interface `index` of a server of `generation` (layout of libhybrid/ipc).
+/// Badge of `client`'s capability to interface `index` of a server of `generation`, for the `nth` of its uses of that (layout of libhybrid/ipc).
 #[must_use]
-pub const fn badge(client: u16, index: u8, generation: u16) -> u64 {
-    (client as u64) << 16 | (index as u64) << 32 | (generation as u64) << 40
+pub const fn badge(client: u16, nth: u8, index: u8, generation: u16) -> u64 {
+    (client as u64) << 16 | (index as u64) << 32 | (generation as u64) << 40 | (nth as u64) << 56
 }
 
 /// A call's badge as the golden text has it, which is of the first generation: how often a server was started is no authority.
@@ -180,5 +180,7 @@ const fn small(index: usize) -> u32 {
     (index & 0xff) as u32
 }
 
+/// Badges have five bits for which of a client's uses it is.
+const _: () = assert!(USES_MAX <= 1 << 5);
 /// `small` as the type that callers have.
 const _: () = assert!(small(USES_MAX) as usize == USES_MAX && SLOT_USES + 2 * small(USES_MAX) <= SLOT_INTERRUPTS);

@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod access;
 mod admit;
+mod badge;
 mod bundle;
 mod device;
 mod grant;

@@ -101,6 +101,27 @@ fn component_admitted_gets_what_the_build_would_have_given_it() {
     assert_eq!(golden(&built), now);
 }
 
+/// Two directories of one file server, say: a session each, which the badge tells.
+#[test]
+fn component_may_have_several_uses_of_one_provided_interface() {
+    let (live, book) = base();
+    let (live, mut new) = (live.without(8), manifest());
+    new.uses.extend(["first", "second"].map(|name| routed(name, "hybrid.test.State", "console.state")));
+    let after = admit(&live, &new, &book).unwrap();
+    assert!(after.is_coherent());
+    let golden = golden(&after);
+    let calls = golden.lines().filter(|line| line.starts_with("three ") && line.contains(" console.state "));
+    let told: Vec<&str> =
+        calls.filter_map(|line| line.split_once("slot=")?.1.split_once("  #")).map(|(facts, _)| facts).collect();
+    assert_eq!(
+        told,
+        ["12 rights=write,grantreply badge=0x10100090000", "14 rights=write,grantreply badge=0x100010100090000"]
+    );
+    // Both are counted: the third finds no room.
+    new.uses.push(routed("third", "hybrid.test.State", "console.state"));
+    assert_eq!(rules(&live, &new, &book), BTreeSet::from(["too-many-clients"]));
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().flatten() {

@@ -298,6 +298,7 @@ fn provides(graph: &Graph, instance: &Instance) -> Vec<Provided> {
         let client = graph.instance(session.client)?;
         Some(Session {
             client: session.client,
+            nth: graph.nth(session),
             client_name: client.name.clone(),
             region: span(session.server_port, session.region),
             bell_out: session.server_port.filter(|_| session.rings_client).map(layout::session_slot),

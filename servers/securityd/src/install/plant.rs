@@ -53,7 +53,7 @@ impl<K: Kernel> World<K> {
         };
         // 108 an endpoint, 109 with a badge, 110 with a right to pass capabilities, 111 a notification.
         let sources =
-            [(endpoint, 0, 15), (endpoint, layout::badge(2, 0, 1), 9), (endpoint, layout::badge(9, 0, 1), 13)];
+            [(endpoint, 0, 15), (endpoint, layout::badge(2, 0, 0, 1), 9), (endpoint, layout::badge(9, 0, 0, 1), 13)];
         for (source, badge, allowed) in sources.into_iter().chain([(notification, 0, 3)]) {
             self.kernel.mint(next(), self.space.slot(source), rights(Rights(allowed)), badge)?;
         }

@@ -90,7 +90,7 @@ impl<K: Kernel> World<K> {
     fn give_call(&mut self, number: usize, session: &Session, client: usize, server: usize) -> Result<(), Cause> {
         let Some(endpoint) = self.live[server].endpoint else { return Ok(()) };
         let slot = layout::call_slot(usize::from(session.client_use));
-        let badge = layout::badge(session.client, session.provided, self.live[server].generation);
+        let badge = self.graph.badge(session, self.live[server].generation);
         let (target, original) = (self.emptied(client, slot), self.space.slot(endpoint));
         if let Some(Demand::Open(kept)) = self.demands.get(number) {
             let kept = self.space.slot(CPtr(*kept));

@@ -68,6 +68,40 @@ fn recorded_grants_are_exactly_those_of_the_graph() {
     assert!(made.iter().all(|grant| grant.to_string().len() <= hybrid_interfaces::security::TEXT_MAX));
 }
 
+/// A use of `client` again, with a session and, if need be, ports of its own.
+pub(crate) fn use_again(graph: &mut Graph, client: &str, used: &str) {
+    let place = graph.instances.iter().position(|instance| instance.name == client).unwrap();
+    let uses = &mut graph.instances[place].uses;
+    let used = uses.iter().find(|candidate| candidate.name == used).unwrap().clone();
+    let (client_use, session) = (u8::try_from(uses.len()).unwrap(), u16::try_from(graph.sessions.len()).unwrap());
+    uses.push(hybrid_capgraph::Use { name: "again".into(), session, ..used.clone() });
+    let before = graph.sessions[usize::from(used.session)].clone();
+    let ports = (before.client_port.map(|_| 40), before.server_port.map(|_| 40));
+    let server = graph.instances.iter_mut().find(|instance| instance.id == before.server).unwrap();
+    server.provides[usize::from(before.provided)].sessions.push(session);
+    graph.sessions.push(hybrid_capgraph::Session { client_use, client_port: ports.0, server_port: ports.1, ..before });
+}
+
+#[test]
+fn each_of_two_uses_of_one_server_has_an_endpoint_memory_and_word_of_its_own() {
+    let mut graph = graph();
+    use_again(&mut graph, "shell", "kept");
+    let (shell, fsd) = (graph.named("shell").unwrap().clone(), graph.named("fsd").unwrap().clone());
+    let world = installed_of(graph);
+    check_slots(&world);
+    check_sessions(&world);
+    let [first, again] = ["kept", "again"].map(|name| shell.uses.iter().position(|used| used.name == name).unwrap());
+    let badge = |used| held(&world, shell.id, layout::call_slot(used)).badge;
+    assert_eq!((badge(again) >> 56, badge(again) ^ badge(first)), (1, 1 << 56));
+    let live = &world.live[world.place(fsd.id).unwrap()];
+    let info = super::start_info(&world.graph, &fsd, live, world.boot_ns);
+    let of_shell = |session: &&hybrid_start::Session| session.client == shell.id;
+    let told: Vec<_> = info.provides[0].sessions.iter().filter(of_shell).map(|one| (one.nth, one.region)).collect();
+    assert!(matches!(told[..], [(0, Some(one)), (1, Some(other))] if one.addr != other.addr), "{told:?}");
+    let words = world.peers_of(&fsd);
+    assert_eq!(words.len(), fsd.uses.len() + info.provides[0].sessions.len());
+}
+
 #[test]
 fn every_slot_of_every_component_holds_what_its_grant_says_and_no_other_is_filled() {
     check_slots(&installed());

@@ -36,7 +36,7 @@ fn id(server: &Server<FakeKernel>, name: &str) -> u16 {
 }
 
 fn installer(server: &Server<FakeKernel>) -> ClientId {
-    ClientId { instance: id(server, "installer") }
+    ClientId::of(id(server, "installer"))
 }
 
 fn used(name: &str, interface: &str, route: &str) -> RoutedUse {
@@ -221,7 +221,7 @@ fn what_may_not_be_is_refused_with_its_finding_and_leaves_the_place_empty() {
 #[test]
 fn only_its_installer_fills_a_place_piece_by_piece_and_no_larger_than_it_is() {
     let mut server = server();
-    let (by, other) = (installer(&server), ClientId { instance: id(&server, "shell") });
+    let (by, other) = (installer(&server), ClientId::of(id(&server, "shell")));
     assert_eq!(server.begin(other, GUEST, 10, 10), Err(InstallError::NoPlace));
     assert_eq!(server.begin(by, "httpd", 10, 10), Err(InstallError::NoPlace), "no place at all");
     assert_eq!(server.begin(by, GUEST, 1 << 20, 10), Err(InstallError::TooLarge));

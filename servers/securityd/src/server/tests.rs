@@ -42,7 +42,7 @@ pub(crate) fn caller<'a>(server: &'a mut Server<FakeKernel>, client: &str, used:
     let instance = server.world.graph.named(client).unwrap();
     let used = instance.uses.iter().find(|candidate| candidate.name == used).unwrap();
     let interface = server.world.graph.session_of(used).unwrap().provided;
-    let badge = Badge::new(ClientId { instance: instance.id }, interface, 1);
+    let badge = Badge::new(ClientId::of(instance.id), interface, 1);
     Caller { server, badge }
 }
 
@@ -70,14 +70,14 @@ pub(crate) fn audit_of(server: &Server<FakeKernel>) -> Vec<String> {
 fn event_of_each_badge_is_told_apart() {
     assert_eq!(Event::of_badge(hybrid_capgraph::layout::bell_badge(62)), Event::Bells);
     assert_eq!(Event::of_badge(hybrid_capgraph::layout::fault_badge(7)), Event::Fault(7));
-    assert_eq!(Event::of_badge(Badge::new(ClientId { instance: 9 }, 3, 1).0), Event::Call);
+    assert_eq!(Event::of_badge(Badge::new(ClientId::of(9), 3, 1).0), Event::Call);
 }
 
 #[test]
 fn badges_of_the_graph_are_those_that_servers_read() {
-    for (client, interface, generation) in [(1, 0, 1), (4095, 31, 2), (9, 3, u16::MAX)] {
-        let badge = Badge::new(ClientId { instance: client }, interface, generation);
-        assert_eq!(hybrid_capgraph::layout::badge(client, interface, generation), badge.0);
+    for (client, nth, interface, generation) in [(1, 0, 0, 1), (4095, 23, 31, 2), (9, 1, 3, u16::MAX)] {
+        let badge = Badge::new(ClientId { instance: client, nth }, interface, generation);
+        assert_eq!(hybrid_capgraph::layout::badge(client, nth, interface, generation), badge.0);
     }
 }
 
@@ -189,6 +189,22 @@ fn operation_that_a_session_does_not_have_is_denied_and_the_others_are_done() {
     assert!(client.summary().is_ok());
 }
 
+/// A component that is routed to securityd twice: what the one route may not do, the other may.
+#[test]
+fn limits_of_one_use_of_securityd_are_not_those_of_another() {
+    let mut graph = crate::install::tests::graph();
+    crate::install::tests::use_again(&mut graph, "shell", "control");
+    graph.sessions.last_mut().unwrap().limits.denied = alloc::vec![3];
+    let mut server = Server::new(installed_of(graph));
+    let badge = caller(&mut server, "shell", "control").badge;
+    let again = Badge::new(ClientId { nth: 1, ..badge.client() }, badge.interface(), 1);
+    let not_on_demand = Err(CallError::Domain(idl::Error::NotAllowed));
+    for (badge, expected) in [(again, Err(CallError::Denied)), (badge, not_on_demand)] {
+        let mut client = idl::ControlClient::new(Caller { server: &mut server, badge });
+        assert_eq!(client.revoke("shell", "log"), expected);
+    }
+}
+
 #[test]
 fn fault_ends_the_instance_and_is_told_with_name_address_and_reason() {
     let mut server = Server::new(installed());
@@ -249,8 +265,7 @@ fn call_of_an_unknown_interface_or_with_garbage_is_refused() {
         [(9, 1, [0; 4]), (0, 77, [0; 4]), (0, 1, [u64::MAX; 4]), (2, 1, [928, 0, 0, 0])]
     {
         let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
-        incoming
-            .receive(Badge::new(ClientId { instance: 9 }, interface, 1).0, label, 120, registers, None, |_| u64::MAX);
+        incoming.receive(Badge::new(ClientId::of(9), interface, 1).0, label, 120, registers, None, |_| u64::MAX);
         server.on_call(&incoming, &mut outgoing);
         assert!([reply::BAD_MESSAGE, reply::UNKNOWN_OPERATION].contains(&outgoing.label()), "{interface} {label}");
     }

@@ -216,6 +216,7 @@ pub(super) fn start_infos() -> Vec<Vec<u8>> {
     let span = Span { addr: 0x2000_0000, len: 0x3000 };
     let session = Session {
         client: 4,
+        nth: 1,
         client_name: "shell".into(),
         region: Some(span),
         bell_out: Some(9),

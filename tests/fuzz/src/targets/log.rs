@@ -8,7 +8,7 @@ use logd::{Logd, PIECE_MAX, Position};
 
 /// Weight of the log, bytes: small, so that entries get overwritten.
 const LIMIT: usize = 4096;
-const READER: ClientId = ClientId { instance: 9 };
+const READER: ClientId = ClientId::of(9);
 
 /// Records, raw bytes and scribbles from two writers; printing and reading in between. What is printed is made of whole lines that no
 /// writer can forge.

@@ -11,7 +11,7 @@ pub(super) fn all() -> Vec<Scenario> {
     let hardware = || Hardware { disk: Some("disk.img".into()), ..Hardware::default() };
     let files = Scenario {
         name: "files".into(),
-        about: "programs on std and C make, read, lock, list and move files; a reader and a full quota are refused; file server and power go".into(),
+        about: "programs on std and C make, read, lock, list and move files, one in three directories; a reader and a full quota are refused; file server and power go".into(),
         image: Image::Product("gateway-files"),
         hardware: hardware(),
         run: files,
@@ -27,7 +27,7 @@ pub(super) fn all() -> Vec<Scenario> {
 }
 
 /// What is said in each life of the machine.
-const LINES: [&str; 47] = [
+const LINES: [&str; 63] = [
     "I hello-files: in /desk",
     "I hello-files: lines: one, two, three",
     "I hello-files: pieces: three, One",
@@ -75,13 +75,35 @@ const LINES: [&str; 47] = [
     "I files-reader: outside: No such file or directory (os error 2)",
     "I files-reader: ended with status 0",
     "I files-filler: ended with status 0",
+    "I hello-mounts: in the root: data shown tmp",
+    "I hello-mounts: to move it: Cross-device link (os error 18)",
+    "I hello-mounts: to link it: Cross-device link (os error 18)",
+    "I hello-mounts: copied: 6 bytes",
+    "I hello-mounts: to move all: Resource busy (os error 16)",
+    "I hello-mounts: shown: a text",
+    "I hello-mounts: to write there: Read-only file system (os error 30)",
+    "I hello-mounts: to remove there: Read-only file system (os error 30)",
+    "I hello-mounts: further up: No such file or directory (os error 2)",
+    "I hello-mounts: it is somebody's: Invalid argument (os error 22)",
+    "I hello-mounts: two files: true, on 2 devices",
+    "I hello-mounts: in /tmp: No space left on device (os error 28), nearly a mebibyte: true",
+    "I hello-mounts: on the disk there is room: true",
+    "I hello-mounts: all of it, and it is well",
+    "I hello-mounts: ended with status 0",
+    // A directory in memory is empty in each life of the machine.
+    ", before it in /tmp: {}",
 ];
 
 fn files(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     all_said(
         stage,
-        &["I hello-files: found nothing", "I hello-files: life 1 is kept", "I files-reader: a reader reads: life "],
+        &[
+            "I hello-files: found nothing",
+            "I hello-files: life 1 is kept",
+            "I files-reader: a reader reads: life ",
+            "I hello-mounts: life 1 is kept",
+        ],
     )?;
     all_said(stage, &LINES)?;
     quota_is_its_owners(stage)?;
@@ -89,7 +111,9 @@ fn files(stage: &mut Stage) -> Result<()> {
     stage.console().nothing_went_wrong("")?;
     stage.lose_power()?;
     stage.boot()?;
-    all_said(stage, &["I hello-files: found life 1, whole: true", "I hello-files: life 2 is kept"])?;
+    let kept =
+        ["I hello-files: found life 1, whole: true", "I hello-files: life 2 is kept", "I hello-mounts: life 2 is kept"];
+    all_said(stage, &kept)?;
     all_said(stage, &LINES)?;
     stage.console().nothing_went_wrong("")?;
     stage.compare_grants_without(&ENDING)?;
@@ -186,7 +210,8 @@ fn found(stage: &mut Stage, name: &str, kept: u64) -> Result<u64> {
 }
 
 /// Who ends by itself; the watcher does not.
-const ENDING: [&str; 5] = ["hello-files", "hello-stdio", "files-reader", "files-filler", "sqlite-shell"];
+const ENDING: [&str; 6] =
+    ["hello-files", "hello-stdio", "files-reader", "files-filler", "sqlite-shell", "hello-mounts"];
 
 /// Who fills its own quota has no room, and others have theirs.
 fn quota_is_its_owners(stage: &mut Stage) -> Result<()> {

@@ -92,6 +92,17 @@ impl<S: Pages> Process<S> {
         tree.rename(&from, &to).map(|()| 0)
     }
 
+    /// Refused in any case, but programs ask why: from one mount point to another there are no links anywhere.
+    pub(super) fn link_file(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let from = self.at(world, args[0], args[1]).map(|(_, spot)| spot);
+        match (from, self.at(world, args[2], args[3])?.1) {
+            (Ok(Spot::Granted(from, _)), Spot::Granted(to, below)) if from != to => {
+                Err(if tree(world, to)?.find(&below).is_ok() { Errno::EEXIST } else { Errno::EXDEV })
+            }
+            _ => self.no_links(world, number::LINKAT, args[2], args[3]),
+        }
+    }
+
     /// Links and devices are what no server here keeps.
     pub(super) fn no_links(&mut self, world: &mut impl World, number: u64, directory: u64, address: u64) -> Answer {
         match self.at(world, directory, address)?.1 {

@@ -108,6 +108,39 @@ fn paths_lead_to_the_place_whose_mount_point_is_longest_and_nowhere_else() {
     assert_eq!(program.names(data, 4096), [".", "..", "deep", "x"]);
 }
 
+/// A component with a directory on a disk, one in memory and one to look at only, whoever serves them.
+#[test]
+fn several_directories_are_one_tree_and_nothing_moves_between_them() {
+    let mut program = Program::with_files(&["/data", "/tmp", "/system"]);
+    program.world.trees[2].is_read_only = true;
+    assert!(program.open_at("/data/x", CREATE | READ_WRITE) >= 0);
+    assert!(program.open_at("/tmp/x", CREATE | READ_WRITE) >= 0);
+    let root = program.opened("/", DIRECTORY);
+    assert_eq!(program.names(root, 4096), [".", "..", "data", "system", "tmp"]);
+    for (from, to) in [("/data/x", "/tmp/y"), ("/tmp/x", "/data/y"), ("/tmp/x", "/system/y"), ("/data/x", "/tmp/x")] {
+        assert_eq!(program.rename_to(from, to, 0), failed(Errno::EXDEV), "{from} {to}");
+    }
+    let mut link = |from: &str, to: &str| {
+        let (from, to) = (program.path(PATH, from), program.path(OTHER, to));
+        program.call(number::LINKAT, &[CURRENT, from, CURRENT, to, 0])
+    };
+    assert_eq!(link("/data/x", "/tmp/y"), failed(Errno::EXDEV));
+    assert_eq!(link("/data/x", "/tmp/x"), failed(Errno::EEXIST));
+    assert_eq!(link("/data/x", "/data/y"), failed(Errno::EPERM));
+    assert_eq!(link("/data/x", "/nowhere"), failed(Errno::EACCES));
+    assert_eq!(link("", "/data/y"), failed(Errno::EPERM));
+    assert_eq!(program.open_at("/system/x", CREATE | READ_WRITE), failed(Errno::EROFS));
+    for place in 0..2 {
+        assert_eq!(program.world.trees[place].all().keys().collect::<Vec<_>>(), ["", "/x"]);
+    }
+    // Files of the same server's number are told apart by their place.
+    let device = |program: &mut Program, path: &str| {
+        assert_eq!(program.on_path(number::NEWFSTATAT, path, &[BACK, 0]), 0);
+        u64::from_le_bytes(program.bytes(BACK, 8).try_into().unwrap())
+    };
+    assert_ne!(device(&mut program, "/data/x"), device(&mut program, "/tmp/x"));
+}
+
 #[test]
 fn paths_of_the_current_directory_and_of_open_ones() {
     let mut program = Program::with_files(&["/"]);

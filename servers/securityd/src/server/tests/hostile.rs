@@ -25,7 +25,7 @@ fn word(random: &mut Random) -> u64 {
 fn badge(random: &mut Random, graph: &Graph) -> Badge {
     let routes: Vec<_> = graph.sessions.iter().filter(|session| session.server == layout::SECURITYD).collect();
     let session = routes[random.below(routes.len())];
-    let real = Badge::new(ClientId { instance: session.client }, session.provided, 1);
+    let real = Badge::new(ClientId::of(session.client), session.provided, 1);
     if random.below(16) == 0 { Badge(real.0 ^ word(random)) } else { real }
 }
 
