@@ -141,6 +141,11 @@ impl Console {
         String::from_utf8_lossy(self.transcript.lock().0.get(place..).unwrap_or_default()).into_owned()
     }
 
+    /// From now on what the guest wrote since it had written so much counts, whether it was waited for or not.
+    pub fn go_back_to(&mut self, place: usize) {
+        self.cursor = self.cursor.min(place);
+    }
+
     /// From now on only text that is not there yet counts.
     pub fn skip_to_end(&mut self) {
         self.cursor = self.transcript.lock().0.len();

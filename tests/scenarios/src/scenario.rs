@@ -185,6 +185,33 @@ impl Stage {
         self.machine.console.expect(end, SAY_WITHIN)
     }
 
+    /// As [`Stage::command`], again and again until the answer is as it must become: what is asked about takes its time, and nobody says when.
+    ///
+    /// # Errors
+    /// It never is; the text is the last answer.
+    pub fn command_until(&mut self, line: &str, end: &str, is_it: impl Fn(&str) -> bool) -> Result<String> {
+        let deadline = Instant::now() + SAY_WITHIN;
+        loop {
+            let text = self.command(line, end)?;
+            if is_it(&text) {
+                return Ok(text);
+            }
+            ensure!(Instant::now() < deadline, "{line:?} is still answered by:\n{text}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// As [`Stage::command`]; what the device says before the answer counts for the next wait, too: others may be quicker than the shell.
+    ///
+    /// # Errors
+    /// The shell does not answer.
+    pub fn command_beside(&mut self, line: &str, end: &str) -> Result<String> {
+        let place = self.machine.console.written();
+        let text = self.command(line, end)?;
+        self.machine.console.go_back_to(place);
+        Ok(text)
+    }
+
     /// What securityd really granted, as the device's shell prints it, equals the committed list, and the machine
     /// goes off when told to. Every scenario of a product ends with this.
     ///
@@ -221,12 +248,18 @@ impl Stage {
         self.compare_live()
     }
 
-    /// As `compare_grants`, when these instances have ended: who has ended holds nothing, and nobody holds anything of theirs but memory that
-    /// was shared for a session.
+    /// As `compare_grants`, when these instances end: who has ended holds nothing, and nobody holds anything of theirs but memory that
+    /// was shared for a session. Waits until they have: their last word comes before their end.
     ///
     /// # Errors
-    /// Names the lines that differ.
+    /// One does not end; or names the lines that differ.
     pub fn compare_grants_without(&mut self, ended: &[&str]) -> Result<()> {
+        let is_up = |line: &str| {
+            let mut words = line.split_whitespace();
+            let is_one = words.next().is_some_and(|name| ended.iter().any(|one| name.starts_with(one)));
+            is_one && matches!(words.next(), Some("starting" | "running"))
+        };
+        self.command_until("ps", "of memory are free", |text| !text.lines().any(is_up))?;
         let is_of_ended = |line: &str| {
             let mut others = line.split("  # ").next().unwrap_or_default().split_whitespace().skip(2);
             others.any(|other| ended.iter().any(|name| other.starts_with(name)))
@@ -242,15 +275,7 @@ impl Stage {
     /// # Errors
     /// Its words, with the lines that differ.
     pub fn compare_live(&mut self) -> Result<()> {
-        let deadline = Instant::now() + SAY_WITHIN;
-        let text = loop {
-            let text = self.command("live", "; comparison ")?;
-            if !text.contains(TOO_SOON) {
-                break text;
-            }
-            ensure!(Instant::now() < deadline, "auditd compares no more:\n{text}");
-            std::thread::sleep(Duration::from_millis(200));
-        };
+        let text = self.command_until("live", "; comparison ", |text| !text.contains(TOO_SOON))?;
         ensure!(text.contains("live is as declared: "), "the kernel's list is not as declared:\n{text}");
         Ok(())
     }
