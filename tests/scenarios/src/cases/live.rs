@@ -1,5 +1,6 @@
 //! Live equals declared: a system in which it does not says so, capability by capability.
 use super::audit;
+use super::std::all_said;
 use crate::hardware::Hardware;
 use crate::http;
 use crate::scenario::{Image, Scenario, Stage};
@@ -134,11 +135,13 @@ fn compare_elsewhere(stage: &mut Stage) -> Result<()> {
 
 fn isolated(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
+    // Whether that was all is looked at a moment after the network may start.
+    all_said(stage, &["procd finds live as declared"]).context("nobody looked whether that was all")?;
     let told = verdict_in_trail(stage)?;
     let is_told = |what: &str| told.iter().any(|text| text.starts_with(what));
     ensure!(is_told("procd finds live not as declared") && is_told("procd isolates suspect: + suspect "), "{told:#?}");
     ensure!(told.iter().filter(|text| text.starts_with("procd isolates")).count() == 1, "not it alone: {told:#?}");
-    ensure!(is_told("procd finds live as declared"), "nobody looked whether that was all: {told:#?}");
+    ensure!(is_told("procd finds live as declared"), "what was found then is not in the trail: {told:#?}");
     is_suspect(stage, "isolated")?;
     let list = stage.command("ps", "KiB of memory are free")?;
     ensure!(list.lines().any(|line| line.starts_with("suspect          isolated ")), "ps does not say so:\n{list}");
@@ -158,10 +161,8 @@ fn isolated(stage: &mut Stage) -> Result<()> {
 }
 
 fn is_suspect(stage: &mut Stage, phase: &str) -> Result<()> {
-    let text = stage.command("svc status suspect", "\n> ")?;
-    let is_it = text.lines().any(|line| line.starts_with(&format!("suspect          {phase} ")));
-    ensure!(is_it, "suspect is not {phase}:\n{text}");
-    Ok(())
+    let is_it = |text: &str| text.lines().any(|line| line.starts_with(&format!("suspect          {phase} ")));
+    stage.command_until("svc status suspect", "\n> ", is_it).map(|_| ())
 }
 
 /// What servers/securityd/src/install/plant.rs plants, as auditd has to name it.
