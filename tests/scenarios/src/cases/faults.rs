@@ -1,8 +1,9 @@
 //! Components that are stopped, that fault, or that try what they may not: the rest goes on.
 use super::gateway;
+use super::std::all_said;
 use crate::hardware::Hardware;
 use crate::http;
-use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
@@ -62,26 +63,20 @@ fn kill_status(stage: &mut Stage) -> Result<()> {
 /// Started by command, the service answers within a while, and everybody holds what is declared.
 fn serves_again(stage: &mut Stage, name: &str) -> Result<()> {
     stage.command(&format!("svc start {name}"), &format!("{name} is started"))?;
-    let is_back = (0..40).any(|_| {
-        let answer = http::request_within(stage.port, "GET", "/", Duration::from_secs(5));
-        let is_page = answer.is_ok_and(|answer| answer.status == 200);
-        if !is_page {
-            std::thread::sleep(Duration::from_millis(250));
-        }
-        is_page
-    });
-    ensure!(is_back, "{name} is started, yet its page is not served");
+    http::wait_for_page(stage.port, SAY_WITHIN)
+        .with_context(|| format!("{name} is started, yet its page is not served"))?;
     stage.compare_grants(|_| true)
 }
 
 fn kill_procd(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
-    stage.command("kill procd", "procd is stopped")?;
-    let status = stage.command("svc status procd", "\n> ")?;
-    ensure!(line_of(&status, "procd").starts_with(&["procd", "running", "2"]), "procd did not come back:\n{status}");
-    stage.command("kill timed", "timed is stopped")?;
-    let status = stage.command("svc status timed", "\n> ")?;
-    ensure!(line_of(&status, "timed").starts_with(&["timed", "running", "2"]), "timed did not come back:\n{status}");
+    for name in ["procd", "timed"] {
+        stage.command(&format!("kill {name}"), &format!("{name} is stopped"))?;
+        let is_back = |status: &str| line_of(status, name).starts_with(&[name, "running", "2"]);
+        stage
+            .command_until(&format!("svc status {name}"), "\n> ", is_back)
+            .with_context(|| format!("{name} did not come back"))?;
+    }
     stage.compare_grants(|_| true)?;
     stage.power_off()
 }
@@ -93,15 +88,11 @@ fn line_of<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 fn lapses(stage: &mut Stage) -> Result<()> {
-    stage.console().expect("lapse-panic is failed", BOOT_WITHIN)?;
-    stage.console().expect("lapse-hang gave no sign of life", BOOT_WITHIN)?;
     stage.boot()?;
-    stage.console().skip_to_end();
-    let status = stage.command("svc status", "\n> ")?;
-    ensure!(
-        line_of(&status, "lapse-hang").starts_with(&["lapse-hang", "running", "2", "1", "1"]),
-        "it is not well:\n{status}"
-    );
+    all_said(stage, &["lapse-panic is failed", "lapse-hang gave no sign of life"])?;
+    // Nobody says when its next life has begun.
+    let is_well = |status: &str| line_of(status, "lapse-hang").starts_with(&["lapse-hang", "running", "2", "1", "1"]);
+    let status = stage.command_until("svc status", "\n> ", is_well).context("it is not well after its hang")?;
     ensure!(
         line_of(&status, "lapse-panic").starts_with(&["lapse-panic", "failed", "4", "4", "0"]),
         "no crash loop:\n{status}"
@@ -153,22 +144,17 @@ const FAULTY: [&str; 6] = [
 ];
 
 fn trespassers(stage: &mut Stage) -> Result<()> {
-    let console = stage.console();
-    console.expect("invocations were refused", BOOT_WITHIN)?;
     stage.boot()?;
-    let text = stage.console().text();
+    // When each of them has its turn is the scheduler's choice.
+    let told = FAULTY.map(|name| format!("securityd: {name} faulted: "));
+    let mut lines: Vec<&str> = told.iter().map(String::as_str).collect();
+    lines.extend(["invocations were refused", "panic: ", "on purpose"]);
+    let text = all_said(stage, &lines)?;
     ensure!(!text.contains("BROKE OUT"), "a trespasser got what it was not given:\n{text}");
-    for name in FAULTY {
-        let is_told =
-            text.lines().any(|line| line.contains("securityd") && line.contains(name) && line.contains("fault"));
-        ensure!(is_told, "the log has no line of securityd about the fault of {name}:\n{text}");
-    }
-    stage.console().skip_to_end();
     let processes = stage.command("ps", "of memory are free")?;
     let trespassers = processes.lines().filter(|line| line.starts_with("trespasser-"));
     let faulted = trespassers.filter(|line| line.contains("faulted")).count();
     ensure!(faulted == FAULTY.len(), "not exactly {} of them have faulted:\n{processes}", FAULTY.len());
-    ensure!(text.contains("panic: ") && text.contains("on purpose"), "the panic left no message:\n{text}");
     let capability = processes.lines().find(|line| line.contains("trespasser-capability"));
     ensure!(
         capability.is_some_and(|line| line.contains("running")),
