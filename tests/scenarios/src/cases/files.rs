@@ -126,7 +126,7 @@ fn sqlite(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     shell_said(stage, 1)?;
     let mut kept = booked(stage)?;
-    stage.command("kill fsd", "fsd is stopped")?;
+    stage.command_beside("kill fsd", "fsd is stopped")?;
     kept = [found(stage, "journal", kept[0])?, found(stage, "log", kept[1])?];
     let mut life = 1;
     for _ in 0..2 {

@@ -51,7 +51,7 @@ fn installs(stage: &mut Stage) -> Result<()> {
     stage.console().expect("guest was started again", SAY_WITHIN)?;
     ensure!(serves(stage, "hello from a guest"), "what was installed did not come back");
     let empty = take_out(stage, 2)?;
-    stage.command("svc restart installer", "installer is restarted")?;
+    stage.command_beside("svc restart installer", "installer is restarted")?;
     stage.console().expect("life 3: 100 guests came and went, and one stays", BOOT_WITHIN)?;
     ensure!(serves(stage, "hello from a guest"), "what was installed again does not serve");
     let again = take_out(stage, 4)?;
@@ -62,19 +62,20 @@ fn installs(stage: &mut Stage) -> Result<()> {
 
 /// Whether the guest answers so, soon.
 fn serves(stage: &Stage, greeting: &str) -> bool {
-    (0..40).any(|_| {
+    let begin = Instant::now();
+    while begin.elapsed() < SAY_WITHIN {
         let answer = http::request_within(stage.port, "GET", "/guest", Duration::from_secs(5));
-        let is_it = answer.is_ok_and(|answer| answer.status == 200 && answer.text().contains(greeting));
-        if !is_it {
-            std::thread::sleep(Duration::from_millis(250));
+        if answer.is_ok_and(|answer| answer.status == 200 && answer.text().contains(greeting)) {
+            return true;
         }
-        is_it
-    })
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    false
 }
 
 /// The installer's next life empties the place: the guest is gone, and holds nothing. How much memory is free then.
 fn take_out(stage: &mut Stage, life: u32) -> Result<String> {
-    stage.command("svc restart installer", "installer is restarted")?;
+    stage.command_beside("svc restart installer", "installer is restarted")?;
     stage.console().expect(&format!("life {life}: the place is empty"), SAY_WITHIN)?;
     let status = http::request(stage.port, "GET", "/guest")?.status;
     ensure!(matches!(status, 404 | 503), "who was taken out is answered for by {status}");
@@ -107,7 +108,7 @@ fn guests(stage: &mut Stage) -> Result<()> {
             stage.console().expect(&format!("life {life}: 300 sessions came and went, and one stays"), BOOT_WITHIN)?;
         }
         if life < DEATHS {
-            stage.command("kill visitor", "visitor is stopped")?;
+            stage.command_beside("kill visitor", "visitor is stopped")?;
         }
     }
     let after = stage.command("ps", "of memory are free")?;
@@ -115,12 +116,12 @@ fn guests(stage: &mut Stage) -> Result<()> {
     stage.compare_grants(|_| true)?;
     let held = stage.command("caps visitor", "\n> ")?;
     ensure!(held.contains("held=on-demand"), "its session is not among its grants:\n{held}");
-    stage.command("revoke visitor reader", "visitor may no more open its session reader")?;
+    stage.command_beside("revoke visitor reader", "visitor may no more open its session reader")?;
     stage.console().expect("revoked: the call, the object, the copy and asking again are refused", SAY_WITHIN)?;
     let held = stage.command("caps visitor", "\n> ")?;
     ensure!(!held.contains("held=on-demand"), "what was revoked is among its grants:\n{held}");
     stage.command("permit visitor reader", "visitor may open its session reader")?;
-    stage.command("svc restart visitor", "visitor is restarted")?;
+    stage.command_beside("svc restart visitor", "visitor is restarted")?;
     stage.console().expect(&format!("life {}: 300 sessions came and went", DEATHS + 1), BOOT_WITHIN)?;
     stage.console().nothing_went_wrong("")?;
     let trail = stage.command("audit", "# end of the trail")?;

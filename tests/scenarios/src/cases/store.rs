@@ -26,7 +26,7 @@ fn store(stage: &mut Stage) -> Result<()> {
     ensure!(text.contains("the system's files can be read and not changed"), "the system partition's files:\n{text}");
     updated(stage)?;
     for victim in ["fsd", "disk", "keeper", "imaged", "bootd", "disk", "fsd"] {
-        stage.command(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
+        stage.command_beside(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
         if victim == "bootd" {
             number(stage, "updater: found ", " updated and whole").context("after bootd was killed")?;
         }
