@@ -10,17 +10,19 @@
 #include <unistd.h>
 
 /* A name server that is not there yet, or does not know the name yet, is asked again this often, each second. */
-enum { TRIES = 600, PORT = 9 };
+enum { TRIES = 600, PATIENCE = 20, PORT = 9 };
 
 static int look_up(const char *name, int family, struct addrinfo **found) {
     struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_DGRAM };
     return getaddrinfo(name, NULL, &hints, found);
 }
 
-/* All addresses in one line, in the order in which they came, or why there are none. */
-static void tell(const char *name) {
+/* All addresses in one line, in the order in which they came, or why there are none. Who does not answer in time is asked again, so many times in all. */
+static void tell(const char *name, int tries) {
     struct addrinfo *found = NULL;
-    int error = look_up(name, AF_UNSPEC, &found);
+    int error;
+    do error = look_up(name, AF_UNSPEC, &found);
+    while (error == EAI_AGAIN && --tries > 0);
     if (error) {
         printf("%s: %s\n", name, gai_strerror(error));
         return;
@@ -78,6 +80,7 @@ int main(int count, char **names) {
     }
     talk(first);
     freeaddrinfo(first);
-    for (int at = 1; at < count; at++) tell(names[at]);
+    /* Nobody need answer for the last one. */
+    for (int at = 1; at < count; at++) tell(names[at], at + 1 < count ? PATIENCE : 1);
     return 0;
 }

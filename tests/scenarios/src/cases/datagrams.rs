@@ -2,7 +2,7 @@
 use super::std::all_said;
 use crate::cable::{ADDRESS_V6, MAC, Peer};
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp::UdpMetadata;
@@ -17,7 +17,7 @@ const GUEST: IpAddress = IpAddress::v4(10, 0, 2, 15);
 const GUEST_V6: IpAddress = IpAddress::v6(0xfe80, 0, 0, 0, 0x5054, 0x00ff, 0xfe12, 0x3456);
 /// The peer's first address, from which no name server answers.
 const OTHER: IpAddress = IpAddress::v4(10, 0, 2, 2);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_millis(500);
 /// Addresses of `many.test`: more than a datagram of 512 bytes holds.
 const MANY: u8 = 40;
@@ -69,6 +69,8 @@ struct Host {
     long_names: SocketHandle,
     echo: SocketHandle,
     own: SocketHandle,
+    /// What came of a query over a connection.
+    long_query: Vec<u8>,
     /// Queries over a connection that were answered.
     long_answers: u32,
     /// Names are answered for at the IPv6 address only.
@@ -80,14 +82,14 @@ impl Host {
         let mut peer = Peer::plug_in(stage.port, SAY_WITHIN)?;
         let (names, long_names) = (peer.datagrams(53)?, peer.listen(53)?);
         let (echo, own) = (peer.datagrams(9)?, peer.datagrams(4000)?);
-        Ok(Self { peer, names, long_names, echo, own, long_answers: 0, is_v6_only })
+        Ok(Self { peer, names, long_names, echo, own, long_query: Vec::new(), long_answers: 0, is_v6_only })
     }
 }
 
 /// The name server of the fallback, at 10.0.2.3, is silent.
 fn names_over_v6(stage: &mut Stage) -> Result<()> {
     let mut host = Host::plug_in(stage, true)?;
-    host.until(stage, "no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
+    host.until(stage, "no DHCP server answers: address 10.0.2.15/24", BOOT_WITHIN)?;
     host.peer.send_raw(&advertisement())?;
     host.until(stage, "names: ended with status", SAY_WITHIN)?;
     let log = all_said(
@@ -132,8 +134,8 @@ fn advertisement() -> Vec<u8> {
 
 fn datagrams(stage: &mut Stage) -> Result<()> {
     let mut host = Host::plug_in(stage, false)?;
-    host.until(stage, "echo-udp: listening on [::]:7", SAY_WITHIN)?;
-    host.until(stage, "no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
+    host.until(stage, "echo-udp: listening on [::]:7", BOOT_WITHIN)?;
+    host.until(stage, "no DHCP server answers: address 10.0.2.15/24", BOOT_WITHIN)?;
     for guest in [GUEST, GUEST_V6] {
         host.talk(guest).with_context(|| format!("with {guest}"))?;
     }
@@ -172,12 +174,14 @@ impl Host {
         if let Some((query, from)) = self.peer.next_datagram(self.names)? {
             self.answer(&query, from)?;
         }
-        let query = self.peer.take_received(self.long_names);
-        if let Some(query) = query.get(2..).filter(|query| !query.is_empty()) {
+        // Length and query are pieces of a stream: how they are cut is the guest's matter.
+        self.long_query.extend(self.peer.take_received(self.long_names));
+        if let Some(query) = whole_message(&self.long_query) {
             let answer = found(query, &many());
             let length = u16::try_from(answer.len())?.to_be_bytes();
             self.peer.send_and_finish(self.long_names, &[&length[..], &answer].concat())?;
             self.long_names = self.peer.listen(53)?;
+            self.long_query.clear();
             self.long_answers += 1;
         }
         Ok(())
@@ -242,6 +246,12 @@ impl Host {
         }
         anyhow::bail!("no answer")
     }
+}
+
+/// The message behind its length, once all of it is there.
+fn whole_message(stream: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = stream.split_first_chunk::<2>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
 /// The name and type that a query asks for.
@@ -309,4 +319,16 @@ fn looping(query: &[u8]) -> Vec<u8> {
     answer.extend([own[0], own[1], 0, 5, 0, 1, 0, 0, 0, 60, 0, 2, own[0], own[1]]);
     answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0xff, 0xff, 66, 66]);
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_message;
+
+    #[test]
+    fn message_of_a_stream_is_whole_when_all_its_bytes_are_there() {
+        let stream = [0, 3, b'a', b'b', b'c', 0];
+        assert!((0..5).all(|length| whole_message(&stream[..length]).is_none()));
+        assert_eq!(whole_message(&stream), Some(&b"abc"[..]));
+    }
 }
