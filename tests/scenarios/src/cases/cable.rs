@@ -1,7 +1,7 @@
 //! The network from the other end of the cable: no DHCP server, IPv6, floods and noise.
 use crate::cable::{MAC, Peer};
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Result, ensure};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -14,7 +14,7 @@ use std::time::Duration;
 const GUEST_MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
 const GUEST: IpAddress = IpAddress::v4(10, 0, 2, 15);
 const GUEST_V6: IpAddress = IpAddress::v6(0xfe80, 0, 0, 0, 0x5054, 0x00ff, 0xfe12, 0x3456);
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n";
 const NOISE_FRAMES: usize = 30_000;
 const FLOOD_SYNS: u16 = 5_000;
@@ -37,7 +37,7 @@ pub(super) fn all() -> Vec<Scenario> {
 /// Plugs the peer in and waits for the fallback address.
 fn fallen_back(stage: &mut Stage) -> Result<Peer> {
     let peer = Peer::plug_in(stage.port, SAY_WITHIN)?;
-    stage.console().expect("no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
+    stage.console().expect("no DHCP server answers: address 10.0.2.15/24", BOOT_WITHIN)?;
     Ok(peer)
 }
 

@@ -2,7 +2,7 @@
 use super::std::all_said;
 use crate::cable::Peer;
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::IpAddress;
@@ -49,7 +49,7 @@ pub(super) fn all() -> Vec<Scenario> {
 fn streams(stage: &mut Stage) -> Result<()> {
     let mut peer = Peer::plug_in(stage.port, SAY_WITHIN)?;
     peer.mirror(MIRROR)?;
-    stage.console().expect("no DHCP server answers: address 10.0.2.15/24", SAY_WITHIN)?;
+    stage.console().expect("no DHCP server answers: address 10.0.2.15/24", BOOT_WITHIN)?;
     all_said(stage, &["dial-std: listening on [::]:4007", "echo-std: listening on 0.0.0.0:7"])?;
     is_reached(&mut peer, GUEST, "[::ffff:10.0.2.15]:4007 [::ffff:10.0.2.2]:")?;
     is_reached(&mut peer, GUEST_V6, "[fe80::5054:ff:fe12:3456]:4007 [fe80::ff:fe00:2]:")?;
@@ -118,8 +118,14 @@ fn queues(peer: &mut Peer) -> Result<()> {
     let said = ask(peer, &format!("queue 0.0.0.0:4010 {}", QUEUE - 1))?;
     ensure!(said == "queues", "no queue: {said}");
     let callers = (0..CALLERS).map(|_| peer.dial(GUEST, 4010)).collect::<Result<Vec<_>>>()?;
-    peer.run(UNANSWERED)?;
     let count = |peer: &Peer, state: State| callers.iter().filter(|caller| peer.state(**caller) == state).count();
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    while count(peer, State::Established) < QUEUE {
+        ensure!(Instant::now() < deadline, "{} of {QUEUE} came into the queue", count(peer, State::Established));
+        peer.run(Duration::from_millis(100))?;
+    }
+    // Whoever is let in beyond that would be by then.
+    peer.run(UNANSWERED)?;
     let states = (count(peer, State::Established), count(peer, State::SynSent));
     ensure!(states == (QUEUE, CALLERS - QUEUE), "in the queue and before it are {states:?}");
     let said = ask(peer, "next")?;
