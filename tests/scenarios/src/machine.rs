@@ -1,12 +1,14 @@
 //! One running QEMU and its console; knows nothing of what the image does.
 use crate::console::Console;
 use crate::hardware::{Hardware, ImageFiles, QEMU};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::net::TcpListener;
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A machine that is on. Dropping it switches it off; it dies with this process too, however that ends.
@@ -78,11 +80,36 @@ pub fn qemu(arguments: &[std::ffi::OsString]) -> Command {
     command
 }
 
-/// A TCP port of 127.0.0.1 that nobody listens on at this moment.
+/// Where [`free_port`] looks: below what Linux gives to those who only connect, so that no connection takes a port before QEMU listens at it.
+const PORTS: Range<u16> = 10_000..32_000;
+
+/// A TCP port of 127.0.0.1 that nobody listens on at this moment, and that this process has given to nobody.
 ///
 /// # Errors
 /// The host has no free port.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free TCP port on 127.0.0.1")?;
-    Ok(listener.local_addr().context("a bound socket without an address")?.port())
+    /// What comes next; processes that run at the same time begin at different places.
+    static NEXT: Mutex<Option<u32>> = Mutex::new(None);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in PORTS {
+        let number = next.unwrap_or_else(|| std::process::id().wrapping_mul(7919));
+        *next = Some(number.wrapping_add(1));
+        let port = PORTS.start + u16::try_from(number % u32::from(PORTS.end - PORTS.start))?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free TCP port on 127.0.0.1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::free_port;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_port_is_given_twice() {
+        let ports: BTreeSet<u16> = (0..100).filter_map(|_| free_port().ok()).collect();
+        assert_eq!(ports.len(), 100);
+    }
 }
