@@ -7,7 +7,7 @@ use crate::{cargo, folders, kernel_table, miri, setup};
 use anyhow::{Result, bail};
 use clap::Args;
 use hybrid_scenarios::cases;
-use hybrid_scenarios::scenario::{Image, Places, Scenario};
+use hybrid_scenarios::scenario::{Image, LAST, Places, Scenario};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -25,6 +25,9 @@ pub(crate) struct Test {
     #[arg(long)]
     long: bool,
 }
+
+/// Lines of a failure that are told before any are left out.
+const FIRST_LINES: usize = 16;
 
 /// How one test ended.
 struct Outcome {
@@ -238,11 +241,22 @@ fn folder_of(image: Image, cores: u8) -> Result<PathBuf> {
     build::image(&recipe)
 }
 
+/// What was expected and what was seen stands in the first lines, the last of a console or a listing at the end.
+fn shortened(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let left_out = lines.len().saturating_sub(FIRST_LINES + LAST);
+    if left_out == 0 {
+        return text.into();
+    }
+    let (first, rest) = lines.split_at(FIRST_LINES);
+    format!("{}\n[{left_out} lines are left out]\n{}", first.join("\n"), rest[left_out..].join("\n"))
+}
+
 fn summary(outcomes: &[Outcome]) -> ExitCode {
     let failed: Vec<(&Outcome, &(String, PathBuf))> =
         outcomes.iter().filter_map(|outcome| Some((outcome, outcome.failure.as_ref()?))).collect();
     for (outcome, (text, log)) in &failed {
-        println!("\nFAILED {}\n{}\n  log: {}", outcome.name, progress::indented(text), folders::shown(log));
+        println!("\nFAILED {} (log: {})\n{}", outcome.name, folders::shown(log), progress::indented(&shortened(text)));
     }
     println!();
     for outcome in outcomes {
@@ -251,4 +265,20 @@ fn summary(outcomes: &[Outcome]) -> ExitCode {
     }
     println!("\n{} of {} passed", outcomes.len() - failed.len(), outcomes.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FIRST_LINES, LAST, shortened};
+
+    #[test]
+    fn failure_is_told_by_its_first_and_its_last_lines() {
+        let text = |count: usize| (0..count).map(|line| format!("line {line}")).collect::<Vec<_>>().join("\n");
+        let whole = text(FIRST_LINES + LAST);
+        assert_eq!(shortened(&whole), whole);
+        let short = shortened(&text(1000));
+        let lines: Vec<&str> = short.lines().collect();
+        assert_eq!((lines.len(), lines[0], lines[FIRST_LINES + LAST]), (FIRST_LINES + LAST + 1, "line 0", "line 999"));
+        assert_eq!(lines[FIRST_LINES], "[969 lines are left out]");
+    }
 }

@@ -1,4 +1,5 @@
 //! The serial line of a machine as text that one can wait for; keeps all of it.
+use crate::scenario::LAST;
 use anyhow::{Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -183,7 +184,7 @@ fn log_line(text: &[u8]) -> Option<usize> {
 fn tail(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(20)..].iter().map(|line| format!("    {line}\n")).collect()
+    lines[lines.len().saturating_sub(LAST)..].iter().map(|line| format!("    {line}\n")).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use crate::hardware::{Hardware, ImageFiles};
 use crate::http;
 use crate::machine::{self, Machine};
 use crate::spin_table;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -170,8 +170,10 @@ impl Stage {
     /// # Errors
     /// It does not; the text ends with the console's last lines.
     pub fn boot(&mut self) -> Result<http::Response> {
-        let page = http::wait_for_page(self.port, BOOT_WITHIN);
-        page.with_context(|| format!("the console's last lines:\n{}", last_lines(&self.machine.console.text(), 15)))
+        http::wait_for_page(self.port, BOOT_WITHIN).map_err(|error| {
+            let last = last_lines(&self.machine.console.text(), LAST);
+            anyhow!("the device serves no page: {error:#}. The console's last lines:\n{last}")
+        })
     }
 
     /// Types a command into the device's shell and returns what it printed, up to `end` (which it must print).
@@ -239,7 +241,7 @@ impl Stage {
             .iter()
             .filter(|line| !printed.contains(line.as_str()))
             .partition(|line| line.split("  # ").next().is_some_and(|facts| facts.contains(" held=")));
-        ensure!(missing.is_empty(), "not granted, but in capgraph.golden: {missing:#?}");
+        ensure!(missing.is_empty(), "{} lines of capgraph.golden are not granted: {missing:#?}", missing.len());
         ensure!(
             number == expected.len() - closed.len(),
             "securityd made {number} grants, capgraph.golden has {} without sessions that are not open; look for lines that are not in it",
@@ -276,7 +278,9 @@ impl Stage {
     /// Its words, with the lines that differ.
     pub fn compare_live(&mut self) -> Result<()> {
         let text = self.command_until("live", "; comparison ", |text| !text.contains(TOO_SOON))?;
-        ensure!(text.contains("live is as declared: "), "the kernel's list is not as declared:\n{text}");
+        let differs = || text.lines().filter(|line| line.starts_with(['+', '-']) || line.contains("live is "));
+        let told = || differs().collect::<Vec<_>>().join("\n");
+        ensure!(text.contains("live is as declared: "), "the kernel's list is not as declared:\n{}", told());
         Ok(())
     }
 
@@ -290,8 +294,32 @@ impl Stage {
     }
 }
 
+/// So many lines of a console are enough to see where it is; all of them are in its log.
+pub const LAST: usize = 15;
+
+/// The lines of a text with this in them, [`LAST`] of them at most, indented; or that there is none.
+pub fn lines_with(text: &str, part: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains(part)).collect();
+    if lines.is_empty() { format!("    no line with {part:?}") } else { last_lines(&lines.join("\n"), LAST) }
+}
+
 /// The last `count` lines of a text, indented.
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].iter().map(|line| format!("    {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LAST, last_lines, lines_with};
+
+    #[test]
+    fn lines_of_a_text_are_its_last_and_those_that_are_asked_for() {
+        let text: String = (0..60).map(|number| format!("line {number} is {}\n", number % 3)).collect();
+        assert_eq!(last_lines(&text, 2), "    line 58 is 1\n    line 59 is 2\n");
+        assert_eq!(last_lines("one", 2), "    one\n");
+        let with = lines_with(&text, " is 2");
+        assert_eq!((with.lines().count(), with.lines().last()), (LAST, Some("    line 59 is 2")));
+        assert_eq!(lines_with(&text, "other"), "    no line with \"other\"");
+    }
 }

@@ -2,7 +2,7 @@
 use super::std::all_said;
 use crate::cable::{ADDRESS_V6, MAC, Peer};
 use crate::hardware::Hardware;
-use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, LAST, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, ensure};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp::UdpMetadata;
@@ -158,7 +158,8 @@ impl Host {
     fn until(&mut self, stage: &mut Stage, text: &str, within: Duration) -> Result<()> {
         let deadline = Instant::now() + within;
         while !stage.console().text().contains(text) {
-            ensure!(Instant::now() < deadline, "not on the console: {text}");
+            let last = || last_lines(&stage.machine.console.text(), LAST);
+            ensure!(Instant::now() < deadline, "not on the console: {text}. Its last lines:\n{}", last());
             let until = Instant::now() + Duration::from_millis(100);
             while Instant::now() < until {
                 self.serve()?;

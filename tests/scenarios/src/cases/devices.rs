@@ -1,7 +1,7 @@
 //! udevd: the device's list of devices against what QEMU was told to make.
 use super::gateway;
 use crate::hardware::Hardware;
-use crate::scenario::{BOOT_WITHIN, Image, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, Scenario, Stage, lines_with};
 use anyhow::{Context, Result, ensure};
 use std::thread::sleep;
 use std::time::Duration;
@@ -87,7 +87,7 @@ fn undriven(stage: &mut Stage) -> Result<()> {
     ensure!(on_pci.is_some_and(|line| line.ends_with("NO DRIVER")), "the entropy device on PCI is not listed:\n{text}");
     let log = stage.command("log 1000", "\n> ")?;
     let told = words(&log).iter().filter(|line| line.ends_with("no driver for virtio 5 at 0xa002000")).count();
-    ensure!(told == 1, "the balloon is told {told} times:\n{log}");
+    ensure!(told == 1, "the balloon is told {told} times:\n{}", lines_with(&log, "no driver"));
     stage.finish()
 }
 
@@ -108,8 +108,12 @@ fn missing(stage: &mut Stage) -> Result<()> {
     let text =
         stage.command_until("ps", " of memory are free", |text| LIVING.iter().all(|name| is_first(text, name)))?;
     let lines = words(&text);
-    let line =
-        |name: &str| lines.iter().find(|line| line.starts_with(&format!("{name} "))).with_context(|| text.clone());
+    let line = |name: &str| {
+        lines
+            .iter()
+            .find(|line| line.starts_with(&format!("{name} ")))
+            .with_context(|| format!("ps has no line of {name}:\n{text}"))
+    };
     let waits = "waits for the device of rng, which is not there";
     for (name, state, why) in
         [("rng", "no device", "waits for its device, which is not there"), ("netd", "held", waits)]
@@ -121,8 +125,16 @@ fn missing(stage: &mut Stage) -> Result<()> {
         );
     }
     let log = stage.command("log 1000", "\n> ")?;
-    ensure!(log.contains("there is no source of noise now: waits until there is one"), "entropyd says nothing:\n{log}");
-    ensure!(log.contains(&format!("netd is held: it {waits}")), "nobody says why netd does not run:\n{log}");
+    ensure!(
+        log.contains("there is no source of noise now: waits until there is one"),
+        "entropyd says nothing:\n{}",
+        lines_with(&log, "entropyd")
+    );
+    ensure!(
+        log.contains(&format!("netd is held: it {waits}")),
+        "nobody says why netd does not run:\n{}",
+        lines_with(&log, "netd")
+    );
     let refused = stage.command("svc start netd", "\n> ")?;
     ensure!(refused.contains("NoDevice"), "netd is started without numbers:\n{refused}");
     let again = stage.command("devices scan", " without a driver")?;

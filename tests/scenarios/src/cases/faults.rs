@@ -3,7 +3,7 @@ use super::gateway;
 use super::std::all_said;
 use crate::hardware::Hardware;
 use crate::http;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage, lines_with};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ fn still_running(stage: &mut Stage, victim: &str) -> Result<()> {
     let log = stage.command("log 50", "\n> ")?;
     let told = format!("{victim} was stopped: stopped by procd: svc stop at 0x");
     let is_told = log.lines().any(|line| line.contains("securityd") && line.contains(&told));
-    ensure!(is_told, "the log has no line of securityd with {told:?}:\n{log}");
+    ensure!(is_told, "the log has no line of securityd with {told:?}:\n{}", lines_with(&log, victim));
     Ok(())
 }
 
@@ -150,7 +150,7 @@ fn trespassers(stage: &mut Stage) -> Result<()> {
     let mut lines: Vec<&str> = told.iter().map(String::as_str).collect();
     lines.extend(["invocations were refused", "panic: ", "on purpose"]);
     let text = all_said(stage, &lines)?;
-    ensure!(!text.contains("BROKE OUT"), "a trespasser got what it was not given:\n{text}");
+    ensure!(!text.contains("BROKE OUT"), "a trespasser got what it was not given:\n{}", lines_with(&text, "BROKE OUT"));
     let processes = stage.command("ps", "of memory are free")?;
     let trespassers = processes.lines().filter(|line| line.starts_with("trespasser-"));
     let faulted = trespassers.filter(|line| line.contains("faulted")).count();

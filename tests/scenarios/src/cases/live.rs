@@ -3,7 +3,7 @@ use super::audit;
 use super::std::all_said;
 use crate::hardware::Hardware;
 use crate::http;
-use crate::scenario::{Image, Scenario, Stage};
+use crate::scenario::{Image, Scenario, Stage, lines_with};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use hybrid_capgraph::Listing;
 use std::time::{Duration, Instant};
@@ -86,7 +86,11 @@ fn verdict(stage: &mut Stage) -> Result<()> {
     let told = verdict_in_trail(stage)?;
     ensure!(told == ["procd finds live as declared"], "the trail tells: {told:?}");
     let page = http::request(stage.port, "GET", "/")?.text();
-    ensure!(page.contains("as declared<small>") && !page.contains("Not as declared"), "not on the page: {page}");
+    ensure!(
+        page.contains("as declared<small>") && !page.contains("Not as declared"),
+        "not on the page:\n{}",
+        lines_with(&page, "declared")
+    );
     let json = status(stage)?;
     ensure!(json.contains("\"live\":{\"verdict\":\"as declared\""), "not in the JSON: {json}");
     let mut after_us = Vec::new();
@@ -198,7 +202,11 @@ fn planted(stage: &mut Stage) -> Result<()> {
     let told = verdict_in_trail(stage)?;
     ensure!(told.iter().all(|text| text.starts_with("procd finds live not as declared, ")), "{told:#?}");
     let (page, json) = (http::request(stage.port, "GET", "/")?.text(), status(stage)?);
-    ensure!(page.contains("<h2>Not as declared</h2>") && page.contains("+ shell "), "not on the page: {page}");
+    ensure!(
+        page.contains("<h2>Not as declared</h2>") && page.contains("+ shell "),
+        "not on the page:\n{}",
+        lines_with(&page, "declared")
+    );
     ensure!(json.contains("\"live\":{\"verdict\":\"not as declared\""), "not in the JSON: {json}");
     let text = stage.command("live", "; comparison ")?;
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -216,6 +224,6 @@ fn planted(stage: &mut Stage) -> Result<()> {
         lines.iter().filter(|line| line.starts_with(['+', '-'])).filter(|line| !is_known(line)).collect();
     ensure!(unknown.is_empty(), "named, but not planted: {unknown:#?}");
     let log = stage.command("log 1000", "\n> ")?;
-    ensure!(log.contains("not as declared: "), "the log does not tell of it:\n{log}");
+    ensure!(log.contains("not as declared: "), "the log does not tell of it:\n{}", lines_with(&log, "declared"));
     stage.power_off()
 }

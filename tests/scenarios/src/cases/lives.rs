@@ -1,7 +1,7 @@
 //! Every component is killed in turn: it comes back, and so does what it served.
 use super::gateway;
 use crate::http::{self, Connection};
-use crate::scenario::{SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{LAST, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,8 @@ fn lives(stage: &mut Stage) -> Result<()> {
     http::wait_for_page(stage.port, BACK_WITHIN)?;
     runs_again(stage, "httpd", 3)?;
     let log = stage.command("log 100", "\n> ")?;
-    ensure!(log.contains("the status page is at /"), "the log of after its own death has no line of status:\n{log}");
+    let has_line = log.contains("the status page is at /");
+    ensure!(has_line, "the log of after its own death has no line of status:\n{}", last_lines(&log, LAST));
     stage.finish()
 }
 

@@ -1,6 +1,6 @@
 //! Test suites of others, run as components: how many tests pass, and that none fails which the lists do not leave out.
 use crate::hardware::Hardware;
-use crate::scenario::{Image, Scenario, Stage, last_lines};
+use crate::scenario::{Image, LAST, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, bail, ensure};
 use others_lists::List;
 use std::time::{Duration, Instant};
@@ -93,7 +93,7 @@ fn others(stage: &mut Stage, programs: &[(&str, &str)]) -> Result<()> {
 fn compare(log: &str, list: &List, program: &str) -> Result<()> {
     let counts = Counts::read(log, program);
     let counts = counts.with_context(|| {
-        format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(log, 20))
+        format!("{program} ended within a test, or its last line is lost:\n{}", last_lines(log, LAST))
     })?;
     let without = list.without(program);
     report(program, &counts, &without);
@@ -112,7 +112,7 @@ fn compare(log: &str, list: &List, program: &str) -> Result<()> {
         expected.1
     );
     let is_well = lines(log, program).any(|line| line == "ended with status 0");
-    ensure!(is_well, "{program} did not end well:\n{}", last_lines(log, 20));
+    ensure!(is_well, "{program} did not end well:\n{}", last_lines(log, LAST));
     for (why, count) in list.tests_not_compiled() {
         println!("{count} tests are not compiled: {why}");
     }
@@ -136,11 +136,11 @@ fn ended(stage: &mut Stage, program: &str, deadline: Instant) -> Result<String> 
             std::thread::sleep(Duration::from_secs(2));
             let log = stage.console().text();
             let has_ended = lines(&log, program).any(|line| line.starts_with("ended "));
-            ensure!(has_ended, "{line}. The console's last lines:\n{}", last_lines(&log, 20));
+            ensure!(has_ended, "{line}. The console's last lines:\n{}", last_lines(&log, LAST));
             return Ok(log);
         }
         if Instant::now() >= deadline {
-            bail!("{program} does not end. The console's last lines:\n{}", last_lines(&log, 20));
+            bail!("{program} does not end. The console's last lines:\n{}", last_lines(&log, LAST));
         }
         std::thread::sleep(Duration::from_millis(200));
     }

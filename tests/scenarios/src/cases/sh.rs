@@ -1,7 +1,7 @@
 //! A shell and the uutils coreutils as components: each line of a list does here what the host's shell and coreutils do with it.
 use crate::console::Console;
 use crate::hardware::Hardware;
-use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage, last_lines};
+use crate::scenario::{BOOT_WITHIN, Image, LAST, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -209,7 +209,7 @@ fn on_device(stage: &mut Stage, number: usize, line: &str) -> Result<Done> {
         {
             break rest.to_string();
         }
-        ensure!(Instant::now() < deadline, "line {number}, {line}, does not end:\n{}", last_lines(&text, 30));
+        ensure!(Instant::now() < deadline, "line {number}, {line}, does not end:\n{}", last_lines(&text, LAST));
         std::thread::sleep(Duration::from_millis(50));
     };
     let (between, rest) = text.split_once(&ends).context("it ended")?;

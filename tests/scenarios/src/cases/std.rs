@@ -1,6 +1,6 @@
 //! Programs on Rust's `std` and on C, as components: what they print, and how they end.
 use crate::hardware::Hardware;
-use crate::scenario::{Image, SAY_WITHIN, Scenario, Stage, last_lines};
+use crate::scenario::{Image, LAST, SAY_WITHIN, Scenario, Stage, last_lines};
 use anyhow::{Context, Result, ensure};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -144,7 +144,7 @@ pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
             return Ok(log);
         }
         let is_over = Instant::now() >= deadline;
-        ensure!(!is_over, "not on the console: {missing:#?}. Its last lines:\n{}", last_lines(&log, 40));
+        ensure!(!is_over, "not on the console: {missing:#?}. Its last lines:\n{}", last_lines(&log, LAST));
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -159,7 +159,7 @@ pub(super) fn said_times(stage: &mut Stage, line: &str, times: usize) -> Result<
             return Ok(());
         }
         let is_over = count > times || Instant::now() >= deadline;
-        ensure!(!is_over, "{count} times and not {times}: {line}. The last lines:\n{}", last_lines(&text, 40));
+        ensure!(!is_over, "{count} times and not {times}: {line}. The last lines:\n{}", last_lines(&text, LAST));
         std::thread::sleep(Duration::from_millis(100));
     }
 }

@@ -1,7 +1,7 @@
 //! Components that make random system calls, while a client asks for pages: the rest of the system goes on.
 use crate::hardware::Hardware;
 use crate::http::{self, Connection};
-use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage, last_lines};
+use crate::scenario::{BOOT_WITHIN, Image, LAST, SAY_WITHIN, Scenario, Stage, last_lines, lines_with};
 use anyhow::{Context, Result, ensure};
 use std::time::{Duration, Instant};
 
@@ -48,13 +48,13 @@ fn stress(stage: &mut Stage, instructions: u64) -> Result<()> {
             Instant::now() < deadline,
             "only {} of {wanted} random calls in time:\n{}",
             calls(&stage.console().text()),
-            last_lines(&stage.console().text(), 15)
+            last_lines(&stage.console().text(), LAST)
         );
     }
     ensure!(pages > 0, "no page was asked for");
     pages_are_right(stage.port)?;
     let text = stage.console().text();
-    ensure!(!text.contains("kernel: "), "the kernel complains:\n{}", last_lines(&text, 15));
+    ensure!(!text.contains("kernel: "), "the kernel complains:\n{}", lines_with(&text, "kernel: "));
     let mut processes = stage.command("ps", "of memory are free")?;
     // Which of them is the slowest is the scheduler's choice.
     while faulted(&processes).count() < FAULTY && Instant::now() < deadline {

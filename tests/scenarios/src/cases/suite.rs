@@ -1,6 +1,6 @@
 //! The kernel's own test suite, run as the root task on each kind of kernel and way to boot.
 use crate::hardware::Hardware;
-use crate::scenario::{Image, Scenario, Stage};
+use crate::scenario::{Image, LAST, Scenario, Stage, last_lines, lines_with};
 use anyhow::{Result, bail, ensure};
 use std::time::Duration;
 
@@ -76,8 +76,8 @@ fn suite(stage: &mut Stage) -> Result<()> {
         bail!("{}", failures.join("\n"));
     }
     let mut counts = text.lines().filter_map(|line| line.trim().strip_suffix(" cores in use")?.split_once(" of "));
-    ensure!(counts.all(|(used, all)| used == all), "not all cores came:\n{text}");
-    ensure!(text.contains("SUITE PASS"), "the suite ended without a verdict:\n{text}");
+    ensure!(counts.all(|(used, all)| used == all), "not all cores came:\n{}", lines_with(&text, "cores in use"));
+    ensure!(text.contains("SUITE PASS"), "the suite ended without a verdict:\n{}", last_lines(&text, LAST));
     Ok(())
 }
 
