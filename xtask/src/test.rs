@@ -59,16 +59,16 @@ impl Test {
         if self.names.is_empty() || self.names.iter().any(|name| name == "host") {
             // A test of what fetches Python packages starts Python.
             setup::ensure_pip()?;
-            outcomes.push(host()?);
+            outcomes.push(host());
         }
         if self.names.is_empty() || self.names.iter().any(|name| name == "fuzz") {
-            outcomes.push(fuzz()?);
+            outcomes.push(fuzz());
         }
         if self.names.iter().any(|name| name == "miri") {
             outcomes.push(under_miri());
         }
         if (self.long && self.names.is_empty()) || self.names.iter().any(|name| name == "power") {
-            outcomes.push(losses_of_power()?);
+            outcomes.push(losses_of_power());
         }
         outcomes.extend(play_all(&scenarios));
         if let Some(failure) = kernel_table::report(&scenarios)? {
@@ -101,9 +101,7 @@ impl Test {
 }
 
 /// All tests of all crates, on the host.
-fn host() -> Result<Outcome> {
-    let step = Step::start("test host: all crates");
-    let start = Instant::now();
+fn host() -> Outcome {
     let mut command = Command::new(cargo::host_cargo());
     command.current_dir(folders::checkout());
     // cargo-nextest runs the tests of several crates at once, where it is installed; documentation tests it cannot.
@@ -121,18 +119,23 @@ fn host() -> Result<Outcome> {
     } else {
         command.args(["test", "--workspace", "--no-fail-fast", "--quiet"]);
     }
-    let ran = step.command("test-host", &mut command);
-    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-host.log")));
+    ran("host", "all crates", &mut command)
+}
+
+/// Runs a command that is a test as a whole, with its output in a log.
+fn ran(name: &str, about: &str, command: &mut Command) -> Outcome {
+    let step = Step::start(format!("test {name}: {about}"));
+    let (start, log) = (Instant::now(), format!("test-{name}"));
+    let failure = step.command(&log, command).err();
+    let failure = failure.map(|error| (error.to_string(), folders::target().join(format!("logs/{log}.log"))));
     if failure.is_none() {
         step.done();
     }
-    Ok(Outcome { name: "host".into(), took: start.elapsed(), failure })
+    Outcome { name: name.into(), took: start.elapsed(), failure }
 }
 
 /// A minute of hostile bytes to everything that decodes bytes.
-fn fuzz() -> Result<Outcome> {
-    let step = Step::start("test fuzz: hostile bytes to everything that takes bytes, one minute");
-    let start = Instant::now();
+fn fuzz() -> Outcome {
     let mut command = Command::new(cargo::host_cargo());
     command.current_dir(folders::checkout()).args([
         "run",
@@ -143,28 +146,16 @@ fn fuzz() -> Result<Outcome> {
         "--total",
         "60",
     ]);
-    let ran = step.command("test-fuzz", &mut command);
-    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-fuzz.log")));
-    if failure.is_none() {
-        step.done();
-    }
-    Ok(Outcome { name: "fuzz".into(), took: start.elapsed(), failure })
+    ran("fuzz", "hostile bytes to everything that takes bytes, one minute", &mut command)
 }
 
 /// A thousand losses of power at a random write of a random workload.
-fn losses_of_power() -> Result<Outcome> {
-    let step = Step::start("test power: a thousand losses of power under fsd, each with three lives");
-    let start = Instant::now();
+fn losses_of_power() -> Outcome {
     let mut command = Command::new(cargo::host_cargo());
     // With optimisation: it is the work of minutes.
     command.current_dir(folders::checkout()).args(["test", "--release", "--quiet", "--package", "fsd", "--"]);
     command.args(["--ignored", "campaign"]);
-    let ran = step.command("test-power", &mut command);
-    let failure = ran.err().map(|error| (error.to_string(), folders::target().join("logs/test-power.log")));
-    if failure.is_none() {
-        step.done();
-    }
-    Ok(Outcome { name: "power".into(), took: start.elapsed(), failure })
+    ran("power", "a thousand losses of power under fsd, each with three lives", &mut command)
 }
 
 /// The kernel's safe crates, interpreted.

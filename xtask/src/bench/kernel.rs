@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
 use hybrid_scenarios::machine::Machine;
+use hybrid_scenarios::scenario::{LAST, last_lines};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -137,7 +138,8 @@ pub(crate) fn measure(build: Build) -> Result<Measured> {
     let mut machine = Machine::start(&hardware, &ImageFiles::in_folder(&folder), &log)?;
     machine.console.expect_end(WITHIN)?;
     let text = machine.console.text();
-    ensure!(text.contains("bench: done"), "the benchmark did not finish; its console:\n{text}");
+    let last = || last_lines(&text, LAST);
+    ensure!(text.contains("bench: done"), "the benchmark did not finish; its console's last lines:\n{}", last());
     let measured = parse(&text)?;
     let nothing = measured.rows.get("nothing").context("the benchmark printed no row \"nothing\"")?;
     let null = measured.rows.get("null").context("the benchmark printed no row \"null\"")?;

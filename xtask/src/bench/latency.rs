@@ -9,6 +9,7 @@ use clap::Args;
 use hybrid_abi::{cap_tag, label};
 use hybrid_scenarios::hardware::{Hardware, ImageFiles};
 use hybrid_scenarios::machine::Machine;
+use hybrid_scenarios::scenario::{LAST, last_lines};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -109,7 +110,7 @@ fn measure(
     machine.console.expect_end(WITHIN)?;
     let text = machine.console.text();
     let lines: Vec<&str> = text.lines().filter_map(|line| line.trim_end().strip_prefix("latency: ")).collect();
-    ensure!(!lines.is_empty(), "{program} counted nothing; its console:\n{text}");
+    ensure!(!lines.is_empty(), "{program} counted nothing; its console's last lines:\n{}", last_lines(&text, LAST));
     for line in lines {
         let (key, stretch) = parse(line, program).with_context(|| format!("{line:?} is no count"))?;
         match causes.get_mut(&key) {
