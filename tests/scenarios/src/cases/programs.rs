@@ -56,9 +56,15 @@ const LINES: [&str; 31] = [
     "I hello-cpp: a global object ended",
 ];
 
+/// The files that all.lua names when it begins them: all 28 that it runs but strings.lua and literals.lua.
+const LUA_FILES: usize = 26;
+
 fn programs(stage: &mut Stage) -> Result<()> {
     stage.boot()?;
     let log = all_said(stage, &LINES)?;
+    // What docs/std.md says of Lua's own tests.
+    let files = log.lines().filter(|line| line.contains(" lua-tests: ***** FILE '")).count();
+    ensure!(files == LUA_FILES, "{files} files of Lua's tests were run, not {LUA_FILES}");
     let told = log.split_once("160 x 96 into ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
     let (port, _) = *stage.further_ports.first().context("no port leads to the encoder")?;
     let stream = received(port, told.context("the encoder does not say how much it made")?)?;

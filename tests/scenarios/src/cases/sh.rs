@@ -69,14 +69,34 @@ fn sh(stage: &mut Stage) -> Result<()> {
 /// A shell that an operator enters at the serial line: it starts programs, remembers lines, and is interrupted and left by keys.
 fn at_console(stage: &mut Stage) -> Result<()> {
     let console = stage.console();
-    console.skip_to_end();
-    console.send_line("enter sh")?;
-    console.expect(PROMPT, SAY_WITHIN).context("no prompt of the shell")?;
+    enters(console)?;
     says(console, b"echo piped | tr a-z A-Z\r", "PIPED")?;
     // Up, and once more what it was.
     says(console, b"\x1b[A\r", "PIPED")?;
+    edits(console)?;
     interrupts(console)?;
     input(console)?;
+    // Its history is kept.
+    says(console, b"echo kept | tr a-z A-Z\r", "KEPT")?;
+    leaves(console)?;
+    enters(console)?;
+    says(console, b"\x1b[A\r", "KEPT")?;
+    leaves(console)
+}
+
+fn enters(console: &mut Console) -> Result<()> {
+    console.skip_to_end();
+    console.send_line("enter sh")?;
+    console.expect(PROMPT, SAY_WITHIN).context("no prompt of the shell").map(|_| ())
+}
+
+/// A line is changed within: Left, Ctrl-E to its end, Ctrl-A to its beginning, backspace.
+fn edits(console: &mut Console) -> Result<()> {
+    says(console, b"echo xz\x1b[Dy\x05 | tr a-z A-Z\r", "XYZ")?;
+    says(console, b"uvx\x7fw | tr a-z A-Z\x01echo \r", "UVW")
+}
+
+fn leaves(console: &mut Console) -> Result<()> {
     console.send(b"\x04")?;
     console.expect("I sh: ended with status", SAY_WITHIN).context("Ctrl-D does not leave")?;
     // The console's own prompt is there again without a further key.
