@@ -19,6 +19,8 @@ pub(crate) const FEATURE_DISCARD: u64 = 1 << 13;
 pub(crate) const CONFIG_CAPACITY: usize = 0;
 pub(crate) const CONFIG_BLK_SIZE: usize = 20;
 pub(crate) const CONFIG_DISCARD_SECTORS: usize = 36;
+pub(crate) const CONFIG_DISCARD_SEGMENTS: usize = 40;
+pub(crate) const CONFIG_DISCARD_ALIGNMENT: usize = 44;
 /// Virtio 1.2 §5.2.6: kinds of requests.
 const TYPE_IN: u32 = 0;
 const TYPE_OUT: u32 = 1;
@@ -47,8 +49,35 @@ pub struct Blk<T: Transport> {
     block_sectors: u32,
     is_read_only: bool,
     has_flush: bool,
-    /// Most sectors of one discard; 0 without that command.
-    discard_max: u32,
+    discard: Discard,
+}
+
+/// What the device discards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Discard {
+    /// Most sectors of one request; 0: nothing.
+    most: u32,
+    /// Whole units of so many sectors.
+    unit: u32,
+}
+
+impl Discard {
+    /// From the configuration (Virtio 1.2 §5.2.4) of a device with the command, whose blocks have so many sectors.
+    fn new(most: u32, segments: u32, alignment: u32, block_sectors: u32) -> Self {
+        let unit = alignment.max(block_sectors);
+        // Every request here has one segment. Where no unit fits into it, or none is of whole blocks, none can be asked for.
+        let is_usable = segments > 0 && unit <= most && unit.is_multiple_of(block_sectors);
+        if is_usable { Self { most, unit } } else { Self::default() }
+    }
+
+    /// The whole units among these sectors.
+    fn units(self, sector: u64, count: u32) -> Option<(u64, u32)> {
+        let unit = u64::from(self.unit.max(1));
+        let first = sector.checked_next_multiple_of(unit)?;
+        let end = sector.checked_add(count.into())? / unit * unit;
+        let count = u32::try_from(end.checked_sub(first)?).ok()?;
+        (count > 0).then_some((first, count))
+    }
 }
 
 impl<T: Transport> Blk<T> {
@@ -70,7 +99,9 @@ impl<T: Transport> Blk<T> {
             0 if !has(FEATURE_BLK_SIZE) => 512,
             _ => return Err(StartError::Features),
         };
-        let discard_max = read(FEATURE_DISCARD, CONFIG_DISCARD_SECTORS);
+        let limits = [CONFIG_DISCARD_SECTORS, CONFIG_DISCARD_SEGMENTS, CONFIG_DISCARD_ALIGNMENT];
+        let [most, segments, alignment] = limits.map(|offset| read(FEATURE_DISCARD, offset));
+        let discard = Discard::new(most, segments, alignment, bytes / 512);
         let capacity = transport.read_consistent(|| {
             // In halves: registers are read by words (Virtio 1.2 §4.2.2.2).
             let low: u32 = transport.read_config_space(CONFIG_CAPACITY)?;
@@ -88,7 +119,7 @@ impl<T: Transport> Blk<T> {
             block_sectors: bytes / 512,
             is_read_only: has(FEATURE_RO),
             has_flush: has(FEATURE_FLUSH),
-            discard_max,
+            discard,
         })
     }
 
@@ -112,8 +143,14 @@ impl<T: Transport> Blk<T> {
         self.has_flush
     }
 
+    /// Most sectors of one discard; 0 if there is none.
     pub(crate) fn discard_max(&self) -> u32 {
-        self.discard_max
+        if self.is_read_only { 0 } else { self.discard.most }
+    }
+
+    /// Which of these sectors the device may be asked to discard.
+    pub(crate) fn discard_units(&self, sector: u64, count: u32) -> Option<(u64, u32)> {
+        self.discard.units(sector, count)
     }
 
     /// Takes away the cause of the interrupt.

@@ -2,6 +2,8 @@
 //!
 //! INV-OWED-1: a request is taken out of a session's ring only while its ring of answers has room for a largest answer to each of the session's
 //! requests under way and one more. So an answer always finds room, and a client that takes none out holds up itself alone.
+//! INV-LIVES-1: no request of a client's life is taken while the device has one of an earlier life, which would be done after it for all one knows: a
+//! late discard or write would meet what the new life has written.
 use crate::device::{Blk, Command, PLACES, outcome};
 use crate::parts::Part;
 use alloc::borrow::Cow;
@@ -47,7 +49,7 @@ struct Flight {
 enum Taken {
     /// It went to the device, or was answered.
     Yes,
-    /// There is none, or no room for its answer; the client will ring.
+    /// There is none, or no room for its answer, and the client will ring; or the device has one of an earlier life, and will answer.
     Waits,
 }
 
@@ -181,6 +183,10 @@ impl<T: Transport> Server<T> {
     /// Takes the first request out of a session's ring, if there is one and its answer will find room.
     fn take(&mut self, index: usize) -> Result<Taken, Broken> {
         let Some(session) = self.sessions.get_mut(index) else { return Ok(Taken::Waits) };
+        let is_earlier = |flight: &Flight| flight.session == index && flight.life != session.life;
+        if self.flights.iter().flatten().any(is_earlier) {
+            return Ok(Taken::Waits);
+        }
         let mut scratch = core::mem::take(&mut self.scratch);
         let taken = match session.pop(&mut scratch) {
             Ok(Some(request)) => {
@@ -276,8 +282,9 @@ fn check<'a, T: Transport>(
             let sector = place(wanted.sector, wanted.count as usize);
             let sector =
                 sector.and_then(|sector| if wanted.count <= discard_max { Ok(sector) } else { Err(Error::OutOfRange) });
-            let command = writable.and(has_command).and(sector);
-            (wanted.tag, command.map(|sector| Some(Command::Discard { sector, count: wanted.count })))
+            let sector = writable.and(has_command).and(sector);
+            let units = sector.map(|sector| device.and_then(|device| device.discard_units(sector, wanted.count)));
+            (wanted.tag, units.map(|units| units.map(|(sector, count)| Command::Discard { sector, count })))
         }
     }
 }
@@ -291,5 +298,9 @@ impl<T: Transport> Disk for Server<T> {
             is_read_only: self.device.as_ref().is_some_and(Blk::is_read_only),
             has_discard: self.device.as_ref().is_some_and(|device| device.discard_max() > 0),
         }
+    }
+
+    fn discard_max(&mut self, _client: ClientId) -> u32 {
+        self.device.as_ref().map_or(0, Blk::discard_max)
     }
 }

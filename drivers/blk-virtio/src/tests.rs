@@ -1,7 +1,8 @@
 //! The driver against a disk made of plain memory, honest or not, by its clients' rings; needs no hardware.
 #![expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
 use crate::device::{
-    Blk, CONFIG_BLK_SIZE, CONFIG_DISCARD_SECTORS, FEATURE_BLK_SIZE, FEATURE_DISCARD, FEATURE_FLUSH, FEATURE_RO,
+    Blk, CONFIG_BLK_SIZE, CONFIG_DISCARD_ALIGNMENT, CONFIG_DISCARD_SECTORS, CONFIG_DISCARD_SEGMENTS, FEATURE_BLK_SIZE,
+    FEATURE_DISCARD, FEATURE_FLUSH, FEATURE_RO,
 };
 use crate::parts::{Part, partitions};
 use crate::server::Server;
@@ -33,21 +34,37 @@ struct Bench {
 
 const PARTS: [Part; 2] = [Part { first: 34, count: 200 }, Part { first: 234, count: 200 }];
 
-fn config(block: u32) -> [u8; 64] {
+/// The device's configuration: its block, and what it says of discards (sectors, segments, alignment).
+fn config_with(block: u32, discard: [u32; 3]) -> [u8; 64] {
     let mut config = [0; 64];
     config[..8].copy_from_slice(&(SECTORS as u64).to_le_bytes());
-    config[CONFIG_BLK_SIZE..CONFIG_BLK_SIZE + 4].copy_from_slice(&block.to_le_bytes());
-    config[CONFIG_DISCARD_SECTORS..CONFIG_DISCARD_SECTORS + 4].copy_from_slice(&100_u32.to_le_bytes());
+    let [most, segments, alignment] = discard;
+    for (at, value) in [
+        (CONFIG_BLK_SIZE, block),
+        (CONFIG_DISCARD_SECTORS, most),
+        (CONFIG_DISCARD_SEGMENTS, segments),
+        (CONFIG_DISCARD_ALIGNMENT, alignment),
+    ] {
+        config[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    }
     config
+}
+
+fn config(block: u32) -> [u8; 64] {
+    config_with(block, [100, 1, 1])
 }
 
 const FEATURES: u64 = VERSION_1 | FEATURE_FLUSH | FEATURE_DISCARD | FEATURE_BLK_SIZE;
 
 fn bench(features: u64, block: u32) -> Bench {
+    bench_with(features, &config(block))
+}
+
+fn bench_with(features: u64, config: &[u8; 64]) -> Bench {
     let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let memory = fake::memory(1 << 20);
     install_again(memory.clone());
-    let device = Device::new(memory, 1, 64, features, &config(block));
+    let device = Device::new(memory, 1, 64, features, config);
     let blk = Blk::start(device.transport()).expect("an honest device");
     let mut server = Server::new(Some(blk));
     let clients = PARTS.iter().zip([20, 21]).map(|(part, instance)| {
@@ -159,6 +176,7 @@ fn sectors_go_to_the_sessions_part_and_come_back() {
     let Answer::Read(body) = bench.done(1, &read(2, 3, 2)) else { panic!("no data") };
     assert!(body.data.iter().all(|byte| *byte == 0));
     let geometry = bench.server.geometry(bench.clients[1].0);
+    assert_eq!(bench.server.discard_max(bench.clients[1].0), 100);
     assert_eq!(
         (geometry.sectors, geometry.block_sectors, geometry.is_read_only, geometry.has_discard),
         (200, 1, false, true)
@@ -214,6 +232,39 @@ fn discard_is_done_to_its_own_sectors_and_to_no_others() {
     assert_eq!(bench.done(1, &write(5, 3, &[7; SECTOR_BYTES])), Answer::Done(5));
     let Answer::Read(body) = bench.done(1, &read(6, 3, 1)) else { panic!("no data") };
     assert!(body.data.iter().all(|byte| *byte == 7));
+}
+
+/// What the device says of its units is kept to on the disk, wherever the session's part begins; what is in no whole unit stays.
+#[test]
+fn discard_is_cut_to_the_devices_units() {
+    let mut bench = bench_with(FEATURES, &config_with(512, [64, 1, 16]));
+    bench.content.fill(0xaa);
+    let mut wanted = bench.content.clone();
+    // Sectors of the part, which begins at 34, and what is discarded of the disk: the units begin at 48, 64, 80, 96.
+    let cases = [(0, 64, Some(48..96)), (14, 64, Some(48..112)), (13, 16, None), (15, 15, None), (190, 10, None)];
+    for (tag, (sector, count, discarded)) in (0..).zip(cases) {
+        bench.ask(0, &Request::Discard(Extent { tag, sector, count }));
+        bench.serve();
+        assert_eq!(bench.answers(0), [Answer::Done(tag)], "{count} from {sector}");
+        let span = discarded.map_or(0..0, |span| span.start * SECTOR_BYTES..span.end * SECTOR_BYTES);
+        wanted[span].fill(0);
+        assert!(bench.content == wanted, "{count} sectors from {sector}");
+    }
+}
+
+/// Limits that leave nothing to ask for: too few sectors for a unit, no segment, units that are no whole blocks.
+#[test]
+fn device_whose_discards_cannot_be_used_has_none() {
+    for (block, limits) in
+        [(512, [0, 1, 1]), (512, [100, 0, 1]), (512, [100, 1, 101]), (4096, [100, 1, 12]), (4096, [7, 1, 0])]
+    {
+        let mut bench = bench_with(FEATURES, &config_with(block, limits));
+        assert_eq!(bench.server.discard_max(bench.clients[0].0), 0, "{limits:?}");
+        let discard = Request::Discard(Extent { tag: 1, sector: 6, count: 8 });
+        assert_eq!(failure(&bench.done(0, &discard)), Some(Error::Unsupported), "{limits:?}");
+    }
+    let mut bench = bench_with(FEATURES | FEATURE_RO, &config(512));
+    assert_eq!(bench.server.discard_max(bench.clients[0].0), 0, "nothing is written");
 }
 
 #[test]
@@ -284,6 +335,36 @@ fn answers_for_a_client_that_died_go_to_nobody() {
         bench.done(0, &read(6, 0, 1)),
         Answer::Read(libhybrid::interfaces::block::ReadBody { tag: 6, data: vec![0; 512].into() })
     );
+}
+
+/// What an earlier life had asked for is done before anything that the new one asks.
+#[test]
+fn new_life_waits_for_what_the_earlier_one_had_asked() {
+    let mut bench = bench(FEATURES, 512);
+    bench.ask(0, &write(5, 3, &[1; SECTOR_BYTES]));
+    bench.ask(0, &Request::Discard(Extent { tag: 6, sector: 3, count: 1 }));
+    bench.turn();
+    let late: Vec<_> = std::iter::from_fn(|| bench.device.take_chain(0)).collect();
+    let (client, _) = bench.clients[0];
+    bench.server.end(client);
+    let region = Region::on_heap(disk::REGION_BYTES);
+    bench.server.begin(client, PARTS[0], DiskRings::server(&region).ok());
+    bench.clients[0].1 = DiskRings::client(&region).expect("fits");
+    bench.ask(0, &write(7, 3, &[2; SECTOR_BYTES]));
+    for chain in &late {
+        bench.turn();
+        assert_eq!(bench.device.take_chain(0), None, "the device has {} of the earlier life", late.len());
+        // Another client's requests go on.
+        bench.ask(1, &read(8, 0, 1));
+        bench.turn();
+        let other = bench.device.take_chain(0).expect("asked");
+        bench.perform(&other);
+        bench.perform(chain);
+    }
+    bench.serve();
+    assert_eq!(bench.answers(0), [Answer::Done(7)]);
+    let Answer::Read(body) = bench.done(0, &read(9, 3, 1)) else { panic!("no data") };
+    assert!(body.data.iter().all(|byte| *byte == 2), "what the new life wrote is there");
 }
 
 #[test]
