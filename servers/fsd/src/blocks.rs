@@ -26,4 +26,15 @@ pub trait Blocks {
     /// # Errors
     /// [`DeviceError`].
     fn flush(&mut self) -> Result<(), DeviceError>;
+    /// Most blocks of one [`discard`](Self::discard); 0 for a disk that cannot.
+    fn discard_max(&self) -> u64 {
+        0
+    }
+    /// Nobody needs what `count` blocks from block `first` on hold: they may hold anything, from now on and until they are written again.
+    ///
+    /// # Errors
+    /// [`DeviceError`]: that may be so nevertheless.
+    fn discard(&mut self, _first: u64, _count: u64) -> Result<(), DeviceError> {
+        Err(DeviceError)
+    }
 }

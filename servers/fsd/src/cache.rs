@@ -303,6 +303,14 @@ impl<S: Store> Store for Cached<S> {
         self.store.settled();
     }
 
+    fn is_untidy(&mut self, now_ns: u64) -> bool {
+        self.store.is_untidy(now_ns)
+    }
+
+    fn tidy(&mut self, now_ns: u64) {
+        self.store.tidy(now_ns);
+    }
+
     fn capacity(&self) -> u64 {
         self.store.capacity()
     }

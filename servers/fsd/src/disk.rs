@@ -29,6 +29,8 @@ pub struct Disk<W> {
     rings: Option<DiskClientRings>,
     life: u64,
     blocks: u64,
+    /// Most blocks of one discard.
+    discard_max: u64,
     tag: u32,
     scratch: Vec<u8>,
 }
@@ -41,9 +43,10 @@ enum Outcome {
 }
 
 impl<W: Wait> Disk<W> {
-    /// A disk of `sectors`, in whole blocks.
-    pub fn new(wait: W, sectors: u64) -> Self {
-        Self { wait, rings: None, life: 0, blocks: sectors / SECTORS, tag: 0, scratch: Vec::new() }
+    /// A disk of `sectors`, in whole blocks, that discards up to `discard_max` sectors at once.
+    pub fn new(wait: W, sectors: u64, discard_max: u32) -> Self {
+        let (blocks, discard_max) = (sectors / SECTORS, u64::from(discard_max) / SECTORS);
+        Self { wait, rings: None, life: 0, blocks, discard_max, tag: 0, scratch: Vec::new() }
     }
 
     /// Has one request done, in as many lives of the driver as it takes: each may be done twice.
@@ -130,5 +133,15 @@ impl<W: Wait> Blocks for Disk<W> {
 
     fn flush(&mut self) -> Result<(), DeviceError> {
         self.perform(&mut Request::Flush(0), &mut [])
+    }
+
+    fn discard_max(&self) -> u64 {
+        self.discard_max
+    }
+
+    fn discard(&mut self, first: u64, count: u64) -> Result<(), DeviceError> {
+        let sector = first.checked_mul(SECTORS).ok_or(DeviceError)?;
+        let count = count.checked_mul(SECTORS).and_then(|count| u32::try_from(count).ok()).ok_or(DeviceError)?;
+        self.perform(&mut Request::Discard(Extent { tag: 0, sector, count }), &mut [])
     }
 }

@@ -98,6 +98,21 @@ impl Server {
         self.mounts.iter_mut().for_each(|(_, store)| store.settled());
     }
 
+    /// Whether a store has work that nobody waits for.
+    #[must_use]
+    pub fn is_untidy(&mut self) -> bool {
+        let now = (self.now_ns)();
+        self.mounts.iter_mut().any(|(_, store)| store.is_untidy(now))
+    }
+
+    /// Does a bounded part of it.
+    pub fn tidy(&mut self) {
+        let now = (self.now_ns)();
+        if let Some((_, store)) = self.mounts.iter_mut().find_map(|mount| mount.1.is_untidy(now).then_some(mount)) {
+            store.tidy(now);
+        }
+    }
+
     /// A client is gone: its files are closed, its locks are free.
     pub fn end(&mut self, client: ClientId) {
         let Some(index) = self.sessions.iter().position(|session| session.client == client) else { return };

@@ -101,6 +101,12 @@ pub trait Store {
     }
     /// Every session of the server's start has its directory: opening the store did not end the server.
     fn settled(&mut self) {}
+    /// Whether there is work that nobody waits for, now.
+    fn is_untidy(&mut self, _now_ns: u64) -> bool {
+        false
+    }
+    /// Does a bounded part of that work. No answer depends on it, so it may fail and says nothing.
+    fn tidy(&mut self, _now_ns: u64) {}
     /// Bytes that all quotas together may give out.
     fn capacity(&self) -> u64;
 }

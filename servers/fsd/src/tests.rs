@@ -10,6 +10,7 @@ mod model;
 mod power;
 mod row;
 mod sessions;
+mod trim;
 
 use crate::{Cached, Memory, Redox, Server, Store};
 use libhybrid::interfaces::fs::{FilesClientRings, FilesRings, files};

@@ -93,6 +93,10 @@ pub struct FileServer {
     looked_at: Option<u64>,
     heard: Rc<RefCell<Heard>>,
     quotas: Quotas<'static>,
+    /// There is work that nobody waits for. It is done between calls.
+    is_untidy: bool,
+    /// A call was served, and its answer goes before anything else.
+    owes_answer: bool,
 }
 
 impl FileServer {
@@ -101,7 +105,8 @@ impl FileServer {
         let heard = Rc::new(RefCell::new(Heard { later: Vec::new(), is_up: true, life: 1 }));
         let quotas = Quotas::new(env.parameter("quotas"));
         let server = Server::new(mounts, env.start().generation, now_ns);
-        let mut this = Self { env, server, disk, mount, looked_at: Some(0), heard, quotas };
+        let (is_untidy, owes_answer) = (false, false);
+        let mut this = Self { env, server, disk, mount, looked_at: Some(0), heard, quotas, is_untidy, owes_answer };
         // First the disk, so that nobody is told that there is none. It has ended nobody only when all have their directories.
         let _is_settled_below = this.look_for_files();
         env.provided(FILES).iter().for_each(|session| this.begin(session));
@@ -151,8 +156,9 @@ impl FileServer {
     }
 
     fn files(&self) -> Option<Box<dyn Store>> {
-        let sectors = match DiskClient::new(self.env.client(self.disk)).geometry() {
-            Ok(geometry) => geometry.sectors,
+        let mut client = DiskClient::new(self.env.client(self.disk));
+        let (sectors, has_discard) = match client.geometry() {
+            Ok(geometry) => (geometry.sectors, geometry.has_discard),
             Err(error) => {
                 // It died, or was not started since there is no disk.
                 log::warn!("the disk's driver does not answer, so there is nothing at /{}: {error:?}", self.disk);
@@ -163,8 +169,10 @@ impl FileServer {
             log::info!("no disk: nothing is at /{}", self.disk);
             return None;
         }
+        // A driver that died since is one that discards nothing.
+        let discard_max = if has_discard { client.discard_max().unwrap_or(0) } else { 0 };
         let driver = Driver { env: self.env, disk: self.disk, heard: self.heard.clone() };
-        match (self.mount)(Disk::new(driver, sectors), self.env) {
+        match (self.mount)(Disk::new(driver, sectors, discard_max), self.env) {
             Ok(store) => {
                 log::info!("/{} is on {sectors} sectors, {} bytes for all quotas", self.disk, store.capacity());
                 Some(store)
@@ -181,9 +189,21 @@ impl Component for FileServer {
     fn on_call(&mut self, incoming: &Incoming, outgoing: &mut Outgoing) {
         dispatch_files(&mut self.server, incoming, outgoing);
         self.catch_up();
+        (self.is_untidy, self.owes_answer) = (self.server.is_untidy(), true);
     }
 
-    fn on_bell(&mut self, _bits: u64) {}
+    /// Whoever rings has no reason to. While there is work left, this comes after each look for a call that found none, and after each call.
+    fn on_bell(&mut self, _bits: u64) {
+        if self.is_untidy && !core::mem::take(&mut self.owes_answer) {
+            self.server.tidy();
+            self.catch_up();
+            self.is_untidy = self.server.is_untidy();
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        self.is_untidy
+    }
 
     fn on_peer(&mut self, change: &PeerChange) {
         self.heard.borrow_mut().hear(self.disk, change.clone());

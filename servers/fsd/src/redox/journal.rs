@@ -7,10 +7,13 @@
 //! INV-DURABLE-1: no block that the header on the disk (the durable one) refers to is written. redoxfs keeps to that for its newest header only:
 //! blocks that a later transaction freed are written again by the next. Such a write makes a checkpoint of the transactions before it first.
 //! INV-DURABLE-2: the newest header is never in the durable one's place in the ring, which a torn write would take along.
+//! INV-DURABLE-3: no block is discarded that the durable header or the newest one refers to. When writing the newest header failed, the disk may have
+//! it or not: until it has, no transaction writes anything, so that these two stay all that the disk may have.
 use crate::blocks::{BLOCK, Blocks, DeviceError};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::Range;
 use redoxfs::HEADER_RING;
 
 type Block = Box<[u8; BLOCK]>;
@@ -44,6 +47,8 @@ pub(super) struct Journal<B> {
     /// transaction at most.
     free: Option<Free>,
     durable_free: Option<Free>,
+    /// The newest header was sent to the disk, which has not said that it has it.
+    is_unsure: bool,
     clean: Clean,
     /// [`PENDING_MAX`], outside tests.
     pending_max: usize,
@@ -60,6 +65,7 @@ impl<B: Blocks> Journal<B> {
             durable: 0,
             free: None,
             durable_free: None,
+            is_unsure: false,
             clean: Clean::default(),
             pending_max: PENDING_MAX,
         }
@@ -107,8 +113,10 @@ impl<B: Blocks> Journal<B> {
         let Some((place, header)) = &self.header else { return Ok(()) };
         write_runs(&mut self.device, &self.pending)?;
         self.device.flush()?;
+        self.is_unsure = true;
         self.device.write(*place, &header[..])?;
         self.device.flush()?;
+        self.is_unsure = false;
         self.header = None;
         self.durable = self.newest;
         self.durable_free.clone_from(&self.free);
@@ -118,10 +126,43 @@ impl<B: Blocks> Journal<B> {
         Ok(())
     }
 
+    /// How many blocks are free in the durable state.
+    pub(super) fn durable_free(&self) -> u64 {
+        let sizes = (0_u32..).zip(self.durable_free.iter().flatten());
+        sizes.fold(0, |sum, (level, starts)| sum.saturating_add((starts.len() as u64).saturating_mul(mask(level) + 1)))
+    }
+
+    /// The first blocks side by side in `within` that no header needs which the disk may have, if there are any (INV-DURABLE-3).
+    pub(super) fn unneeded(&self, within: &Range<u64>) -> Option<Range<u64>> {
+        let (durable, newest) = (self.durable_free.as_ref()?, self.free.as_ref()?);
+        let mut start = within.start;
+        while start < within.end {
+            let both = next_free(newest, next_free(durable, start)?)?;
+            if both == start {
+                break;
+            }
+            start = both;
+        }
+        let mut end = start;
+        while end < within.end {
+            let Some(level) = level(durable, end).zip(level(newest, end)).map(|(one, other)| one.min(other)) else {
+                break;
+            };
+            end = (end | mask(level)).saturating_add(1);
+        }
+        Some(start..end.min(within.end)).filter(|run| !run.is_empty())
+    }
+
+    /// Tells the disk that these are not needed, as [`Self::unneeded`] said.
+    pub(super) fn discard(&mut self, run: Range<u64>) -> Result<(), DeviceError> {
+        self.clean.forget(&run);
+        self.device.discard(run.start, run.end.saturating_sub(run.start))
+    }
+
     /// Fills `data` from block `first` on.
     pub(super) fn read(&mut self, first: u64, data: &mut [u8]) -> Result<(), DeviceError> {
         let places = (first..).zip(data.chunks_exact_mut(BLOCK));
-        let mut missing: Option<core::ops::Range<u64>> = None;
+        let mut missing: Option<Range<u64>> = None;
         for (place, chunk) in places {
             let known = self.pending.get(&place).or_else(|| self.clean.get(place));
             match known {
@@ -133,7 +174,7 @@ impl<B: Blocks> Journal<B> {
     }
 
     /// Reads a run of blocks from the disk; those among them that are known otherwise stay as they are in `data`.
-    fn fetch(&mut self, first: u64, run: core::ops::Range<u64>, data: &mut [u8]) -> Result<(), DeviceError> {
+    fn fetch(&mut self, first: u64, run: Range<u64>, data: &mut [u8]) -> Result<(), DeviceError> {
         let mut buffer = alloc::vec![0; RUN_MAX * BLOCK];
         for start in run.clone().step_by(RUN_MAX) {
             let count = usize::try_from(run.end - start).unwrap_or(RUN_MAX).min(RUN_MAX);
@@ -169,10 +210,10 @@ impl<B: Blocks> Journal<B> {
         Ok(())
     }
 
-    /// INV-DURABLE-1.
+    /// INV-DURABLE-1 and INV-DURABLE-3.
     fn make_writable(&mut self, place: u64) -> Result<(), DeviceError> {
-        let is_free = |free: &Option<Free>| free.as_ref().is_none_or(|free| contains(free, place));
-        if !is_free(&self.durable_free) {
+        let is_free = |free: &Option<Free>| free.as_ref().is_none_or(|free| level(free, place).is_some());
+        if self.is_unsure || !is_free(&self.durable_free) {
             self.checkpoint()?;
         }
         // redoxfs would have to write into what its newest header refers to.
@@ -180,9 +221,22 @@ impl<B: Blocks> Journal<B> {
     }
 }
 
-/// Whether a block is part of a free one, of whatever level.
-fn contains(free: &Free, place: u64) -> bool {
-    (0_u32..).zip(free).any(|(level, starts)| starts.contains(&(place & !((1_u64 << level) - 1))))
+/// The level of the free block that a block is part of.
+fn level(free: &Free, place: u64) -> Option<u32> {
+    (0_u32..).zip(free).find(|(level, starts)| starts.contains(&(place & !mask(*level)))).map(|(level, _)| level)
+}
+
+/// The first free block from `place` on.
+fn next_free(free: &Free, place: u64) -> Option<u64> {
+    match level(free, place) {
+        Some(_) => Some(place),
+        None => free.iter().filter_map(|starts| starts.range(place..).next().copied()).min(),
+    }
+}
+
+/// Blocks of one of that level, less one.
+fn mask(level: u32) -> u64 {
+    1_u64.checked_shl(level).unwrap_or(0).wrapping_sub(1)
 }
 
 fn boxed(bytes: &[u8]) -> Result<Block, DeviceError> {
@@ -230,5 +284,80 @@ impl Clean {
     fn remove(&mut self, place: u64) {
         self.young.remove(&place);
         self.old.remove(&place);
+    }
+
+    fn forget(&mut self, run: &Range<u64>) {
+        self.young.retain(|place, _| !run.contains(place));
+        self.old.retain(|place, _| !run.contains(place));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCK, Blocks, DeviceError, Free, GENERATION, Journal};
+    use std::cell::{Cell, RefCell};
+    use std::rc::Rc;
+
+    /// Does all that it is asked, notes which blocks it wrote, and denies that it wrote a header if it is told to.
+    #[derive(Clone, Default)]
+    struct Liar {
+        written: Rc<RefCell<Vec<u64>>>,
+        lies: Rc<Cell<bool>>,
+    }
+
+    impl Blocks for Liar {
+        fn count(&self) -> u64 {
+            1000
+        }
+
+        fn read(&mut self, _first: u64, _data: &mut [u8]) -> Result<(), DeviceError> {
+            Ok(())
+        }
+
+        fn write(&mut self, first: u64, _data: &[u8]) -> Result<(), DeviceError> {
+            self.written.borrow_mut().push(first);
+            if first < 256 && self.lies.get() { Err(DeviceError) } else { Ok(()) }
+        }
+
+        fn flush(&mut self) -> Result<(), DeviceError> {
+            Ok(())
+        }
+    }
+
+    /// Of the blocks 300 to 309 all but these.
+    fn free_but(used: &[u64]) -> Free {
+        vec![(300..310).filter(|block| !used.contains(block)).collect()]
+    }
+
+    /// One transaction: writes a block, after which it is the only one in use.
+    fn transaction(journal: &mut Journal<Liar>, block: u64, generation: u8) -> Result<(), DeviceError> {
+        journal.write(block, &[1; BLOCK])?;
+        let mut header = [0; BLOCK];
+        header[GENERATION] = generation;
+        journal.write(generation.into(), &header)?;
+        journal.committed(free_but(&[block]))
+    }
+
+    /// What a header refers to that the disk denies to have is neither discarded nor written.
+    #[test]
+    fn header_that_the_disk_denies_is_kept_whole() {
+        let disk = Liar::default();
+        let mut journal = Journal::new(disk.clone());
+        journal.begin(1);
+        assert_eq!((transaction(&mut journal, 300, 2), journal.checkpoint()), (Ok(()), Ok(())));
+        assert_eq!(journal.unneeded(&(256..400)), Some(301..310));
+        assert_eq!(transaction(&mut journal, 301, 3), Ok(()));
+        assert_eq!(journal.unneeded(&(256..400)), Some(302..310), "neither the durable header's nor the newest one's");
+        disk.lies.set(true);
+        assert_eq!(journal.checkpoint(), Err(DeviceError));
+        assert_eq!(transaction(&mut journal, 302, 4), Err(DeviceError));
+        journal.abort();
+        assert_eq!(journal.unneeded(&(256..400)), Some(302..310));
+        disk.lies.set(false);
+        disk.written.borrow_mut().clear();
+        assert_eq!(transaction(&mut journal, 302, 4), Ok(()));
+        assert_eq!(*disk.written.borrow(), [301, 3], "first the disk has the header that it denied");
+        assert_eq!(journal.unneeded(&(256..400)), Some(300..301));
+        assert_eq!(journal.unneeded(&(301..303)), None);
     }
 }

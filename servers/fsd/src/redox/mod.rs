@@ -3,6 +3,7 @@ mod attempts;
 mod door;
 mod format;
 mod journal;
+mod trim;
 
 use crate::blocks::{BLOCK, Blocks, DeviceError};
 use crate::store::{Found, Node, SIZE_MAX, Store};
@@ -15,8 +16,10 @@ use core::time::Duration;
 use hybrid_quota::promised;
 use journal::Journal;
 use libhybrid::interfaces::fs::{Error, Kind};
-use redoxfs::{BlockAddr, BlockData, FileSystem, Node as Inode, Transaction, TreeData, TreePtr};
+use libhybrid::log;
+use redoxfs::{BlockAddr, BlockData, FileSystem, HEADER_RING, Node as Inode, Transaction, TreeData, TreePtr};
 use syscall::error::{self, EEXIST, EINVAL, EISDIR, ENOENT, ENOSPC, ENOTDIR, ENOTEMPTY};
+use trim::{RUN_MIN, Trim};
 
 /// Free blocks that lie together by 2^6 and more, of which so many are room for any write of a record.
 const ROOMY: usize = 6;
@@ -52,6 +55,7 @@ pub struct Redox<B: Blocks> {
     nameless: BTreeSet<Node>,
     /// The generation after which it was last said what is free.
     settled: Option<u64>,
+    trim: Trim,
 }
 
 impl<B: Blocks> Redox<B> {
@@ -77,10 +81,12 @@ impl<B: Blocks> Redox<B> {
         attempts.begin(&mut device, is_first_life)?;
         // The header that was read may be in the disk's memory only; what it frees is written soon (INV-DURABLE-1).
         device.flush()?;
+        let end = device.count().min(newest.bytes / BLOCK as u64);
+        let trim = Trim::new(HEADER_RING.min(end)..end, device.discard_max());
         let mut journal = Journal::new(device);
         journal.begin(generation);
         let fs = FileSystem::open(journal, None, Some(place), true).map_err(|_| MountError::Damaged)?;
-        let mut this = Self { fs, attempts, nameless: BTreeSet::new(), settled: None };
+        let mut this = Self { fs, attempts, nameless: BTreeSet::new(), settled: None, trim };
         // What opening tidied up is durable before anything else is written: only from then on it is known what is free.
         this.settle().and_then(|()| this.sync()).map_err(|_| MountError::Device)?;
         if this.found(ROOT).is_err() {
@@ -350,6 +356,27 @@ impl<B: Blocks> Store for Redox<B> {
     fn settled(&mut self) {
         // What cannot be written is counted once more, as if this life had ended.
         let _unless_the_disk_failed = self.attempts.end(self.fs.disk.device());
+    }
+
+    fn is_untidy(&mut self, now_ns: u64) -> bool {
+        self.trim.is_due(self.fs.disk.durable_free(), now_ns)
+    }
+
+    /// One run of free blocks is discarded, at most.
+    fn tidy(&mut self, now_ns: u64) {
+        let Some(mut within) = self.trim.next() else { return };
+        while let Some(run) = self.fs.disk.unneeded(&within) {
+            within.start = run.end;
+            if run.end - run.start < RUN_MIN {
+                continue;
+            }
+            if self.fs.disk.discard(run).is_err() {
+                log::warn!("the disk discards nothing: what is freed on it is not told of any more");
+                return self.trim.refused();
+            }
+            return self.trim.went_to(within.start, now_ns);
+        }
+        self.trim.went_to(within.end, now_ns);
     }
 
     fn capacity(&self) -> u64 {

@@ -50,7 +50,10 @@ impl Driver {
                 Answer::Done(body.tag)
             }
             Request::Flush(tag) => Answer::Done(*tag),
-            Request::Discard(body) => Answer::Done(body.tag),
+            Request::Discard(body) => {
+                self.content[span(body.sector, body.count as usize * SECTOR_BYTES)].fill(0xdd);
+                Answer::Done(body.tag)
+            }
         }
     }
 
@@ -107,7 +110,7 @@ impl Wait for Driver {
 }
 
 fn disk(deeds: &[Deed]) -> Disk<Driver> {
-    Disk::new(Driver::new(deeds), 64 * 8)
+    Disk::new(Driver::new(deeds), 64 * 8, 40)
 }
 
 #[test]
@@ -119,6 +122,17 @@ fn request_is_sent_again_to_the_drivers_next_lives() {
     let mut read = vec![0; 3 * BLOCK];
     assert_eq!(disk.read(2, &mut read), Ok(()));
     assert!(read == data);
+}
+
+#[test]
+fn what_is_discarded_is_a_blocks_sectors_and_a_refusal_is_an_error() {
+    let mut disk = disk(&[Deed::Serve, Deed::DoAndDie, Deed::Serve, Deed::Fail]);
+    assert_eq!((disk.discard_max(), disk.write(2, &[1; 4 * BLOCK]), disk.discard(3, 2)), (5, Ok(()), Ok(())));
+    assert_eq!((disk.discard(3, 1), disk.discard(u64::MAX / 2, 1)), (Err(DeviceError), Err(DeviceError)));
+    let mut read = vec![0; 4 * BLOCK];
+    assert_eq!(disk.read(2, &mut read), Ok(()), "a disk that refuses it goes on");
+    let wanted: Vec<u8> = [1, 0xdd, 0xdd, 1].iter().flat_map(|byte| [*byte; BLOCK]).collect();
+    assert!(read == wanted);
 }
 
 #[test]
@@ -137,5 +151,5 @@ fn disk_that_fails_or_is_gone_is_an_error() {
     assert_eq!(disk(&[Deed::Die; 9]).flush(), Err(DeviceError), "one that dies each time");
     let mut driver = Driver::new(&[]);
     driver.is_for_good = true;
-    assert_eq!(Disk::new(driver, 8).flush(), Err(DeviceError));
+    assert_eq!(Disk::new(driver, 8, 8).flush(), Err(DeviceError));
 }

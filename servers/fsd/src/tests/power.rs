@@ -1,6 +1,7 @@
-//! A disk of memory whose power can go at any write: what was not flushed is kept, lost or torn by chance.
+//! A disk of memory whose power can go at any write: what was not flushed is kept, lost or torn by chance, and what was discarded is gone at once.
 use crate::blocks::{BLOCK, Blocks, DeviceError};
 use std::cell::RefCell;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// What is written as one piece whatever happens.
@@ -27,10 +28,17 @@ struct State {
     kept_back: Vec<(usize, [u8; SECTOR])>,
     /// What reads give.
     seen: Vec<u8>,
-    /// Writes and flushes so far, and how many there will be.
+    /// Writes, flushes and discards so far, and how many there will be.
     steps: u64,
     power_until: u64,
     flushes: u64,
+    /// This step is done, and the disk says that it failed.
+    lie_at: u64,
+    /// Most blocks of a discard, whether all are refused, and which were done.
+    discard_max: u64,
+    refuses_discards: bool,
+    discards: Vec<Range<u64>>,
+    garbage: Dice,
 }
 
 /// A disk; clones are the same one.
@@ -47,7 +55,34 @@ impl RamDisk {
             steps: 0,
             power_until: u64::MAX,
             flushes: 0,
+            lie_at: u64::MAX,
+            discard_max: 100,
+            refuses_discards: false,
+            discards: Vec::new(),
+            garbage: Dice(0x5eed),
         })))
+    }
+
+    /// The disk discards up to so many blocks at once.
+    pub(super) fn with_discards(self, discard_max: u64) -> Self {
+        self.0.borrow_mut().discard_max = discard_max;
+        self
+    }
+
+    /// It says that it discards, and refuses.
+    pub(super) fn refuse_discards(&self) {
+        self.0.borrow_mut().refuses_discards = true;
+    }
+
+    /// What was discarded so far, in order.
+    pub(super) fn discards(&self) -> Vec<Range<u64>> {
+        self.0.borrow().discards.clone()
+    }
+
+    /// After so many more writes, flushes and discards one is done that the disk says it could not do.
+    pub(super) fn lie_after(&self, steps: u64) {
+        let mut state = self.0.borrow_mut();
+        state.lie_at = state.steps.saturating_add(steps);
     }
 
     /// The power goes after so many more writes and flushes.
@@ -88,9 +123,18 @@ impl RamDisk {
 
     /// Another disk with what survives on this one.
     pub(super) fn copy(&self) -> Self {
+        self.copy_of(|state| &state.durable)
+    }
+
+    /// Another disk with what survives on this one if nothing that was kept back is lost.
+    pub(super) fn copy_of_all(&self) -> Self {
+        self.copy_of(|state| &state.seen)
+    }
+
+    fn copy_of(&self, bytes: impl Fn(&State) -> &[u8]) -> Self {
         let state = self.0.borrow();
         let copy = Self::new((state.durable.len() / BLOCK) as u64);
-        copy.scribble(0, &state.durable);
+        copy.scribble(0, bytes(&state));
         copy
     }
 
@@ -109,6 +153,11 @@ impl State {
         }
         self.steps += 1;
         Ok(())
+    }
+
+    /// What the disk says of the last step.
+    fn said(&self) -> Result<(), DeviceError> {
+        if self.steps == self.lie_at { Err(DeviceError) } else { Ok(()) }
     }
 }
 
@@ -135,7 +184,7 @@ impl Blocks for RamDisk {
         }
         is_whole?;
         state.seen[at..at + data.len()].copy_from_slice(data);
-        Ok(())
+        state.said()
     }
 
     fn flush(&mut self) -> Result<(), DeviceError> {
@@ -145,6 +194,30 @@ impl Blocks for RamDisk {
         for (at, bytes) in std::mem::take(&mut state.kept_back) {
             state.durable[at..at + SECTOR].copy_from_slice(&bytes);
         }
-        Ok(())
+        state.said()
+    }
+
+    fn discard_max(&self) -> u64 {
+        self.0.borrow().discard_max
+    }
+
+    /// The worst that may be: whatever was there is gone for ever, at once, and so it is when the power goes meanwhile.
+    fn discard(&mut self, first: u64, count: u64) -> Result<(), DeviceError> {
+        let state = &mut *self.0.borrow_mut();
+        assert!(count > 0 && count <= state.discard_max, "a discard of {count} blocks");
+        if state.refuses_discards {
+            state.steps += 1;
+            return Err(DeviceError);
+        }
+        let is_whole = state.step();
+        let span = [first, first + count].map(|block| usize::try_from(block).expect("small") * BLOCK);
+        for word in (span[0]..span[1]).step_by(8) {
+            let garbage = state.garbage.roll(u64::MAX).to_le_bytes();
+            state.durable[word..word + 8].copy_from_slice(&garbage);
+            state.seen[word..word + 8].copy_from_slice(&garbage);
+        }
+        state.discards.push(first..first + count);
+        is_whole?;
+        state.said()
     }
 }
