@@ -88,7 +88,7 @@ fn keep_disk(path: &Path, built: &Path, is_fresh: bool) -> Result<()> {
 
 fn guide(name: &str, sizes: &str, has_disk: bool) -> String {
     let drive = if has_disk {
-        "-drive if=none,id=disk0,format=raw,file=disk.img \\\n        -device virtio-blk-device,bus=virtio-mmio-bus.16,drive=disk0 \\\n        "
+        "-drive if=none,id=disk0,format=raw,discard=unmap,file=disk.img \\\n        -device virtio-blk-device,bus=virtio-mmio-bus.16,drive=disk0 \\\n        "
     } else {
         ""
     };

@@ -148,12 +148,16 @@ impl Hardware {
             // A comma in a value is written twice.
             let disk = disk.to_string_lossy().replace(',', ",,");
             match &self.disk_log {
-                None => arguments.extend(["-drive".into(), format!("if=none,id=disk0,format=raw,file={disk}").into()]),
+                None => {
+                    let drive = format!("if=none,id=disk0,format=raw,discard=unmap,file={disk}");
+                    arguments.extend(["-drive".into(), drive.into()]);
+                }
                 Some(log) => {
                     let log = log.to_string_lossy().replace(',', ",,");
                     let node = format!(
-                        "driver=blklogwrites,node-name=disk0,log-super-update-interval=1,\
-                         file.driver=raw,file.file.driver=file,file.file.filename={disk},\
+                        "driver=blklogwrites,node-name=disk0,log-super-update-interval=1,discard=unmap,\
+                         file.driver=raw,file.discard=unmap,file.file.driver=file,file.file.filename={disk},\
+                         file.file.discard=unmap,\
                          log.driver=file,log.filename={log}"
                     );
                     arguments.extend(["-blockdev".into(), node.into()]);
@@ -206,7 +210,7 @@ mod tests {
     fn arguments_with_a_log_filter_the_disks_requests_into_it() {
         let disk = Hardware { disk: Some("a,b.img".into()), ..Hardware::default() };
         let text = line(&disk);
-        assert!(text.contains("file=a,,b.img") && !text.contains("blklogwrites"), "{text}");
+        assert!(text.contains("discard=unmap,file=a,,b.img") && !text.contains("blklogwrites"), "{text}");
         let text = line(&Hardware { disk_log: Some("a,b.writes".into()), ..disk });
         assert!(text.contains("driver=blklogwrites,node-name=disk0") && text.contains("drive=disk0"), "{text}");
         assert!(text.contains("file.file.filename=a,,b.img") && text.contains("log.filename=a,,b.writes"), "{text}");

@@ -1,4 +1,6 @@
-//! A disk of memory whose power can go at any write: what was not flushed is kept, lost or torn by chance, and what was discarded is gone at once.
+//! A disk of memory whose power can go at any write: what was not flushed is kept, lost or torn by chance.
+//!
+//! What is discarded is gone at once.
 use crate::blocks::{BLOCK, Blocks, DeviceError};
 use std::cell::RefCell;
 use std::ops::Range;

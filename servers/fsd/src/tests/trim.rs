@@ -1,4 +1,4 @@
-//! Free blocks are discarded, and no others: whatever happens, a disk that forgets at once what it may forget has all that was synced.
+//! Free blocks are discarded, and no others: a disk that forgets them at once has all that was synced.
 use super::power::{Dice, RamDisk};
 use crate::{Redox, Store};
 use libhybrid::interfaces::fs::{Error, Kind};

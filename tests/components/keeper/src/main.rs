@@ -1,4 +1,4 @@
-//! Writes numbered files, syncs them and verifies them for ever, or only reads; for the scenario `store`.
+//! Writes numbered files and verifies them, only reads, or removes what it wrote; for the scenario `store`.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![forbid(unsafe_code)]
 
@@ -13,6 +13,8 @@ libhybrid::component!(run);
 
 /// Bytes of a file: more than one transfer.
 const BYTES: usize = 100_000;
+/// So many files are wasted: nearly a mebibyte, which is the quota.
+const WASTED: u64 = 9;
 /// Every so many rounds it says how far it is.
 const TELL: u64 = 5;
 /// Between two tries while the files are away.
@@ -192,6 +194,24 @@ fn look(keeper: &mut Keeper) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Makes files that are of no use, which the component's next life removes.
+fn waste(keeper: &mut Keeper, is_first_life: bool) -> Result<(), Failure> {
+    for number in 0..WASTED {
+        let path = alloc::format!("waste {number}");
+        if is_first_life {
+            keeper.write(&path, &content(number))?;
+        } else {
+            match keeper.files.remove_file(&path) {
+                Err(CallError::Domain(Error::NotFound)) => {}
+                removed => removed?,
+            }
+        }
+    }
+    keeper.files.sync()?;
+    log::info!("wasted {} files", if is_first_life { WASTED } else { 0 });
+    Ok(())
+}
+
 fn run(env: Env) -> ! {
     let mut said = 0;
     let mut keeper = Keeper::new(env);
@@ -200,6 +220,7 @@ fn run(env: Env) -> ! {
             Some("keep") => keep(&mut keeper, &KEEP, &mut said),
             Some("update") => update(&mut keeper, &mut said),
             Some("look") => look(&mut keeper),
+            Some("waste") => waste(&mut keeper, env.start().generation == 1),
             _ => read(&mut keeper),
         };
         match done {

@@ -4,12 +4,17 @@ use crate::disk;
 use crate::hardware::Hardware;
 use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
 use anyhow::{Context, Result, ensure};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+/// So many bytes of files are wasted at least, and given back.
+const WASTED: u64 = 800_000;
 
 /// The scenarios of this subject.
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "store".into(),
-        about: "files are kept on disk and boot partition while servers, driver, writer and machine are killed; a reader may only read".into(),
+        about: "files are kept on disk and boot partition while servers, driver, writer and machine are killed; a reader may only read; removed files give room back".into(),
         image: Image::Product("gateway-store"),
         // Where the disk is, the scenario's own play says.
         hardware: Hardware { disk: Some("disk.img".into()), ..Hardware::default() },
@@ -25,6 +30,7 @@ fn store(stage: &mut Stage) -> Result<()> {
     ensure!(text.contains("a reader may read and no more"), "the reader was not refused as it must be:\n{text}");
     ensure!(text.contains("the system's files can be read and not changed"), "the system partition's files:\n{text}");
     updated(stage)?;
+    room_is_given_back(stage)?;
     for victim in ["fsd", "disk", "keeper", "imaged", "bootd", "disk", "fsd"] {
         stage.command_beside(&format!("kill {victim}"), &format!("{victim} is stopped"))?;
         if victim == "bootd" {
@@ -58,6 +64,22 @@ fn store(stage: &mut Stage) -> Result<()> {
     stage.compare_grants_without(&["updater"])?;
     stage.power_off()?;
     others_read_it(stage, booted)
+}
+
+/// Files are removed, and the host's file of the disk takes less room than before.
+fn room_is_given_back(stage: &mut Stage) -> Result<()> {
+    all_said(stage, &["I waster: wasted 9 files"])?;
+    let disk = stage.disk()?;
+    let room = || Ok::<_, anyhow::Error>(std::fs::metadata(&disk)?.blocks() * 512);
+    let before = room()?;
+    stage.command("kill waster", "waster is stopped")?;
+    all_said(stage, &["I waster: wasted 0 files"])?;
+    let deadline = Instant::now() + SAY_WITHIN;
+    while room()? + WASTED > before {
+        ensure!(Instant::now() < deadline, "the disk's file took {before} bytes, and takes {}", room()?);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
 }
 
 /// The next number that is said to be on the boot partition.
