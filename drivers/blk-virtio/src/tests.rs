@@ -1,5 +1,7 @@
 //! The driver against a disk made of plain memory, honest or not, by its clients' rings; needs no hardware.
 #![expect(clippy::expect_used, reason = "a mistake of a test ends the test")]
+mod lives;
+
 use crate::device::{
     Blk, CONFIG_BLK_SIZE, CONFIG_DISCARD_ALIGNMENT, CONFIG_DISCARD_SECTORS, CONFIG_DISCARD_SEGMENTS, FEATURE_BLK_SIZE,
     FEATURE_DISCARD, FEATURE_FLUSH, FEATURE_RO,
