@@ -189,9 +189,7 @@ impl<B: Blocks> Store for Fat<B> {
 
     fn create(&mut self, directory: Node, name: &str, kind: Kind, now_ns: u64) -> Result<Found, Error> {
         self.tree.has_room_in(directory)?;
-        if is_gone(name) {
-            return Err(Error::BadPath);
-        }
+        check_new(name)?;
         let path = self.tree.path_in(directory, name)?;
         self.change(|root| match kind {
             // What has the name as its short one already is another file.
@@ -215,9 +213,7 @@ impl<B: Blocks> Store for Fat<B> {
     fn rename(&mut self, from: (Node, &str), to: (Node, &str)) -> Result<(), Error> {
         let node = self.tree.find(from.0, from.1).ok_or(Error::NotFound)?;
         let replaced = self.tree.find(to.0, to.1).filter(|replaced| *replaced != node);
-        if is_gone(to.1) {
-            return Err(Error::BadPath);
-        }
+        check_new(to.1)?;
         self.tree.fits(node, to.0)?;
         let (old, new) = (self.tree.path(node)?, self.tree.path_in(to.0, to.1)?);
         let aside = replaced.map(|replaced| (self.tree.is_open_file(replaced), Self::gone(replaced)));
@@ -334,6 +330,12 @@ fn volume_bytes(device: &mut impl Blocks) -> Result<u64, FatError> {
 /// Whether a name is one of those that files without a name have.
 fn is_gone(name: &str) -> bool {
     name.get(..GONE.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(GONE))
+}
+
+/// A new name is none of those, and one that the library can make a short name of: it panics if the first character is longer than a byte.
+fn check_new(name: &str) -> Result<(), Error> {
+    let begins_well = name.starts_with(|first: char| first.is_ascii());
+    if begins_well && !is_gone(name) { Ok(()) } else { Err(Error::BadPath) }
 }
 
 fn opened<B: Blocks>(volume: &Rc<RefCell<Volume<B>>>) -> Result<System<B>, Fault> {

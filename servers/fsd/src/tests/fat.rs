@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use std::io::{Read, Seek, SeekFrom, Write};
 
 /// Blocks of a volume, and behind it; as on the boot partitions.
-const VOLUME: u64 = 1920;
-const BEHIND: u64 = 128;
+pub(super) const VOLUME: u64 = 1920;
+pub(super) const BEHIND: u64 = 128;
 
 /// A disk as the other implementation sees it: bytes.
 struct Bytes {
@@ -69,7 +69,7 @@ impl Seek for Bytes {
 type Others = fatfs::FileSystem<Bytes>;
 
 /// A disk with an empty volume, which the other implementation made, and the directory `x`.
-fn formatted(volume: u64, behind: u64) -> RamDisk {
+pub(super) fn formatted(volume: u64, behind: u64) -> RamDisk {
     let disk = RamDisk::new(volume + behind);
     let options = fatfs::FormatVolumeOptions::new().total_sectors(u32::try_from(volume * 8).expect("small"));
     fatfs::format_volume(Bytes::of(&disk), options).expect("room");
@@ -84,7 +84,12 @@ fn fat(disk: &RamDisk) -> Result<Box<dyn Store>, String> {
 }
 
 fn server(disk: &RamDisk) -> Server {
-    Server::new(vec![("data", fat(disk).expect("a volume"))], 3, super::clock)
+    served(disk, "data")
+}
+
+/// A server of the volume on a disk, at `/mount`.
+pub(super) fn served(disk: &RamDisk, mount: &'static str) -> Server {
+    Server::new(vec![(mount, fat(disk).expect("a volume"))], 3, super::clock)
 }
 
 fn write(path: &str, offset: u64, len: usize) -> Op {
@@ -276,9 +281,13 @@ fn names_ignore_case_and_short_names_belong_to_their_files() {
     let found = server.find(CLIENT, &name.to_lowercase()).expect("the same name");
     assert_eq!(server.find(CLIENT, name).expect("there").id, found.id);
     assert_eq!(server.open_to_write(CLIENT, "AQUITE~1.IMA", Creation::IfMissing, false).err(), Some(Error::BadPath));
-    for name in ["a*b", "~gone-5", "~GONE-5"] {
+    // What begins with a character of several bytes ends the library.
+    for name in ["a*b", "~gone-5", "~GONE-5", "\u{e5}", "\u{2024}a", "\u{1f4be}.txt"] {
         assert_eq!(server.make_directory(CLIENT, name), Err(Error::BadPath));
+        assert_eq!(server.rename(CLIENT, "A quite long name.image", name), Err(Error::BadPath));
     }
+    assert_eq!(server.make_directory(CLIENT, "a\u{e5}"), Ok(()));
+    assert_eq!(server.remove_directory(CLIENT, "A\u{c5}"), Ok(()));
     assert_eq!(server.make_directory(CLIENT, &"n".repeat(252)), Ok(()));
     // Another case is no other name.
     assert_eq!(server.rename(CLIENT, name, &name.to_uppercase()), Ok(()));
