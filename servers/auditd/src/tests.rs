@@ -291,7 +291,10 @@ fn changed_badge_right_object_and_address_are_differences() {
     let reader = layout::badge(SHELL, 0, 1, 1) | 5;
     assert_eq!(passed(endpoint(2), reader, Rights::CALL), Vec::<String>::new());
     assert_eq!(passed(endpoint(2), reader, Rights::READ), ["+ shell other endpoint slot=200"]);
-    assert_eq!(passed(endpoint(2), layout::badge(8, 0, 1, 1) | 5, Rights::CALL), ["+ shell other endpoint slot=200"]);
+    // Neither another client's, nor of a further use, which this one does not have.
+    for badge in [layout::badge(8, 0, 1, 1), layout::badge(SHELL, 1, 1, 1)] {
+        assert_eq!(passed(endpoint(2), badge | 5, Rights::CALL), ["+ shell other endpoint slot=200"]);
+    }
     assert_eq!(passed(endpoint(7), reader, Rights::CALL), ["+ shell other endpoint slot=200"]);
 }
 
