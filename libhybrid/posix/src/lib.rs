@@ -15,6 +15,7 @@ pub mod console;
 pub mod family;
 pub mod files;
 pub mod futex;
+pub mod hearing;
 pub mod neighbour;
 pub mod net;
 pub mod number;

@@ -1,6 +1,7 @@
 //! Datagrams as they were granted: calls and rings, translated; what they mean is in `process::datagram`.
 use super::link::{Link, News, next, refused};
 use super::stack::{peer, told};
+use crate::hearing::Hearing;
 use crate::net::{Arrival, DATAGRAM, Peer};
 use crate::number::Errno;
 use alloc::borrow::Cow;
@@ -18,6 +19,7 @@ const HEAD: usize = 64;
 pub(super) struct Ports {
     link: Link<UdpClientRings>,
     client: UdpClient<EndpointCaller>,
+    hearing: Hearing,
 }
 
 impl Ports {
@@ -28,21 +30,26 @@ impl Ports {
         if let Some(rings) = &mut link.rings {
             let _is_empty = rings.received.request_bell();
         }
-        Some(Self { link, client: UdpClient::new(caller) })
+        Some(Self { link, client: UdpClient::new(caller), hearing: Hearing::default() })
     }
 
     pub(super) fn on_peer(&mut self, change: &PeerChange) {
         self.link.on_peer(change);
+        if self.link.rings.is_none() {
+            self.hearing.gone();
+        }
     }
 
     pub(super) fn bind(&mut self, port: u16) -> Result<(u16, u16), Errno> {
         let bound = self.client.bind(port).map_err(refused)?;
+        self.hearing.bound();
         Ok((bound.socket, bound.port))
     }
 
     pub(super) fn unbind(&mut self, socket: u16) {
         // A stack that died has forgotten it.
         let _it_was_bound = self.client.unbind(socket);
+        self.hearing.unbound();
     }
 
     pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
@@ -65,8 +72,12 @@ impl Ports {
                 News::Back => return Some(Arrival::Back),
             }
         }
-        let rings = self.link.rings.as_mut()?;
+        let rings = self.link.rings.as_mut().filter(|_| self.hearing.is_due())?;
         match next(&mut rings.received, scratch) {
+            Ok(None) => {
+                self.hearing.found_empty();
+                None
+            }
             Ok(datagram) => datagram.map(heard),
             Err(_) => {
                 log::error!(target: "posix", "the host stack broke its session of datagrams");
