@@ -83,6 +83,7 @@ impl MachineOptions {
             instruction_shift: None,
             http_port: None,
             further_ports: Vec::new(),
+            datagram_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
             disk_log: None,

@@ -28,6 +28,7 @@ impl Setup {
         missing.extend(self::missing(&PIP));
         missing.extend(self::missing(&DECODER));
         missing.extend(self::missing(&MQTT_CLIENTS));
+        missing.extend(self::missing(&EXT4));
         let browser = self::missing(&BROWSER);
         if self.dry_run {
             for tool in missing.iter().chain(&browser) {
@@ -116,6 +117,14 @@ pub(crate) fn ensure_mqtt_clients() -> Result<()> {
     install(&missing(&MQTT_CLIENTS))
 }
 
+/// Makes sure that the host can make an ext4, which only the comparison with Linux needs.
+///
+/// # Errors
+/// As [`Setup::run`].
+pub(crate) fn ensure_ext4_maker() -> Result<()> {
+    install(&missing(&EXT4))
+}
+
 struct Tool {
     what: &'static str,
     is_there: fn() -> bool,
@@ -180,6 +189,16 @@ const MQTT_CLIENTS: [Tool; 1] = [Tool {
     what: "the MQTT clients mosquitto_pub and mosquitto_sub",
     is_there: || on_path("mosquitto_pub") && on_path("mosquitto_sub"),
     packages: &["mosquitto-clients"],
+}];
+
+/// What makes an ext4. It is under the GPL, as QEMU is: a program of the host, of which nothing comes into the tree or an image. By its whole path,
+/// since only root's search path has its folder.
+pub(crate) const EXT4_MAKER: &str = "/usr/sbin/mke2fs";
+
+const EXT4: [Tool; 1] = [Tool {
+    what: "the program mke2fs for the disk of the Linux that is compared with",
+    is_there: || Path::new(EXT4_MAKER).is_file(),
+    packages: &["e2fsprogs"],
 }];
 
 const BROWSER: [Tool; 1] = [Tool {

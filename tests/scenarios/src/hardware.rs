@@ -38,6 +38,8 @@ pub struct Hardware {
     pub http_port: Option<u16>,
     /// Further ports of the host, on 127.0.0.1 only, each with the port of the guest that it leads to.
     pub further_ports: Vec<(u16, u16)>,
+    /// The same of ports of UDP.
+    pub datagram_ports: Vec<(u16, u16)>,
     /// The network card's cable ends at that port: whoever connects to it sends and receives raw frames, and there is no other network.
     pub has_open_cable: bool,
     /// The virtual disk; none: no block device. Whatever ends QEMU, what it said was written is in the file.
@@ -70,6 +72,7 @@ impl Default for Hardware {
             instruction_shift: None,
             http_port: None,
             further_ports: Vec::new(),
+            datagram_ports: Vec::new(),
             has_open_cable: false,
             disk: None,
             disk_log: None,
@@ -130,8 +133,9 @@ impl Hardware {
             let network = if self.has_open_cable {
                 format!("socket,id=net0,listen=127.0.0.1:{port}")
             } else {
-                let further =
-                    self.further_ports.iter().map(|(ours, its)| format!(",hostfwd=tcp:127.0.0.1:{ours}-:{its}"));
+                let streams = self.further_ports.iter().map(|ports| ("tcp", ports));
+                let further = streams.chain(self.datagram_ports.iter().map(|ports| ("udp", ports)));
+                let further = further.map(|(kind, (ours, its))| format!(",hostfwd={kind}:127.0.0.1:{ours}-:{its}"));
                 format!("user,id=net0,hostfwd=tcp:127.0.0.1:{port}-:80{}", further.collect::<String>())
             };
             add(&["-netdev", &network]);
@@ -198,6 +202,10 @@ mod tests {
         let text = line(&Hardware { http_port: Some(8080), ..Hardware::default() });
         assert!(text.contains("hostfwd=tcp:127.0.0.1:8080-:80"), "{text}");
         assert!(text.contains("bus=virtio-mmio-bus.0"), "{text}");
+        let ports = (vec![(1, 9)], vec![(2, 9)]);
+        let further = Hardware { further_ports: ports.0, datagram_ports: ports.1, ..Hardware::default() };
+        let text = line(&Hardware { http_port: Some(8080), ..further });
+        assert!(text.contains(",hostfwd=tcp:127.0.0.1:1-:9,hostfwd=udp:127.0.0.1:2-:9"), "{text}");
     }
 
     #[test]

@@ -33,9 +33,16 @@ const PARTS: [(&str, &str, &str); 6] = [
         "posix",
         "Calls of ordinary programs",
         "Written by `cargo xtask bench posix`. One C program (`tests/components/posix-bench`) as a component of the gateway, and, with a static musl, as the first process of Debian's arm64 Linux in the same emulated cortex-a53, under \
-         `-icount shift=0`. Counted are all instructions that the processor retires (PMU event 8), user's and kernel's, the driver's and the host stack's. A figure is a batch of calls, divided; the middle one of nine batches, but for TCP. A file in memory is one of `fsd`'s `/tmp` (by `tests/components/posix-bench-memory`) and of Linux's first file system; one on the disk is counted here only, and a batch of writes to it is one or two times the 64 that the file server joins, so each has what they cost together; what a `sync` costs is not in it. For the \
-         rows of TCP a program on the host sends a message only when the last answer has come, or reads and writes 4 MiB, of which the first is not counted. An echo is that of the least of eight batches of 50, \
-         since timers that go by while the host is slow count too; a byte is that of the middle one of parts of 256 KiB. Figures of these rows before those of files were there are means of the whole run, and not to be compared. These three rows \
+         `-icount shift=0`. Counted are all instructions that the processor retires (PMU event 8), user's and kernel's, the driver's and the host stack's. A figure is a batch of calls, divided; the middle one of nine batches, but for TCP. Both systems have the same devices and a disk with the same \
+         partitions. A file in memory is one of `fsd`'s `/tmp` (by `tests/components/posix-bench-memory`) and of Linux's first file system, a tmpfs; one on the disk is one of redoxfs here and of ext4 there, each on the partition of 64 MiB; ext4 was made by \
+         `mke2fs` on the host, with blocks of 4 KiB and all its tables written, and is mounted without options. What is written is random, since redoxfs packs what it writes and ext4 does not. A write without `fsync` is kept by neither when the power goes, \
+         and not the whole cost: Linux's is one into its page cache, and that the kernel brings it to the disk by itself, some 30 seconds later, is in none of these rows; ours is a call to `fsd`, which joins up to 64 writes to one record of 128 KiB, and \
+         as a batch is one or two times 64, each has its share of making that record (packed, with its checksums, beside the old one, in memory), but not of bringing it to the disk. The three rows with `fsync` have all of it on both sides: driver, \
+         journal and both barriers; what the host's disk needs for them is waited for by an idle processor, whose few instructions count, too. A file's times are those of Linux's tick of 4 ms: \
+         where a write into a file and the one before it fall into one tick, ext4 has little for its journal; so how often the host's disk lets that be is in the row of 4 KiB within a file, whose figure was between 39,000 and 112,000 in six runs. One \
+         behind the end always changes the file's size, and is the one to compare by; ours costs the more the fuller the file's last record is. For the \
+         rows of TCP and UDP a program on the host sends a message only when the last answer has come, or reads and writes 4 MiB, of which the first is not counted. An echo is that of the least of eight batches of 50, \
+         since timers that go by while the host is slow count too; a byte is that of the middle one of parts of 256 KiB. These four rows \
          depend on the host, too: how often each side sleeps is a matter of when its packets come. Two runs of one build have been a tenth apart.",
     ),
     ("product", "The gateway product", "Written by `cargo xtask bench`."),

@@ -1,5 +1,6 @@
 //! `cargo xtask bench posix`: counts what ordinary programs' calls cost, here and on Linux; changes no code.
 mod linux;
+mod modules;
 
 use super::kernel::grouped;
 use super::page;
@@ -8,7 +9,7 @@ use crate::folders;
 use crate::product::Product;
 use crate::progress::Step;
 use crate::setup;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use hybrid_capgraph::Program;
 use hybrid_scenarios::disk;
@@ -17,7 +18,7 @@ use hybrid_scenarios::machine::{self, Machine};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
-use std::net::TcpStream;
+use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -44,7 +45,7 @@ const fn row(id: &'static str, meaning: &'static str, goal: Option<f64>) -> Row 
     Row { id, meaning, goal }
 }
 
-const ROWS: [Row; 37] = [
+const ROWS: [Row; 41] = [
     row("nothing", "a round of the loop, to be taken off the others", None),
     row("getpid", "`getpid`", None),
     row("clock", "`clock_gettime`", Some(40.0)),
@@ -69,6 +70,9 @@ const ROWS: [Row; 37] = [
     row("file-write-1", "… `pwrite` of 1 byte", None),
     row("file-read-64k", "… `pread` of 64 KiB", None),
     row("file-write-64k", "… `pwrite` of 64 KiB", None),
+    row("file-keep-512k", "… `pwrite` of 512 KiB, 64 KiB at a time, and `fsync`", None),
+    row("file-keep-4k", "… `pwrite` of 4 KiB into those 512 KiB, and `fsync`", None),
+    row("file-append-4k", "… `pwrite` of 4 KiB behind the end, and `fsync`", None),
     row("thread", "`pthread_create` and `pthread_join`", None),
     row("mutex-alone", "mutex: lock and unlock, nobody else wants it", Some(100.0)),
     row("mutex-fight", "… two threads want it, and each yields with it", None),
@@ -79,6 +83,7 @@ const ROWS: [Row; 37] = [
     row("tcp-echo-64", "TCP echo of 64 bytes, driver and host stack included", Some(20_000.0)),
     row("tcp-in", "TCP, received, a byte", Some(4.0)),
     row("tcp-out", "TCP, sent, a byte", Some(5.0)),
+    row("udp-echo-64", "UDP echo of 64 bytes, driver and host stack included", None),
     row("hello-file", "std's hello: file, bytes", Some(300.0 * 1024.0)),
     row("hello-image", "std's hello: its program in memory, bytes", None),
     row("hello-memory", "std's hello: all the memory it has, bytes", Some(1024.0 * 1024.0)),
@@ -107,7 +112,8 @@ impl PosixBench {
         ours.extend(counted("HybridOS", &image, &Hardware { disk: Some(disk), ..hardware })?);
         let theirs = if self.without_linux { None } else { Some(linux::measure()?) };
         let (mut text, is_met) = table(&ours, theirs.as_ref().map(|linux| &linux.rows))?;
-        let linux = theirs.as_ref().map_or("not counted", |linux| &linux.kernel);
+        let linux = theirs.as_ref().map(|linux| format!("{}, its ext4 by {}", linux.kernel, linux.maker));
+        let linux = linux.unwrap_or_else(|| "not counted".into());
         writeln!(text, "\nCounted with {}; Linux: {linux}.", emulator()?)?;
         print!("{text}");
         if !self.print && theirs.is_some() {
@@ -153,14 +159,18 @@ fn recipe() -> Result<Recipe> {
 /// What the program of tests/components/posix-bench says on this machine, by the rows' ids.
 fn counted(name: &str, image: &Path, hardware: &Hardware) -> Result<BTreeMap<String, f64>> {
     let step = Step::start(format!("count the instructions of calls on {name}"));
-    let port = machine::free_port()?;
-    let hardware =
-        Hardware { http_port: Some(machine::free_port()?), further_ports: vec![(port, 9)], ..hardware.clone() };
+    let (port, datagrams) = (machine::free_port()?, free_datagram_port()?);
+    let hardware = Hardware {
+        http_port: Some(machine::free_port()?),
+        further_ports: vec![(port, 9)],
+        datagram_ports: vec![(datagrams, 9)],
+        ..hardware.clone()
+    };
     let log = folders::logs()?.join(format!("bench-posix-{name}.log"));
     let mut machine = Machine::start(&hardware, &ImageFiles::in_folder(image), &log)?;
     machine.console.expect(LISTENS, WITHIN)?;
-    step.message("talk TCP");
-    talk(port).context("TCP with the image")?;
+    step.message("talk TCP and UDP");
+    talk(port, datagrams).context("TCP and UDP with the image")?;
     machine.console.expect(LAST, WITHIN)?;
     let console = machine.console.text();
     machine.kill();
@@ -168,9 +178,18 @@ fn counted(name: &str, image: &Path, hardware: &Hardware) -> Result<BTreeMap<Str
     Ok(figures(&console))
 }
 
-/// The other end of the rows of TCP, as the program asks for them.
-fn talk(port: u16) -> Result<()> {
-    const MESSAGE: usize = 64;
+/// A port of UDP that nobody on this host has.
+fn free_datagram_port() -> Result<u16> {
+    let socket = UdpSocket::bind(("127.0.0.1", 0)).context("no port of UDP is free")?;
+    Ok(socket.local_addr()?.port())
+}
+
+/// Bytes of a message of the rows of echoes, and how many the program answers.
+const MESSAGE: usize = 64;
+const ECHOES: u32 = 450;
+
+/// The other end of the rows of sockets, as the program asks for them.
+fn talk(port: u16, datagrams: u16) -> Result<()> {
     const BULK: usize = 4 << 20;
     let ask = |letter: u8| -> Result<TcpStream> {
         let mut socket = TcpStream::connect(("127.0.0.1", port))?;
@@ -181,9 +200,9 @@ fn talk(port: u16) -> Result<()> {
     };
     let mut socket = ask(b'e')?;
     // 50 that warm up, 400 that count, and one that says that the last answer has come.
-    for round in 0..=450_u32 {
+    for round in 0..=ECHOES {
         socket.write_all(&[7; MESSAGE])?;
-        if round < 450 {
+        if round < ECHOES {
             socket.read_exact(&mut [0; MESSAGE])?;
         }
     }
@@ -194,7 +213,27 @@ fn talk(port: u16) -> Result<()> {
     socket.read_exact(&mut vec![0; BULK])?;
     socket.write_all(b".")?;
     let _end = socket.read(&mut [0; 1])?;
+    let mut asked = ask(b'u')?;
+    // When its port is there.
+    asked.read_exact(&mut [0; 1])?;
+    talk_datagrams(datagrams)?;
+    let _end = asked.read(&mut [0; 1])?;
     ask(b'q')?;
+    Ok(())
+}
+
+/// The same by datagrams, none of which is lost on the way within one host.
+fn talk_datagrams(port: u16) -> Result<()> {
+    let socket = UdpSocket::bind(("127.0.0.1", 0))?;
+    socket.connect(("127.0.0.1", port))?;
+    socket.set_read_timeout(Some(Duration::from_secs(60)))?;
+    for round in 0..=ECHOES {
+        socket.send(&[7; MESSAGE])?;
+        if round < ECHOES {
+            let count = socket.recv(&mut [0; 2 * MESSAGE]).context("no answer to a datagram")?;
+            ensure!(count == MESSAGE, "an answer of {count} bytes");
+        }
+    }
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-/* For Linux only: what makes the program the first process of a machine with a network card, and ends it. */
+/* For Linux only: what makes the program the first process of a machine with a network card and a disk, and ends it. */
 #include "../src/count.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -26,7 +27,7 @@ static void set(int fd, struct ifreq *card, int what, const char *address)
 		fail(address);
 }
 
-void linux_prepare(void)
+static void load_modules(void)
 {
 	for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
 		int file = open(modules[i], O_RDONLY);
@@ -34,9 +35,27 @@ void linux_prepare(void)
 			fail(modules[i]);
 		close(file);
 	}
-	mkdir("/dev", 0755);
+}
+
+/* The kernel's own list of devices is beside /dev, so that /dev/null stays on the first file system. */
+static void mount_disk(void)
+{
+	static const char disk[] = "/devices/" PARTITION;
+	mkdir("/devices", 0755);
 	mkdir("/data", 0755);
-	mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3));
+	if (mount("devices", "/devices", "devtmpfs", 0, NULL) != 0)
+		fail("no list of devices");
+	for (int tries = 0; access(disk, F_OK) != 0; tries++) {
+		if (tries == 100)
+			fail("no disk");
+		usleep(100000);
+	}
+	if (mount(disk, "/data", "ext4", 0, NULL) != 0)
+		fail("ext4");
+}
+
+static void start_network(void)
+{
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	struct ifreq card = { .ifr_name = "eth0" };
 	for (int tries = 0; ioctl(fd, SIOCGIFINDEX, &card) != 0; tries++) {
@@ -52,6 +71,16 @@ void linux_prepare(void)
 	if (ioctl(fd, SIOCSIFFLAGS, &card) != 0)
 		fail("no link");
 	close(fd);
+}
+
+void linux_prepare(void)
+{
+	load_modules();
+	mkdir("/dev", 0755);
+	mkdir("/tmp", 0755);
+	mknod("/dev/null", S_IFCHR | 0666, makedev(1, 3));
+	mount_disk();
+	start_network();
 }
 
 void linux_end(void)

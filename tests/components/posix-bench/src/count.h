@@ -22,7 +22,9 @@ void rows_of_programs(void);
 void rows_of_sockets(int port);
 /* Rows of the file at this path, which begin with `where`. */
 void rows_of_files(const char *where, const char *name);
-/* The same of a file in memory: by another program where this one's files are on the disk. */
+/* Rows of that file when what was written is on the disk before the call is over. */
+void rows_of_kept_files(const char *name);
+/* The same as `rows_of_files` of a file in memory: by another program where this one's files are on the disk. */
 void rows_of_memory(void);
 
 /* Ends the program, since a figure would be wrong. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { MUCH = 65536 };
+enum { MUCH = 65536, LITTLE = 4096, PIECES = 8 };
 static const char *path;
 static char bytes[MUCH];
 static int file;
@@ -53,6 +53,56 @@ static void open_file(int times)
 	}
 }
 
+static void keep(void)
+{
+	if (fsync(file) != 0)
+		fail("fsync");
+}
+
+static void write_and_keep(int times)
+{
+	while (times-- > 0) {
+		write_some(1, LITTLE);
+		keep();
+	}
+}
+
+static void append_and_keep(int times)
+{
+	while (times-- > 0) {
+		off_t end = lseek(file, 0, SEEK_END);
+		if (end < 0 || pwrite(file, bytes, LITTLE, end) != LITTLE)
+			fail("a write behind a file");
+		keep();
+	}
+}
+
+static void write_all_and_keep(int times)
+{
+	while (times-- > 0) {
+		for (off_t piece = 0; piece < PIECES; piece++)
+			if (pwrite(file, bytes, MUCH, piece * MUCH) != MUCH)
+				fail("a write to a file");
+		keep();
+	}
+}
+
+/* Bytes that nothing makes smaller: one of the file systems packs what it writes. */
+static void open_counted(const char *name, int flags)
+{
+	uint32_t state = 1;
+	for (int i = 0; i < MUCH; i++) {
+		state ^= state << 13;
+		state ^= state >> 17;
+		state ^= state << 5;
+		bytes[i] = state;
+	}
+	path = name;
+	file = open(path, O_RDWR | O_CREAT | flags, 0600);
+	if (file < 0)
+		fail("a file");
+}
+
 static void row_of(const char *where, const char *what, int times, void (*work)(int times))
 {
 	char name[32];
@@ -62,17 +112,23 @@ static void row_of(const char *where, const char *what, int times, void (*work)(
 
 void rows_of_files(const char *where, const char *name)
 {
-	path = name;
-	file = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	if (file < 0)
-		fail("a file");
+	open_counted(name, O_TRUNC);
 	/* The file server joins up to 64 writes to the disk: so many, or twice so many, that each batch has what they cost together. */
 	row_of(where, "write-64k", 64, write_much);
 	row_of(where, "read-64k", 20, read_much);
 	row_of(where, "write-1", 128, write_byte);
 	row_of(where, "read-1", 100, read_byte);
 	row_of(where, "open", 100, open_file);
-	if (fsync(file) != 0)
-		fail("fsync");
+	keep();
+	close(file);
+}
+
+void rows_of_kept_files(const char *name)
+{
+	open_counted(name, 0);
+	/* In this order: the file is then as long for the second as for the first. With what the third adds it stays below its quota of 1 MiB. */
+	row("file-keep-512k", 4, write_all_and_keep);
+	row("file-keep-4k", 20, write_and_keep);
+	row("file-append-4k", 8, append_and_keep);
 	close(file);
 }

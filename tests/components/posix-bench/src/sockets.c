@@ -1,4 +1,4 @@
-/* Rows of TCP: somebody on the host sends a letter for what it wants, and then talks; what the driver and the host stack do counts too. */
+/* Rows of TCP and UDP: somebody on the host sends a letter for what it wants, and then talks; what the driver and the host stack do counts too. */
 #include "count.h"
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -21,13 +21,31 @@ static int whole(int fd, size_t length)
 	return 1;
 }
 
-static void echo(int fd)
+/* Who sent the last datagram. */
+static struct sockaddr_in peer;
+
+static int take_message(int fd, int is_datagram)
+{
+	socklen_t size = sizeof peer;
+	if (!is_datagram)
+		return whole(fd, MESSAGE);
+	return recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&peer, &size) == MESSAGE;
+}
+
+static int give_message(int fd, int is_datagram)
+{
+	if (!is_datagram)
+		return write(fd, bytes, MESSAGE) == MESSAGE;
+	return sendto(fd, bytes, MESSAGE, 0, (struct sockaddr *)&peer, sizeof peer) == MESSAGE;
+}
+
+static void echo(const char *name, int fd, int is_datagram)
 {
 	uint32_t before = 0;
 	int count = 0;
 	for (int round = -WARM; round <= ROUNDS; round++) {
 		/* The next message comes after the last answer has gone. */
-		if (!whole(fd, MESSAGE))
+		if (!take_message(fd, is_datagram))
 			fail("an echo");
 		if (round >= 0 && round % BATCH == 0) {
 			uint32_t now = count_now();
@@ -35,14 +53,24 @@ static void echo(int fd)
 				costs[count++] = now - before;
 			before = now;
 		}
-		if (round < ROUNDS && write(fd, bytes, MESSAGE) != MESSAGE)
+		if (round < ROUNDS && !give_message(fd, is_datagram))
 			fail("an echo");
 	}
 	/* While the host is slow to answer, timers go by, and each costs something: so the batch that waited least. */
 	uint32_t least = UINT32_MAX;
 	for (int i = 0; i < count; i++)
 		least = costs[i] < least ? costs[i] : least;
-	print_row("tcp-echo-64", &least, 1, BATCH);
+	print_row(name, &least, 1, BATCH);
+}
+
+/* Of datagrams, at a port that there is only meanwhile; who asked is told when it is there. */
+static void echo_datagrams(int asked, const struct sockaddr_in *address)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	if (bind(fd, (const struct sockaddr *)address, sizeof *address) != 0 || write(asked, ".", 1) != 1)
+		fail("no port for datagrams");
+	echo("udp-echo-64", fd, 1);
+	close(fd);
 }
 
 /* Moves all bytes by `read` or `write`. A cost is that of one part; those of the first mebibyte are not counted. */
@@ -100,7 +128,8 @@ void rows_of_sockets(int port)
 		if (read(fd, &letter, 1) != 1)
 			letter = 0;
 		switch (letter) {
-		case 'e': echo(fd); break;
+		case 'e': echo("tcp-echo-64", fd, 0); break;
+		case 'u': echo_datagrams(fd, &address); break;
 		case 'i': take(fd); break;
 		case 'o': give(fd); break;
 		case 'q': open = 0; break;
