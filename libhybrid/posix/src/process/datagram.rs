@@ -386,6 +386,7 @@ impl<S: Pages> Process<S> {
         pieces.read_whole(world, 0, bytes)?;
         let is_sent = world.send_datagram(socket, peer, bytes)?;
         let was_stuck = core::mem::replace(&mut self.datagram_mut(id)?.is_stuck, !is_sent);
+        self.files.has_stuck |= !is_sent;
         if was_stuck && is_sent {
             // Found by this call, and told to nobody yet.
             self.files.touch(Some(id), false, true);
@@ -545,9 +546,10 @@ impl<S: Pages> Process<S> {
             }
         }
         self.scratch = scratch;
-        if !self.datagrams().any(|(_, datagram)| datagram.is_stuck) || !world.has_datagram_room() {
+        if !self.files.has_stuck || !world.has_datagram_room() {
             return;
         }
+        self.files.has_stuck = false;
         for id in self.files.objects.numbers() {
             if self.datagram_mut(id).is_ok_and(|datagram| core::mem::take(&mut datagram.is_stuck)) {
                 self.files.touch(Some(id), false, true);
@@ -578,8 +580,7 @@ impl<S: Pages> Process<S> {
             }
             match world.bind_port(own.port) {
                 Ok((socket, _)) => *bound = Some(socket),
-                // It died once more, and comes back once more.
-                Err(Errno::ENETDOWN) => {}
+                Err(Errno::ENETDOWN) => {} // It died once more, and comes back once more.
                 // Its number may be another socket's in this life.
                 Err(errno) => {
                     (*bound, *error) = (None, Some(errno));

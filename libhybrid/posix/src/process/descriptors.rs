@@ -51,6 +51,8 @@ pub(super) struct Files {
     /// A socket was opened once, so the host stack may have something to say; a timer was, so one may expire.
     pub(super) has_sockets: bool,
     pub(super) has_timers: bool,
+    /// A socket of datagrams waits for room at the host stack, or did when it was closed: without one nobody looks through all objects.
+    pub(super) has_stuck: bool,
     /// Something became ready, so waiting calls are to be tried again.
     pub(super) is_changed: bool,
     /// Some descriptor stands or stood for signals.
@@ -69,6 +71,7 @@ impl Files {
             watches: Slab::new(WATCHES_MAX),
             has_sockets: false,
             has_timers: false,
+            has_stuck: false,
             is_changed: false,
             has_signals: false,
             due: Marks::default(),

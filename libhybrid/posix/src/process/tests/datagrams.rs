@@ -304,6 +304,29 @@ fn full_ring_makes_the_sender_wait_and_the_next_life_of_the_stack_has_the_port_a
     assert_eq!(program.send_to(socket, b"x", &to), 1);
 }
 
+/// Whether anybody is to be told is remembered for all sockets together.
+#[test]
+fn socket_that_waits_for_room_is_told_though_another_has_found_it() {
+    let mut program = Program::with_ports();
+    let (waiting, other) = (program.bound(V4, &v4([0; 4], 4000)), program.bound(V4, &v4([0; 4], 4001)));
+    let to = v4([10, 0, 2, 2], 9);
+    program.ports().is_full = true;
+    assert_eq!(program.send_to(waiting, b"x", &to), AGAIN);
+    program.process.take_events(&mut program.world);
+    assert_eq!((program.ready(waiting), program.ready(other)), (0, bits::OUT));
+    program.ports().is_full = false;
+    assert_eq!(program.send_to(other, b"x", &to), 1);
+    program.process.take_events(&mut program.world);
+    assert_eq!(program.ready(waiting), bits::OUT);
+    // And once more, after all were told.
+    program.ports().is_full = true;
+    assert_eq!(program.send_to(other, b"x", &to), AGAIN);
+    assert_eq!((program.ready(waiting), program.ready(other)), (bits::OUT, 0));
+    program.ports().is_full = false;
+    program.process.take_events(&mut program.world);
+    assert_eq!(program.ready(other), bits::OUT);
+}
+
 /// Its return would otherwise be told after the new life has given the port, which is then asked for once more.
 #[test]
 fn port_is_asked_for_once_when_the_stack_has_come_back_unnoticed() {
