@@ -261,13 +261,19 @@ impl<S: Pages> Process<S> {
 
     /// The end by the program's own doing, of whatever kind: what it wrote for who spawned it is told first, which may wait until that reads.
     fn leave(&mut self, world: &mut impl World, thread: Thread, ending: Ending) -> Outcome {
+        self.leave_host_stack(world);
         // What children printed comes first, too, also if nobody spawned this one.
-        if self.has_pumps() && !self.is_drained(world) {
+        if !self.has_said_all(world) {
             self.exiting = Some((thread, ending));
             let call = io::Call { number: number::EXIT_GROUP, args: [0; 6], object: None, done: 0 };
             return self.park_for_good(thread, Some(call));
         }
         self.end(world, ending)
+    }
+
+    /// Whether nobody has to take anything of the program any more before it may end.
+    fn has_said_all(&mut self, world: &mut impl World) -> bool {
+        self.owed.is_empty() && (!self.has_pumps() || self.is_drained(world))
     }
 
     /// A thread of a program that is about to end goes no further; the one that ends it waits in `call`.
@@ -288,6 +294,7 @@ impl<S: Pages> Process<S> {
     fn end(&mut self, world: &mut impl World, ending: Ending) -> Outcome {
         self.flush(world);
         self.pump(world);
+        self.leave_host_stack(world);
         self.leave_neighbours(world);
         if let Some(relations) = world.relations() {
             relations.ending(ending);

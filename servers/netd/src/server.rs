@@ -16,6 +16,8 @@ use smoltcp::time::Instant;
 
 /// Commands and datagrams taken from one session before the others have their turn.
 const BATCH: usize = 256;
+/// So many batches hold whatever fits into a ring of commands, of which the shortest has a few bytes.
+const LAST_BATCHES: usize = 512;
 /// Rounds of a turn: at most so many times the batches of commands, datagrams and frames are between two looks at calls and signs of life.
 const ROUNDS_MAX: usize = 16;
 
@@ -156,6 +158,16 @@ impl<C: Caller> Netd<C> {
         can_sleep
     }
 
+    /// What a client that is gone said before: what it sent and finished goes out still. As much as its ring holds at most, as nobody writes it now.
+    fn take_last_commands(&mut self, number: usize) {
+        let now = instant((self.now)());
+        for _ in 0..LAST_BATCHES {
+            if !matches!(self.take_commands_of(number, now), Ok(false)) {
+                return;
+            }
+        }
+    }
+
     fn take_commands_of(&mut self, number: usize, now: Instant) -> Result<bool, RingError> {
         let Some(rings) = &mut self.sessions.tcp[number].rings else { return Ok(true) };
         // Most sessions have nothing to say in most turns.
@@ -250,11 +262,12 @@ impl<C: Caller> Netd<C> {
         self.stack.connection_count()
     }
 
-    /// A client is gone: what it had is freed, its peers get resets, its ports refuse.
+    /// A client is gone: what it had is freed, its ports refuse, and its peers get resets unless it had finished with them.
     pub fn on_client_gone(&mut self, interface: Kind, client: ClientId) {
         match interface {
             Kind::Tcp => {
                 if let Ok(session) = position(&self.sessions.tcp, client, |session| session.client) {
+                    self.take_last_commands(session.into());
                     self.sessions.tcp[usize::from(session)].replace(None);
                     self.stack.end_tcp_session(session);
                 }

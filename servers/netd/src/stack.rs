@@ -219,7 +219,8 @@ impl Stack {
         self.tcp.resume(session);
     }
 
-    /// Tcp: the client corrupted its rings, or died; the session is over. Its ports are closed, its peers get resets.
+    /// Tcp: the client corrupted its rings, or died; the session is over. Its ports are closed, its peers get resets, but for those
+    /// of connections that it had finished, which go on.
     pub fn end_tcp_session(&mut self, session: u16) {
         self.tcp.end_session(session);
     }

@@ -213,7 +213,7 @@ impl<S: Pages> Process<S> {
             // Who waits for a lock asks again when its time comes.
             number::RT_SIGSUSPEND | number::FLOCK | number::FCNTL => return None,
             number::RT_SIGTIMEDWAIT => return self.try_sigwait(world, thread, call),
-            number::EXIT_GROUP => return self.is_drained(world).then_some(Ok(AGAIN.cast_unsigned())),
+            number::EXIT_GROUP => return self.has_said_all(world).then_some(Ok(AGAIN.cast_unsigned())),
             number::CONNECT => self.try_connect(world, call),
             _ => self.try_accept(world, call),
         };

@@ -376,6 +376,20 @@ impl<S: Pages> Process<S> {
         }
     }
 
+    /// The program ends: each connection is closed as its last descriptor would close it, so that what was written goes out.
+    pub(super) fn leave_host_stack(&mut self, world: &mut impl World) {
+        if !self.files.has_sockets {
+            return;
+        }
+        self.take_events(world);
+        for id in self.files.objects.numbers() {
+            let Some(tcp) = self.tcp_of(id).filter(|tcp| tcp.connection().is_some()) else { continue };
+            let closed = Tcp { stage: Stage::Closed, ..Tcp::new(tcp.family) };
+            let tcp = core::mem::replace(tcp, closed);
+            self.close_tcp(world, id, tcp);
+        }
+    }
+
     fn owe_credit(&mut self, world: &mut impl World, connection: u32, due: u64) {
         if due > 0 {
             self.owe(world, Owed::Credit(connection, u32::try_from(due).unwrap_or(u32::MAX)));
@@ -397,6 +411,8 @@ impl<S: Pages> Process<S> {
                 break;
             }
             let _it = self.owed.pop_front();
+            // A program that is about to end may wait for that.
+            self.files.is_changed |= self.exiting.is_some() && self.owed.is_empty();
         }
         self.free_places(world);
         let mut scratch = core::mem::take(&mut self.scratch);
@@ -475,6 +491,7 @@ impl<S: Pages> Process<S> {
 
     fn on_lost(&mut self) {
         self.owed.clear();
+        self.files.is_changed |= self.exiting.is_some();
         for id in self.files.objects.numbers() {
             let Some(tcp) = self.tcp_of(id) else { continue };
             // The next life counts anew.

@@ -68,6 +68,7 @@ pub(crate) struct Connection {
     pub(crate) tuple: Option<Tuple>,
     pub(crate) is_told: bool,
     is_peer_finish_told: bool,
+    /// The client sends no more.
     is_finished: bool,
     /// Bytes that the client has room for.
     room: u32,
@@ -84,6 +85,8 @@ pub(crate) struct Connection {
     pub(crate) is_ready: bool,
     /// In the table's list of connections without an owner in TIME-WAIT.
     pub(crate) is_resting: bool,
+    /// In the table's list of those whose client ended after it had finished with them.
+    pub(crate) is_leaving: bool,
     /// The deadline under which the table has it.
     pub(crate) armed: Option<Instant>,
 }
@@ -115,6 +118,7 @@ impl Connection {
             is_waiting: false,
             is_ready: false,
             is_resting: false,
+            is_leaving: false,
             armed: None,
         }
     }
@@ -148,6 +152,7 @@ impl Connection {
         self.is_allocated = false;
         self.is_blocked = false;
         self.is_resting = false;
+        self.is_leaving = false;
     }
 
     pub(crate) fn socket(&mut self) -> &mut Socket<'static> {
@@ -292,6 +297,16 @@ impl Connection {
             self.give_up_at = Some(give_up_at);
             self.socket().close();
         }
+    }
+
+    /// Whether it goes on without its client, who finished with it in order: what was sent and the end go out still.
+    pub(crate) fn outlives_client(&self) -> bool {
+        self.is_finished && matches!(self.reason, None | Some(CloseReason::Finished))
+    }
+
+    /// Whether something came for a client that is gone.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.sockets.get::<Socket<'static>>(self.handle).recv_queue() > 0
     }
 
     /// Tells the client all there is to tell, as far as its ring and credit allow.

@@ -158,7 +158,7 @@ impl Tcp {
         Ok(())
     }
 
-    /// The session is over: its peers get resets, its client nothing more.
+    /// The session is over: its client gets nothing more, and its peers get resets, but for those of connections that it had finished with.
     pub(crate) fn end_session(&mut self, session: u16) {
         let Some(state) = self.sessions.get_mut(usize::from(session)) else { return };
         state.is_dead = true;
@@ -167,8 +167,11 @@ impl Tcp {
         state.refused.clear();
         self.listeners.retain(|listener| listener.session != session);
         for index in self.table.of_session(session) {
-            self.table.at(index).abort(CloseReason::Violation);
-            self.table.at(index).is_blocked = false;
+            let connection = self.table.at(index);
+            connection.is_blocked = false;
+            if !connection.outlives_client() {
+                connection.abort(CloseReason::Violation);
+            }
             self.table.disown(index);
             self.table.make_ready(index);
         }
@@ -468,17 +471,21 @@ impl Tcp {
         }
     }
 
-    /// A connection without an owner is released, or rests.
+    /// A connection without an owner is released, rests, or goes on to its end; but not if something comes for who is gone.
     fn settle(&mut self, index: u16, is_drained: bool) {
         let connection = self.table.at(index);
         if connection.owner.is_some() {
             return;
         }
         match connection.state() {
-            State::TimeWait => self.table.rest(index),
+            State::TimeWait => {
+                connection.give_up_at = None;
+                self.table.rest(index);
+            }
             // The reset was sent, or cannot be.
             State::Closed if is_drained => self.table.release(index),
             State::Closed => {}
+            _ if connection.outlives_client() && !connection.has_unread() => self.table.leave(index),
             _ => {
                 connection.abort(CloseReason::Reset);
                 self.table.make_ready(index);

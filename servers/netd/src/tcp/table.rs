@@ -26,6 +26,8 @@ pub(crate) struct Table {
     by_owner: BTreeMap<(u16, u32), u16>,
     deadlines: BTreeSet<(Instant, u16)>,
     resting: VecDeque<u16>,
+    /// Connections that their clients finished before they ended: the oldest makes room if nothing rests.
+    leaving: VecDeque<u16>,
     waiting: Vec<u16>,
     ready: VecDeque<u16>,
 }
@@ -63,7 +65,7 @@ impl Table {
                 let receive = if self.slots.len() < WIDE_MAX { RECEIVE_WIDE } else { RECEIVE_CREDIT };
                 self.slots.push(Connection::new(receive));
                 self.free.push(Reverse(index));
-            } else if let Some(&oldest) = self.resting.front() {
+            } else if let Some(&oldest) = self.resting.front().or(self.leaving.front()) {
                 self.release(oldest);
             }
         }
@@ -96,8 +98,23 @@ impl Table {
         {
             self.release(oldest);
         }
+        self.no_longer_leaves(index);
         self.at(index).is_resting = true;
         self.resting.push_back(index);
+    }
+
+    /// It goes on without its client, until its end was acknowledged.
+    pub(crate) fn leave(&mut self, index: u16) {
+        if !self.at(index).is_leaving {
+            self.at(index).is_leaving = true;
+            self.leaving.push_back(index);
+        }
+    }
+
+    fn no_longer_leaves(&mut self, index: u16) {
+        if core::mem::take(&mut self.at(index).is_leaving) {
+            self.leaving.retain(|&leaving| leaving != index);
+        }
     }
 
     /// Frees the place.
@@ -111,6 +128,7 @@ impl Table {
         if self.at(index).is_resting {
             self.resting.retain(|&resting| resting != index);
         }
+        self.no_longer_leaves(index);
         if self.at(index).is_ready {
             self.ready.retain(|&ready| ready != index);
             self.at(index).is_ready = false;
@@ -212,6 +230,9 @@ impl Table {
         assert_eq!(self.by_tuple.len(), self.slots.iter().filter(|slot| slot.tuple.is_some()).count(), "INV-TABLE-1");
         assert_eq!(self.ready.len(), self.slots.iter().filter(|slot| slot.is_ready).count(), "INV-TABLE-2");
         assert_eq!(self.resting.len(), self.slots.iter().filter(|slot| slot.is_resting).count());
+        assert_eq!(self.leaving.len(), self.slots.iter().filter(|slot| slot.is_leaving).count());
+        let is_left = |index: &u16| self.slots[usize::from(*index)].owner.is_none();
+        assert!(self.leaving.iter().chain(&self.resting).all(is_left), "an owned one would lose its place");
         assert_eq!(self.waiting.len(), self.slots.iter().filter(|slot| slot.is_waiting).count());
         assert!(self.slots.len() <= CONNECTIONS_MAX && self.resting.len() <= RESTING_MAX);
     }

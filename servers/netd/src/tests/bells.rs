@@ -45,6 +45,17 @@ impl Peer {
         Self { link, interface, sockets, socket, sent: 0 }
     }
 
+    /// It does not send anything.
+    pub(super) fn silent() -> Self {
+        Self { sent: BYTES, ..Self::new() }
+    }
+
+    /// What came.
+    pub(super) fn received(&mut self) -> Vec<u8> {
+        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(self.socket);
+        socket.recv(|bytes| (bytes.len(), bytes.to_vec())).unwrap_or_default()
+    }
+
     /// Takes and sends frames, data as far as there is room for it. So many segments went out.
     pub(super) fn step(&mut self, world: &mut World, now: Instant) -> u32 {
         let mut scratch = Vec::new();

@@ -1,4 +1,4 @@
-//! This host's ends of connections, told and wished for; places in the queue of who accepts slowly.
+//! This host's ends of connections, told and wished for; places in the queue of who accepts slowly; what outlives its client.
 use super::simulation::*;
 use crate::*;
 use smoltcp::iface::SocketHandle;
@@ -117,4 +117,80 @@ fn full_queue_of_the_client_leaves_peers_unanswered_until_there_is_room() {
     assert_eq!(world.clients.accepted.len(), 19);
     world.command(0, Command::Taken { listener, connections: 1 });
     world.until("the last", MINUTE, |world| open(world, &peers) == 19);
+}
+
+/// Connects session 0 to a peer, which is told.
+fn connected(world: &mut World, number: u32) -> (u32, SocketHandle) {
+    let peer = world.peer_listen(99);
+    let (connection, to) = (FIRST_CLIENT_CONNECTION + number, IpEndpoint::new(PEER_ADDRESS.into(), 99));
+    world.command(0, Command::Connect { connection, peer: to, local: ANY });
+    world.until("open", SECOND, |world| world.clients.locals.contains_key(&(0, connection)));
+    (connection, peer)
+}
+
+/// What was sent and finished arrives after the client's end; what was not finished is reset.
+#[test]
+fn finished_connections_outlive_their_client_and_others_do_not() {
+    let mut world = World::new();
+    let [(finished, there), (open, cut)] = [0, 1].map(|number| connected(&mut world, number));
+    for connection in [finished, open] {
+        assert_eq!(world.send(0, connection, &[7; 10_000]), 10_000);
+    }
+    world.command(0, Command::Finish { connection: finished });
+    world.stack.end_tcp_session(0);
+    assert_eq!(world.stack.connection_count(), 0);
+    let mut got = 0;
+    world.until("all of it and the end", SECOND * 5, |world| {
+        let peer = world.peer_tcp(there);
+        got += peer.recv(|bytes| (bytes.len(), bytes.len())).unwrap_or(0);
+        peer.state() == State::CloseWait && got == 10_000
+    });
+    assert_eq!(world.peer_tcp(cut).state(), State::Closed);
+    // In the next life the same number is another connection.
+    world.stack.begin_tcp_session(0);
+    world.clients.connections.clear();
+    world.clients.locals.clear();
+    let (again, anew) = connected(&mut world, 0);
+    world.peer_tcp(there).close();
+    world.until("the end", SECOND * 5, |world| world.peer_tcp(there).state() == State::Closed);
+    assert_eq!((again, world.peer_tcp(anew).state()), (finished, State::Established));
+}
+
+/// Whatever comes for who is gone is answered by a reset, and a peer that never ends its direction has a minute.
+#[test]
+fn what_outlives_its_client_does_not_live_for_ever() {
+    let mut world = World::new();
+    let [(first, talks), (second, waits)] = [0, 1].map(|number| connected(&mut world, number));
+    for connection in [first, second] {
+        world.command(0, Command::Finish { connection });
+    }
+    world.stack.end_tcp_session(0);
+    world.run(SECOND);
+    world.peer_tcp(talks).send_slice(b"hello").expect("half open");
+    world.run(SECOND * 50);
+    assert_eq!([talks, waits].map(|peer| world.peer_tcp(peer).state()), [State::Closed, State::CloseWait]);
+    world.run(SECOND * 10);
+    assert_eq!(world.peer_tcp(waits).state(), State::Closed);
+}
+
+/// They keep nobody else's place: the oldest goes.
+#[test]
+fn what_outlives_its_client_makes_room() {
+    let mut world = World::new();
+    let mut peers = Vec::new();
+    // Each session may have half of all.
+    for life in 0..3 {
+        for number in 0..200 {
+            peers.push(connected(&mut world, number));
+            world.command(0, Command::Finish { connection: FIRST_CLIENT_CONNECTION + number });
+        }
+        world.stack.end_tcp_session(0);
+        world.stack.begin_tcp_session(0);
+        world.clients.connections.clear();
+        world.clients.locals.clear();
+        world.run(Duration::from_millis(100));
+        assert_eq!(world.stack.connection_count(), 0, "life {life}");
+    }
+    let ended = peers.iter().filter(|(_, peer)| world.peer_tcp(*peer).state() == State::CloseWait).count();
+    assert_eq!(ended, 600, "none was told otherwise than by the end");
 }

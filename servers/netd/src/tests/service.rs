@@ -323,6 +323,31 @@ fn tcp_session_with_broken_ring_ends_alone() {
     world.turn();
 }
 
+/// The client wrote, finished and ended before the server looked.
+#[test]
+fn last_commands_of_a_client_that_is_gone_are_taken() {
+    let (mut world, mut peer) = (world(0), Peer::silent());
+    TcpClient::new(world.netd.connect(7)).listen(&at(80), 4, true).expect("free");
+    let step = |world: &mut World, peer: &mut Peer| {
+        peer.step(world, Instant::from_micros(pass(1000)));
+        world.turn();
+    };
+    (0..9).for_each(|_| step(&mut world, &mut peer));
+    assert_eq!(peer.state(), State::Established);
+    let mut scratch = Vec::new();
+    let accepted = world.tcp[0].1.events.pop(&mut scratch).expect("sound");
+    let Some(idl::TcpEvent::Accepted(body)) = accepted else { panic!("{accepted:?}") };
+    let connection = body.connection;
+    let commands = &mut world.tcp[0].1.commands;
+    commands.push(&TcpCommand::Send(idl::DataBody { connection, data: Cow::Borrowed(b"bye") })).expect("room");
+    commands.push(&TcpCommand::Finish(connection)).expect("room");
+    assert!(commands.publish(), "it is rung, and told of the end first");
+    world.netd.server().0.on_client_gone(Kind::Tcp, ClientId { instance: 7 });
+    assert_eq!(world.netd.server().0.connection_count(), 0);
+    (0..9).for_each(|_| step(&mut world, &mut peer));
+    assert_eq!((peer.received(), peer.state()), (b"bye".to_vec(), State::CloseWait));
+}
+
 #[test]
 fn peers_of_a_session_that_ends_after_the_poll_get_their_resets_at_once() {
     let (mut world, mut peer) = (world(0), Peer::new());

@@ -311,6 +311,45 @@ fn reading_gives_credit_back_and_sees_the_end() {
     assert_eq!(program.said(), ["Abort(1)"], "nobody will read it");
 }
 
+/// Who ends closes what it has: what was written goes out, and only who sent what was not read gets a reset.
+#[test]
+fn end_of_the_program_closes_its_connections() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    let accepted = |connection| Event::Accepted { connection, listener: 0, peer: PEER, local: LOCAL, credit: 100 };
+    program.hear([accepted(2), accepted(3)]);
+    let unread = program.call(number::ACCEPT4, &[socket - 1, 0, 0, 0]).cast_unsigned();
+    assert_eq!(program.said(), ["Taken(0, 1)"]);
+    program.world.net.as_mut().unwrap().events.push_back(Event::Data(2, b"hello"));
+    assert_eq!(program.call(number::WRITE, &[socket, FROM, 100]), 100);
+    assert!(unread > socket);
+    assert_eq!(program.on(0, number::EXIT_GROUP, &[3]), Outcome::Ended(Ending::Exit(3)));
+    assert_eq!(program.said(), ["send 1 100", "Finish(1)", "Abort(2)", "Abort(3)"]);
+}
+
+/// A ring that is full is waited for; a stack that dies meanwhile is not.
+#[test]
+fn end_of_the_program_waits_until_the_stack_was_told() {
+    for dies in [false, true] {
+        let mut program = Program::with_stack();
+        program.accepted(100);
+        program.world.net.as_mut().unwrap().is_full = true;
+        assert_eq!(program.on(0, number::EXIT_GROUP, &[3]), Outcome::Park);
+        program.hear([]);
+        assert_eq!(program.process.take_result(0), None);
+        if dies {
+            program.hear([Event::Lost]);
+        } else {
+            program.world.net.as_mut().unwrap().is_full = false;
+            program.hear([]);
+            assert_eq!(program.said(), ["Finish(1)"]);
+        }
+        let again = program.process.take_result(0).unwrap();
+        assert!(matches!(program.process.resumed(&mut program.world, 0, again), Outcome::Done(_)));
+        assert_eq!(program.on(0, number::EXIT_GROUP, &[3]), Outcome::Ended(Ending::Exit(3)));
+    }
+}
+
 /// What comes after `shutdown(SHUT_RD)` is dropped with what was there, and its credit given back: the peer never stalls.
 #[test]
 fn who_reads_no_more_goes_on_giving_credit() {
