@@ -91,6 +91,12 @@ pub trait World {
     /// Gives a port back.
     fn unbind_port(&mut self, socket: u16);
 
+    /// From which of the device's addresses datagrams go to this one now.
+    ///
+    /// # Errors
+    /// `ENETUNREACH` if there is no way there, `ENETDOWN` while the host stack is away, `EACCES` if no datagrams were granted.
+    fn source(&mut self, to: Address) -> Result<Address, Errno>;
+
     /// Sends a datagram. False if there is no room: then a bell comes when there is.
     ///
     /// # Errors

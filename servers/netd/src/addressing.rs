@@ -137,6 +137,18 @@ pub(crate) fn add_address(interface: &mut Interface, address: IpCidr) {
     }
 }
 
+/// From which address the host sends to `peer`; none if that is neither on the link nor behind a router of its family.
+pub(crate) fn source(interface: &Interface, peer: &IpAddress) -> Option<IpAddress> {
+    let is_near = interface.ip_addrs().iter().any(|cidr| cidr.contains_addr(peer));
+    let routes = interface.routes();
+    let has_router = match peer {
+        IpAddress::Ipv4(_) => routes.get_default_ipv4_route().is_some(),
+        IpAddress::Ipv6(_) => routes.get_default_ipv6_route().is_some(),
+    };
+    let has_way = is_near || has_router || peer.is_multicast() || peer.is_broadcast();
+    if has_way { interface.get_source_address(peer) } else { None }
+}
+
 /// The interface's MAC address; it has no other kind of hardware address.
 pub(crate) fn mac(interface: &Interface) -> [u8; 6] {
     match interface.hardware_addr() {

@@ -142,7 +142,7 @@ pub enum Refusal {
     BadAddress,
     /// No such listener or socket.
     NotFound,
-    /// No name server is known.
+    /// No name server is known, or no way to the peer.
     Unreachable,
 }
 

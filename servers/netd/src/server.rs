@@ -417,6 +417,10 @@ impl<C: Caller> Udp for Netd<C> {
         let session = position(&self.sessions.udp, client, |session| session.client)?;
         self.stack.unbind(session, socket).map_err(wire::error)
     }
+
+    fn source(&mut self, _client: ClientId, peer: idl::Address) -> Result<idl::Address, idl::Error> {
+        self.stack.source(wire::to_address(peer)).map(wire::address).map_err(wire::error)
+    }
 }
 
 impl<C: Caller> Resolver for Netd<C> {

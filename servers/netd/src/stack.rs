@@ -238,6 +238,14 @@ impl Stack {
         self.udp.bind(session, port, &mut self.base)
     }
 
+    /// Udp: from which address this host would send to `peer` now.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreachable`].
+    pub fn source(&self, peer: IpAddress) -> Result<IpAddress, Refusal> {
+        addressing::source(&self.interface, &peer).ok_or(Refusal::Unreachable)
+    }
+
     /// Udp: releases a socket.
     ///
     /// # Errors

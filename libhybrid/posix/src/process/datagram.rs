@@ -25,6 +25,8 @@ pub(super) struct Datagram {
     pub(super) options: Options,
     own: Own,
     target: Target,
+    /// From which of the device's addresses it reaches its peer, as the host stack said when it was connected.
+    source: Option<Address>,
     /// Messages that wait; there from when somebody can send it one.
     queue: Option<Queue>,
     /// Told once, by the next call or `SO_ERROR`.
@@ -71,6 +73,7 @@ impl Datagram {
             options: Options::default(),
             own: Own::Nowhere,
             target: Target::Nobody,
+            source: None,
             queue: None,
             error: None,
             is_read_shut: false,
@@ -258,16 +261,18 @@ impl<S: Pages> Process<S> {
 
     /// `connect`; `None` forgets the peer.
     pub(super) fn connect_datagram(&mut self, world: &mut impl World, id: Id, name: Option<Name>) -> Answer {
-        let target = match name {
-            None => Target::Nobody,
+        let (target, source) = match name {
+            None => (Target::Nobody, None),
             Some(Name::Host(peer)) => {
                 let peer = self.allowed(id, peer)?;
+                let source = outer_source(world, peer.address)?;
                 self.bind_for(world, id, peer)?;
-                Target::Host(peer)
+                (Target::Host(peer), source)
             }
-            Some(Name::Path(path)) => Target::Socket(self.named(world, &path)?),
+            Some(Name::Path(path)) => (Target::Socket(self.named(world, &path)?), None),
         };
-        self.datagram_mut(id)?.target = target;
+        let datagram = self.datagram_mut(id)?;
+        (datagram.target, datagram.source) = (target, source);
         // Another target may have the room that the last one had not: an edge, too.
         self.files.touch(Some(id), false, true);
         Ok(0)
@@ -487,6 +492,7 @@ impl<S: Pages> Process<S> {
                 // An own peer is reached from an own address.
                 let own = match datagram.target {
                     Target::Host(peer) if peer.address.is_own() => source(*own, peer),
+                    _ if own.address.is_any() => Peer { address: datagram.source.unwrap_or(own.address), ..*own },
                     _ => *own,
                 };
                 Encoded::host(own, datagram.family)
@@ -589,6 +595,21 @@ impl<S: Pages> Process<S> {
             }
         }
         self.files.is_changed = true;
+    }
+}
+
+/// From where the network's peer is reached, if the host stack can be asked.
+///
+/// # Errors
+/// `ENETUNREACH`.
+fn outer_source(world: &mut impl World, to: Address) -> Result<Option<Address>, Errno> {
+    if to.is_own() || !world.has_udp() {
+        return Ok(None);
+    }
+    match world.source(to) {
+        Err(Errno::ENETUNREACH) => Err(Errno::ENETUNREACH),
+        // One that is away says so to who sends.
+        source => Ok(source.ok()),
     }
 }
 

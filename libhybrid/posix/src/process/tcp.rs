@@ -570,7 +570,7 @@ fn error_of(reason: Reason, is_connecting: bool) -> Option<Errno> {
         Reason::Reset if is_connecting => Some(Errno::ECONNREFUSED),
         Reason::Reset => Some(Errno::ECONNRESET),
         Reason::TimedOut => Some(Errno::ETIMEDOUT),
-        Reason::Unreachable => Some(Errno::EHOSTUNREACH),
+        Reason::Unreachable => Some(Errno::ENETUNREACH),
         Reason::NoRoom => Some(Errno::ENOBUFS),
         Reason::InUse => Some(Errno::EADDRINUSE),
         Reason::BadAddress => Some(Errno::EADDRNOTAVAIL),

@@ -157,6 +157,10 @@ impl World for Fake {
         self.udp.as_mut().unwrap().bound.retain(|(bound, _)| *bound != socket);
     }
 
+    fn source(&mut self, to: crate::net::Address) -> Result<crate::net::Address, Errno> {
+        self.udp.as_ref().unwrap().source(to)
+    }
+
     fn send_datagram(&mut self, socket: u16, peer: crate::net::Peer, bytes: &[u8]) -> Result<bool, Errno> {
         self.udp.as_mut().unwrap().send(socket, peer, bytes)
     }

@@ -352,6 +352,10 @@ impl World for Device {
         }
     }
 
+    fn source(&mut self, to: Address) -> Result<Address, Errno> {
+        self.ports.as_mut().ok_or(Errno::EACCES)?.source(to)
+    }
+
     fn send_datagram(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
         self.ports.as_mut().ok_or(Errno::EACCES)?.send(socket, peer, bytes)
     }

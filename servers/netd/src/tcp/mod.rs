@@ -6,6 +6,7 @@
 mod connection;
 mod table;
 
+use crate::addressing;
 use crate::demux::{Segment, Tuple};
 use crate::event::{Clients, CloseReason, Command, Event, Listen, Refusal};
 use crate::port::{Frames, Port};
@@ -15,7 +16,7 @@ use connection::{Flushed, Owner, Service};
 use smoltcp::iface::Interface;
 use smoltcp::socket::tcp::State;
 use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 use table::Table;
 
 pub(crate) use connection::{CHUNK_MAX, RECEIVE_CREDIT, RECEIVE_CREDIT_MAX};
@@ -254,10 +255,12 @@ impl Tcp {
         if self.sessions[usize::from(session)].open_count >= self.share {
             return Err(CloseReason::NoRoom);
         }
-        let local = match wanted.addr {
-            None => interface.get_source_address(&peer.addr).ok_or(CloseReason::Unreachable)?,
-            Some(own) if own.version() == peer.addr.version() && interface.has_ip_addr(own) => own,
-            Some(_) => return Err(CloseReason::BadAddress),
+        let source = addressing::source(interface, &peer.addr);
+        let is_here = |own: IpAddress| own.version() == peer.addr.version() && interface.has_ip_addr(own);
+        let local = match (wanted.addr, source) {
+            (Some(own), _) if !is_here(own) => return Err(CloseReason::BadAddress),
+            (_, None) => return Err(CloseReason::Unreachable),
+            (wanted, Some(source)) => wanted.unwrap_or(source),
         };
         let port = match wanted.port {
             0 => self.free_port(local, peer).ok_or(CloseReason::NoRoom)?,
@@ -284,7 +287,7 @@ impl Tcp {
     }
 
     /// A local port with which the tuple is new.
-    fn free_port(&mut self, local: smoltcp::wire::IpAddress, remote: IpEndpoint) -> Option<u16> {
+    fn free_port(&mut self, local: IpAddress, remote: IpEndpoint) -> Option<u16> {
         for _ in EPHEMERAL {
             let port = self.next_port;
             self.next_port = if port == *EPHEMERAL.end() { *EPHEMERAL.start() } else { port + 1 };

@@ -194,3 +194,30 @@ fn what_outlives_its_client_makes_room() {
     let ended = peers.iter().filter(|(_, peer)| world.peer_tcp(*peer).state() == State::CloseWait).count();
     assert_eq!(ended, 600, "none was told otherwise than by the end");
 }
+
+/// Neither on the link nor behind a router of its family: that is told at once, and where there is a way, its source.
+#[test]
+fn way_to_a_peer_and_its_source_are_told() {
+    let mut world = World::new();
+    let far = [IpAddress::v4(1, 2, 3, 4), IpAddress::v6(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)];
+    assert_eq!(far.map(|peer| world.stack.source(peer)), [Ok(ADDRESS.into()), Err(Refusal::Unreachable)]);
+    let near = IpAddress::v6(0xfe80, 0, 0, 0, 0, 0, 0, 9);
+    assert!(world.stack.source(near).is_ok_and(|own| world.stack.has_address(own)));
+    let connect = |world: &mut World, number, peer| {
+        let connection = FIRST_CLIENT_CONNECTION + number;
+        world.command(0, Command::Connect { connection, peer: IpEndpoint::new(peer, 9), local: ANY });
+        world.run(Duration::from_millis(100));
+        world.clients.connections.get(&(0, connection)).and_then(|known| known.closed)
+    };
+    assert_eq!(connect(&mut world, 0, far[1]), Some(CloseReason::Unreachable));
+    assert_eq!([far[0], near].map(|peer| connect(&mut world, u32::from(peer == near) + 1, peer)), [None, None]);
+    let parameters = Parameters::read(|name| match name {
+        "address" => Some("10.0.0.1/24"),
+        "dhcp_patience_ms" => Some("0"),
+        _ => None,
+    });
+    let mut world = World::with(parameters.expect("right parameters"));
+    assert_eq!(world.stack.source(far[0]), Err(Refusal::Unreachable), "without a router");
+    assert_eq!(connect(&mut world, 0, far[0]), Some(CloseReason::Unreachable));
+    assert_eq!(world.stack.source(PEER_ADDRESS.into()), Ok(ADDRESS.into()));
+}

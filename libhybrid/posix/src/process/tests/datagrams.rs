@@ -12,6 +12,7 @@ const V4: u64 = 2;
 const V6: u64 = 10;
 const UNIX: u64 = 1;
 pub(super) const OWN: [u8; 4] = [127, 0, 0, 1];
+const SOURCE: [u8; 4] = [10, 0, 2, 15];
 const PEER: Peer = Peer { address: Address::V4([10, 0, 2, 2]), port: 5353 };
 
 #[derive(Default)]
@@ -23,6 +24,7 @@ pub(super) struct FakePorts {
     /// Happened, and nobody has looked yet.
     pub(super) unnoticed: Vec<Arrival<'static>>,
     pub(super) is_full: bool,
+    is_away: bool,
     /// It is full until just before the next datagram comes.
     pub(super) makes_room: bool,
     pub(super) servers: Vec<Address>,
@@ -40,6 +42,15 @@ impl FakePorts {
         let number = self.bound.iter().map(|(number, _)| number + 1).max().unwrap_or(0);
         self.bound.push((number, if port == 0 { 50_000 + number } else { port }));
         Ok(*self.bound.last().unwrap())
+    }
+
+    /// A host with an address of IPv4 and a router, and no router for IPv6.
+    pub(super) fn source(&self, to: Address) -> Result<Address, Errno> {
+        match to {
+            Address::V4(_) if self.is_away => Err(Errno::ENETDOWN),
+            Address::V4(_) => Ok(Address::V4(SOURCE)),
+            Address::V6(_) => Err(Errno::ENETUNREACH),
+        }
     }
 
     pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
@@ -512,4 +523,34 @@ proptest! {
         prop_assert_eq!(program.call(number::CLOSE, &[sender]), 0);
         prop_assert!(program.all_is_free());
     }
+}
+
+/// As musl's `getaddrinfo` finds out which of a name's addresses lead anywhere, and from where.
+#[test]
+fn connect_tells_at_once_whether_there_is_a_way_and_from_where() {
+    let name = |program: &mut Program, socket| {
+        program.world.write(AT + 128, &128_u32.to_le_bytes()).unwrap();
+        assert_eq!(program.call(number::GETSOCKNAME, &[socket, AT, AT + 128]), 0);
+        program.named()
+    };
+    let v6 = |address: [u8; 16], port: u16| [&[10, 0][..], &port.to_be_bytes(), &[0; 4], &address, &[0; 4]].concat();
+    let mut program = Program::with_ports();
+    let far = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let socket = program.datagrams(V6, 0);
+    assert_eq!(program.with_address(number::CONNECT, socket, &v6(far, 53)), Errno::ENETUNREACH.negated());
+    assert!(program.ports().bound.is_empty(), "it took no port");
+    // The same socket reaches IPv4.
+    let mapped = |[a, b, c, d]: [u8; 4]| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, a, b, c, d];
+    assert_eq!(program.with_address(number::CONNECT, socket, &v6(mapped([10, 0, 2, 2]), 53)), 0);
+    let own = name(&mut program, socket);
+    assert_eq!(own[8..24], mapped(SOURCE));
+    let socket = program.datagrams(V4, 0);
+    assert_eq!(program.with_address(number::CONNECT, socket, &v4([10, 0, 2, 2], 53)), 0);
+    assert_eq!(name(&mut program, socket), v4(SOURCE, 50_001));
+    // Who is connected to nobody any more is at every address again, and so is who found the host stack away.
+    assert_eq!(program.with_address(number::CONNECT, socket, &[0; 16]), 0);
+    assert_eq!(name(&mut program, socket), v4([0; 4], 50_001));
+    program.ports().is_away = true;
+    assert_eq!(program.with_address(number::CONNECT, socket, &v4([10, 0, 2, 2], 53)), 0);
+    assert_eq!(name(&mut program, socket), v4([0; 4], 50_001));
 }

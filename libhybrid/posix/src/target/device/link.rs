@@ -79,6 +79,7 @@ pub(super) fn next<'a, T: Record>(
 pub(super) fn refused(error: CallError<Error>) -> Errno {
     match error {
         CallError::Domain(Error::InUse) => Errno::EADDRINUSE,
+        CallError::Domain(Error::Unreachable) => Errno::ENETUNREACH,
         CallError::Domain(Error::NoRoom) | CallError::Quota => Errno::ENOBUFS,
         CallError::Domain(_) => Errno::EINVAL,
         CallError::Denied => Errno::EACCES,

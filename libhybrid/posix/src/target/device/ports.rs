@@ -1,8 +1,8 @@
 //! Datagrams as they were granted: calls and rings, translated; what they mean is in `process::datagram`.
 use super::link::{Link, News, next, refused};
-use super::stack::{peer, told};
+use super::stack::{address, peer, told};
 use crate::hearing::Hearing;
-use crate::net::{Arrival, DATAGRAM, Peer};
+use crate::net::{Address, Arrival, DATAGRAM, Peer};
 use crate::number::Errno;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -50,6 +50,11 @@ impl Ports {
         // A stack that died has forgotten it.
         let _it_was_bound = self.client.unbind(socket);
         self.hearing.unbound();
+    }
+
+    pub(super) fn source(&mut self, to: Address) -> Result<Address, Errno> {
+        let to = told(Peer { address: to, port: 0 });
+        self.client.source(&to.address).map(|from| address(&from)).map_err(refused)
     }
 
     pub(super) fn send(&mut self, socket: u16, peer: Peer, bytes: &[u8]) -> Result<bool, Errno> {
