@@ -128,6 +128,8 @@ pub struct Process<S> {
     owed: heapless::Deque<tcp::Owed, { tcp::OWED_MAX }>,
     /// Some listener has places that are free again and were not told (INV-PLACES-1).
     has_free_places: bool,
+    /// Some connection waits for room in the host stack's ring.
+    are_stuck: bool,
     /// The number of the next connection that the program opens.
     next_connection: u32,
     /// Who knocked at a listener so far: who came first goes first.
@@ -169,6 +171,7 @@ impl<S: Pages> Process<S> {
             scratch: Vec::new(),
             owed: heapless::Deque::new(),
             has_free_places: false,
+            are_stuck: false,
             next_connection: crate::net::FIRST_OWN,
             knocked: 0,
             table: futex::Table::new(),

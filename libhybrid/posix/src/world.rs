@@ -76,6 +76,9 @@ pub trait World {
     /// Says something to the host stack. False if there is no room: then a bell comes when there is.
     fn command(&mut self, command: Command<'_>) -> bool;
 
+    /// Whether there is room for a command of any length. If not, a bell comes when there is.
+    fn has_command_room(&mut self) -> bool;
+
     /// What the host stack says next; data is in `scratch`, which grows. After `None` a bell comes when there is more.
     fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>>;
 

@@ -1,6 +1,7 @@
 //! Reading, writing and waiting: a call that cannot go on yet is tried again whenever something changed.
 //!
 //! INV-IO-1: a try either answers or leaves everything as it was but for the bytes that it counts in [`Call::done`].
+use super::address::Family;
 use super::messages::{self, MSG_TRUNC};
 use super::object::{Id, Object};
 use super::pieces::{CHUNK, Pieces};
@@ -13,9 +14,11 @@ use crate::number::{self, Answer, Errno, low};
 use crate::output::Stream;
 use crate::world::{self, World};
 
+const MSG_OOB: u32 = 1;
 pub(super) const MSG_PEEK: u32 = 2;
 const MSG_DONTWAIT: u32 = 0x40;
 const MSG_WAITALL: u32 = 0x100;
+const MSG_ERRQUEUE: u32 = 0x2000;
 pub(super) const MSG_NOSIGNAL: u32 = 0x4000;
 const SIGPIPE: u8 = 13;
 /// How often all is moved and tried before others have the lock: far more than what honest programs bring about together.
@@ -264,8 +267,12 @@ impl<S: Pages> Process<S> {
                 (self.typing_limit().map(|ns| world.now_ns().saturating_add(ns)), 0)
             }
             number => {
-                let wait = self.socket_limit(call.args[0], is_writing(number));
-                (wait.map(|ns| world.now_ns().saturating_add(ns)), Errno::EAGAIN.negated())
+                let is_connect = number == number::CONNECT;
+                let wait = self.socket_limit(call.args[0], is_connect || is_writing(number));
+                // By name it did not even begin.
+                let goes_on = is_connect && self.tcp(call.args[0]).is_ok_and(|(_, tcp)| tcp.family != Family::Unix);
+                let late = if goes_on { Errno::EINPROGRESS } else { Errno::EAGAIN };
+                (wait.map(|ns| world.now_ns().saturating_add(ns)), late.negated())
             }
         })
     }
@@ -281,10 +288,14 @@ impl<S: Pages> Process<S> {
         let id = self.files.id(call.args[0])?;
         let pieces = pieces(world, call)?;
         let flags = if is_socket_call(call.number) { flags(call) } else { 0 };
+        self.refuse_queues(id, flags)?;
         let (is_peek, wants_length) = (flags & MSG_PEEK != 0, flags & MSG_TRUNC != 0);
         if let Some(Object::Datagram(_)) = self.files.objects.get(id).map(|held| &held.object) {
             return self.receive_message(world, id, call, pieces, (is_peek, wants_length));
         }
+        // Of TCP what is cut off is dropped, and only counted.
+        let is_dropped = wants_length && self.tcp_of(id).is_some_and(|tcp| tcp.family != Family::Unix);
+        let pieces = if is_dropped { Pieces::Nowhere(pieces.total(world)?) } else { pieces };
         if flags & MSG_WAITALL != 0 && !is_peek && self.is_stream(id) {
             return self.read_all(world, id, call, pieces);
         }
@@ -293,6 +304,21 @@ impl<S: Pages> Process<S> {
             messages::tell_nobody(world, call)?;
         }
         Ok(read)
+    }
+
+    /// There are no urgent data, and a socket of a host has a queue of errors in which nothing ever is.
+    fn refuse_queues(&mut self, id: Id, flags: u32) -> Result<(), Errno> {
+        let (family, is_stream) = match self.files.objects.get(id).map(|held| &held.object) {
+            Some(Object::Tcp(tcp)) => (tcp.family, true),
+            Some(Object::Datagram(datagram)) => (datagram.family, false),
+            _ => return Ok(()),
+        };
+        match family {
+            Family::V4 | Family::V6 if flags & MSG_ERRQUEUE != 0 => Err(Errno::EAGAIN),
+            Family::Unix if flags & MSG_OOB != 0 && !is_stream => Err(Errno::EOPNOTSUPP),
+            _ if flags & MSG_OOB != 0 && is_stream => Err(Errno::EINVAL),
+            _ => Ok(()),
+        }
     }
 
     fn is_stream(&self, id: Id) -> bool {

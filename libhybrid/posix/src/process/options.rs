@@ -5,6 +5,7 @@ use super::socket::{IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM};
 use super::{Pages, Process};
 use crate::number::{self, Answer, Errno, low};
 use crate::world::{self, World};
+use core::ops::RangeInclusive;
 
 const NS: u64 = 1_000_000_000;
 const SOL_SOCKET: u32 = 1;
@@ -14,6 +15,10 @@ const IP_TTL: u32 = 2;
 const IPV6_UNICAST_HOPS: u32 = 16;
 const IPV6_V6ONLY: u32 = 26;
 const TCP_NODELAY: u32 = 1;
+const TCP_KEEPIDLE: u32 = 4;
+const TCP_KEEPINTVL: u32 = 5;
+const TCP_KEEPCNT: u32 = 6;
+const TCP_USER_TIMEOUT: u32 = 18;
 /// What the host stack sends everything with.
 const HOPS: u32 = 64;
 /// The user that stands for those whose number is not known.
@@ -31,6 +36,7 @@ mod option {
     pub(super) const LINGER: u32 = 13;
     pub(super) const REUSEPORT: u32 = 15;
     pub(super) const PEERCRED: u32 = 17;
+    pub(super) const RCVLOWAT: u32 = 18;
     pub(super) const RCVTIMEO: u32 = 20;
     pub(super) const SNDTIMEO: u32 = 21;
     pub(super) const ACCEPTCONN: u32 = 30;
@@ -52,6 +58,24 @@ pub(super) struct Options {
     pub(super) is_broadcast: bool,
     pub(super) is_v6_only: bool,
     is_nodelay: bool,
+    kept: Kept,
+}
+
+/// Numbers that are kept and told, and change nothing: `SO_RCVLOWAT`, as who reads may be told of less than it waits for, and when silent peers are
+/// probed, how often and for how long, which the host stack decides (`servers/netd`): until they are set they tell what it does.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    least: u32,
+    idle: u32,
+    interval: u32,
+    probes: u32,
+    patience: u32,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { least: 1, idle: 12, interval: 12, probes: 2, patience: 0 }
+    }
 }
 
 impl Options {
@@ -71,6 +95,21 @@ impl Options {
             (SOL_SOCKET, option::BROADCAST) => &mut self.is_broadcast,
             (SOL_IPV6, IPV6_V6ONLY) => &mut self.is_v6_only,
             (IPPROTO_TCP, TCP_NODELAY) => &mut self.is_nodelay,
+            _ => return None,
+        })
+    }
+
+    /// One of the numbers, and which it may be (Linux, net/ipv4/tcp.c).
+    fn number(&mut self, nature: &Nature, level: u32, name: u32) -> Option<(&mut u32, RangeInclusive<u32>)> {
+        let kept = &mut self.kept;
+        let signed = i32::MAX.unsigned_abs();
+        Some(match (level, name) {
+            (SOL_SOCKET, option::RCVLOWAT) => (&mut kept.least, 0..=signed),
+            (IPPROTO_TCP, _) if !nature.is_stream || nature.family == Family::Unix => return None,
+            (IPPROTO_TCP, TCP_KEEPIDLE) => (&mut kept.idle, 1..=32_767),
+            (IPPROTO_TCP, TCP_KEEPINTVL) => (&mut kept.interval, 1..=32_767),
+            (IPPROTO_TCP, TCP_KEEPCNT) => (&mut kept.probes, 1..=127),
+            (IPPROTO_TCP, TCP_USER_TIMEOUT) => (&mut kept.patience, 0..=signed),
             _ => return None,
         })
     }
@@ -139,6 +178,11 @@ impl<S: Pages> Process<S> {
             *time = read_timeval(world, value)?;
             return Ok(0);
         }
+        if let Some((number, range)) = options.number(&nature, level, name) {
+            *number = Some(word).filter(|word| range.contains(word)).ok_or(Errno::EINVAL)?;
+            options.kept.least = options.kept.least.max(1);
+            return Ok(0);
+        }
         match (level, name) {
             (SOL_SOCKET, option::LINGER) => {
                 options.linger = (word != 0, world::read_u32(world, value.wrapping_add(4))?);
@@ -166,6 +210,10 @@ impl<S: Pages> Process<S> {
         let options = self.options(id).ok_or(Errno::ENOTSOCK)?;
         if let Some(time) = options.time(level, name) {
             let bytes = timeval(*time);
+            return write_option(world, value, length, &bytes);
+        }
+        if let Some((number, _)) = options.number(&nature, level, name) {
+            let bytes = number.to_le_bytes();
             return write_option(world, value, length, &bytes);
         }
         let word: u32 = match (level, name) {

@@ -18,6 +18,8 @@ pub(super) enum Pieces {
     List(u64, u64),
     /// A list, its length, and how many of its bytes are left out at the start.
     Rest(u64, u64, u64),
+    /// So many that are counted and put nowhere.
+    Nowhere(u64),
 }
 
 impl Pieces {
@@ -27,7 +29,7 @@ impl Pieces {
     /// `EINVAL` if there are too many, `EFAULT`.
     pub(super) fn total(self, world: &impl World) -> Result<u64, Errno> {
         let (list, count, skip) = match self {
-            Self::One(_, bytes) => return Ok(bytes.min(i32::MAX.unsigned_abs().into())),
+            Self::One(_, bytes) | Self::Nowhere(bytes) => return Ok(bytes.min(i32::MAX.unsigned_abs().into())),
             Self::List(_, count) | Self::Rest(_, count, _) if count > PARTS_MAX => return Err(Errno::EINVAL),
             Self::List(list, count) => (list, count, 0),
             Self::Rest(list, count, skip) => (list, count, skip),
@@ -44,6 +46,7 @@ impl Pieces {
     pub(super) const fn behind(self, done: u64) -> Self {
         match self {
             Self::One(address, bytes) => Self::One(address.wrapping_add(done), bytes.saturating_sub(done)),
+            Self::Nowhere(bytes) => Self::Nowhere(bytes.saturating_sub(done)),
             Self::List(list, count) => Self::Rest(list, count, done),
             Self::Rest(list, count, skip) => Self::Rest(list, count, skip.saturating_add(done)),
         }
@@ -56,6 +59,7 @@ impl Pieces {
         };
         let (list, count, skip) = match self {
             Self::One(address, bytes) => return Ok(rest(address, bytes, offset)),
+            Self::Nowhere(bytes) => return Ok(rest(0, bytes, offset)),
             Self::List(list, count) => (list, count, 0),
             Self::Rest(list, count, skip) => (list, count, skip),
         };
@@ -82,7 +86,9 @@ impl Pieces {
     pub(super) fn write(self, world: &mut impl World, offset: u64, bytes: &[u8]) -> Result<usize, Errno> {
         let Some((address, room)) = self.at(world, offset)? else { return Ok(0) };
         let length = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
-        world.write(address, bytes.get(..length).unwrap_or_default())?;
+        if !matches!(self, Self::Nowhere(_)) {
+            world.write(address, bytes.get(..length).unwrap_or_default())?;
+        }
         Ok(length)
     }
 
@@ -254,6 +260,7 @@ impl Buffer {
         while done < most {
             let (from, bytes) = self.run(self.start + skip + done, most - done);
             let moved = pieces.at(world, done).and_then(|piece| match piece {
+                Some((_, room)) if matches!(pieces, Pieces::Nowhere(_)) => Ok(bytes.min(room)),
                 Some((to, room)) => copy(world, from, to, bytes.min(room)),
                 None => Ok(0),
             });

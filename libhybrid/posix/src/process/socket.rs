@@ -139,10 +139,12 @@ impl<S: Pages> Process<S> {
         }
         let (id, tcp) = self.tcp(call.args[0])?;
         let is_begun = call.done > 0;
-        // A refusal that was told is over: by name the same socket may try again. Not who waited for that one beside who was told.
-        if tcp.stage == Stage::Closed && tcp.family == Family::Unix && tcp.error.is_none() && !is_begun {
-            (tcp.stage, tcp.by) = (Stage::Fresh, None);
+        // A refusal that was told is over: the same socket may try again. Not who waited for that one beside who was told.
+        let may_try_again = tcp.has_failed || tcp.family == Family::Unix;
+        if tcp.stage == Stage::Closed && may_try_again && tcp.error.is_none() && !is_begun {
+            self.begin_anew(id);
         }
+        let (id, tcp) = self.tcp(call.args[0])?;
         let (stage, family) = (tcp.stage, tcp.family);
         match stage {
             Stage::Fresh => {

@@ -1,6 +1,8 @@
 //! TCP sockets on hybrid.net.stack.Tcp: who waits to be accepted, what waits to be read, what may be sent.
 //!
 //! INV-TCP-1: what the stack may deliver on a connection always fits into its buffer, so events are taken at once and no connection holds up others.
+mod ends;
+mod events;
 mod waiting;
 
 pub(super) use waiting::Line;
@@ -11,8 +13,8 @@ use super::object::{Ends, Id, Object, poll};
 use super::options::Options;
 use super::pieces::{Buffer, Pieces};
 use super::{Pages, Process};
-use crate::net::{Address, CHUNK, Command, Event, FIRST_OWN, Peer, Reason, WIDE_WINDOW, WINDOW};
-use crate::number::{Answer, Errno};
+use crate::net::{Address, CHUNK, Command, FIRST_OWN, Peer, WIDE_WINDOW, WINDOW};
+use crate::number::Errno;
 use crate::world::World;
 use alloc::vec::Vec;
 
@@ -35,6 +37,8 @@ pub(super) struct Tcp {
     pub(super) address: Address,
     /// Its own port; 0 if none was chosen yet.
     pub(super) port: u16,
+    /// What the program bound it to; the above are of its connection.
+    pub(super) bound: Peer,
     pub(super) peer: Option<Peer>,
     /// Its name within the component; of who was accepted, its listener's.
     pub(super) path: Option<Vec<u8>>,
@@ -52,6 +56,10 @@ pub(super) struct Tcp {
     has_peer_finished: bool,
     pub(super) is_read_shut: bool,
     pub(super) is_write_shut: bool,
+    /// The host stack's ring had no room for what it sent last.
+    is_stuck: bool,
+    /// Its connect failed: once that was told, it may try again.
+    pub(super) has_failed: bool,
     /// Told once, by the next call or `SO_ERROR`.
     pub(super) error: Option<Errno>,
     /// The connection with a neighbour whose far end it is.
@@ -104,6 +112,7 @@ impl Tcp {
             stage: Stage::Fresh,
             address: family.any(),
             port: 0,
+            bound: Peer { address: family.any(), port: 0 },
             peer: None,
             path: None,
             is_hidden: false,
@@ -115,6 +124,8 @@ impl Tcp {
             has_peer_finished: false,
             is_read_shut: false,
             is_write_shut: false,
+            is_stuck: false,
+            has_failed: false,
             error: None,
             crossing: None,
             waits_at: None,
@@ -164,7 +175,7 @@ impl Tcp {
                 let (is_gone, is_at_end) = (self.stage == Stage::Closed, self.is_at_end());
                 when(self.readable() > 0 || is_at_end, poll::IN)
                     | when(is_at_end, poll::RDHUP)
-                    | when(is_gone || self.is_write_shut || self.credit > 0, poll::OUT)
+                    | when(is_gone || self.is_write_shut || self.credit > 0 && !self.is_stuck, poll::OUT)
                     | when(is_gone || is_at_end && self.is_write_shut, poll::HUP)
                     | when(self.error.is_some(), poll::ERR | poll::IN | poll::OUT)
             }
@@ -290,6 +301,10 @@ impl<S: Pages> Process<S> {
     ) -> Result<Option<u64>, Errno> {
         let total = pieces.total(world)?;
         let Some(tcp) = self.tcp_of(id) else { return Err(Errno::ENOTSOCK) };
+        if *done > 0 && tcp.error.is_some() && tcp.family != Family::Unix {
+            // An error behind what was written is for the next call; by name that one is `EPIPE`, on Linux, too.
+            return Ok(Some(*done));
+        }
         if let Some(error) = tcp.error.take() {
             return Err(error);
         }
@@ -305,89 +320,18 @@ impl<S: Pages> Process<S> {
         let mut chunk = core::mem::take(&mut self.scratch);
         let sent = send(world, &mut chunk, (connection, &mut credit), pieces, (done, total));
         self.scratch = chunk;
+        let is_stuck = matches!(sent, Ok(true));
         if let Some(tcp) = self.tcp_of(id) {
+            let was_stuck = core::mem::replace(&mut tcp.is_stuck, is_stuck);
             tcp.credit = credit;
+            if was_stuck && !is_stuck && credit > 0 {
+                // Found by this call, and told to nobody yet.
+                self.files.touch(Some(id), false, true);
+            }
         }
+        self.are_stuck |= is_stuck;
         sent?;
         Ok((*done >= total).then_some(*done))
-    }
-
-    /// Ends a direction, or both.
-    pub(super) fn shut_stream(
-        &mut self,
-        world: &mut impl World,
-        argument: u64,
-        reading: bool,
-        writing: bool,
-    ) -> Answer {
-        let (id, tcp) = self.tcp(argument)?;
-        if let Stage::Within(ends) = tcp.stage {
-            return self.shut_within(id, ends, reading, writing);
-        }
-        let Stage::Open(connection) = tcp.stage else {
-            return if tcp.stage == Stage::Closed { Ok(0) } else { Err(Errno::ENOTCONN) };
-        };
-        let is_new = writing && !tcp.is_write_shut;
-        tcp.is_read_shut |= reading;
-        tcp.is_write_shut |= writing;
-        // The peer may go on sending, and what it sends is dropped, with what is here.
-        let dropped = tcp.buffer.as_mut().filter(|_| reading).map_or(0, |buffer| {
-            let length = buffer.len();
-            buffer.drop_front(length);
-            length
-        });
-        let due = tcp.give_back(dropped);
-        self.owe_credit(world, connection, due);
-        if is_new {
-            self.owe(world, Owed::Finish(connection));
-        }
-        self.files.touch(Some(id), true, true);
-        Ok(0)
-    }
-
-    /// The last descriptor is gone. What the peer sent and nobody read is lost, so the peer gets a reset for it.
-    pub(super) fn close_tcp(&mut self, world: &mut impl World, id: Id, tcp: Tcp) {
-        let has_unread = tcp.readable() > 0;
-        match tcp.stage {
-            Stage::Within(ends) => {
-                // Nobody accepted it, as its listener is closed.
-                let is_turned_away = tcp.waits_at.is_some();
-                let is_reset = is_turned_away || self.readable_within(ends) > 0 || tcp.options.is_abortive();
-                self.close_within(ends, is_reset);
-            }
-            Stage::Listening { listener, line, .. } => {
-                if let Some(listener) = listener {
-                    world.unlisten(listener);
-                }
-                self.turn_away(id, line);
-                self.release_line(world, line);
-            }
-            Stage::Knocking(listener, _) => self.knocks_no_more(listener),
-            Stage::Calling(far) => self.close_called(far),
-            Stage::Connecting(connection) => self.owe(world, Owed::Abort(connection)),
-            Stage::Open(connection) if has_unread || tcp.options.is_abortive() || tcp.waits_at.is_some() => {
-                self.owe(world, Owed::Abort(connection));
-            }
-            Stage::Open(connection) if !tcp.is_write_shut => self.owe(world, Owed::Finish(connection)),
-            _ => {}
-        }
-        if let Some(buffer) = tcp.buffer {
-            buffer.free(&mut self.areas);
-        }
-    }
-
-    /// The program ends: each connection is closed as its last descriptor would close it, so that what was written goes out.
-    pub(super) fn leave_host_stack(&mut self, world: &mut impl World) {
-        if !self.files.has_sockets {
-            return;
-        }
-        self.take_events(world);
-        for id in self.files.objects.numbers() {
-            let Some(tcp) = self.tcp_of(id).filter(|tcp| tcp.connection().is_some()) else { continue };
-            let closed = Tcp { stage: Stage::Closed, ..Tcp::new(tcp.family) };
-            let tcp = core::mem::replace(tcp, closed);
-            self.close_tcp(world, id, tcp);
-        }
     }
 
     fn owe_credit(&mut self, world: &mut impl World, connection: u32, due: u64) {
@@ -403,157 +347,31 @@ impl<S: Pages> Process<S> {
             world.note(format_args!("the host stack takes nothing: a connection stays open"));
         }
     }
-
-    /// Takes all that the stack says.
-    pub fn take_events(&mut self, world: &mut impl World) {
-        while let Some(owed) = self.owed.front().copied() {
-            if !say(world, owed) {
-                break;
-            }
-            let _it = self.owed.pop_front();
-            // A program that is about to end may wait for that.
-            self.files.is_changed |= self.exiting.is_some() && self.owed.is_empty();
-        }
-        self.free_places(world);
-        let mut scratch = core::mem::take(&mut self.scratch);
-        while let Some(event) = world.event(&mut scratch) {
-            self.on_event(world, event);
-        }
-        self.scratch = scratch;
-        if world.has_udp() {
-            self.take_arrivals(world);
-        }
-        self.hear_neighbours(world);
-    }
-
-    fn on_event(&mut self, world: &mut impl World, event: Event<'_>) {
-        match event {
-            Event::Accepted { connection, listener, peer, local, credit } => {
-                self.on_accepted(world, (connection, listener), (peer, local), credit);
-            }
-            Event::Connected { connection, local, credit } => {
-                self.change(connection, |tcp| {
-                    (tcp.stage, tcp.credit) = (Stage::Open(connection), credit.into());
-                    (tcp.address, tcp.port) = (local.address, local.port);
-                    (true, true)
-                });
-            }
-            Event::Data(connection, bytes) => self.on_data(world, connection, bytes),
-            Event::Finished(connection) => {
-                self.change(connection, |tcp| {
-                    tcp.has_peer_finished = true;
-                    (true, false)
-                });
-            }
-            Event::Credit(connection, more) => {
-                self.change(connection, |tcp| {
-                    tcp.credit = tcp.credit.saturating_add(more.into());
-                    (false, true)
-                });
-            }
-            Event::Closed(connection, reason) => {
-                self.change(connection, |tcp| {
-                    tcp.error = error_of(reason, matches!(tcp.stage, Stage::Connecting(_)));
-                    tcp.stage = Stage::Closed;
-                    (true, true)
-                });
-            }
-            Event::Lost => self.on_lost(),
-            Event::Back => self.on_back(world),
-        }
-    }
-
-    /// Changes the socket of a connection; what `act` returns says in which directions it became readier. False if nobody has it.
-    fn change(&mut self, connection: u32, act: impl FnOnce(&mut Tcp) -> (bool, bool)) -> bool {
-        let found = self.sockets().find(|(_, tcp)| tcp.connection() == Some(connection)).map(|(id, _)| id);
-        let Some((id, tcp)) = found.and_then(|id| Some((id, self.tcp_of(id)?))) else { return false };
-        let (input, output) = act(tcp);
-        self.files.touch(Some(id), input, output);
-        true
-    }
-
-    fn on_data(&mut self, world: &mut impl World, connection: u32, bytes: &[u8]) {
-        let (mut is_kept, mut due) = (false, 0);
-        let is_there = self.change(connection, |tcp| {
-            if tcp.is_read_shut {
-                (is_kept, due) = (true, tcp.give_back(bytes.len() as u64));
-            } else {
-                is_kept = tcp.buffer.as_mut().is_some_and(|buffer| buffer.push(world, bytes) == Ok(bytes.len()));
-            }
-            (true, false)
-        });
-        self.owe_credit(world, connection, due);
-        // Nobody will ever read it, or the stack broke its word.
-        if !is_there || !is_kept {
-            self.owe(world, Owed::Abort(connection));
-        }
-    }
-
-    fn on_lost(&mut self) {
-        self.owed.clear();
-        self.files.is_changed |= self.exiting.is_some();
-        for id in self.files.objects.numbers() {
-            let Some(tcp) = self.tcp_of(id) else { continue };
-            // The next life counts anew.
-            tcp.has_place = false;
-            if let Stage::Listening { free, line, .. } = &mut tcp.stage {
-                *free = 0;
-                line.forget_places();
-            }
-            if tcp.connection().is_none() {
-                continue;
-            }
-            (tcp.stage, tcp.error) = (Stage::Closed, Some(Errno::ECONNRESET));
-            self.files.touch(Some(id), true, true);
-        }
-    }
-
-    /// Listeners listen again, where the new stack lets them.
-    fn on_back(&mut self, world: &mut impl World) {
-        for id in self.files.objects.numbers() {
-            let Some(Tcp {
-                stage: Stage::Listening { listener, places, .. }, address, path: None, port, error, ..
-            }) = self.tcp_of(id)
-            else {
-                continue;
-            };
-            if address.is_own() {
-                continue;
-            }
-            match world.listen(Peer { address: *address, port: *port }, *places) {
-                Ok(anew) => *listener = Some(anew),
-                // It died once more, and comes back once more.
-                Err(Errno::ENETDOWN) => {}
-                // Its number may be another listener's in this life. Within the component it listens as before.
-                Err(errno) => {
-                    (*listener, *error) = (None, Some(errno));
-                    self.files.touch(Some(id), true, true);
-                }
-            }
-        }
-    }
 }
 
-/// Sends what the credit and the ring have room for, and counts it.
+/// Sends what the credit and the ring have room for, and counts it. Whether the ring had none.
 fn send(
     world: &mut impl World,
     chunk: &mut Vec<u8>,
     (connection, credit): (u32, &mut u64),
     pieces: Pieces,
     (done, total): (&mut u64, u64),
-) -> Result<(), Errno> {
+) -> Result<bool, Errno> {
     while *done < total && *credit > 0 {
         let most = usize::try_from((total - *done).min(*credit)).unwrap_or(CHUNK).min(CHUNK);
         chunk.try_reserve(most.saturating_sub(chunk.len())).map_err(|_| Errno::ENOMEM)?;
         chunk.resize(chunk.len().max(most), 0);
         let length = pieces.read(world, *done, chunk.get_mut(..most).unwrap_or_default())?;
-        if length == 0 || !world.command(Command::Send(connection, chunk.get(..length).unwrap_or_default())) {
+        if length == 0 {
             break;
+        }
+        if !world.command(Command::Send(connection, chunk.get(..length).unwrap_or_default())) {
+            return Ok(true);
         }
         *credit -= length as u64;
         *done += length as u64;
     }
-    Ok(())
+    Ok(false)
 }
 
 fn say(world: &mut impl World, owed: Owed) -> bool {
@@ -562,17 +380,4 @@ fn say(world: &mut impl World, owed: Owed) -> bool {
         Owed::Abort(connection) => Command::Abort(connection),
         Owed::Credit(connection, bytes) => Command::Credit(connection, bytes),
     })
-}
-
-fn error_of(reason: Reason, is_connecting: bool) -> Option<Errno> {
-    match reason {
-        Reason::Finished => None,
-        Reason::Reset if is_connecting => Some(Errno::ECONNREFUSED),
-        Reason::Reset => Some(Errno::ECONNRESET),
-        Reason::TimedOut => Some(Errno::ETIMEDOUT),
-        Reason::Unreachable => Some(Errno::ENETUNREACH),
-        Reason::NoRoom => Some(Errno::ENOBUFS),
-        Reason::InUse => Some(Errno::EADDRINUSE),
-        Reason::BadAddress => Some(Errno::EADDRNOTAVAIL),
-    }
 }

@@ -141,6 +141,10 @@ impl World for Fake {
         self.net.as_mut().unwrap().command(command)
     }
 
+    fn has_command_room(&mut self) -> bool {
+        self.net.as_ref().unwrap().has_room()
+    }
+
     fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<crate::net::Event<'a>> {
         self.net.as_mut()?.event(scratch)
     }

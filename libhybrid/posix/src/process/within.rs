@@ -73,6 +73,7 @@ impl<S: Pages> Process<S> {
                 let port = self.free_port(world, wanted, is_reused)?;
                 if let Some(tcp) = self.tcp_of(id) {
                     (tcp.address, tcp.port) = (wanted.address, port);
+                    tcp.bound = tcp.own();
                 }
             }
         }
@@ -99,6 +100,12 @@ impl<S: Pages> Process<S> {
 
     /// `listen`: at the host stack, too, unless it is reached within the component only.
     pub(super) fn listen_stream(&mut self, world: &mut impl World, id: Id, places: u16) -> Answer {
+        let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
+        if tcp.stage == Stage::Fresh && tcp.port == 0 && tcp.family != Family::Unix {
+            // Who was bound to none is found by any.
+            let any = Name::Host(Peer { address: tcp.family.any(), port: 0 });
+            self.bind_stream(world, id, any)?;
+        }
         let tcp = self.tcp_of(id).ok_or(Errno::ENOTSOCK)?;
         let (own, is_path) = (tcp.own(), tcp.path.is_some());
         match &mut tcp.stage {
@@ -226,6 +233,9 @@ impl<S: Pages> Process<S> {
         let (to, from, by) = (client.peer, client.own(), client.by);
         let at = self.tcp_of(listener).ok_or(Errno::ECONNREFUSED)?;
         let mut accepted = Tcp::new(at.family);
+        if at.family != Family::Unix {
+            accepted.options = at.options;
+        }
         (accepted.is_hidden, accepted.port, accepted.address, accepted.by) = (true, at.port, at.address, by);
         if let Some(path) = &at.path {
             accepted.path = Some(address::copy(path)?);
@@ -276,7 +286,7 @@ impl<S: Pages> Process<S> {
 
     fn refuse(&mut self, id: Id, errno: Errno) {
         if let Some(tcp) = self.tcp_of(id) {
-            (tcp.stage, tcp.error) = (Stage::Closed, Some(errno));
+            (tcp.stage, tcp.error, tcp.has_failed) = (Stage::Closed, Some(errno), true);
         }
     }
 

@@ -334,6 +334,10 @@ impl World for Device {
         self.stack.as_mut().is_some_and(|stack| stack.command(command))
     }
 
+    fn has_command_room(&mut self) -> bool {
+        self.stack.as_mut().is_some_and(Stack::has_room)
+    }
+
     fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
         self.stack.as_mut()?.event(scratch)
     }

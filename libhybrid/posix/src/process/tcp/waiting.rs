@@ -181,14 +181,13 @@ impl<S: Pages> Process<S> {
         // Many may come at once.
         self.feed_tables(world);
         let is_it = |tcp: &Tcp| matches!(tcp.stage, Stage::Listening { listener: Some(own), .. } if own == listener);
-        let found =
-            self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.options.is_v6_only));
-        let Some((at, family, is_v6_only)) = found else {
+        let found = self.sockets().find(|(_, tcp)| is_it(tcp)).map(|(id, tcp)| (id, tcp.family, tcp.options));
+        let Some((at, family, options)) = found else {
             return self.owe(world, Owed::Abort(connection));
         };
         // The host stack's listeners are of both families.
         let has_room = self.line(at).is_some_and(|line| usize::from(line.placed) < WAITING_MAX);
-        let is_welcome = is_for(family, is_v6_only, peer.address) && has_room;
+        let is_welcome = is_for(family, options.is_v6_only, peer.address) && has_room;
         let buffer = if is_welcome { Buffer::new(&mut self.areas, world, WINDOW).ok() } else { None };
         let Some(buffer) = buffer else { return self.turn_down(world, connection, at) };
         let tcp = Tcp {
@@ -197,6 +196,7 @@ impl<S: Pages> Process<S> {
             port: local.port,
             peer: Some(peer),
             credit: credit.into(),
+            options,
             ..Tcp::new(family)
         };
         let Ok(id) = self.files.objects.insert(0, Held::new(Object::Tcp(tcp)), Errno::ENFILE) else {

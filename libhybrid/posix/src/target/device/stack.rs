@@ -63,6 +63,12 @@ impl Stack {
         rings.commands.push_or_ask(&command).unwrap_or(false)
     }
 
+    /// A stack that is away takes nothing, and its connections are told so. If there is no room, the stack rings when there is.
+    pub(super) fn has_room(&mut self) -> bool {
+        let Some(rings) = &mut self.link.rings else { return true };
+        rings.commands.ring().request_space(TcpCommand::MAX_ENCODED).is_ok_and(|must_wait| !must_wait)
+    }
+
     pub(super) fn event<'a>(&mut self, scratch: &'a mut Vec<u8>) -> Option<Event<'a>> {
         if let Some(news) = self.link.news() {
             return Some(match news {
