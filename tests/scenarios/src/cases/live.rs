@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 
 /// From a new life until the page tells that it was looked at, on such a host.
-const LOOKED_WITHIN: Duration = Duration::from_secs(10);
+const LOOKED_WITHIN: Duration = Duration::from_secs(60);
 
 /// From a new life's beginning to the comparison that its beginning asks for, in microseconds of the device's time: a fraction of the time
 /// between two comparisons in the background, one of which might do as well.
