@@ -1,7 +1,7 @@
 //! Sessions that come and go while the system runs: nothing of them stays, whoever ends them.
 use crate::hardware::Hardware;
 use crate::http;
-use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, LAST, SAY_WITHIN, Scenario, Stage, last_lines, lines_with};
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ fn installs(stage: &mut Stage) -> Result<()> {
         ["CAP-R016 device-shared", "CAP-R055 beyond-place: a heap", "CAP-R028 guarded", "no ELF64 executable"]
     {
         let is_told = text.lines().any(|line| line.contains("refused as it must be") && line.contains(finding));
-        ensure!(is_told, "nothing was refused by {finding}:\n{text}");
+        ensure!(is_told, "nothing was refused by {finding}:\n{}", lines_with(&text, "refused as it must be"));
     }
     ensure!(serves(stage, "hello from a guest"), "what was installed does not serve");
     told(
@@ -43,7 +43,7 @@ fn installs(stage: &mut Stage) -> Result<()> {
     ensure!(held.contains("httpd.providers") && held.contains("held=if-installed"), "not among the grants:\n{held}");
     let trail = stage.command("audit", "# end of the trail")?;
     for line in ["installer may not fill guest: CAP-R016", "installer filled guest with tests/components/guest"] {
-        ensure!(trail.contains(line), "the audit trail has no {line:?}:\n{trail}");
+        ensure!(trail.contains(line), "the audit trail has no {line:?}:\n{}", lines_with(&trail, "installer"));
     }
     // It is supervised as if it had been built in.
     let panicked = http::request(stage.port, "GET", "/guest/panic")?.status;
@@ -130,7 +130,7 @@ fn guests(stage: &mut Stage) -> Result<()> {
         "visitor.reader may no more open logd.reader",
         "more sessions were opened or closed",
     ] {
-        ensure!(trail.contains(line), "the audit trail has no {line:?}:\n{trail}");
+        ensure!(trail.contains(line), "the audit trail has no {line:?}:\n{}", lines_with(&trail, "open"));
     }
     stage.finish()
 }
@@ -144,7 +144,11 @@ fn told(stage: &mut Stage, lines: &[&str]) -> Result<()> {
         if missing.is_empty() {
             return Ok(());
         }
-        ensure!(begin.elapsed() < BOOT_WITHIN, "the console does not say {missing:?}:\n{text}");
+        ensure!(
+            begin.elapsed() < BOOT_WITHIN,
+            "the console does not say {missing:?}. Its last lines:\n{}",
+            last_lines(&text, LAST)
+        );
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -2,7 +2,7 @@
 use super::std::all_said;
 use crate::disk;
 use crate::hardware::Hardware;
-use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage};
+use crate::scenario::{BOOT_WITHIN, Image, SAY_WITHIN, Scenario, Stage, lines_with};
 use anyhow::{Context, Result, ensure};
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -27,8 +27,16 @@ fn store(stage: &mut Stage) -> Result<()> {
     let first = kept(stage)?;
     ensure!(first > 0, "nothing was kept");
     let text = stage.console().text();
-    ensure!(text.contains("a reader may read and no more"), "the reader was not refused as it must be:\n{text}");
-    ensure!(text.contains("the system's files can be read and not changed"), "the system partition's files:\n{text}");
+    ensure!(
+        text.contains("a reader may read and no more"),
+        "the reader was not refused as it must be:\n{}",
+        lines_with(&text, "reader")
+    );
+    ensure!(
+        text.contains("the system's files can be read and not changed"),
+        "the system partition's files:\n{}",
+        lines_with(&text, "the system's files")
+    );
     updated(stage)?;
     room_is_given_back(stage)?;
     for victim in ["fsd", "disk", "keeper", "imaged", "bootd", "disk", "fsd"] {
