@@ -1,4 +1,4 @@
-//! musl for components: its pinned source, our eight files in place of its own, and the library made of it.
+//! musl for components: its pinned source, our nine files in place of its own, and the library made of it.
 //!
 //! The source comes as Debian's source package from the mirror that this machine's apt already uses; the tree names no host. What was fetched
 //! and made stays in the target folder, under a name made of everything that decides what it is.
@@ -101,6 +101,9 @@ fn make(step: &Step, source: &Path, work: &Path) -> Result<()> {
         if !tree.join(place).exists() {
             bail!("{} replaces nothing of musl's", folders::shown(&file));
         }
+        // What ours only adds to is included by this name.
+        let name = format!("{}.musl", place.display());
+        std::fs::rename(tree.join(place), tree.join(name)).with_context(|| format!("cannot keep {}", place.display()))?;
         std::fs::copy(&file, tree.join(place)).with_context(|| format!("cannot copy {}", file.display()))?;
     }
     let mut configure = Command::new("./configure");

@@ -1,7 +1,8 @@
-//! Which pages of the heap a program has mapped, and how; it touches no memory itself.
+//! Which pages of the heap and of its threads' stacks a program has mapped, and how; it touches no memory itself.
 //!
 //! securityd backs the whole declared heap when it starts the component, so mapping moves no authority: it says which pages are in use.
-//! What a page may be used for is kept and told, but not enforced: a component holds no capability to its own page tables (decision 0130).
+//! What a page may be used for is kept and told, but not enforced: a component holds no capability to its own page tables (decision 0130). The
+//! pages below the declared stacks of threads have no memory, so what touches them faults (decision 0161).
 
 use crate::number::Errno;
 
@@ -55,15 +56,57 @@ const fn mapped(access: Access, is_zero: bool) -> u8 {
     }
 }
 
-/// The map.
+/// The stacks of a program's threads beside the main one, in a row: each has memory, and the pages below it have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stacks {
+    /// First address of the pages below the first one.
+    pub base: u64,
+    /// Bytes without memory below each; whole pages.
+    pub guard: u64,
+    /// Bytes of each; whole pages.
+    pub bytes: u64,
+    /// How many there are.
+    pub count: u8,
+}
+
+impl Stacks {
+    /// Pages of one, those below it included.
+    const fn stride(self) -> usize {
+        self.guard_pages().saturating_add((self.bytes / PAGE) as usize)
+    }
+
+    const fn guard_pages(self) -> usize {
+        (self.guard / PAGE) as usize
+    }
+
+    /// Pages of all, those below each included.
+    #[must_use]
+    pub const fn pages(self) -> usize {
+        self.stride().saturating_mul(self.count as usize)
+    }
+
+    /// Whether one of them has the memory from `address` to `end`.
+    #[must_use]
+    pub const fn hold(self, address: u64, end: u64) -> bool {
+        let stride = self.guard.saturating_add(self.bytes);
+        if address < self.base || end < address || stride == 0 {
+            return false;
+        }
+        let (index, offset) = ((address - self.base) / stride, (address - self.base) % stride);
+        index < self.count as u64 && offset >= self.guard && end - address <= stride - offset
+    }
+}
+
+/// The map: pages of the heap, then those of the stacks.
 ///
-/// INV-AREAS-1: no page below `lowest` is free. INV-AREAS-2: a page that is `CLEAN` or `RESERVED` is zero. INV-AREAS-3: a page that is `KEPT` stays so:
-/// it is never mapped, zeroed or free again.
+/// INV-AREAS-1: no page of the heap below `lowest` is free. INV-AREAS-2: a page that is `CLEAN` or `RESERVED` is zero. INV-AREAS-3: a page that is `KEPT`
+/// stays so: it is never mapped, zeroed or free again. INV-AREAS-4: a page without memory is `CLEAN` or `RESERVED`, so it is never zeroed.
 #[derive(Debug)]
 pub struct Areas<S> {
     base: u64,
     pages: S,
     lowest: usize,
+    stacks: Stacks,
 }
 
 /// Pages that the program never gets again. There is one of these for each time that some were [kept](Areas::keep), so who has it has the pages.
@@ -94,22 +137,35 @@ impl<F: FnMut(u64, u64)> Zero for F {
 }
 
 impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
-    /// Nothing is mapped; the pages from `base` (a multiple of [`PAGE`]), one for each byte of `pages`, are zero.
-    pub fn new(base: u64, mut pages: S) -> Self {
+    /// Nothing is mapped. There is a byte of `pages` for each page of `stacks`, and one for each of the heap, from `base` (a multiple of [`PAGE`]); all
+    /// that has memory is zero.
+    pub fn new(base: u64, mut pages: S, stacks: Stacks) -> Self {
         pages.as_mut().fill(state::CLEAN);
-        Self { base, pages, lowest: 0 }
+        Self { base, pages, lowest: 0, stacks }
     }
 
-    /// First address, and one past the last.
+    /// First address of the heap, and one past the last.
     #[must_use]
     pub fn span(&self) -> (u64, u64) {
-        (self.base, self.base.saturating_add((self.pages.as_ref().len() as u64).saturating_mul(PAGE)))
+        (self.base, self.base.saturating_add((self.heap_pages() as u64).saturating_mul(PAGE)))
     }
 
-    /// Bytes that are not mapped.
+    /// The stacks of threads.
+    #[must_use]
+    pub const fn stacks(&self) -> Stacks {
+        self.stacks
+    }
+
+    /// Whether the page at the address is one of these.
+    #[must_use]
+    pub fn contains(&self, address: u64) -> bool {
+        self.range(address / PAGE * PAGE, PAGE).is_ok()
+    }
+
+    /// Bytes of the heap that are not mapped.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {
-        self.pages.as_ref().iter().filter(|page| is_free(**page)).count() as u64 * PAGE
+        self.slice(0, self.heap_pages()).iter().filter(|page| is_free(**page)).count() as u64 * PAGE
     }
 
     /// Maps `bytes` where there is room, at the lowest such place; pages that are not zero are zeroed.
@@ -119,6 +175,28 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     pub fn map(&mut self, bytes: u64, access: Access, zero: &mut impl Zero) -> Result<u64, Errno> {
         let count = page_count(bytes)?;
         let first = self.room(count).ok_or(Errno::ENOMEM)?;
+        self.set_mapped(first, count, access, zero);
+        Ok(self.address(first))
+    }
+
+    /// Maps a thread's stack of `bytes`, the lowest `guard` of which it is not to touch: without access, which [`Self::protect`] gives to the others, or
+    /// readable and writable if there are none. It is one of the [`Stacks`] if one is free and large enough, and then the highest of the pages below that
+    /// are its lowest; else it is in the heap.
+    ///
+    /// # Errors
+    /// As [`Self::map`].
+    pub fn map_stack(&mut self, bytes: u64, guard: u64, zero: &mut impl Zero) -> Result<u64, Errno> {
+        let access = if guard == 0 { Access::ReadWrite } else { Access::None };
+        let count = page_count(bytes)?;
+        let (stride, below) = (self.stacks.stride(), self.stacks.guard_pages());
+        let skipped = below.saturating_sub(usize::try_from(guard.div_ceil(PAGE)).unwrap_or(usize::MAX));
+        let heap = self.heap_pages();
+        let mut places = (0..usize::from(self.stacks.count)).map(|index| heap + index * stride);
+        let is_free_at = |first: &usize| {
+            self.pages.as_ref().get(*first..first + stride).is_some_and(|pages| pages.iter().all(|page| is_free(*page)))
+        };
+        let place = if skipped.saturating_add(count) > stride { None } else { places.find(is_free_at) };
+        let Some(first) = place.map(|first| first + skipped) else { return self.map(bytes, access, zero) };
         self.set_mapped(first, count, access, zero);
         Ok(self.address(first))
     }
@@ -137,9 +215,11 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     /// Maps `bytes` at `address`, in place of what is mapped there.
     ///
     /// # Errors
-    /// `EINVAL` if it is not a page's address or there are no bytes, `ENOMEM` if it is not in the heap or a page of it was kept.
+    /// `EINVAL` if it is not a page's address or there are no bytes, `ENOMEM` if it is not in the heap, or a page of it was kept or has no memory to
+    /// access.
     pub fn map_at(&mut self, address: u64, bytes: u64, access: Access, zero: &mut impl Zero) -> Result<u64, Errno> {
         let (first, count) = self.range(address, bytes)?;
+        self.check_memory(first, count, access)?;
         self.unmap(address, bytes).map_err(|_| Errno::ENOMEM)?;
         self.set_mapped(first, count, access, zero);
         Ok(address)
@@ -176,7 +256,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     /// Changes the access of a range that is mapped whole.
     ///
     /// # Errors
-    /// `EINVAL` if it is not a page's address, `ENOMEM` if a page of it is not mapped.
+    /// `EINVAL` if it is not a page's address, `ENOMEM` if a page of it is not mapped, or has no memory to access.
     pub fn protect(&mut self, address: u64, bytes: u64, access: Access) -> Result<(), Errno> {
         if bytes == 0 && address.is_multiple_of(PAGE) {
             return Ok(());
@@ -185,6 +265,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
         if !self.slice(first, count).iter().all(|page| is_mapped(*page)) {
             return Err(Errno::ENOMEM);
         }
+        self.check_memory(first, count, access)?;
         for page in self.slice_mut(first, count) {
             *page = mapped(access, *page == state::RESERVED);
         }
@@ -204,11 +285,23 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
             return if rest == 0 { Ok(()) } else { self.unmap(self.address(first + new_count), rest) };
         }
         let (behind, more) = (first + old_count, new_count - old_count);
-        let end = behind.checked_add(more).filter(|end| *end <= self.pages.as_ref().len()).ok_or(Errno::ENOMEM)?;
-        if !self.pages.as_ref().get(behind..end).unwrap_or_default().iter().all(|page| is_free(*page)) {
+        self.part(first, old_count.checked_add(more).ok_or(Errno::ENOMEM)?)?;
+        if !self.slice(behind, more).iter().all(|page| is_free(*page)) {
             return Err(Errno::ENOMEM);
         }
+        self.check_memory(behind, more, access)?;
         self.set_mapped(behind, more, access, zero);
+        Ok(())
+    }
+
+    /// Makes a range that is mapped whole zero, as far as it has memory.
+    ///
+    /// # Errors
+    /// `ENOMEM` if it is not.
+    pub fn discard(&self, address: u64, bytes: u64, zero: &mut impl Zero) -> Result<(), Errno> {
+        let (first, count) = self.range(address, bytes).map_err(|_| Errno::ENOMEM)?;
+        self.access(first, count).map_err(|_| Errno::ENOMEM)?;
+        self.zero_those(first, count, |page| self.has_memory(page), zero);
         Ok(())
     }
 
@@ -235,7 +328,7 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
 
     /// The first of `count` free pages in a row.
     fn room(&mut self, count: usize) -> Option<usize> {
-        let pages = self.pages.as_ref();
+        let pages = self.pages.as_ref().get(..self.heap_pages()).unwrap_or_default();
         let from = (self.lowest..pages.len()).find(|page| pages.get(*page).copied().is_some_and(is_free))?;
         self.lowest = from;
         let mut start = from;
@@ -250,27 +343,49 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
     }
 
     fn set_mapped(&mut self, first: usize, count: usize, access: Access, zero: &mut impl Zero) {
-        let base = self.address(first);
-        let mut dirty = None;
-        for (page, address) in self.slice_mut(first, count).iter_mut().zip((base..).step_by(4096)) {
-            let was_dirty = *page == state::DIRTY;
-            *page = mapped(access, true);
-            match (was_dirty, dirty) {
-                (true, None) => dirty = Some(address),
-                (false, Some(start)) => {
-                    zero.zero(start, address - start);
-                    dirty = None;
+        self.zero_those(first, count, |page| self.pages.as_ref().get(page) == Some(&state::DIRTY), zero);
+        self.slice_mut(first, count).fill(mapped(access, true));
+    }
+
+    /// Has the pages of a range zeroed that `is_one` says, as many at once as follow each other.
+    fn zero_those(&self, first: usize, count: usize, is_one: impl Fn(usize) -> bool, zero: &mut impl Zero) {
+        let mut start = None;
+        for page in first..first + count {
+            match (is_one(page), start) {
+                (true, None) => start = Some(page),
+                (false, Some(from)) => {
+                    zero.zero(self.address(from), (page - from) as u64 * PAGE);
+                    start = None;
                 }
                 _ => {}
             }
         }
-        if let Some(start) = dirty {
-            zero.zero(start, base + count as u64 * PAGE - start);
+        if let Some(from) = start {
+            zero.zero(self.address(from), (first + count - from) as u64 * PAGE);
         }
     }
 
+    fn heap_pages(&self) -> usize {
+        self.pages.as_ref().len().saturating_sub(self.stacks.pages())
+    }
+
+    /// Whether there is memory behind a page.
+    fn has_memory(&self, page: usize) -> bool {
+        let of_stacks = page.checked_sub(self.heap_pages());
+        of_stacks.is_none_or(|page| page % self.stacks.stride().max(1) >= self.stacks.guard_pages())
+    }
+
+    /// Refuses access to pages without memory.
+    fn check_memory(&self, first: usize, count: usize, access: Access) -> Result<(), Errno> {
+        let is_there = access == Access::None || first + count <= self.heap_pages();
+        if is_there || (first..first + count).all(|page| self.has_memory(page)) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
     fn address(&self, page: usize) -> u64 {
-        self.base + page as u64 * PAGE
+        match page.checked_sub(self.heap_pages()) {
+            Some(page) if self.stacks.count > 0 => self.stacks.base + page as u64 * PAGE,
+            _ => self.base + page as u64 * PAGE,
+        }
     }
 
     fn range(&self, address: u64, bytes: u64) -> Result<(usize, usize), Errno> {
@@ -278,10 +393,22 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
             return Err(Errno::EINVAL);
         }
         let count = page_count(bytes)?;
-        let offset = address.checked_sub(self.base).ok_or(Errno::ENOMEM)? / PAGE;
-        let first = usize::try_from(offset).map_err(|_| Errno::ENOMEM)?;
+        let (base, before) = match self.stacks {
+            Stacks { base, count: 1.., .. } if address >= base => (base, self.heap_pages()),
+            _ => (self.base, 0),
+        };
+        let offset = address.checked_sub(base).ok_or(Errno::ENOMEM)? / PAGE;
+        let first = usize::try_from(offset).ok().and_then(|offset| offset.checked_add(before)).ok_or(Errno::ENOMEM)?;
+        self.part(first, count)?;
+        Ok((first, count))
+    }
+
+    /// Refuses what is neither in the heap nor among the stacks whole.
+    fn part(&self, first: usize, count: usize) -> Result<(), Errno> {
         let end = first.checked_add(count).ok_or(Errno::ENOMEM)?;
-        if end > self.pages.as_ref().len() { Err(Errno::ENOMEM) } else { Ok((first, count)) }
+        let (heap, all) = (self.heap_pages(), self.pages.as_ref().len());
+        let most = if first < heap { heap } else { all };
+        if end > most { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
     fn slice(&self, first: usize, count: usize) -> &[u8] {

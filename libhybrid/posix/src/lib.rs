@@ -28,7 +28,7 @@ pub mod world;
 #[cfg(target_os = "none")]
 mod target;
 
-pub use areas::Areas;
+pub use areas::{Areas, Stacks};
 pub use number::Errno;
 pub use process::{Ending, Identity, Outcome, Process};
 pub use world::World;

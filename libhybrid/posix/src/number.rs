@@ -206,6 +206,8 @@ calls! {
     FCHMODAT2 = 452,
     // Ours: Linux has none of this number. libhybrid/posix/musl/src/process/posix_spawn.c has it, too.
     SPAWN = 4096,
+    // Ours, too: libhybrid/posix/musl/src/thread/pthread_create.c.
+    MAP_STACK = 4097,
 }
 
 /// Why a call failed; the program sees it as `errno`.

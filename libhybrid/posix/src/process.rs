@@ -103,6 +103,8 @@ pub struct Identity {
     pub stack: (u64, u64),
     /// How many threads it may have, the first included; at least 1, at most [`THREADS_MAX`].
     pub threads: u8,
+    /// Bytes of stack of the threads of which the program does not say it, as std was told; 0: it was told nothing.
+    pub min_stack: u64,
     /// Addresses of name servers, separated by spaces.
     pub name_servers: &'static str,
     /// What `resolv.conf` has for `options`.
@@ -224,6 +226,7 @@ impl<S: Pages> Process<S> {
             number::NANOSLEEP | number::CLOCK_NANOSLEEP => self.sleep(world, thread, number, args),
             number::SCHED_YIELD => Outcome::Yield,
             number::MMAP => self.mmap(world, args).into(),
+            number::MAP_STACK => self.map_stack(world, args).into(),
             number::MUNMAP => self.munmap(args).into(),
             number::MPROTECT => self.mprotect(world, args).into(),
             number::MREMAP => self.mremap(world, args).into(),

@@ -2,6 +2,7 @@
 //!
 //! Source: System V ABI, AArch64 supplement, "Process Initialization": argc, argv, 0, envp, 0, pairs of the auxiliary vector, 0.
 
+use crate::areas::PAGE;
 use crate::family;
 use alloc::vec::Vec;
 
@@ -14,6 +15,20 @@ const STRINGS_MAX: usize = family::STRINGS_MAX;
 const PAIRS_MAX: usize = 20;
 /// The most that all of it takes of the stack: words for each string, counts and ends and two for each pair, random bytes, what aligns it.
 pub const STACK_MAX: usize = TEXT_ON_STACK + 8 * (STRINGS_MAX + 4 + 2 * PAIRS_MAX) + 32;
+
+/// The variable by which std is told how large the stacks of threads are of which the program does not say it.
+pub const MIN_STACK: &str = "RUST_MIN_STACK";
+/// What musl puts on a thread's stack at most, beside the program's thread-local storage: its own state, tables, what the program keeps by keys.
+const MUSL_OF_THREAD: u64 = 2048;
+
+/// What std may ask for so that musl finds room for it in a stack of `bytes`, which has thread-local storage of a size and alignment, too; whole
+/// pages. `None` if nothing is left.
+#[must_use]
+pub const fn min_stack(bytes: u64, (tls, alignment): (u64, u64)) -> Option<u64> {
+    let taken = MUSL_OF_THREAD.saturating_add(tls).saturating_add(alignment.saturating_mul(2));
+    let left = bytes.saturating_sub(taken) / PAGE * PAGE;
+    if left > 0 { Some(left) } else { None }
+}
 
 /// Keys of the auxiliary vector (include/uapi/linux/auxvec.h).
 pub mod auxiliary {
@@ -88,6 +103,16 @@ impl Start {
     #[must_use]
     pub fn variable(&mut self, name: &str, value: &str) -> bool {
         !name.contains('=') && self.string(&[name.as_bytes(), b"=", value.as_bytes()], Kind::Variable)
+    }
+
+    /// Whether there is a variable of that name.
+    #[must_use]
+    pub fn has_variable(&self, name: &str) -> bool {
+        let mut variables = self.strings.iter().filter(|(_, kind)| *kind == Kind::Variable);
+        variables.any(|(at, _)| {
+            let text = self.text.get(*at..).and_then(|text| text.strip_prefix(name.as_bytes()));
+            text.is_some_and(|rest| rest.starts_with(b"="))
+        })
     }
 
     /// A pair of the auxiliary vector. False if there is no room.

@@ -16,8 +16,8 @@ use crate::family::Given;
 use crate::futex::Thread;
 use crate::number::low;
 use crate::process::{AGAIN, Delivery, Ending, FETCH_MAX, Numbers};
-use crate::start::{Start, auxiliary};
-use crate::{Areas, Errno, Identity, Outcome, Process};
+use crate::start::{MIN_STACK, Start, auxiliary};
+use crate::{Areas, Errno, Identity, Outcome, Process, Stacks};
 use alloc::vec::Vec;
 use device::Device;
 use hybrid_rt::Env;
@@ -36,6 +36,8 @@ const _: () = assert!(crate::start::STACK_MAX <= START_BYTES);
 const HWCAP: u64 = 0b11;
 /// Bytes of a program header.
 const HEADER_BYTES: u64 = 56;
+/// `PT_TLS`, in the lower half of a program header's first word.
+const TLS_HEADER: u64 = 7;
 
 static SHELL: Lock<Place> = Lock::new(Place::Empty);
 
@@ -94,18 +96,26 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     let (env, heap) = unsafe { hybrid_rt::program_entry(start, len, buffer, RUNTIME_HEAP) };
     let image = ((&raw const __ehdr_start).addr() as u64, (&raw const _end).addr() as u64);
     let info = env.start();
-    let identity = Identity {
+    let stacks = Stacks {
+        base: hybrid_start::STACKS_BASE,
+        guard: hybrid_start::STACK_GUARD,
+        bytes: info.stacks.bytes,
+        count: info.stacks.count,
+    };
+    let mut identity = Identity {
         instance: info.instance,
         name: &info.name,
         version: &info.version,
         stack: (info.stack.addr, info.stack.addr.saturating_add(info.stack.len)),
         threads: u8::try_from(info.threads.len()).unwrap_or(u8::MAX).max(1),
+        min_stack: 0,
         name_servers: env.parameter("dns").unwrap_or_default(),
         name_options: env.parameter("dns.options").unwrap_or_default(),
     };
     let threads = Threads(&info.threads);
-    let mut areas = areas(heap);
-    let mut device = Device::new(env, image, areas.span(), identity.stack);
+    let mut areas = areas(heap, stacks);
+    let mut device = Device::new(env, image, areas.span(), (identity.stack, stacks));
+    identity.min_stack = min_stack(&device, image.0, stacks);
     let given = device.given();
     let stack = lay_out(&mut device, &mut areas, identity, image.0, given.as_ref());
     let mut process = Process::new(identity, areas);
@@ -139,18 +149,18 @@ extern "C" fn begin(start: usize, len: usize, buffer: usize) -> u64 {
     threads::attend()
 }
 
-/// The heap's first pages hold the table of the others.
-fn areas(heap: Span) -> Areas<&'static mut [u8]> {
-    let pages = heap.len / PAGE;
-    let table = pages.div_ceil(PAGE + 1).min(pages);
-    let count = usize::try_from(pages - table).unwrap_or(0);
+/// The heap's first pages hold the table of the others, and of the pages of stacks.
+fn areas(heap: Span, stacks: Stacks) -> Areas<&'static mut [u8]> {
+    let (pages, others) = (heap.len / PAGE, stacks.pages() as u64);
+    let table = (pages + others).div_ceil(PAGE + 1).min(pages);
+    let count = usize::try_from((pages - table + others).min(table * PAGE)).unwrap_or(0);
     let address = usize::try_from(heap.addr).unwrap_or(0);
     let slice = match core::ptr::NonNull::new(core::ptr::with_exposed_provenance_mut::<u8>(address)) {
         // SAFETY: the span is mapped, zeroed memory that nothing else uses (`program_entry`), and `table` pages hold `count` bytes.
         Some(base) => unsafe { core::slice::from_raw_parts_mut(base.as_ptr(), count) },
         None => &mut [],
     };
-    Areas::new(heap.addr + table * PAGE, slice)
+    Areas::new(heap.addr + table * PAGE, slice, stacks)
 }
 
 /// Arguments and environment of one that was spawned are its parent's. Else arguments are the words of the parameter `args`, and a parameter
@@ -167,6 +177,8 @@ fn lay_out(
         Some(given) => given_strings(given, &mut start),
         None => parameters(device.env, identity.name, &mut start),
     };
+    let tells_stack = identity.min_stack > 0 && !start.has_variable(MIN_STACK);
+    let all = all && (!tells_stack || start.variable(MIN_STACK, &alloc::format!("{}", identity.min_stack)));
     if !all {
         log::warn!(target: "posix", "not all arguments and variables fit: some are left out");
     }
@@ -202,6 +214,18 @@ fn lay_out(
     start.lay_out(identity.stack.1, heap, |address, bytes| {
         let _is_in_the_stack = crate::World::write(device, address, bytes);
     })
+}
+
+/// What std is told of the stacks of threads, for the program whose header this is; 0: nothing.
+fn min_stack(device: &Device, header: u64, stacks: Stacks) -> u64 {
+    if stacks.count == 0 {
+        return 0;
+    }
+    let first = header + u64::from(device.header_half(header + 32));
+    let headers = (0..u64::from(device.header_half(header + 56))).map(|index| first + index * HEADER_BYTES);
+    let mut tls = headers.filter(|at| device.header_word(*at) & 0xffff_ffff == TLS_HEADER);
+    let sizes = tls.next().map_or((0, 0), |at| (device.header_word(at + 40), device.header_word(at + 48)));
+    crate::start::min_stack(stacks.bytes, sizes).unwrap_or(0)
 }
 
 /// False if not all have room.

@@ -56,6 +56,12 @@ pub const THREAD_STACK: u64 = 0x4000;
 /// Pages of a span: stack and buffer.
 pub const THREAD_PAGES: u64 = THREAD_STACK / 4096 + 1;
 
+/// Start of the stacks of a program's further threads, each with [`STACK_GUARD`] bytes below it ([`Stacks`]).
+pub const STACKS_BASE: u64 = 0x7200_0000;
+/// Bytes below each of them in which nothing is mapped: what musl takes for a guard where a program does not say.
+pub const STACK_GUARD: u64 = 8192;
+const _: () = assert!(THREAD_BASE + 65 * THREAD_STRIDE <= STACKS_BASE, "the spans of 64 threads and the first end before");
+
 /// Slot of the component's own CNode, where it has one.
 pub const SLOT_CNODE: u32 = 1;
 /// Slot of the component's own endpoint, where it has one.
@@ -74,6 +80,15 @@ pub struct Span {
     pub addr: u64,
     /// Length in bytes.
     pub len: u64,
+}
+
+/// The stacks of a program's further threads, from [`STACKS_BASE`] on: below each, the first included, nothing is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Stacks {
+    /// How many there are.
+    pub count: u8,
+    /// Bytes of each.
+    pub bytes: u64,
 }
 
 /// Everything a component is told at its start.
@@ -121,6 +136,8 @@ pub struct StartInfo {
     pub stack: Span,
     /// The slots of the notifications that further threads wait for; further thread 1 has the first.
     pub threads: Vec<u32>,
+    /// The stacks of the program's threads beside the main one, where component.toml declares them.
+    pub stacks: Stacks,
 }
 
 /// One interface that the instance uses.

@@ -38,6 +38,7 @@ fn example() -> StartInfo {
         parameters: vec![("address".into(), "10.0.2.15/24".into())],
         stack: Span { addr: STACK_TOP - 0x1_0000, len: 0x1_0000 },
         threads: vec![255, 254],
+        stacks: Stacks { count: 1, bytes: 0x1_0000 },
     }
 }
 

@@ -230,12 +230,19 @@ impl<'a, 'g> Lines<'a, 'g> {
                     let is_it = bytes == SMALL && rights == Rights::READ;
                     self.ranged(&grant, (address, if is_it { bytes } else { 0 }), What::Peers { address })
                 }
-                What::Memory { .. } => {
+                What::Memory { thread_stacks: (count, bytes), .. } => {
                     let bottom = start::STACK_TOP - self.instance.stack;
                     let (stack, _) = run(pages, bottom, self.instance.stack, false);
                     let (heap, _) = run(pages, start::HEAP_BASE, layout::REGION_BASE - start::HEAP_BASE, false);
                     seen.push((bottom, stack));
-                    self.ranged(&grant, (start::HEAP_BASE, heap), What::Memory { stack, heap })
+                    let of_threads = (0..count).map(|index| {
+                        let bottom = layout::stack_address(index, bytes);
+                        (bottom, run(pages, bottom, bytes, false).0)
+                    });
+                    let of_threads: Vec<(u64, u64)> = of_threads.collect();
+                    let whole = of_threads.iter().filter(|(_, mapped)| *mapped == bytes).map(|_| 1).sum();
+                    seen.extend(of_threads);
+                    self.ranged(&grant, (start::HEAP_BASE, heap), What::Memory { stack, heap, thread_stacks: (whole, bytes) })
                 }
                 What::Shown { address } => {
                     let (bytes, rights) = run(pages, address, layout::DEVICE_STRIDE, false);

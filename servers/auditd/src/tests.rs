@@ -173,9 +173,12 @@ impl System {
             What::Shown { address } => self.fresh(id, address, PAGE, Rights::READ),
             What::Dma { bytes, address } => self.fresh(id, address, bytes, Rights::READ_WRITE),
             What::Peers { address } => self.fresh(id, address, PAGE, Rights::READ),
-            What::Memory { stack, heap } => {
+            What::Memory { stack, heap, thread_stacks: (count, bytes) } => {
                 self.fresh(id, start::STACK_TOP - stack, stack, Rights::READ_WRITE);
                 self.fresh(id, start::HEAP_BASE, heap, Rights::READ_WRITE);
+                for index in 0..count {
+                    self.fresh(id, layout::stack_address(index, bytes), bytes, Rights::READ_WRITE);
+                }
             }
             What::Fault { badge } => {
                 self.put(thread(id) + 672, Cap::Endpoint { at: endpoint(1), badge, rights: Rights::CALL });

@@ -15,7 +15,7 @@ struct Heap {
 
 impl Heap {
     fn new() -> Self {
-        Self { areas: Areas::new(BASE, vec![0xff; PAGES]), content: vec![0; PAGES] }
+        Self { areas: Areas::new(BASE, vec![0xff; PAGES], Stacks::default()), content: vec![0; PAGES] }
     }
 
     fn with<T>(&mut self, act: impl FnOnce(&mut Areas<Vec<u8>>, &mut dyn FnMut(u64, u64)) -> T) -> T {

@@ -1,4 +1,4 @@
-//! Calls about memory: mappings in the heap, nothing that is executable; a file's are in `fs::map`.
+//! Calls about memory: mappings in the heap and threads' stacks, nothing that is executable; a file's are in `fs::map`.
 use super::{Pages, Process};
 use crate::areas::{Access, PAGE};
 use crate::number::{self, Answer, Errno, int, low};
@@ -34,14 +34,24 @@ impl<S: Pages> Process<S> {
         self.areas.map_at(address, bytes, access, &mut zero)
     }
 
+    /// What our pthread_create asks for in place of `mmap`: the bytes of a thread's stack, and how many of the lowest it is not to touch.
+    pub(super) fn map_stack(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
+        let [bytes, guard, ..] = args;
+        let address = self.areas.map_stack(bytes, guard, &mut |address, bytes| world.zero(address, bytes))?;
+        let (first, end) = self.areas.span();
+        if self.areas.stacks().count > 0 && (first..end).contains(&address) {
+            self.tell(world, number::MAP_STACK, "thread_stack is less, or all are taken: the stack is in the heap");
+        }
+        Ok(address)
+    }
+
     pub(super) fn munmap(&mut self, args: [u64; 6]) -> Answer {
         self.areas.unmap(args[0], args[1]).map(|()| 0)
     }
 
     pub(super) fn mprotect(&mut self, world: &mut impl World, args: [u64; 6]) -> Answer {
         let access = self.access(world, number::MPROTECT, args[2])?;
-        let (first, end) = self.areas.span();
-        if !(first..end).contains(&args[0]) {
+        if !self.areas.contains(args[0]) {
             // Program, stack and rings are as securityd mapped them.
             self.tell(world, number::MPROTECT, "only pages of the heap can be changed");
             return Err(Errno::EACCES);
@@ -108,8 +118,7 @@ impl<S: Pages> Process<S> {
             return Err(Errno::EINVAL);
         }
         if low(advice) == MADV_DONTNEED && bytes != 0 {
-            self.areas.access_of(address, bytes).map_err(|_| Errno::ENOMEM)?;
-            world.zero(address, bytes.div_ceil(PAGE) * PAGE);
+            self.areas.discard(address, bytes, &mut |address, bytes| world.zero(address, bytes))?;
         }
         Ok(0)
     }

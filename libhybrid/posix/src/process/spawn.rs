@@ -8,7 +8,9 @@ use super::signals::signal;
 use super::{Ending, Pages, Process, fs, signals};
 use crate::family::{ASKED, CHANNELS, GIVEN_MAX, INHERITED, News, Other, PATH_MAX, STRINGS_MAX, Stream};
 use crate::number::{self, Answer, Errno, int, low};
+use crate::start::MIN_STACK;
 use crate::world::{self, World};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -102,7 +104,7 @@ impl<S: Pages> Process<S> {
         world.notice_peers();
         self.gather_news(world);
         let paths = self.paths(world, &request)?;
-        let (mut given, arguments) = given(world, &request)?;
+        let (mut given, arguments) = given(world, &request, self.identity.min_stack)?;
         let (sources, (directory, is_asked)) = self.actions(world, &request, opened)?;
         append_directory(&mut given, &directory, is_asked)?;
         let streams = self.streams(world, sources)?;
@@ -465,10 +467,12 @@ fn append_directory(given: &mut Vec<u8>, directory: &str, is_asked: bool) -> Res
 }
 
 /// Arguments and environment, each with its zero byte, and how many are arguments.
-fn given(world: &impl World, request: &Request) -> Result<(Vec<u8>, u16), Errno> {
+fn given(world: &impl World, request: &Request, min_stack: u64) -> Result<(Vec<u8>, u16), Errno> {
     let mut given = Vec::new();
-    let arguments = append(world, request.arguments, &mut given, (STRINGS_MAX, true))?;
-    append(world, request.environment, &mut given, (STRINGS_MAX - arguments, false))?;
+    // What the personality told this program of its stacks is true of no other.
+    let own = format!("{MIN_STACK}={min_stack}");
+    let arguments = append(world, request.arguments, &mut given, (STRINGS_MAX, None))?;
+    append(world, request.environment, &mut given, (STRINGS_MAX - arguments, Some(own.as_bytes())))?;
     Ok((given, u16::try_from(arguments).map_err(|_| Errno::E2BIG)?))
 }
 
@@ -480,12 +484,13 @@ fn make_room(given: &mut Vec<u8>, more: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The strings of a list that ends with a zero address; how many. Variables without a name are left out: they would say where it starts.
+/// The strings of a list that ends with a zero address; how many. Of variables, which have one of them that is `own`, that and those without a name are
+/// left out: the latter would say where it starts.
 fn append(
     world: &impl World,
     list: u64,
     given: &mut Vec<u8>,
-    (most, are_arguments): (usize, bool),
+    (most, own): (usize, Option<&[u8]>),
 ) -> Result<usize, Errno> {
     if list == 0 {
         return Ok(0);
@@ -500,7 +505,7 @@ fn append(
             Errno::ENAMETOOLONG => Errno::E2BIG,
             errno => errno,
         })?;
-        if !are_arguments && text.starts_with(ASKED) {
+        if own.is_some_and(|own| text.starts_with(ASKED) || text == own) {
             continue;
         }
         if given.len() + text.len() >= GIVEN_MAX {

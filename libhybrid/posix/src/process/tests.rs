@@ -16,7 +16,7 @@ mod watches;
 mod within;
 
 use super::*;
-use crate::areas::{Areas, PAGE};
+use crate::areas::{Areas, PAGE, Stacks};
 use crate::output::Stream;
 use proptest::prelude::*;
 
@@ -223,12 +223,13 @@ impl Program {
             version: "1.2",
             stack: STACK,
             threads,
+            min_stack: 0,
             name_servers: "10.0.2.3",
             name_options: "",
         };
         let heap = vec![0; pages * 4096];
         let stack = vec![0; (STACK.1 - STACK.0) as usize];
-        let areas = Areas::new(BASE, vec![0; pages]);
+        let areas = Areas::new(BASE, vec![0; pages], Stacks::default());
         Self { process: Process::new(identity, areas), world: Fake { heap, stack, ..Fake::default() } }
     }
 

@@ -8,7 +8,6 @@ mod stack;
 mod tree;
 
 use super::source::Source;
-use crate::World;
 use crate::areas::Kept;
 use crate::console::Wire;
 use crate::family::{Given, Relations};
@@ -17,6 +16,7 @@ use crate::neighbour::Neighbours;
 use crate::net::{Address, Arrival, Command, Event, NAME_SERVERS, Peer};
 use crate::number::Errno;
 use crate::output::{LINE_MAX, Stream};
+use crate::{Stacks, World};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -41,6 +41,8 @@ pub(super) struct Device {
     pub(super) env: Env,
     /// What the program may read and write: itself, its heap, its stack.
     ranges: [Range; 3],
+    /// And the stacks of its threads.
+    stacks: Stacks,
     alarm: Option<Alarm>,
     source: Option<Source>,
     stack: Part<Stack>,
@@ -96,10 +98,11 @@ fn use_of(env: &Env, interface: &str) -> Option<(&'static str, EndpointCaller)> 
 }
 
 impl Device {
-    pub(super) fn new(env: Env, image: Range, heap: Range, stack: Range) -> Self {
+    pub(super) fn new(env: Env, image: Range, heap: Range, (stack, stacks): (Range, Stacks)) -> Self {
         Self {
             env,
             ranges: [image, heap, stack],
+            stacks,
             alarm: Alarm::find(&env),
             source: Source::find(&env),
             stack: Part::find(|| Stack::find(&env)),
@@ -225,9 +228,17 @@ impl Device {
         u16::from_le_bytes(bytes)
     }
 
+    /// A word of it.
+    pub(super) fn header_word(&self, address: u64) -> u64 {
+        let mut bytes = [0; 8];
+        let _is_in_the_image = self.read(address, &mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     fn pointer(&self, address: u64, bytes: usize) -> Result<*mut u8, Errno> {
         let end = address.checked_add(bytes as u64).ok_or(Errno::EFAULT)?;
-        let is_own = self.ranges.iter().any(|(first, last)| *first <= address && end <= *last);
+        let is_own = self.ranges.iter().any(|(first, last)| *first <= address && end <= *last)
+            || self.stacks.hold(address, end);
         let address = usize::try_from(address).ok().filter(|_| is_own).ok_or(Errno::EFAULT)?;
         Ok(core::ptr::with_exposed_provenance_mut(address))
     }

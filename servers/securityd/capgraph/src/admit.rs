@@ -208,6 +208,7 @@ fn instance(manifest: &Manifest, book: &Rulebook) -> Instance {
         period_us: manifest.period_us,
         stack: manifest.stack,
         heap: manifest.heap,
+        thread_stack: 0,
         program_max: book.limits.image_max.0,
         cnode_bits: if own_cnode { layout::CNODE_BITS_LARGE } else { layout::CNODE_BITS_SMALL },
         own_cnode,

@@ -116,6 +116,8 @@ pub enum What {
         stack: u64,
         /// Bytes.
         heap: u64,
+        /// Stacks of further threads, and the bytes of each.
+        thread_stacks: (u8, u64),
     },
     /// Processor time.
     Time {
@@ -184,7 +186,10 @@ impl fmt::Display for What {
             Self::Shown { address } => write!(out, "at={address:#x} rights=read"),
             Self::Key => Ok(()),
             Self::Dma { bytes, address } => write!(out, "at={address:#x} rights=read,write bytes={bytes}"),
-            Self::Memory { stack, heap } => write!(out, "stack={stack} heap={heap}"),
+            Self::Memory { stack, heap, thread_stacks: (0, _) } => write!(out, "stack={stack} heap={heap}"),
+            Self::Memory { stack, heap, thread_stacks: (count, bytes) } => {
+                write!(out, "stack={stack} heap={heap} thread_stacks={count}x{bytes}")
+            }
             Self::Time { priority, budget_us, period_us } => {
                 write!(out, "priority={priority} budget_us={budget_us} period_us={period_us}")
             }
@@ -411,6 +416,13 @@ pub fn peers_grant(instance: &Instance) -> Grant {
     Grant { target: "securityd".into(), reason, ..own_grant(instance, what) }
 }
 
+/// The line about an instance's private memory.
+#[must_use]
+pub fn memory_grant(instance: &Instance) -> Grant {
+    let thread_stacks = (instance.thread_stacks(), instance.thread_stack);
+    own_grant(instance, What::Memory { stack: instance.stack, heap: instance.heap, thread_stacks })
+}
+
 fn own_grants(instance: &Instance) -> Vec<Grant> {
     let own = |what| own_grant(instance, what);
     let mut grants = Vec::new();
@@ -428,7 +440,7 @@ fn own_grants(instance: &Instance) -> Vec<Grant> {
         grants.push(own(What::CNode { slot: layout::SLOT_CNODE, slots: 1 << instance.cnode_bits }));
     }
     if instance.id != layout::SECURITYD {
-        grants.push(own(What::Memory { stack: instance.stack, heap: instance.heap }));
+        grants.push(memory_grant(instance));
         grants.push(own(What::Time {
             priority: instance.priority,
             budget_us: instance.budget_us,

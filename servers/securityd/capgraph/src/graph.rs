@@ -97,6 +97,8 @@ pub struct Instance {
     pub stack: u64,
     /// Bytes of heap.
     pub heap: u64,
+    /// Bytes of the stack of each thread of its program beside the main one; 0: they are in the heap.
+    pub thread_stack: u64,
     /// The most that its program takes in memory, bytes.
     pub program_max: u64,
     /// Slots of its CNode are 2^this.
@@ -152,6 +154,12 @@ impl Instance {
     #[must_use]
     pub const fn thread_spans(&self) -> core::ops::Range<u8> {
         0..if self.threads > 1 { self.threads + 1 } else { 0 }
+    }
+
+    /// How many stacks there are for threads of its program beside the main one.
+    #[must_use]
+    pub const fn thread_stacks(&self) -> u8 {
+        if self.thread_stack > 0 { self.threads.saturating_sub(1) } else { 0 }
     }
 
     /// Slots for what it receives, as (first, one past the last); none without a CNode of its own.
@@ -409,7 +417,8 @@ impl Graph {
         let sessions = (instance.uses.len() + served.len()) as u64;
         let tables = 2 * sessions + program_pages / 512 + heap / 512 + dma / 512;
         // Thread, time, notification, pages of stack and buffer, their tables.
-        let threads = u64::from(instance.further_threads()) * 16;
+        let stacks = u64::from(instance.thread_stacks()) * (instance.thread_stack / PAGE);
+        let threads = u64::from(instance.further_threads()) * 16 + stacks + stacks / 512;
         BASE + threads + program_pages + instance.stack / PAGE + heap + dma + regions + originals + tables
     }
 
@@ -506,6 +515,7 @@ pub(crate) mod tests {
             period_us: 0,
             stack: 0,
             heap: 0,
+            thread_stack: 0,
             program_max: 0,
             cnode_bits: 7,
             own_cnode: false,

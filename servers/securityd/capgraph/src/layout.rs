@@ -62,6 +62,12 @@ pub const CNODE_BITS_SMALL: u8 = 7;
 /// Bits of a CNode with the free slots.
 pub const CNODE_BITS_LARGE: u8 = 8;
 
+/// Where the stacks of a program's further threads begin, and one past the last place for them.
+pub const STACKS: (u64, u64) = (0x7200_0000, 0x8000_0000);
+/// Bytes below each of them in which nothing is mapped.
+pub const STACK_GUARD: u64 = 8192;
+const _: () = assert!(MADE_MAX * 4096 + THREADS_MAX as u64 * STACK_GUARD <= STACKS.1 - STACKS.0, "all have room");
+
 /// Address of the page that tells an instance how its peers are.
 pub const PEERS_ADDRESS: u64 = 0x7000_4000;
 /// Address of the region on port 0.
@@ -112,6 +118,12 @@ pub const fn bell_slot(index: usize) -> u32 {
 #[must_use]
 pub const fn thread_slot(number: u8) -> u32 {
     (1 << CNODE_BITS_LARGE) - number as u32
+}
+
+/// Address of the stack with this index, of the stacks of `bytes` each.
+#[must_use]
+pub const fn stack_address(index: u8, bytes: u64) -> u64 {
+    STACKS.0 + STACK_GUARD + index as u64 * (STACK_GUARD + bytes)
 }
 
 /// Slot of the interrupt handler of device `index`.

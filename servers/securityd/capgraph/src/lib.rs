@@ -29,7 +29,7 @@ mod trail;
 
 pub use admit::{MANIFEST_MAX, Manifest, Offer, RoutedDevice, RoutedUse, admit};
 pub use bundle::{Bundle, BundleError, write_bundle, write_bundle_with};
-pub use grant::{Grant, Held, What, own_grant, peers_grant, text_of};
+pub use grant::{Grant, Held, What, memory_grant, own_grant, peers_grant, text_of};
 pub use graph::{
     BadGraph, Device, Dma, Endpoint, Graph, Instance, Key, Place, Policy, Provided, Restart, Rights, Runtime, Session,
     Trigger, Use,

@@ -120,7 +120,7 @@ impl Line {
 }
 
 /// The order of facts in a line.
-const FACTS: [&str; 23] = [
+const FACTS: [&str; 24] = [
     "at",
     "slot",
     "rights",
@@ -133,6 +133,7 @@ const FACTS: [&str; 23] = [
     "slots",
     "stack",
     "heap",
+    "thread_stacks",
     "priority",
     "budget_us",
     "period_us",

@@ -4,8 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use hybrid_capgraph::{Bundle, Grant, Graph, Instance, Program, Rights, Runtime, Segment, What, layout, own_grant};
-use hybrid_start::{Device, Dma, Limits, Provided, Session, Span, StartInfo, Use};
+use hybrid_capgraph::{
+    Bundle, Grant, Graph, Instance, Program, Rights, Runtime, Segment, What, layout, memory_grant, own_grant,
+};
+use hybrid_start::{Device, Dma, Limits, Provided, Session, Span, Stacks, StartInfo, Use};
 use hybrid_sys::{Attributes, CPtr, ObjectType};
 
 use super::{Cause, Live, World, rights};
@@ -23,6 +25,8 @@ const _: () = assert!(
     layout::REGION_BASE == hybrid_start::RING_BASE
         && layout::DEVICE_BASE == hybrid_start::DEVICE_BASE
         && layout::DMA_BASE == hybrid_start::DMA_BASE
+        && layout::STACKS.0 == hybrid_start::STACKS_BASE
+        && layout::STACK_GUARD == hybrid_start::STACK_GUARD
         && layout::SLOT_CNODE == hybrid_start::SLOT_CNODE
         && layout::SLOT_ENDPOINT == hybrid_start::SLOT_ENDPOINT
         && layout::SLOT_REPLY == hybrid_start::SLOT_REPLY
@@ -113,12 +117,15 @@ impl<K: Kernel> World<K> {
         self.map_all(place, first, segment.pages(), segment.first_page(), rights(segment.rights), attributes)
     }
 
-    /// Stack (with nothing mapped below it) and heap; large pages as far as they go.
+    /// Stacks (with nothing mapped below each) and heap; large pages as far as they go.
     fn make_memory(&mut self, place: usize, instance: &Instance) -> Result<(), Cause> {
         let access = rights(Rights::READ_WRITE);
-        let pages = instance.stack / PAGE;
-        let stack = self.make(place, ObjectType::SmallPage, 12, pages)?;
-        self.map_all(place, stack, pages, hybrid_start::STACK_TOP - instance.stack, access, Attributes::DATA)?;
+        let main = (hybrid_start::STACK_TOP - instance.stack, instance.stack);
+        let of_thread = |index| (layout::stack_address(index, instance.thread_stack), instance.thread_stack);
+        for (address, bytes) in core::iter::once(main).chain((0..instance.thread_stacks()).map(of_thread)) {
+            let stack = self.make(place, ObjectType::SmallPage, 12, bytes / PAGE)?;
+            self.map_all(place, stack, bytes / PAGE, address, access, Attributes::DATA)?;
+        }
         let (large, small) = (instance.heap / LARGE_PAGE, instance.heap % LARGE_PAGE / PAGE);
         for page in 0..large {
             let frame = self.make(place, ObjectType::LargePage, 21, 1)?;
@@ -126,7 +133,7 @@ impl<K: Kernel> World<K> {
         }
         let rest = self.make(place, ObjectType::SmallPage, 12, small)?;
         self.map_all(place, rest, small, hybrid_start::HEAP_BASE + large * LARGE_PAGE, access, Attributes::DATA)?;
-        self.record(place, own_grant(instance, What::Memory { stack: instance.stack, heap: instance.heap }));
+        self.record(place, memory_grant(instance));
         Ok(())
     }
 
@@ -269,6 +276,7 @@ pub fn start_info(graph: &Graph, instance: &Instance, live: &Live, boot_ns: u64)
         parameters: instance.parameters.clone(),
         stack: Span { addr: hybrid_start::STACK_TOP - instance.stack, len: instance.stack },
         threads: (1..=instance.further_threads()).map(layout::thread_slot).collect(),
+        stacks: Stacks { count: instance.thread_stacks(), bytes: instance.thread_stack },
     }
 }
 

@@ -18,6 +18,13 @@ pub(super) fn all() -> Vec<Scenario> {
             run: echo,
         },
         Scenario {
+            name: "stacks".into(),
+            about: "threads that overflow their stacks fault at the page below, and what lies beside them is whole".into(),
+            image: Image::Product("gateway-std"),
+            hardware: Hardware::default(),
+            run: overflows,
+        },
+        Scenario {
         name: "std".into(),
         about: "programs on std and C print, sleep and hash with real seeds, are refused what was not granted, end with a status".into(),
         image: Image::Product("gateway-std"),
@@ -132,7 +139,7 @@ const LINES: [&str; 101] = [
 ];
 
 /// What has ended by then, or was spawned.
-const ENDED: [&str; 6] = ["hello-", "worker-", "sh-", "plain-", "deaf-", "guest-c"];
+const ENDED: [&str; 7] = ["hello-", "worker-", "sh-", "plain-", "deaf-", "guest-c", "overflow"];
 
 /// Waits until the console has shown all of these, in any order: several programs write at once. Its text.
 pub(super) fn all_said(stage: &mut Stage, lines: &[&str]) -> Result<String> {
@@ -238,6 +245,32 @@ fn left_behind(stage: &mut Stage) -> Result<()> {
     let start = stage.command("svc start worker-0", "\n> ")?;
     ensure!(start.contains("NotAllowed"), "an operator starts what is spawned:\n{start}");
     Ok(())
+}
+
+/// Threads that overflow: of std with the stack that it is told of, by a frame after the other; of C by a byte, below the usual guard and a thin one.
+/// Each ends its component, which is started again, and ends the same way.
+fn overflows(stage: &mut Stage) -> Result<()> {
+    stage.boot()?;
+    let last = "the lowest byte of its stack is its own, below are";
+    for (name, says, wrote_to) in [
+        // std was told so much that musl's own share of the 64 KiB is left; where in the two pages below the step was is the compiler's to say.
+        ("overflow", "std is told of Ok(\"61440\") bytes".to_string(), "0x7200"),
+        ("overflow-c", format!("{last} 8192 without access"), "0x72001fff"),
+        ("overflow-thin", format!("{last} 4096 without access"), "0x72001fff"),
+    ] {
+        said_times(stage, &format!("I {name}: {says}"), 2)?;
+        said_times(stage, &format!("{name} faulted: wrote to the address {wrote_to}"), 2)?;
+    }
+    said_times(stage, "I overflow: at step 16 all is well", 2)?;
+    let log = stage.console().text();
+    let survived = ["is overwritten", "somebody else's", "it came back from", "the stack is in the heap"];
+    for words in survived {
+        ensure!(!log.contains(words), "a thread went on beyond its stack: {words}\n{}", last_lines(&log, 40));
+    }
+    let status = stage.command("svc status overflow", "\n> ")?;
+    ensure!(status.contains("which is not mapped"), "the supervisor does not know why it ended:\n{status}");
+    stage.compare_grants_without(&ENDED)?;
+    stage.power_off()
 }
 
 /// How long an echo may take; the machine is emulated, and the host may be busy.

@@ -279,6 +279,7 @@ fn instance(inputs: &Inputs<'_>, placed: &InstanceText, component: &ComponentTex
         period_us: *placed.period_us.get_ref(),
         stack: component.stack.get_ref().0,
         heap: component.heap.get_ref().0,
+        thread_stack: component.thread_stack.as_ref().map_or(0, |size| size.get_ref().0),
         program_max: component.program.as_ref().map_or(inputs.limits.image_max, |size| *size.get_ref()).0,
         cnode_bits: if own_cnode || threads > 1 { layout::CNODE_BITS_LARGE } else { layout::CNODE_BITS_SMALL },
         own_cnode,

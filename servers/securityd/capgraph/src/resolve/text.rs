@@ -27,6 +27,7 @@ struct ComponentHead {
 struct MemoryText {
     stack: Spanned<Size>,
     heap: Spanned<Size>,
+    thread_stack: Option<Spanned<Size>>,
     program: Option<Spanned<Size>>,
 }
 
@@ -187,6 +188,7 @@ pub(crate) struct ComponentText {
     pub(crate) priority_class: Spanned<String>,
     pub(crate) stack: Spanned<Size>,
     pub(crate) heap: Spanned<Size>,
+    pub(crate) thread_stack: Option<Spanned<Size>>,
     pub(crate) program: Option<Spanned<Size>>,
     pub(crate) uses: Vec<UseText>,
     pub(crate) provides: Vec<ProvideText>,
@@ -243,6 +245,7 @@ fn read_component(root: &Path, file: &str) -> Result<ComponentText, Problem> {
         priority_class: text.component.priority_class,
         stack: text.memory.stack,
         heap: text.memory.heap,
+        thread_stack: text.memory.thread_stack,
         program: text.memory.program,
         uses: text.uses,
         provides: text.provides,

@@ -175,7 +175,8 @@ fn memory_of(instance: &Instance) -> u64 {
     let dma = instance.dma.iter().map(|dma| dma.bytes);
     // Each further thread has a stack of the runtime's and an IPC buffer.
     let threads = u64::from(instance.further_threads()) * (32 << 10);
-    let parts = [instance.stack, instance.heap, instance.program_max, threads, TABLES];
+    let stacks = u64::from(instance.thread_stacks()).saturating_mul(instance.thread_stack);
+    let parts = [instance.stack, instance.heap, instance.program_max, threads, stacks, TABLES];
     parts.into_iter().chain(dma).fold(0, u64::saturating_add)
 }
 
@@ -216,7 +217,7 @@ fn check_slots(found: &mut Found<'_>, graph: &Graph) {
                 &instance.name,
                 "slots-exceeded",
                 message,
-                "one for each 4 KiB of program, stack, DMA memory and regions that it serves: make these smaller",
+                "one for each 4 KiB of program, stacks, DMA memory and regions that it serves: make these smaller",
             );
         }
     }

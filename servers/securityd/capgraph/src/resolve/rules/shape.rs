@@ -87,6 +87,8 @@ fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText,
     };
     problems.extend(at_most(&component.stack, inputs.limits.stack_max, "a stack"));
     problems.extend(at_most(&component.heap, inputs.limits.heap_max, "a heap"));
+    let thread_stack = component.thread_stack.iter();
+    problems.extend(thread_stack.filter_map(|size| at_most(size, inputs.limits.stack_max, "a thread's stack")));
     problems.extend(component.program.iter().filter_map(|size| at_most(size, inputs.limits.program_max, "a program")));
     if component.stack.get_ref().0 == 0 && !is_root {
         problems.push(source.problem(
@@ -111,8 +113,16 @@ fn check_component(inputs: &Inputs<'_>, folder: &str, component: &ComponentText,
     check_lists(inputs, component, problems);
 }
 
-/// Several threads are the personality's to run.
+/// Several threads are the personality's to run, and so are their stacks.
 fn check_threads(component: &ComponentText, problems: &mut Vec<Problem>) {
+    if let Some(size) = &component.thread_stack {
+        let is_alone = component.threads.as_ref().is_none_or(|threads| *threads.get_ref() < 2);
+        if is_alone || size.get_ref().0 == 0 {
+            let message = if is_alone { "stacks of threads, of which it has one" } else { "stacks of no size" };
+            let help = "thread_stack is for components with threads = 2 or more: remove it, or give both";
+            problems.push(component.source.problem(size.span(), "bad-value", message, help));
+        }
+    }
     let Some(threads) = &component.threads else { return };
     let source = &component.source;
     if !(1..=layout::THREADS_MAX).contains(threads.get_ref()) {
