@@ -393,12 +393,13 @@ impl<S: AsRef<[u8]> + AsMut<[u8]>> Areas<S> {
             return Err(Errno::EINVAL);
         }
         let count = page_count(bytes)?;
-        let (base, before) = match self.stacks {
-            Stacks { base, count: 1.., .. } if address >= base => (base, self.heap_pages()),
-            _ => (self.base, 0),
+        let (base, pages) = match self.stacks {
+            Stacks { base, count: 1.., .. } if address >= base => (base, self.heap_pages()..self.pages.as_ref().len()),
+            _ => (self.base, 0..self.heap_pages()),
         };
         let offset = address.checked_sub(base).ok_or(Errno::ENOMEM)? / PAGE;
-        let first = usize::try_from(offset).ok().and_then(|offset| offset.checked_add(before)).ok_or(Errno::ENOMEM)?;
+        let first = usize::try_from(offset).ok().and_then(|offset| offset.checked_add(pages.start));
+        let first = first.filter(|first| pages.contains(first)).ok_or(Errno::ENOMEM)?;
         self.part(first, count)?;
         Ok((first, count))
     }

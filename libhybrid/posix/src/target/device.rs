@@ -237,8 +237,8 @@ impl Device {
 
     fn pointer(&self, address: u64, bytes: usize) -> Result<*mut u8, Errno> {
         let end = address.checked_add(bytes as u64).ok_or(Errno::EFAULT)?;
-        let is_own = self.ranges.iter().any(|(first, last)| *first <= address && end <= *last)
-            || self.stacks.hold(address, end);
+        let is_own =
+            self.ranges.iter().any(|(first, last)| *first <= address && end <= *last) || self.stacks.hold(address, end);
         let address = usize::try_from(address).ok().filter(|_| is_own).ok_or(Errno::EFAULT)?;
         Ok(core::ptr::with_exposed_provenance_mut(address))
     }
