@@ -103,7 +103,8 @@ fn make(step: &Step, source: &Path, work: &Path) -> Result<()> {
         }
         // What ours only adds to is included by this name.
         let name = format!("{}.musl", place.display());
-        std::fs::rename(tree.join(place), tree.join(name)).with_context(|| format!("cannot keep {}", place.display()))?;
+        std::fs::rename(tree.join(place), tree.join(name))
+            .with_context(|| format!("cannot keep {}", place.display()))?;
         std::fs::copy(&file, tree.join(place)).with_context(|| format!("cannot copy {}", file.display()))?;
     }
     let mut configure = Command::new("./configure");

@@ -121,6 +121,7 @@ runtime = "RUNTIME"
 stack = "64 KiB"
 heap = "512 KiB"
 program = "768 KiB"
+# With `threads = 4` in [component], of each beside the main one (docs/std.md): thread_stack = "64 KiB"
 
 [[uses]]
 name = "log"

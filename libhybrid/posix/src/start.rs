@@ -189,6 +189,22 @@ impl Start {
 mod tests {
     use super::*;
 
+    #[test]
+    fn std_is_told_what_musl_leaves_of_a_stack() {
+        assert_eq!(min_stack(64 << 10, (0, 0)), Some(60 << 10));
+        assert_eq!(min_stack(64 << 10, (2048, 1)), Some(56 << 10));
+        assert_eq!(min_stack(64 << 10, (32, 4096)), Some(52 << 10));
+        assert_eq!((min_stack(4096, (0, 0)), min_stack(64 << 10, (u64::MAX, u64::MAX))), (None, None));
+    }
+
+    #[test]
+    fn variable_is_there_by_its_whole_name() {
+        let mut start = Start::new();
+        assert!(start.argument("RUST_MIN_STACK=1") && start.variable("RUST_MIN_STACKS", "2"));
+        assert!(!start.has_variable(MIN_STACK));
+        assert!(start.given(b"RUST_MIN_STACK=3", false) && start.has_variable(MIN_STACK));
+    }
+
     /// Lays out on a stack of a page that ends at 0x8000, and reads it as a program does.
     fn laid_out(start: &Start) -> (u64, std::vec::Vec<u8>) {
         let mut page = vec![0xaa; 0x4000];

@@ -60,7 +60,8 @@ pub const THREAD_PAGES: u64 = THREAD_STACK / 4096 + 1;
 pub const STACKS_BASE: u64 = 0x7200_0000;
 /// Bytes below each of them in which nothing is mapped: what musl takes for a guard where a program does not say.
 pub const STACK_GUARD: u64 = 8192;
-const _: () = assert!(THREAD_BASE + 65 * THREAD_STRIDE <= STACKS_BASE, "the spans of 64 threads and the first end before");
+const _: () =
+    assert!(THREAD_BASE + 65 * THREAD_STRIDE <= STACKS_BASE, "the spans of 64 threads and the first end before");
 
 /// Slot of the component's own CNode, where it has one.
 pub const SLOT_CNODE: u32 = 1;

@@ -242,7 +242,11 @@ impl<'a, 'g> Lines<'a, 'g> {
                     let of_threads: Vec<(u64, u64)> = of_threads.collect();
                     let whole = of_threads.iter().filter(|(_, mapped)| *mapped == bytes).map(|_| 1).sum();
                     seen.extend(of_threads);
-                    self.ranged(&grant, (start::HEAP_BASE, heap), What::Memory { stack, heap, thread_stacks: (whole, bytes) })
+                    self.ranged(
+                        &grant,
+                        (start::HEAP_BASE, heap),
+                        What::Memory { stack, heap, thread_stacks: (whole, bytes) },
+                    )
                 }
                 What::Shown { address } => {
                     let (bytes, rights) = run(pages, address, layout::DEVICE_STRIDE, false);

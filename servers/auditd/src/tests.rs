@@ -362,6 +362,32 @@ fn threads_cnodes_spaces_and_bells_of_nobody_are_named() {
 }
 
 #[test]
+fn stacks_of_threads_are_whole_and_nothing_is_below_them() {
+    const BYTES: u64 = 4 * PAGE;
+    let with_stacks = |change: &dyn Fn(&mut System)| {
+        let mut graph = graph();
+        let shell = graph.instances.iter_mut().find(|instance| instance.id == SHELL).unwrap();
+        (shell.threads, shell.cnode_bits, shell.thread_stack) = (4, layout::CNODE_BITS_LARGE, BYTES);
+        let mut system = System::of(graph);
+        change(&mut system);
+        system.compare().differences
+    };
+    assert_eq!(with_stacks(&|_| {}), Vec::<String>::new());
+    let second = layout::stack_address(1, BYTES);
+    // A page in a gap, first or last, makes an overflow go on unseen.
+    for at in [second - PAGE, second - layout::STACK_GUARD, layout::stack_address(3, BYTES)] {
+        let found = with_stacks(&|system| system.fresh(SHELL, at, PAGE, Rights::READ_WRITE));
+        assert!(found.len() == 1 && found[0].contains(&format!("at={at:#x}")), "{found:?}");
+    }
+    let lost = with_stacks(&|system| {
+        let is_it =
+            |fact: &Fact| matches!(fact.cap, Cap::Frame { mapping: (SHELL, at), .. } if at == second + 3 * PAGE);
+        system.facts.retain(|fact| !is_it(fact));
+    });
+    assert!(lost.len() == 2 && lost[0].contains("thread_stacks=2x16384"), "{lost:?}");
+}
+
+#[test]
 fn further_threads_are_as_many_as_declared_in_their_instances_spaces() {
     let with_threads = || {
         let mut graph = graph();

@@ -296,6 +296,35 @@ fn write_becomes_lines_and_the_rest_comes_at_the_end() {
 }
 
 #[test]
+fn stack_of_a_thread_is_above_pages_that_cannot_be_opened_or_in_the_heap_which_is_told_once() {
+    let mut program = Program::new();
+    let identity = program.process.identity;
+    let guard = BASE + 20 * PAGE;
+    let stacks = Stacks { base: guard, guard: 2 * PAGE, bytes: 4 * PAGE, count: 1 };
+    program.process = Process::new(identity, Areas::new(BASE, vec![0; 16 + 6], stacks));
+    // As musl does.
+    assert_eq!(program.call(number::MAP_STACK, &[6 * PAGE, 2 * PAGE]), guard as i64);
+    assert_eq!(program.call(number::MPROTECT, &[guard + 2 * PAGE, 4 * PAGE, RW]), 0);
+    let no_memory = Errno::ENOMEM.negated();
+    assert_eq!(program.call(number::MPROTECT, &[guard + PAGE, PAGE, RW]), no_memory);
+    assert_eq!(program.call(number::MMAP, &[guard, PAGE, RW, ANONYMOUS | 0x10, 0, 0]), no_memory);
+    assert_eq!(program.call(number::MADVISE, &[guard, 7 * PAGE, 4]), no_memory);
+    assert_eq!(program.call(number::MPROTECT, &[guard + 6 * PAGE, PAGE, RW]), Errno::EACCES.negated());
+    // An ordinary mapping, whatever its size and access, is in the heap.
+    assert_eq!(program.call(number::MMAP, &[0, 4 * PAGE, 0, ANONYMOUS, 0, 0]), BASE as i64);
+    assert_eq!(program.world.told, ["mprotect refused: only pages of the heap can be changed"]);
+    for place in [4, 7] {
+        assert_eq!(program.call(number::MAP_STACK, &[3 * PAGE, PAGE]), (BASE + place * PAGE) as i64);
+    }
+    assert_eq!(
+        program.world.told[1..],
+        ["map_stack refused: thread_stack is less, or all are taken: the stack is in the heap"]
+    );
+    assert_eq!(program.call(number::MUNMAP, &[guard, 6 * PAGE]), 0);
+    assert_eq!(program.call(number::MAP_STACK, &[3 * PAGE, PAGE]), (guard + PAGE) as i64);
+}
+
+#[test]
 fn descriptors_that_are_closed_or_never_were_say_so() {
     let mut program = Program::new();
     assert_eq!(program.call(number::READ, &[0, AT, 5]), 0);

@@ -300,6 +300,24 @@ fn further_threads_have_spaces_faults_and_priority_of_the_first_and_a_bell_stack
     }
 }
 
+#[test]
+fn stacks_of_threads_are_as_many_as_declared_and_nothing_is_below_each() {
+    const BYTES: u64 = 3 * 4096;
+    let mut graph = graph();
+    let shell = graph.instances.iter_mut().find(|instance| instance.name == "shell").unwrap();
+    (shell.threads, shell.cnode_bits, shell.budget_us) = (3, layout::CNODE_BITS_LARGE, shell.period_us);
+    shell.thread_stack = BYTES;
+    let (shell, world) = (shell.clone(), installed_of(graph));
+    let live = &world.live[world.place(shell.id).unwrap()];
+    let pages = world.kernel.pages(object(&world, live.vspace));
+    let found: Vec<u64> = pages.range(layout::STACKS.0..layout::STACKS.1).map(|(address, _)| *address).collect();
+    let wanted: Vec<u64> = [2, 3, 4, 7, 8, 9].map(|page| layout::STACKS.0 + page * 4096).into();
+    assert_eq!(found, wanted, "two stacks beside the main one, with two pages below each");
+    assert!(found.iter().all(|address| pages[address].rights == 3));
+    let info = super::start_info(&world.graph, &shell, live, 0);
+    assert_eq!(info.stacks, hybrid_start::Stacks { count: 2, bytes: BYTES });
+}
+
 /// An instance's page of peers as it reads it.
 pub(crate) fn peers_page(world: &World<FakeKernel>, id: u16) -> Vec<u64> {
     let live = &world.live[world.place(id).unwrap()];

@@ -248,6 +248,17 @@ fn child_is_given_arguments_and_environment_and_waited_for_once() {
 }
 
 #[test]
+fn child_is_not_given_what_the_program_was_told_of_its_own_stacks() {
+    let mut program = Program::parent();
+    program.process.identity.min_stack = 61440;
+    let environment: [&[&str]; 2] =
+        [&["w"], &["RUST_MIN_STACK=61440", "X=1", "RUST_MIN_STACK=4096", "RUST_MIN_STACK=614400"]];
+    program.lay_spawn("/bin/w", environment, None, &[]);
+    assert_eq!(program.call(number::SPAWN, &[REQUEST]), 20);
+    assert_eq!(program.kin().given, b"w\0X=1\0RUST_MIN_STACK=4096\0RUST_MIN_STACK=614400\0");
+}
+
+#[test]
 fn program_without_the_grant_or_with_a_name_that_is_none_gets_the_error() {
     let mut program = Program::new();
     assert_eq!(program.spawn("/bin/w", &[]), Errno::EACCES.negated());
