@@ -106,7 +106,7 @@ fn partition_without_an_image_has_no_files() {
 fn hostile_paths_lead_nowhere() {
     let mut server = server(partition());
     let region = Region::on_heap(files::REGION_BYTES);
-    let below = ClientId { instance: 31 };
+    let below = ClientId::of(31);
     server.begin(below, Some("/system/etc"), 1 << 20, None, FilesRings::server(&region).ok());
     let (long, deep, up) = ("n".repeat(NAME_MAX + 1), "a/".repeat(PATH_MAX), "../".repeat(20) + "release");
     let bad = [

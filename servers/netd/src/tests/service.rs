@@ -342,7 +342,7 @@ fn last_commands_of_a_client_that_is_gone_are_taken() {
     commands.push(&TcpCommand::Send(idl::DataBody { connection, data: Cow::Borrowed(b"bye") })).expect("room");
     commands.push(&TcpCommand::Finish(connection)).expect("room");
     assert!(commands.publish(), "it is rung, and told of the end first");
-    world.netd.server().0.on_client_gone(Kind::Tcp, ClientId { instance: 7 });
+    world.netd.server().0.on_client_gone(Kind::Tcp, ClientId::of(7));
     assert_eq!(world.netd.server().0.connection_count(), 0);
     (0..9).for_each(|_| step(&mut world, &mut peer));
     assert_eq!((peer.received(), peer.state()), (b"bye".to_vec(), State::CloseWait));
