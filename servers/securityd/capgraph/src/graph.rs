@@ -396,8 +396,7 @@ impl Graph {
         self.sessions.get(usize::from(used.session))
     }
 
-    /// Slots that securityd needs for what it makes for `instance`, whose program has so many pages. At most
-    /// [`layout::MADE_MAX`] in a graph that the resolver accepts.
+    /// Slots that securityd needs for what it makes for `instance`, whose program has so many pages. [`layout::MADE_MAX`] at most if it was accepted.
     #[must_use]
     pub fn slots_for(&self, instance: &Instance, program_pages: u64) -> u64 {
         const PAGE: u64 = 4096;
@@ -414,12 +413,11 @@ impl Graph {
         let dma = instance.dma.iter().map(|dma| dma.bytes / PAGE).sum::<u64>();
         let heap = instance.heap / LARGE_PAGE + instance.heap % LARGE_PAGE / PAGE;
         // Every session can take two tables of its own at either end, every other range at most two.
-        let sessions = (instance.uses.len() + served.len()) as u64;
-        let tables = 2 * sessions + program_pages / 512 + heap / 512 + dma / 512;
-        // Thread, time, notification, pages of stack and buffer, their tables.
         let stacks = u64::from(instance.thread_stacks()) * (instance.thread_stack / PAGE);
-        let threads = u64::from(instance.further_threads()) * 16 + stacks + stacks / 512;
-        BASE + threads + program_pages + instance.stack / PAGE + heap + dma + regions + originals + tables
+        let tables = 2 * (instance.uses.len() + served.len()) as u64 + (program_pages + heap + dma + stacks) / 512;
+        // Thread, time, notification, pages of stack and buffer, their tables.
+        let threads = u64::from(instance.further_threads()) * 16;
+        BASE + threads + program_pages + instance.stack / PAGE + stacks + heap + dma + regions + originals + tables
     }
 
     /// Reads what [`Graph::encode`] wrote.
@@ -439,8 +437,7 @@ impl Graph {
         postcard::to_allocvec(self).map_err(|_| BadGraph)
     }
 
-    /// INV-GRAPH-1: ids ascend from securityd's, every index is in range and points back, ports and slots are in their ranges.
-    /// Readers of a decoded graph may rely on it.
+    /// INV-GRAPH-1: ids ascend from securityd's, every index is in range and points back, ports and slots are in their ranges. Readers of a decoded graph may rely on it.
     #[must_use]
     pub fn is_coherent(&self) -> bool {
         let ids_ascend = self.instances.windows(2).all(|pair| pair[0].id < pair[1].id);

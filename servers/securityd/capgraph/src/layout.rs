@@ -66,7 +66,6 @@ pub const CNODE_BITS_LARGE: u8 = 8;
 pub const STACKS: (u64, u64) = (0x7200_0000, 0x8000_0000);
 /// Bytes below each of them in which nothing is mapped.
 pub const STACK_GUARD: u64 = 8192;
-const _: () = assert!(MADE_MAX * 4096 + THREADS_MAX as u64 * STACK_GUARD <= STACKS.1 - STACKS.0, "all have room");
 
 /// Address of the page that tells an instance how its peers are.
 pub const PEERS_ADDRESS: u64 = 0x7000_4000;

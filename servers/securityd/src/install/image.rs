@@ -27,6 +27,8 @@ const _: () = assert!(
         && layout::DMA_BASE == hybrid_start::DMA_BASE
         && layout::STACKS.0 == hybrid_start::STACKS_BASE
         && layout::STACK_GUARD == hybrid_start::STACK_GUARD
+        // All that an instance may have of them find room there.
+        && layout::MADE_MAX * PAGE + layout::THREADS_MAX as u64 * layout::STACK_GUARD <= layout::STACKS.1 - layout::STACKS.0
         && layout::SLOT_CNODE == hybrid_start::SLOT_CNODE
         && layout::SLOT_ENDPOINT == hybrid_start::SLOT_ENDPOINT
         && layout::SLOT_REPLY == hybrid_start::SLOT_REPLY

@@ -1,4 +1,4 @@
-//! A thread that recurses without end on a stack of std's own choice, and looks at each step whether the heap beside it is whole.
+//! A thread that recurses without end on a stack of std's choice, and looks whether the heap beside it is whole.
 #![forbid(unsafe_code)]
 use std::hint::black_box;
 
