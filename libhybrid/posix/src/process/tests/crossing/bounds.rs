@@ -1,4 +1,4 @@
-//! What a neighbour can take of a server: nothing that is left behind counts for less than what is open.
+//! What a neighbour can take of a program, and what it may not say.
 use super::*;
 
 /// It connects, closes what was accepted for it, and begins anew: what it leaves in the queue is no more than it could have there open.
@@ -92,4 +92,71 @@ fn every_connection_has_its_turn_at_a_ring_with_room_for_one_word() {
     }
     let (least, most) = (read.iter().min().unwrap(), read.iter().max().unwrap());
     assert!(2 * least > *most, "{read:?}");
+}
+
+/// What a client may not say, after a connection 1 that was accepted and one 2 that waits; each is the end of the session.
+#[test]
+fn neighbour_that_breaks_its_word_is_as_one_that_died() {
+    let whole = || Said::Data(1, vec![0; CHUNK]);
+    let cases = [
+        vec![Said::Connect(1, true)],
+        vec![Said::Accepted(1)],
+        vec![Said::Data(2, vec![1])],
+        vec![Said::Data(1, Vec::new())],
+        vec![Said::Data(7, vec![1])],
+        vec![Said::Credit(1, 1)],
+        vec![Said::Credit(1, 0)],
+        vec![Said::Credit(1, u32::MAX)],
+        vec![Said::Finished(2)],
+        vec![Said::Deaf(2)],
+        vec![Said::Finished(1), Said::Finished(1)],
+        vec![Said::Deaf(1), Said::Deaf(1)],
+        vec![Said::Finished(1), Said::Data(1, vec![1])],
+        vec![Said::Closed(7, Reason::Finished)],
+        vec![Said::Closed(2, Reason::Finished), Said::Closed(2, Reason::Finished)],
+        vec![Said::Closed(1, Reason::Reset), Said::Credit(1, 1)],
+        vec![whole(), whole(), Said::Data(1, vec![1])],
+        (10..10 + CONNECTIONS_MAX as u32).map(|number| Said::Connect(number, true)).collect(),
+    ];
+    for case in cases {
+        let mut pair = Pair::new();
+        let listener = pair.listener(0);
+        pair.calls.borrow_mut().push_back(Said::Connect(1, true));
+        pair.server.ring();
+        let accepted = pair.server.accept(listener);
+        pair.calls.borrow_mut().extend([Said::Connect(3, true), Said::Connect(2, true)]);
+        pair.server.ring();
+        assert_eq!(pair.server.process.crossing_count(), 3);
+        // What it is answered has no room: nothing is over that only one side ended.
+        pair.server.session().room = 0;
+        pair.calls.borrow_mut().extend(case.iter().cloned());
+        pair.server.ring();
+        assert!(!pair.server.session().is_up, "{case:?}");
+        assert_eq!(pair.server.process.crossing_count(), 0, "{case:?}");
+        let _what_came = pair.server.read(accepted, WINDOW);
+        assert_ne!(pair.server.ready(accepted) & bits::HUP, 0, "{case:?}");
+    }
+}
+
+#[test]
+fn server_that_breaks_its_word_is_as_one_that_died() {
+    let cases = [
+        vec![Said::Connect(0, true)],
+        vec![Said::Accepted(5)],
+        vec![Said::Data(0, vec![1])],
+        vec![Said::Accepted(0), Said::Accepted(0)],
+        vec![Said::Accepted(0), Said::Credit(0, 1)],
+    ];
+    for case in cases {
+        let mut pair = Pair::new();
+        let socket = pair.calling();
+        pair.answers.borrow_mut().extend(case.iter().cloned());
+        pair.client.ring();
+        assert!(!pair.client.session().is_up, "{case:?}");
+        assert_ne!(pair.client.error(socket), 0, "{case:?}");
+        assert_eq!(pair.client.process.crossing_count(), 0, "{case:?}");
+        let again = pair.client.stream(UNIX, NONBLOCK);
+        let refused = Errno::ECONNREFUSED.negated();
+        assert_eq!(pair.client.with_address(number::CONNECT, again, &path(PLACE)), refused);
+    }
 }
