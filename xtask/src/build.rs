@@ -207,7 +207,7 @@ pub(crate) fn image(recipe: &Recipe) -> Result<PathBuf> {
 
 /// Most pages of securityd with its bundle. Its first CNode has at most 8,192 slots (`NODE_BITS` of its `space.rs`); the kernel adds to a slot for each
 /// page 1,024 spare ones, 230 for untyped memory, 257 for a device tree of 1 MiB and its head, and some 40 for tables and what is fixed.
-const ROOT_PAGES_MAX: u64 = 6_628;
+pub(crate) const ROOT_PAGES_MAX: u64 = 6_628;
 
 /// A root task beyond the bound would end before its first line, on a machine whose console says nothing of it.
 fn check_root(path: &Path) -> Result<()> {

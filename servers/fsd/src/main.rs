@@ -6,12 +6,10 @@ extern crate alloc;
 
 use alloc::boxed::Box;
 use fsd::{Cached, Disk, Driver, FileServer, Memory, Redox, Store};
+use hybrid_quota::IN_MEMORY;
 use libhybrid::Env;
 
 libhybrid::component!(run);
-
-/// Bytes of all files in memory together, beside the disk's.
-const BESIDE: u64 = 2 << 20;
 
 fn mount(disk: Disk<Driver>, env: Env) -> Result<Box<dyn Store>, alloc::string::String> {
     let is_first_life = env.start().generation == 1;
@@ -22,5 +20,5 @@ fn mount(disk: Disk<Driver>, env: Env) -> Result<Box<dyn Store>, alloc::string::
 }
 
 fn run(env: Env) -> ! {
-    FileServer::run(env, alloc::vec![("tmp", Box::new(Memory::new(BESIDE)) as _)], "data", mount)
+    FileServer::run(env, alloc::vec![("tmp", Box::new(Memory::new(IN_MEMORY)) as _)], "data", mount)
 }

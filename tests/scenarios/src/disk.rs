@@ -4,7 +4,7 @@ use gpt::GptConfig;
 use gpt::disk::LogicalBlockSize;
 use gpt::partition_types::{BASIC, LINUX_FS, Type};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 const MIB: u64 = 1 << 20;
@@ -30,6 +30,23 @@ pub fn layout() -> String {
 /// Bytes of a partition; 0 if there is no such.
 pub fn partition_bytes(name: &str) -> u64 {
     PARTITIONS.iter().filter(|(one, ..)| *one == name).map(|(_, mib, _)| mib * MIB).sum()
+}
+
+/// Bytes that files and directories have on the volume of a boot partition.
+///
+/// # Errors
+/// Such a volume cannot be made.
+pub fn boot_room(partition: u64) -> Result<u64> {
+    let bytes = partition.checked_sub(BEHIND_VOLUME).context("the partition is too small")?;
+    let mut volume = Cursor::new(vec![0; usize::try_from(bytes)?]);
+    fatfs::format_volume(&mut volume, boot_volume(bytes)?)?;
+    let stats = fatfs::FileSystem::new(volume, fatfs::FsOptions::new())?.stats()?;
+    Ok(u64::from(stats.total_clusters()) * u64::from(stats.cluster_size()))
+}
+
+fn boot_volume(bytes: u64) -> Result<fatfs::FormatVolumeOptions> {
+    let sectors = u32::try_from(bytes / 512).context("the partition is too large")?;
+    Ok(fatfs::FormatVolumeOptions::new().volume_label(*b"BOOT       ").total_sectors(sectors))
 }
 
 /// Makes the disk at `path`, whatever was there; the boot partitions hold the image in the folder `built`, if there is one.
@@ -132,8 +149,7 @@ fn system() -> Result<Vec<u8>> {
 }
 
 fn format_boot(mut part: Part, built: Option<&Path>) -> Result<()> {
-    let sectors = u32::try_from((part.bytes - BEHIND_VOLUME) / 512).context("the partition is too large")?;
-    let options = fatfs::FormatVolumeOptions::new().volume_label(*b"BOOT       ").total_sectors(sectors);
+    let options = boot_volume(part.bytes - BEHIND_VOLUME)?;
     fatfs::format_volume(&mut part, options)?;
     let volume = fatfs::FileSystem::new(part, fatfs::FsOptions::new())?;
     for name in built.iter().flat_map(|_| ["Image", "root.elf"]) {

@@ -24,6 +24,9 @@ pub fn counted(size: u64) -> u64 {
     size.div_ceil(UNIT).saturating_add(1).saturating_mul(UNIT)
 }
 
+/// Bytes of the files in memory together, beside the disk's: what all quotas there may give out, and the directories that sessions begin with.
+pub const IN_MEMORY: u64 = 2 << 20;
+
 /// The parameter `quotas`: `writer=8M reader=64K /tmp/writer=256K`, by the clients' names, or by directories, which come before those.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Quotas<'a>(&'a str);

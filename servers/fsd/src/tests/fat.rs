@@ -1,10 +1,12 @@
 //! Volumes of FAT against the model, losses of power, another implementation and hostile disks.
 use super::crash::{cut_on, play};
+use super::full::fill;
 use super::model::{Model, Op, Tree, act, compare_on, op, tree};
 use super::power::{Dice, RamDisk};
 use super::{CLIENT, begin};
 use crate::blocks::{BLOCK, Blocks};
 use crate::{Fat, FatError, Server, Store};
+use hybrid_quota::counted;
 use libhybrid::interfaces::fs::{Creation, Error, Files, Kind};
 use proptest::prelude::*;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -342,6 +344,16 @@ fn full_volume_and_full_directory_refuse_what_does_not_fit_and_keep_the_rest() {
     assert_eq!(server.make_directory(CLIENT, "one more directory"), Err(Error::NoSpace));
     assert_eq!((server.sync(CLIENT), tree(&mut server).expect("readable").len()), (Ok(()), made + 2));
     assert_eq!(others_tree(&disk)["a"].as_ref().map(Vec::len), Some(100));
+}
+
+/// All of the volume but for the directories can be given out, whatever the files' sizes: what two clients have is theirs, as long as there are names.
+#[test]
+fn quotas_that_are_no_more_than_the_volume_can_be_filled() {
+    for len in [16_000, 66_000, 600_000] {
+        let disk = formatted(VOLUME, BEHIND);
+        let room = fat(&disk).expect("a volume").capacity() - 2 * counted(0);
+        fill(server(&disk), room / 2, len, 1);
+    }
 }
 
 #[test]

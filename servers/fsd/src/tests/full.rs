@@ -2,8 +2,8 @@
 use super::model::{Tree, tree_of};
 use super::power::{Dice, RamDisk};
 use super::{CLIENT, OTHER, begin, redox};
-use crate::{Redox, Server, Store};
-use hybrid_quota::{counted, promised};
+use crate::{Memory, Redox, Server, Store};
+use hybrid_quota::{IN_MEMORY, counted, promised};
 use libhybrid::interfaces::fs::{Creation, Error, Files, Kind};
 use libhybrid::ipc::ClientId;
 
@@ -28,11 +28,15 @@ fn write(server: &mut Server, client: ClientId, path: &str, data: &[u8]) -> Resu
 /// Two clients fill their quotas, which are together what the disk promises, with files of one size.
 fn fill_promised(len: usize) {
     let disk = RamDisk::new(SMALL);
-    let mut server = Server::new(vec![("data", redox(&disk))], 3, super::clock);
-    let quota = promised(SMALL * 4096) / 2;
+    let server = Server::new(vec![("data", redox(&disk))], 3, super::clock);
+    fill(server, promised(SMALL * 4096) / 2, len, 7);
+}
+
+/// Two clients fill quotas of so many bytes each with files of one size, and each gets all of its own. A `sync` after so many files.
+pub(super) fn fill(mut server: Server, quota: u64, len: usize, sync_after: u32) {
     let _rings = [begin(&mut server, CLIENT, "/data/x", quota), begin(&mut server, OTHER, "/data/y", quota)];
     let (mut dice, mut used) = (Dice(len as u64 + 1), [0; 2]);
-    for count in 1.. {
+    for count in 1_u32.. {
         for (who, client) in [CLIENT, OTHER].into_iter().enumerate() {
             let needed = counted(len as u64);
             let outcome = write(&mut server, client, &format!("f{count}"), &noise(&mut dice, len));
@@ -48,7 +52,7 @@ fn fill_promised(len: usize) {
             }
             used[who] += needed;
         }
-        if count % 7 == 0 {
+        if count.is_multiple_of(sync_after) {
             server.sync(CLIENT).expect("a disk that works");
         }
     }
@@ -58,6 +62,15 @@ fn fill_promised(len: usize) {
 fn quotas_that_are_no_more_than_the_disk_can_be_filled_with_files_of_any_size() {
     for len in [0, 300, 4097, 20_000, 66_000, 140_000, 600_000] {
         fill_promised(len);
+    }
+}
+
+/// What is given out in memory is all of it but for the directories, to the last unit.
+#[test]
+fn quotas_that_are_no_more_than_the_memory_can_be_filled_with_files_of_any_size() {
+    for len in [0, 300, 4097, 66_000, 600_000] {
+        let memory = Server::new(vec![("data", Box::new(Memory::new(IN_MEMORY)))], 3, super::clock);
+        fill(memory, (IN_MEMORY - 2 * counted(0)) / 2, len, 7);
     }
 }
 
