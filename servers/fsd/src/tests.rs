@@ -6,6 +6,7 @@ mod disk;
 mod escape;
 mod fat;
 mod full;
+mod hostile;
 mod model;
 mod power;
 mod row;

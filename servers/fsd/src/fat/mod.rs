@@ -2,6 +2,7 @@
 //!
 //! The library `axfatfs` reads and writes the volume; what is here keeps its operations whole (`volume.rs`, `journal.rs`), and gives its files
 //! nodes that stay the same (`tree.rs`): the whole tree is read and checked when the volume is mounted, and bounded.
+mod chains;
 mod journal;
 mod tree;
 mod volume;
@@ -77,7 +78,7 @@ impl<B: Blocks> Fat<B> {
         let end = volume_bytes(&mut device)?;
         let volume = Rc::new(RefCell::new(Volume::open(device, end)?));
         let system = opened(&volume).map_err(|fault| FatError::of(&fault, FatError::NoVolume))?;
-        let tree = tree::read(&system, end, is_gone)?;
+        let tree = tree::read(&system, &volume, end, is_gone)?;
         volume.borrow_mut().mounted();
         let mut this = Self { volume, system: Some(system), tree };
         this.remove_left_over()?;

@@ -1,5 +1,6 @@
 //! All names of a volume of FAT in memory, each with a node that stays the same; changes nothing on the volume.
-use super::volume::Cursor;
+use super::chains::Tables;
+use super::volume::{Cursor, Volume};
 use super::{FatError, System};
 use crate::blocks::Blocks;
 use crate::store::Node;
@@ -8,6 +9,7 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
 use axfatfs::{DirEntry, LossyOemCpConverter, NullTimeProvider};
+use core::cell::RefCell;
 use libhybrid::interfaces::fs::{Error, Kind, NAME_MAX};
 use libhybrid::log;
 
@@ -49,6 +51,11 @@ pub(super) struct Tree {
 /// A name as names are compared, which ignores case.
 fn folded(name: &str) -> String {
     name.chars().flat_map(char::to_uppercase).collect()
+}
+
+/// Whether paths can name it.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_MAX && !name.contains(['/', '\0'])
 }
 
 impl Tree {
@@ -206,17 +213,26 @@ struct Seen {
     entries: usize,
 }
 
-/// Reads all directories of a volume of `end` bytes, and follows the chains of all files.
+/// Reads all directories of a volume of `end` bytes, and follows the chains of all directories and files.
 ///
 /// # Errors
 /// [`FatError`]: a chain ends early, leaves the volume or belongs to two, or there is more than is kept.
-pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) -> bool) -> Result<Tree, FatError> {
+pub(super) fn read<B: Blocks>(
+    system: &System<B>,
+    volume: &RefCell<Volume<B>>,
+    end: u64,
+    is_gone: fn(&str) -> bool,
+) -> Result<Tree, FatError> {
     let stats = system.stats().map_err(|fault| FatError::of(&fault, FatError::Damaged))?;
     let cluster = u64::from(stats.cluster_size());
     let mut tree = Tree::new(u64::from(stats.total_clusters()) * cluster);
+    let tables = Tables::new(&mut volume.borrow_mut(), system.fat_type(), cluster, stats.total_clusters().into())?;
     let mut seen = Seen { clusters: BTreeSet::new(), entries: 0 };
     let mut todo = vec![(ROOT, system.root_dir(), 0)];
     while let Some((node, directory, depth)) = todo.pop() {
+        volume.borrow_mut().watch(tables.data());
+        // The library finds an entry by its short name as well, the first that fits.
+        let mut short_names = BTreeSet::new();
         for entry in directory.iter() {
             let entry = entry.map_err(|fault| FatError::of(&fault, FatError::Damaged))?;
             seen.entries += 1;
@@ -224,6 +240,8 @@ pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) ->
                 return Err(FatError::TooMany);
             }
             let name = entry.file_name();
+            let is_anothers = short_names.contains(&folded(&name));
+            short_names.insert(folded(&entry.short_file_name()));
             if name == "." || name == ".." {
                 continue;
             }
@@ -233,15 +251,11 @@ pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) ->
             if entry.is_file() {
                 seen.follow(&entry, (end, tree.capacity), cluster)?;
             }
-            if node == ROOT && entry.is_file() && is_gone(&name) {
+            if node == ROOT && entry.is_file() && is_gone(&name) && !is_anothers {
                 tree.left_over.push(name);
                 continue;
             }
-            if name.is_empty()
-                || name.len() > NAME_MAX
-                || name.contains(['/', '\0'])
-                || tree.find(node, &name).is_some()
-            {
+            if !is_name(&name) || is_anothers || tree.find(node, &name).is_some() {
                 log::warn!("a name on the volume cannot be used: {name:?}");
                 continue;
             }
@@ -252,6 +266,7 @@ pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) ->
                 tree.add(node, &name, Kind::File, entry.len());
             }
         }
+        seen.follow_directory(&mut volume.borrow_mut(), &tables)?;
     }
     Ok(tree)
 }
@@ -259,6 +274,22 @@ pub(super) fn read<B: Blocks>(system: &System<B>, end: u64, is_gone: fn(&str) ->
 type Entry<'a, B> = DirEntry<'a, Cursor<B>, NullTimeProvider, LossyOemCpConverter>;
 
 impl Seen {
+    /// Follows the chain of the directory that was read last: one that is also another, or a file's content, would be a link.
+    fn follow_directory<B: Blocks>(&mut self, volume: &mut Volume<B>, tables: &Tables) -> Result<(), FatError> {
+        // The uppermost directory may lie before all clusters.
+        let mut at = volume.watched();
+        while let Some(place) = at {
+            if self.clusters.len() >= CLUSTERS_MAX {
+                return Err(FatError::TooMany);
+            }
+            if !self.clusters.insert(place) {
+                return Err(FatError::Damaged);
+            }
+            at = tables.next(volume, place)?;
+        }
+        Ok(())
+    }
+
     /// Follows a file's chain on a volume that ends at `end`, and whose clusters have `capacity` bytes.
     fn follow<B: Blocks>(
         &mut self,

@@ -29,6 +29,8 @@ pub(super) struct Volume<B> {
     is_interrupted: bool,
     /// How many more reads the mounting may make, while it lasts: a directory may be a ring.
     budget: Option<u32>,
+    /// Where clusters begin, and the first place behind that which was read since somebody asked; while it is mounted.
+    watched: (u64, Option<u64>),
 }
 
 impl<B: Blocks> Volume<B> {
@@ -39,12 +41,23 @@ impl<B: Blocks> Volume<B> {
             journal.replay(&mut device)?;
         }
         let (kept, done, doing) = Default::default();
-        Ok(Self { device, journal, end, kept, done, doing, is_interrupted: false, budget: Some(MOUNT_READS_MAX) })
+        let (budget, watched) = (Some(MOUNT_READS_MAX), (u64::MAX, None));
+        Ok(Self { device, journal, end, kept, done, doing, is_interrupted: false, budget, watched })
     }
 
     /// All of it was read once, and nothing in it is endless: from now on reads are not counted.
     pub(super) const fn mounted(&mut self) {
         self.budget = None;
+    }
+
+    /// From now on the first place is kept that is read at `begin` or behind it.
+    pub(super) const fn watch(&mut self, begin: u64) {
+        self.watched = (begin, None);
+    }
+
+    /// Where that was; none if nothing was read there.
+    pub(super) const fn watched(&self) -> Option<u64> {
+        self.watched.1
     }
 
     /// Whether anything may be changed.
@@ -67,9 +80,12 @@ impl<B: Blocks> Volume<B> {
         places.find_map(|blocks| blocks.get(&number)).ok_or(DeviceError)
     }
 
-    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<usize, CursorError> {
+    pub(super) fn read(&mut self, at: u64, data: &mut [u8]) -> Result<usize, CursorError> {
         if let Some(budget) = &mut self.budget {
             *budget = budget.checked_sub(1).ok_or(CursorError::End)?;
+            if at >= self.watched.0 && self.watched.1.is_none() {
+                self.watched.1 = Some(at);
+            }
         }
         let (number, from, len) = self.part(at, data.len());
         if len == 0 {

@@ -16,13 +16,13 @@ pub(super) const VOLUME: u64 = 1920;
 pub(super) const BEHIND: u64 = 128;
 
 /// A disk as the other implementation sees it: bytes.
-struct Bytes {
+pub(super) struct Bytes {
     disk: RamDisk,
     at: u64,
 }
 
 impl Bytes {
-    fn of(disk: &RamDisk) -> Self {
+    pub(super) fn of(disk: &RamDisk) -> Self {
         Self { disk: disk.clone(), at: 0 }
     }
 
@@ -68,7 +68,7 @@ impl Seek for Bytes {
     }
 }
 
-type Others = fatfs::FileSystem<Bytes>;
+pub(super) type Others = fatfs::FileSystem<Bytes>;
 
 /// A disk with an empty volume, which the other implementation made, and the directory `x`.
 pub(super) fn formatted(volume: u64, behind: u64) -> RamDisk {
