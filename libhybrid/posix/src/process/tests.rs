@@ -322,6 +322,11 @@ fn stack_of_a_thread_is_above_pages_that_cannot_be_opened_or_in_the_heap_which_i
     );
     assert_eq!(program.call(number::MUNMAP, &[guard, 6 * PAGE]), 0);
     assert_eq!(program.call(number::MAP_STACK, &[3 * PAGE, PAGE]), (guard + PAGE) as i64);
+    // For one thread more than may run it is no news: `clone` refuses that one.
+    let mut program = Program::with_threads(1);
+    program.process.areas = Areas::new(BASE, vec![0; 16 + 6], stacks);
+    assert_eq!(program.call(number::MAP_STACK, &[7 * PAGE, PAGE]), BASE as i64);
+    assert!(program.world.told.is_empty());
 }
 
 #[test]

@@ -187,6 +187,11 @@ impl<S: Pages> Process<S> {
         each(self.parked).filter_map(deadline).chain(self.next_timer()).chain(self.alarm.next).min()
     }
 
+    /// The lowest number of a thread that does not run.
+    pub(super) fn free_thread(&self) -> Option<usize> {
+        self.slots.iter().take(self.identity.threads.into()).position(|slot| slot.state == State::Free)
+    }
+
     /// Begins a thread as `clone` with these flags does; its number. The caller lets it run.
     ///
     /// # Errors
@@ -204,8 +209,7 @@ impl<S: Pages> Process<S> {
             self.tell(world, crate::number::CLONE, "a component cannot be copied");
             return Err(Errno::ENOSYS);
         }
-        let places = self.slots.iter().take(self.identity.threads.into());
-        let Some(index) = places.into_iter().position(|slot| slot.state == State::Free) else {
+        let Some(index) = self.free_thread() else {
             self.tell(world, crate::number::CLONE, "all threads of component.toml run");
             return Err(Errno::EAGAIN);
         };
