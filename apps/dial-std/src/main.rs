@@ -16,6 +16,8 @@ const SILENCE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(3);
 /// What is sent to a peer that sends it back.
 const BYTES: u32 = 60_000;
+/// What is written before the end of the program: more than the network takes at once.
+const LAST: usize = 40_000;
 
 fn main() -> ExitCode {
     let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(PORT);
@@ -56,6 +58,11 @@ fn take_order(mut client: TcpStream, queue: &mut Option<TcpListener>) -> io::Res
             "queues".into()
         }),
         ["next"] => next(queue.as_ref()),
+        ["end"] => {
+            client.write_all(&[b'.'; LAST])?;
+            // Without closing anything.
+            std::process::exit(0)
+        }
         _ => Err(ErrorKind::InvalidInput.into()),
     };
     writeln!(client, "{}", answer.unwrap_or_else(|error| format!("{:?}", error.kind())))

@@ -15,6 +15,8 @@ const GUEST_V6: IpAddress = IpAddress::v6(0xfe80, 0, 0, 0, 0x5054, 0x00ff, 0xfe1
 const ORDERS: u16 = 4007;
 const MIRROR: u16 = 4001;
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// What the program writes before it ends.
+const LAST: usize = 40_000;
 /// A SYN that is not answered is repeated within this time, by either side.
 const UNANSWERED: Duration = Duration::from_secs(4);
 /// The queue that is tried, and who come to it.
@@ -22,12 +24,14 @@ const QUEUE: usize = 2;
 const CALLERS: usize = 4;
 
 /// What cannot be done, and why. 4999 is a port at which nobody listens, 10.0.2.77 an address that nobody has, and 192.0.2.1 one behind a router
-/// that hands on nothing. Port 7 is echo-std's.
-const FAILURES: [(&str, &str); 9] = [
+/// that hands on nothing; there is no router for
+/// IPv6. Port 7 is echo-std's.
+const FAILURES: [(&str, &str); 10] = [
     ("dial 10.0.2.2:4999", "ConnectionRefused"),
     ("dial [fe80::ff:fe00:2]:4999", "ConnectionRefused"),
     ("dial 10.0.2.77:4001", "TimedOut"),
     ("dial 192.0.2.1:4001", "TimedOut"),
+    ("dial [2001:db8::1]:4001", "NetworkUnreachable"),
     ("dial 10.0.2.2:4001 10.0.2.77:0", "AddrNotAvailable"),
     ("dial 10.0.2.2:4001 0.0.0.0:7", "AddrInUse"),
     ("listen 10.0.2.77:4008", "AddrNotAvailable"),
@@ -38,7 +42,7 @@ const FAILURES: [(&str, &str); 9] = [
 pub(super) fn all() -> Vec<Scenario> {
     vec![Scenario {
         name: "streams".into(),
-        about: "a program opens and takes connections over IPv4 and IPv6: both ends, bytes both ways, ends it wishes for, failures, its queue"
+        about: "a program opens and takes connections over IPv4 and IPv6: both ends, bytes both ways, ends it wishes for, failures, its queue, its last words"
             .into(),
         image: Image::Product("gateway-std"),
         hardware: Hardware { has_open_cable: true, ..Hardware::default() },
@@ -67,6 +71,10 @@ fn streams(stage: &mut Stage) -> Result<()> {
     }
     dials(&mut peer)?;
     stage.compare_live()?;
+    // What a program wrote before it ended arrives, also what was under way then.
+    let last = peer.exchange(GUEST, ORDERS, b"end\n", ANSWER_WITHIN)?;
+    ensure!(last.len() == LAST, "{} bytes of {LAST} came from a program that wrote and ended", last.len());
+    all_said(stage, &["ended with status 0"])?;
     stage.power_off()
 }
 
