@@ -18,6 +18,7 @@ mod within;
 use super::*;
 use crate::areas::{Areas, PAGE, Stacks};
 use crate::output::Stream;
+use crate::world;
 use proptest::prelude::*;
 
 const BASE: u64 = 0x1000_0000;
@@ -59,8 +60,6 @@ impl Fake {
         world::read_words(self, address).unwrap()
     }
 }
-
-use crate::world;
 
 impl World for Fake {
     fn notice_peers(&mut self) {

@@ -1,4 +1,4 @@
-//! This host's ends of connections, told and wished for; places in the queue of who accepts slowly; what outlives its client.
+//! This host's ends of connections, told and wished for; places at who accepts slowly; what outlives its client.
 use super::simulation::*;
 use crate::*;
 use smoltcp::iface::SocketHandle;

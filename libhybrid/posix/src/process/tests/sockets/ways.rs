@@ -231,3 +231,17 @@ fn watch_by_edge_is_told_of_room_in_the_ring() {
     assert_eq!([wait(&mut program), wait(&mut program)], [1, 0]);
     assert_eq!(program.call(number::WRITE, &[socket, FROM, 10]), 10);
 }
+
+/// Who is ended by a signal of its parent or an operator waits for nobody, and closes nevertheless.
+#[test]
+fn program_that_is_told_to_end_closes_its_connections() {
+    let mut program = Program::with_stack();
+    let socket = program.accepted(100);
+    assert_eq!(program.on(0, number::READ, &[socket, FROM, 1]), Outcome::Park);
+    program.process.signal_program(&mut program.world, 15);
+    program.process.asked |= 1 << 14;
+    let result = program.process.take_result(0).unwrap();
+    let ended = program.process.resumed(&mut program.world, 0, result);
+    assert_eq!(ended, Outcome::Ended(Ending::Signal(15)));
+    assert_eq!(program.said(), ["Finish(1)"]);
+}
