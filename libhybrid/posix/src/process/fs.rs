@@ -65,6 +65,7 @@ impl Space {
 
 /// Where a path leads.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it lives as long as one call, and a box would cost each an allocation")]
 enum Spot {
     /// To what is made up.
     Synthetic(Object),
