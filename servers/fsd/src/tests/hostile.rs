@@ -8,8 +8,8 @@ use libhybrid::interfaces::fs::{Creation, Files};
 use libhybrid::ipc::ClientId;
 use std::io::Write;
 
-const A: ClientId = ClientId { instance: 41 };
-const B: ClientId = ClientId { instance: 42 };
+const A: ClientId = ClientId::of(41);
+const B: ClientId = ClientId::of(42);
 
 /// Directories that other systems made, and files in them.
 fn volume(directories: &[&str], files: &[(&str, &[u8])]) -> RamDisk {
